@@ -1,0 +1,44 @@
+"""What a user can put right is raised as a `StillwaveError`: one sentence, no traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StillwaveError(Exception):
+    """Bad input: names the file or key, what was wrong and what would be right."""
+
+
+class AudioError(StillwaveError):
+    """A recording that cannot be used."""
+
+
+class RecipeError(StillwaveError):
+    """A recipe with an unknown key, a wrong value or a missing file."""
+
+
+class CheckpointError(StillwaveError):
+    """A checkpoint that is absent, cut short, or not what it says it is."""
+
+
+class MissingExtraError(StillwaveError):
+    """A feature whose optional dependencies are not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the '{extra}' extra: pip install 'stillwave[{extra}]'")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a mistyped name: the nearest known names, or all of them.
+
+    >>> nearest("enhence", ["enhance", "train"])
+    "did you mean 'enhance'?"
+    >>> nearest("zzz", ["b", "a"])
+    'known: a, b'
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(f"'{n}'" for n in close) + "?"
+    return "known: " + ", ".join(names)
