@@ -1,3 +1,29 @@
-"""stillwave: distil speech enhancement."""
+"""stillwave distils speech enhancement: it turns a large denoiser into a small one and keeps its quality.
+
+Importing the package is cheap and needs no PyTorch; what needs it is imported when first used.
+
+>>> import stillwave
+>>> sorted(stillwave.__all__)
+['Distiller', '__version__', 'load', 'train']
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stillwave.distill import Distiller
+    from stillwave.enhance import load
+    from stillwave.train import train
 
 __version__ = "0.1.0"
+__all__ = ["Distiller", "__version__", "load", "train"]
+
+_HOME = {"Distiller": "stillwave.distill", "load": "stillwave.enhance", "train": "stillwave.train"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'stillwave' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)

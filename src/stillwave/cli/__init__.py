@@ -1,0 +1,99 @@
+"""The command line: a table from verb to function. Verbs are thin; errors are turned into one sentence here."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+import stillwave
+from stillwave.console import err
+from stillwave.errors import MissingExtraError, StillwaveError
+
+VERBS = ("quickstart", "train", "distill", "evaluate", "enhance", "info")
+GROUPS = {
+    "data": "Scan, check, split, mix and summarise recordings.",
+    "recipes": "List, print, copy and check the shipped recipes.",
+}
+EXTRAS = {  # an import that fails → the extra that brings it
+    "torch": "train", "safetensors": "train", "tensorboard": "train", "matplotlib": "train",
+    "joblib": "train", "pesq": "eval", "pystoi": "eval", "scipy": "eval",
+    "speechmos": "dnsmos", "librosa": "dnsmos", "espeakng_loader": "demo",
+}  # fmt: skip
+
+
+def guard(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a verb; end on one sentence and a non-zero exit code where the user can act, never on a traceback."""
+
+    @functools.wraps(verb)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return verb(*args, **kwargs)
+        except StillwaveError as error:
+            _say(str(error))
+            raise typer.Exit(2) from None
+        except ModuleNotFoundError as error:
+            missing = (error.name or "").partition(".")[0]
+            if missing not in EXTRAS:
+                raise
+            _say(str(MissingExtraError(f"'{verb.__name__}'", EXTRAS[missing])))
+            raise typer.Exit(2) from None
+        except BrokenPipeError:  # the reader of our stdout has gone: nothing left to say, nor anyone to hear it
+            raise typer.Exit(141) from None
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _say(f"{where}{error.strerror or error}")
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            _say("interrupted; what was finished is kept")
+            raise typer.Exit(130) from None
+
+    return run
+
+
+def _say(message: str) -> None:
+    err.print(f"[bold red]error:[/] {_escape(message)}", highlight=False)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stillwave {stillwave.__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Distil speech enhancement: turn a large denoiser into a small one and keep its quality."""
+
+
+def build() -> typer.Typer:
+    """The whole application."""
+    root = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+    root.callback()(_root)
+    for verb in VERBS:
+        function = getattr(importlib.import_module(f"stillwave.cli.{verb}"), verb)
+        root.command(verb)(guard(function))
+    for name, summary in GROUPS.items():
+        group: typer.Typer = importlib.import_module(f"stillwave.cli.{name}").app
+        for command in group.registered_commands:
+            if command.callback is not None:
+                command.callback = guard(command.callback)
+        root.add_typer(group, name=name, help=summary, no_args_is_help=True)
+    return root
+
+
+def main() -> None:
+    """Entry point of the `stillwave` command."""
+    build()()
