@@ -33,12 +33,19 @@ class Range(Frozen):
 
 
 class ModelConfig(Frozen):
-    """A network of the registry. `preset` fills channels and blocks: `dpdcrn-teacher`, `dpdcrn-student`."""
+    """A network of the registry and its size. A recipe may name one of `PRESETS` instead."""
 
     name: str = "dpdcrn"
     channels: Annotated[int, Field(ge=8, multiple_of=8)] = 64
     blocks: Count = 1
     microphones: Count = 1
+
+
+PRESETS = {
+    "dpdcrn-teacher": ModelConfig(channels=128, blocks=4),
+    "dpdcrn-student": ModelConfig(channels=64, blocks=1),
+}
+"""Networks by name; in a recipe `model: dpdcrn-student` stands for its section."""
 
 
 class MixingConfig(Frozen):
