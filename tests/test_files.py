@@ -1,0 +1,76 @@
+"""Atomic writes: what was there before an interrupted write is there after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stillwave.files import atomic_file, atomic_folder, write_json, write_text
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    target = tmp_path / "card.json"
+    write_text(target, "old")
+    with pytest.raises(RuntimeError), atomic_file(target) as temporary:
+        temporary.write_text("half of the n")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
+
+
+def test_ctrl_c_leaves_the_old_folder(tmp_path: Path) -> None:
+    target = tmp_path / "checkpoint"
+    with atomic_folder(target) as temporary:
+        (temporary / "a").write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_folder(target) as temporary:
+        (temporary / "a").write_text("new")
+        raise KeyboardInterrupt
+    assert (target / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    for names in (("a", "b"), ("c",)):
+        with atomic_folder(target) as temporary:
+            for name in names:
+                (temporary / name).write_text(name)
+    assert [path.name for path in target.iterdir()] == ["c"]
+
+
+def test_the_temporary_name_keeps_the_suffix(tmp_path: Path) -> None:
+    with atomic_file(tmp_path / "x.flac") as temporary:
+        assert temporary.suffix == ".flac"
+        temporary.write_bytes(b"")
+
+
+def test_nan_is_not_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"score": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path) -> None:
+    target = tmp_path / "big.json"
+    write_json(target, [0])
+    code = (
+        "import sys; from stillwave.files import write_json\n"
+        "n = 0\n"
+        "while True:\n    n += 1; write_json(sys.argv[1], [n] * 200_000)\n"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", code, str(target)])
+    deadline = time.monotonic() + 20
+    while json.loads(target.read_text()) == [0] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    values = json.loads(target.read_text())
+    assert len(values) == 200_000
+    assert len(set(values)) == 1
