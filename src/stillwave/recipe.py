@@ -1,0 +1,186 @@
+"""Recipes: YAML in, a frozen `schema.Recipe` out; every fault named by file and dotted key.
+
+    recipe = load("distill-student.yaml", ["train.steps=200", "model=dpdcrn-student"])
+
+Three steps: the text is parsed (safely, duplicate keys refused), the overrides are set, and the result is
+checked against the schema. Relative paths in a recipe are relative to the folder that the command is run in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from stillwave.errors import RecipeError, nearest
+from stillwave.recipe_faults import check_key, explain, unknown_keys
+from stillwave.schema import PRESETS, Recipe
+
+FREE_KEYS = ("data.workers", "data.cache", "train.device", "train.tensorboard")
+"""Keys that may differ between two sittings of one run: they say where it runs, not what it computes."""
+
+
+def load(path: Path | str, overrides: Sequence[str] = (), *, teacher: str | None = None) -> Recipe:
+    """Read a recipe file, or a shipped recipe by its name, and apply `key=value` overrides.
+
+    `teacher` is set as `distill.teacher`; it is refused where the recipe has no `distill` section.
+    Raises RecipeError.
+    """
+    file = locate(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(f"{file}: cannot be read ({error.strerror or error})") from None
+    except UnicodeDecodeError:
+        raise RecipeError(f"{file}: is not UTF-8 text; a recipe is a YAML file") from None
+    return loads(text, overrides, teacher=teacher, name=file.name)
+
+
+def loads(
+    text: str, overrides: Sequence[str] = (), *, teacher: str | None = None, name: str = "recipe"
+) -> Recipe:
+    """As `load`, from YAML text; `name` stands for the file in messages."""
+    data = _parse(text, name)
+    _expand_preset(data, name)
+    for override in overrides:
+        _override(data, override)
+    _expand_preset(data, name)
+    if teacher is not None:
+        if not isinstance(data.get("distill"), dict):
+            raise RecipeError(
+                f"{name}: has no 'distill' section, so it takes no teacher: use `stillwave train`"
+            )
+        data["distill"]["teacher"] = teacher
+    faults = [f"{name}: {fault}" for fault in unknown_keys(data, Recipe)]
+    if faults:
+        raise RecipeError("\n".join(faults))
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError("\n".join(f"{name}: {line}" for line in explain(error, data))) from None
+
+
+def dump(recipe: Recipe) -> str:
+    """The full resolved recipe as YAML; `loads(dump(r)) == r`."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+
+
+def differences(one: Recipe, other: Recipe) -> list[str]:
+    """Dotted keys in which two recipes differ, without those of `FREE_KEYS`."""
+    a, b = dict(_leaves(one.model_dump(mode="json"))), dict(_leaves(other.model_dump(mode="json")))
+    missing = object()
+    keys = [key for key in {**a, **b} if a.get(key, missing) != b.get(key, missing)]
+    return [key for key in keys if key not in FREE_KEYS]
+
+
+@cache
+def shipped() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    here = Path(__file__).resolve()
+    folders = [here.parent / "recipes", here.parents[2] / "recipes"]  # in a wheel; in a checkout
+    folder = next((f for f in folders if f.is_dir()), None)
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))} if folder else {}
+
+
+def locate(name: Path | str) -> Path:
+    """A recipe's file, from its path or the name of a shipped recipe. Raises RecipeError."""
+    path = Path(name)
+    if path.is_dir():
+        raise RecipeError(f"{path}: is a folder; a recipe is a YAML file")
+    if path.exists():
+        return path
+    known = shipped()
+    if str(name) in known:
+        return known[str(name)]
+    raise RecipeError(f"{name}: no such file, nor a shipped recipe; {nearest(path.stem, known)}")
+
+
+def summary(path: Path) -> str:
+    """The first comment line of a recipe: what it is for."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            return line.lstrip("# ").strip()
+        if line.strip():
+            break
+    return ""
+
+
+# --- text → plain data ------------------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe subset, with `1e-3` a number (YAML 1.2 has it so) and repeated keys refused."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key.value}' is given twice", key.start_mark
+                )
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
+    try:
+        data = yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        raise RecipeError(f"{name}{where}: {error.problem or 'is not YAML'}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise RecipeError(f"{name}: is not YAML ({str(error).splitlines()[0]})") from None
+    if not isinstance(data, dict):
+        raise RecipeError(f"{name}: is {_kind(data)}; a recipe is a mapping with a 'data' section")
+    return data
+
+
+def _expand_preset(data: dict[str, Any], name: str) -> None:
+    model = data.get("model")
+    if isinstance(model, str):
+        if model not in PRESETS:
+            raise RecipeError(f"{name}: model: '{model}' is not a preset; {nearest(model, PRESETS)}")
+        data["model"] = PRESETS[model].model_dump()
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise RecipeError(f"--set {override}: write KEY=VALUE, as in --set train.steps=200")
+    check_key(key)
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError:
+        raise RecipeError(f"--set {override}: the value is not YAML; put it in quotes") from None
+    *parents, last = key.split(".")
+    section = data
+    for parent in parents:
+        if not isinstance(section.get(parent), dict):
+            section[parent] = {}
+        section = section[parent]
+    section[last] = value
+
+
+def _kind(value: Any) -> str:
+    return "empty" if value is None else "a list" if isinstance(value, list) else "plain text"
+
+
+def _leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(data, dict) and data:
+        for key, value in data.items():
+            yield from _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, data
