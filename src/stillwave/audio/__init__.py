@@ -1,0 +1,26 @@
+"""Samples in and out of files, and the input contract: float32 `[channels, samples]`, full scale ±1."""
+
+from stillwave.audio.contract import check, check_finite, check_rate
+from stillwave.audio.formats import FORMATS, subtype_for
+from stillwave.audio.reading import AudioInfo, Reader, open_reader, probe, read
+from stillwave.audio.resampling import Resampler, resample
+from stillwave.audio.writing import Writer, WriteReport, open_writer, write
+
+__all__ = [
+    "FORMATS",
+    "AudioInfo",
+    "Reader",
+    "Resampler",
+    "WriteReport",
+    "Writer",
+    "check",
+    "check_finite",
+    "check_rate",
+    "open_reader",
+    "open_writer",
+    "probe",
+    "read",
+    "resample",
+    "subtype_for",
+    "write",
+]

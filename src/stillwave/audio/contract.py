@@ -1,0 +1,98 @@
+"""The input contract: what may come in as samples, and what everything behind it can rely on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillwave.errors import AudioError
+
+Samples = NDArray[np.float32]
+
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+MANY_CHANNELS = 64
+"""More channels than this, and more channels than samples, is a transposed array and no recording."""
+
+
+def check(samples: Any, name: str = "samples") -> Samples:
+    """Bring samples into the form that the package works with, or refuse them.
+
+    Takes NumPy arrays `[samples]` or `[channels, samples]` of uint8 (offset 128), int16, int32, float32 or
+    float64. Full scale is the integer type's own, and ±1 for floats; floats beyond ±1 are kept as they are.
+    Returns contiguous float32 `[channels, samples]`. It may share memory with a float32 input.
+
+    Raises `AudioError`, naming `name`, for another type or shape, no samples, NaN or infinity.
+
+    >>> check(np.array([-32768, 16384], dtype=np.int16))
+    array([[-1. ,  0.5]], dtype=float32)
+    """
+    if not isinstance(samples, np.ndarray):
+        raise AudioError(f"{name}: expected a NumPy array, got {type(samples).__name__}")
+    if samples.ndim not in (1, 2):
+        shape = list(samples.shape)
+        raise AudioError(f"{name}: expected the shape [samples] or [channels, samples], got {shape}")
+    rows = samples.reshape(1, -1) if samples.ndim == 1 else samples
+    _check_shape(rows, name)
+    # A finite float64 beyond float32's range becomes infinite here, and is refused as such.
+    with np.errstate(over="ignore"):
+        scaled = np.ascontiguousarray(_to_float(rows, name))
+    return check_finite(scaled, name)
+
+
+def _check_shape(rows: NDArray[Any], name: str) -> None:
+    channels, length = rows.shape
+    if channels > MANY_CHANNELS and channels > length:
+        raise AudioError(
+            f"{name}: the shape [{channels}, {length}] means {channels} channels of {length} samples; "
+            "expected [channels, samples], so transpose it (samples.T)"
+        )
+    if rows.size == 0:
+        raise AudioError(f"{name}: there are no samples in it")
+
+
+def _to_float(rows: NDArray[Any], name: str) -> Samples:
+    # Kind and size rather than equality, so that big-endian arrays are read for what they are.
+    kind = (rows.dtype.kind, rows.dtype.itemsize)
+    if kind in (("f", 4), ("f", 8)):
+        return rows.astype(np.float32, copy=False)
+    if kind == ("u", 1):
+        return (rows.astype(np.float32) - np.float32(128)) / np.float32(128)
+    if kind in (("i", 2), ("i", 4)):
+        # Through float64: 32-bit integers are scaled first and rounded once.
+        return (rows.astype(np.float64) / 2.0 ** (8 * rows.dtype.itemsize - 1)).astype(np.float32)
+    raise AudioError(f"{name}: expected uint8, int16, int32, float32 or float64 samples, got {rows.dtype}")
+
+
+def check_finite(samples: Samples, name: str, start: int = 0) -> Samples:
+    """Refuse NaN and infinity in `[channels, samples]`; `start` is the position of the first sample."""
+    # A sum is finite only if all its terms are: one pass without a temporary for the usual case.
+    # The sum may overflow for finite terms, hence the second look.
+    with np.errstate(invalid="ignore", over="ignore"):
+        if np.isfinite(samples.sum(dtype=np.float64)):
+            return samples
+    bad = ~np.isfinite(samples)
+    count = int(bad.sum())
+    if count == 0:
+        return samples
+    first = int(bad.any(axis=0).argmax())
+    channel = int(bad[:, first].argmax())
+    plural = "value is" if count == 1 else "values are"
+    raise AudioError(
+        f"{name}: {count} {plural} NaN or infinite, the first at sample {start + first} of channel {channel}"
+    )
+
+
+def check_rate(rate: Any, name: str = "sample rate") -> int:
+    """A sampling rate in Hz as an integer; `AudioError` when it is not one from 1 kHz to 768 kHz."""
+    try:
+        value = int(rate)
+        exact = value == rate
+    except (TypeError, ValueError, OverflowError):
+        exact = False
+    if isinstance(rate, bool) or not exact or not LOWEST_RATE <= value <= HIGHEST_RATE:
+        raise AudioError(
+            f"{name}: expected a whole number of Hz from {LOWEST_RATE} to {HIGHEST_RATE}, got {rate!r}"
+        )
+    return value

@@ -1,0 +1,87 @@
+"""The file formats that are written, and which sample format each gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stillwave.errors import AudioError, nearest
+
+INTEGER_BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+"""Sample formats with a hard ceiling. Floats and the lossy codecs hold values beyond full scale."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A container as libsndfile names it; the first subtype is the default."""
+
+    name: str
+    subtypes: tuple[str, ...]
+    rates: tuple[int, ...] = ()
+    """The only rates that it holds, in Hz; empty for any."""
+    channels: int = 1024
+
+
+_PCM = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+_AIFF = Format("AIFF", (*_PCM, "PCM_S8", "PCM_U8"))
+_MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
+
+FORMATS = {
+    ".wav": Format("WAV", (*_PCM, "PCM_U8")),
+    ".flac": Format("FLAC", ("PCM_16", "PCM_24", "PCM_S8"), channels=8),
+    ".ogg": Format("OGG", ("VORBIS", "OPUS"), channels=255),
+    ".oga": Format("OGG", ("VORBIS", "OPUS"), channels=255),
+    ".opus": Format("OGG", ("OPUS",), rates=_OPUS_RATES, channels=255),
+    ".mp3": Format("MP3", ("MPEG_LAYER_III",), rates=_MP3_RATES, channels=2),
+    ".aiff": _AIFF,
+    ".aif": _AIFF,
+    ".caf": Format("CAF", (*_PCM, "PCM_S8")),
+    ".w64": Format("W64", (*_PCM, "PCM_U8")),
+    ".rf64": Format("RF64", (*_PCM, "PCM_U8")),
+}
+
+# What to take, best first, where a format cannot hold the source's own. Eight-bit, companded and ADPCM
+# sources are not here: their quantisation noise would undo part of the denoising, so they get the default.
+_NEAREST = {
+    "PCM_24": ("PCM_24",),
+    "PCM_32": ("PCM_32", "PCM_24"),
+    "FLOAT": ("FLOAT", "PCM_24"),
+    "DOUBLE": ("DOUBLE", "FLOAT", "PCM_24"),
+    "OPUS": ("OPUS",),
+    "VORBIS": ("VORBIS",),
+}
+
+
+def format_of(path: Path | str) -> Format:
+    """The format that a file name asks for; `AudioError` for a suffix that is not written."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise AudioError(f"{path}: cannot write '{suffix or 'no suffix'}' files; {nearest(suffix, FORMATS)}")
+    return FORMATS[suffix]
+
+
+def subtype_for(path: Path | str, source: str | None = None) -> str:
+    """The sample format for `path` that is nearest to that of a source, such as `PCM_24`.
+
+    The source's own where the format holds it, else the next that loses nothing, else the format's default.
+
+    >>> subtype_for("a.flac", "FLOAT"), subtype_for("a.wav", "PCM_U8"), subtype_for("a.ogg", "PCM_24")
+    ('PCM_24', 'PCM_16', 'VORBIS')
+    """
+    allowed = format_of(path).subtypes
+    return next((s for s in _NEAREST.get(source or "", ()) if s in allowed), allowed[0])
+
+
+def check_format(path: Path | str, subtype: str, rate: int, channels: int) -> Format:
+    """The format of `path` if it holds these samples; else `AudioError` that says what it would hold."""
+    form = format_of(path)
+    if subtype not in form.subtypes:
+        raise AudioError(f"{path}: {form.name} does not hold {subtype}; {nearest(subtype, form.subtypes)}")
+    if channels > form.channels:
+        raise AudioError(f"{path}: {form.name} holds at most {form.channels} channels, not {channels}")
+    rates = _OPUS_RATES if subtype == "OPUS" else form.rates
+    if rates and rate not in rates:
+        known = ", ".join(str(r) for r in rates)
+        raise AudioError(f"{path}: {subtype} does not hold {rate} Hz, only {known} Hz")
+    return form

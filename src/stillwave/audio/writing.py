@@ -1,0 +1,180 @@
+"""Writing recordings, whole or in blocks: atomic, at the same level, with one stated policy.
+
+- *Level*: samples are never rescaled.
+- *Overs*: floating-point formats and the lossy codecs keep values beyond ±1. Integer formats cannot: there
+  they are clipped at full scale, counted, and reported.
+- *Dither*: none. Integers are rounded to the nearest step, so that what was read is written back bit for bit
+  and silence stays silent. At 16 bits the error is about −101 dBFS.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from stillwave.audio.contract import Samples, check, check_finite, check_rate
+from stillwave.audio.formats import INTEGER_BITS, check_format, subtype_for
+from stillwave.errors import AudioError
+from stillwave.files import atomic_file
+
+_LARGEST_WAV = 2**32 - 2**16
+"""Bytes of samples that WAV's 32-bit sizes hold, with room for the header."""
+_BYTES = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """What was written. `peak` is the largest absolute value given; `clipped` counts the values cut to ±1."""
+
+    path: Path
+    sample_rate: int
+    channels: int
+    frames: int
+    format: str
+    subtype: str
+    peak: float
+    clipped: int
+    lost_tags: tuple[str, ...] = ()
+    """Metadata that the format has no place for."""
+
+
+class Writer:
+    """An open recording that is written from front to back. Made by `open_writer`."""
+
+    def __init__(self, path: Path, file: soundfile.SoundFile) -> None:
+        self._path = path
+        self._file = file
+        self._frames = 0
+        self._peak = 0.0
+        self._clipped = 0
+        self._lost: tuple[str, ...] = ()
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Set metadata; only before the first samples."""
+        for name, value in tags.items():
+            try:
+                setattr(self._file, name, value)
+            except soundfile.LibsndfileError:
+                self._lost += (name,)
+
+    def write(self, samples: Samples) -> None:
+        """Append `[channels, n]`, float32."""
+        if samples.shape[1] == 0:
+            return
+        check_finite(samples, f"{self._path}: samples to write", self._frames)
+        self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
+        bits = INTEGER_BITS.get(self._file.subtype)
+        if bits:
+            self._clipped += int(np.count_nonzero(np.abs(samples) > 1))
+            self._file.write(np.ascontiguousarray(_quantise(samples, bits).T))
+        else:
+            self._file.write(np.ascontiguousarray(samples.T))
+        self._frames += samples.shape[1]
+
+    @property
+    def report(self) -> WriteReport:
+        """What has been written so far."""
+        file = self._file
+        return WriteReport(
+            path=self._path,
+            sample_rate=file.samplerate,
+            channels=file.channels,
+            frames=self._frames,
+            format=file.format,
+            subtype=file.subtype,
+            peak=self._peak,
+            clipped=self._clipped,
+            lost_tags=self._lost,
+        )
+
+
+@contextmanager
+def open_writer(
+    path: Path | str,
+    rate: int,
+    channels: int,
+    *,
+    subtype: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    frames: int | None = None,
+) -> Iterator[Writer]:
+    """Write a recording block by block; it appears under its name when the block ends without an exception.
+
+    The suffix gives the format (`formats.FORMATS`), `subtype` the sample format (by default the format's own,
+    16 bits for wav and flac). `frames`, where known, lets a WAV file of more than 4 GB be written as RF64.
+    Raises `AudioError` for what the format cannot hold and for everything that the disk refuses.
+    """
+    path = Path(path)
+    rate = check_rate(rate, f"{path}: sample rate")
+    subtype = subtype or subtype_for(path)
+    form = check_format(path, subtype, rate, channels)
+    size = (frames or 0) * channels * _BYTES.get(subtype, 0)
+    name = "RF64" if form.name == "WAV" and size > _LARGEST_WAV else form.name
+    with _translated(path), atomic_file(path) as temporary:
+        file = soundfile.SoundFile(os.fspath(temporary), "w", rate, channels, subtype, format=name)
+        with file:
+            writer = Writer(path, file)
+            writer.tag(tags or {})
+            yield writer
+        _check_written(temporary, writer.report)
+
+
+def write(
+    path: Path | str,
+    samples: Samples,
+    rate: int,
+    *,
+    subtype: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> WriteReport:
+    """Write `[channels, n]` or `[n]` (see `check` for types) to `path`, atomically; parents are created.
+
+    Raises as `open_writer` and `check` do.
+    """
+    rows = check(samples, f"{path}: samples to write")
+    with open_writer(path, rate, len(rows), subtype=subtype, tags=tags, frames=rows.shape[1]) as writer:
+        writer.write(rows)
+    return writer.report
+
+
+def _quantise(samples: Samples, bits: int) -> NDArray[np.int32]:
+    """Round to the nearest step of `bits`, in the upper bits of 32.
+
+    libsndfile's own conversion from float rounds down for WAV, an offset of half a step.
+    """
+    full = 2 ** (bits - 1)
+    steps = np.rint(samples.astype(np.float64) * full).clip(-full, full - 1)
+    shifted: NDArray[np.int32] = steps.astype(np.int32) << np.int32(32 - bits)
+    return shifted
+
+
+def _check_written(path: Path, report: WriteReport) -> None:
+    """A disk that fills up while libsndfile writes its header on closing goes unnoticed otherwise."""
+    if report.frames == 0:
+        raise AudioError(f"{report.path}: there are no samples to write")
+    found = soundfile.info(os.fspath(path)).frames
+    if found != report.frames:
+        raise AudioError(
+            f"{report.path}: only {found} of {report.frames} samples could be written; is the disk full?"
+        )
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be written: {error.strerror or error}") from None
+    except soundfile.LibsndfileError as error:
+        fault = error.error_string.strip().rstrip(".")
+        raise AudioError(f"{path}: cannot be written: {fault}; is the disk full?") from None
+    except AssertionError:
+        # soundfile asserts that libsndfile took every sample.
+        raise AudioError(f"{path}: cannot be written to the end; is the disk full?") from None
