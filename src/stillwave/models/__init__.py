@@ -1,0 +1,26 @@
+"""Networks and their registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stillwave.errors import RecipeError, nearest
+from stillwave.models.denoiser import Denoiser
+from stillwave.models.dpdcrn import DPDCRN
+from stillwave.schema import PRESETS, ModelConfig
+
+__all__ = ["DPDCRN", "NETWORKS", "PRESETS", "Denoiser", "build"]
+
+NETWORKS: dict[str, Callable[[ModelConfig], Denoiser]] = {"dpdcrn": DPDCRN}
+"""What `ModelConfig.name` may be. Register a network of your own by adding it here."""
+
+
+def build(config: ModelConfig) -> Denoiser:
+    """The network of a recipe, with fresh weights. Raises `RecipeError` for a name that is not in `NETWORKS`.
+
+    >>> build(PRESETS["dpdcrn-student"]).config.channels
+    64
+    """
+    if config.name not in NETWORKS:
+        raise RecipeError(f"model.name: there is no network '{config.name}'; {nearest(config.name, NETWORKS)}")
+    return NETWORKS[config.name](config)
