@@ -17,9 +17,17 @@ from stillwave.audio.resampling import resample
 from stillwave.errors import AudioError
 
 _INEXACT_SEEK = ("VORBIS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
-"""After a seek, libsndfile 1.2.2 gives other samples here (Vorbis: in the last pages; MP3: its bit reservoir
-is empty), so these are decoded from the start instead, this many frames at a time:"""
+"""After a seek, libsndfile 1.2.2 gives other samples here (Vorbis: in the last pages; MP3: the bit reservoir is
+lost), so that these are decoded from the start instead."""
 _SKIP = 2**18
+"""Frames decoded at once on the way."""
+
+
+class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
+    """soundfile seeks after every read of a seekable file, which breaks MP3 at each block. This one does not."""
+
+    def seekable(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def open_reader(path: Path | str) -> Iterator[Reader]:
     path = Path(path)
     _check_file(path)
     with _translated(path):
-        file = soundfile.SoundFile(os.fspath(path))
+        file = _Sequential(os.fspath(path))
     with file:
         yield Reader(_describe(path, file), file)
 

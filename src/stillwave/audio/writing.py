@@ -26,6 +26,8 @@ from stillwave.files import atomic_file
 
 _LARGEST_WAV = 2**32 - 2**16
 """Bytes of samples that WAV's 32-bit sizes hold, with room for the header."""
+_AT_ONCE = 2**15
+"""Frames handed to libsndfile at once: its Vorbis writer overruns the stack with some millions."""
 _BYTES = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 
 
@@ -70,13 +72,17 @@ class Writer:
             return
         check_finite(samples, f"{self._path}: samples to write", self._frames)
         self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
+        for start in range(0, samples.shape[1], _AT_ONCE):
+            self._write(samples[:, start : start + _AT_ONCE])
+        self._frames += samples.shape[1]
+
+    def _write(self, samples: Samples) -> None:
         bits = INTEGER_BITS.get(self._file.subtype)
         if bits:
             self._clipped += int(np.count_nonzero(np.abs(samples) > 1))
             self._file.write(np.ascontiguousarray(_quantise(samples, bits).T))
         else:
             self._file.write(np.ascontiguousarray(samples.T))
-        self._frames += samples.shape[1]
 
     @property
     def report(self) -> WriteReport:
