@@ -1,0 +1,196 @@
+"""Checkpoints: a folder with `weights.safetensors` and `card.json`. Nothing is ever pickled or unpickled.
+
+The card says what the weights are (network, step, recipe, scores, versions) and holds their SHA-256, so
+that a file cut short or a pair that does not belong together is found before it computes anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from stillwave.errors import CheckpointError, StillwaveError
+from stillwave.files import atomic_folder
+from stillwave.schema import SAMPLE_RATE, Frozen, ModelConfig
+
+if TYPE_CHECKING:
+    from stillwave.models import Denoiser
+
+FORMAT = 1
+WEIGHTS, CARD = "weights.safetensors", "card.json"
+
+
+class Card(Frozen):
+    """What is known of a checkpoint's weights. `save` fills `sha256` and `parameters`."""
+
+    format: int = FORMAT
+    model: ModelConfig
+    sample_rate: int = SAMPLE_RATE
+    step: int = 0
+    scores: dict[str, float] = Field(default_factory=dict)
+    """On the development set, by metric."""
+    recipe: dict[str, Any] | None = None
+    teacher: str | None = None
+    """SHA-256 of the weights of the teacher, where there was one."""
+    data: str = ""
+    """What the weights were trained on, and the licences that follow from it."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    git: dict[str, Any] | None = None
+    parameters: int = 0
+    sha256: str = ""
+
+
+def save(folder: Path | str, model: Denoiser, card: Card) -> None:
+    """Write a checkpoint folder atomically; one of that name is replaced as a whole. Raises OSError."""
+    with atomic_folder(folder) as temporary:
+        write(temporary, model.state_dict(), card)
+
+
+def write(folder: Path, weights: Mapping[str, Tensor], card: Card) -> Card:
+    """Write weights and card into an existing folder (see `save`). Returns the card as written."""
+    write_tensors(folder / WEIGHTS, weights)
+    filled = card.model_copy(
+        update={
+            "sha256": sha256(folder / WEIGHTS),
+            "parameters": sum(t.numel() for t in weights.values() if t.is_floating_point()),
+        }
+    )
+    text = json.dumps(filled.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / CARD).write_text(text + "\n", encoding="utf-8")
+    return filled
+
+
+def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[Denoiser, Card]:
+    """Read a checkpoint, or a run folder's best (else last) one: the network, in eval mode, and its card.
+
+    Raises CheckpointError: absent, cut short, changed, of a newer format, an unknown network, wrong shapes.
+    """
+    from stillwave.models import build
+
+    place = resolve(folder)
+    card = read_card(place)
+    weights = read_tensors(place / WEIGHTS)
+    if sha256(place / WEIGHTS) != card.sha256:
+        raise CheckpointError(f"{place / WEIGHTS}: is not the file that its card describes; copy both again")
+    try:
+        with torch.random.fork_rng(devices=[]):  # initial values are drawn only to be overwritten
+            model = build(card.model)
+    except StillwaveError as error:
+        raise CheckpointError(f"{place / CARD}: {error}") from None
+    _fit(model.state_dict(), weights, place)
+    model.load_state_dict(weights)
+    try:
+        return model.to(device).eval(), card
+    except (RuntimeError, AssertionError) as error:
+        raise CheckpointError(f"device '{device}' cannot be used: {str(error).splitlines()[0]}") from None
+
+
+def resolve(folder: Path | str) -> Path:
+    """The checkpoint folder that a path means: itself, or a run folder's best, else its last.
+
+    Raises CheckpointError.
+    """
+    path = Path(folder)
+    if path.is_file():
+        kind = "a pickled file, which could run any code when read" if _pickled(path) else "a file"
+        raise CheckpointError(f"{path}: is {kind}; a checkpoint is a folder with {WEIGHTS} and {CARD}")
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: no such folder; give a checkpoint or a run folder")
+    if (path / CARD).exists() or (path / WEIGHTS).exists():
+        return path
+    inside = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    for kind in ("best", "step"):
+        found = numbered(inside, kind)
+        if found:
+            return found[-1]
+    raise CheckpointError(f"{path}: holds no checkpoint ({CARD} and {WEIGHTS}, or a run's checkpoints/)")
+
+
+def numbered(folder: Path, kind: str) -> list[Path]:
+    """The folders `kind_00000100` of a run's checkpoints, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if re.fullmatch(rf"{kind}_\d{{8,}}", p.name) and p.is_dir())
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a checkpoint folder. Raises CheckpointError."""
+    file = folder / CARD
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{folder}: has no {CARD}; without it the weights cannot be read") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({error})") from None
+    found = raw.get("format") if isinstance(raw, dict) else None
+    if isinstance(found, int) and found > FORMAT:
+        raise CheckpointError(
+            f"{file}: has format {found}, this version reads up to {FORMAT}; update stillwave"
+        )
+    try:
+        return Card.model_validate(raw)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"]) or "the file"
+        raise CheckpointError(f"{file}: is not a model card: {key}: {fault['msg']}") from None
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises CheckpointError."""
+    try:
+        return load_file(file)
+    except FileNotFoundError:
+        raise CheckpointError(f"{file}: does not exist") from None
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{file}: is damaged or cut short ({error}); copy it again") from None
+
+
+def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors, each with memory of its own. Raises OSError."""
+    own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(own, file)
+    except SafetensorError as error:  # how safetensors reports a full disk
+        raise OSError(f"{file}: {error}") from error
+
+
+def sha256(file: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with file.open("rb") as handle:
+        digest = hashlib.sha256()
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], place: Path) -> None:
+    """Refuse weights that are not the network's."""
+    for name, tensor in wanted.items():
+        if name not in found:
+            raise CheckpointError(f"{place / WEIGHTS}: lacks '{name}', which the network of its card has")
+        if found[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{place / WEIGHTS}: '{name}' is {list(found[name].shape)}, the network of its card "
+                f"has {list(tensor.shape)}"
+            )
+        if not bool(torch.isfinite(found[name]).all()):
+            raise CheckpointError(f"{place / WEIGHTS}: '{name}' holds NaN or infinity")
+    extra = sorted(set(found) - set(wanted))
+    if extra:
+        raise CheckpointError(f"{place / WEIGHTS}: holds '{extra[0]}', which the network of its card has not")
+
+
+def _pickled(path: Path) -> bool:
+    with path.open("rb") as handle:
+        start = handle.read(4)
+    return start[:1] == b"\x80" or start == b"PK\x03\x04"
