@@ -1,0 +1,80 @@
+"""Who says what in which set of the demo corpus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from stillwave.data.demo.espeak import Voice
+from stillwave.data.demo.sentences import make_sentences
+from stillwave.data.demo.voices import BABBLE, SPEAKERS, SPLITS, Split, cast
+
+_BABBLE_SENTENCES = 6
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much of everything. The defaults make some 30 minutes of speech and 10 of noise."""
+
+    speakers: int = 44
+    sentences: int = 12
+    """Of each training speaker."""
+    noises: int = 7
+    """Recordings of each kind, in training; the other sets have two of each."""
+    noise_seconds: float = 8.0
+    rooms: int = 8
+    mixtures: int = 24
+    """In the development set; the test set has half as many again."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """All that one speaker says: in which set, and to be heard alone (`speech`) or in a crowd (`babble`)."""
+
+    split: Split
+    role: Literal["speech", "babble"]
+    speaker: str
+    voice: Voice
+    texts: tuple[str, ...]
+
+    def files(self, folder: Path) -> list[Path]:
+        """Where each sentence goes."""
+        home = folder / self.split / self.role
+        return [home / f"{self.speaker}_{i:02d}.flac" for i in range(len(self.texts))]
+
+
+def cast_all(seed: int, size: Size) -> list[Part]:
+    """Share voices and sentences out: no sentence is said twice, no variant of espeak is in two sets.
+
+    Raises StillwaveError when the grammar has not enough sentences for `size`.
+    """
+    plan: list[tuple[Split, Literal["speech", "babble"], str, Voice, int]] = []
+    counts = {
+        "train": size.speakers,
+        "development": len(SPEAKERS["development"]),
+        "test": len(SPEAKERS["test"]),
+    }
+    for split in SPLITS:
+        rng = np.random.default_rng([seed, 3000 + SPLITS.index(split)])
+        for speaker, voice in cast(SPEAKERS[split], counts[split], rng).items():
+            plan.append((split, "speech", speaker, voice, _sentences_each(split, size)))
+        for speaker, voice in cast(BABBLE[split], len(BABBLE[split]), rng).items():
+            plan.append((split, "babble", speaker, voice, _BABBLE_SENTENCES))
+    sentences = iter(make_sentences(sum(item[-1] for item in plan), np.random.default_rng([seed, 4000])))
+    return [
+        Part(split, role, speaker, voice, tuple(next(sentences) for _ in range(count)))
+        for split, role, speaker, voice, count in plan
+    ]
+
+
+def mixtures_of(split: Split, size: Size) -> int:
+    """Fixed mixtures in a set: the test set has half as many again as the development set."""
+    return {"train": 0, "development": size.mixtures, "test": size.mixtures * 3 // 2}[split]
+
+
+def _sentences_each(split: Split, size: Size) -> int:
+    """What each speaker of a set has to say for the set to have one sentence a mixture."""
+    return size.sentences if split == "train" else -(-mixtures_of(split, size) // len(SPEAKERS[split]))

@@ -1,0 +1,256 @@
+"""Build the demo corpus: training recordings with manifests, and fixed development and test mixtures.
+
+    FOLDER/README.md, corpus.json                    what it is and what it was made with
+    FOLDER/train/{speech,noise,rooms}.jsonl          manifests, and the recordings in folders of those names
+    FOLDER/{development,test}/{noisy,clean}/ID.flac  mixtures, with mixtures.csv
+
+Voices, noise recordings (with their parameters), rooms and sentences of one set occur in no other.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stillwave import console
+from stillwave.data.demo import espeak
+from stillwave.data.demo.casting import Part, Size, cast_all, mixtures_of
+from stillwave.data.demo.mixtures import mix
+from stillwave.data.demo.noises import NOISES, babble
+from stillwave.data.demo.rooms import room
+from stillwave.data.demo.voices import SPLITS
+from stillwave.errors import MissingExtraError
+from stillwave.files import atomic_folder, write_json, write_text
+from stillwave.schema import SAMPLE_RATE
+
+Samples = npt.NDArray[np.float32]
+
+SNR_STEPS = (0, 5, 10, 15)
+"""Of the fixed mixtures, in dB."""
+
+_ORDER = 5
+"""Noises are taken five apart: all 22 (two a kind) come up, and a kind meets several SNR steps."""
+
+_VERSION = 1
+"""Raise it when the same seed gives other samples: folders of another version are built anew."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A synthesised recording of noise: mono samples `[n]` and where they belong."""
+
+    name: str
+    kind: str
+    samples: Samples
+
+
+def build(folder: Path | str, *, seed: int = 0, size: Size | None = None, jobs: int | None = None) -> Path:
+    """Build the corpus in `folder` and return the path; a folder already built for this seed and size is kept.
+
+    The same seed and size give the same samples with any number of `jobs` (default: the number of CPUs).
+    Raises MissingExtraError without the `demo` extra and StillwaveError when espeak-ng fails. An interrupted
+    build leaves nothing behind.
+    """
+    if not espeak.available():
+        raise MissingExtraError("the demo corpus", "demo")
+    folder = Path(folder)
+    size = size or Size()
+    made = {"version": _VERSION, "seed": seed, "size": asdict(size)}
+    if is_built(folder, made):
+        return folder
+    with atomic_folder(folder) as work:
+        parts = cast_all(seed, size)
+        made["espeak_ng"] = _speak_all(work, parts, jobs or os.cpu_count() or 1)
+        for split in SPLITS:
+            own = [part for part in parts if part.split == split]
+            noises = list(_noises(work, own, seed, size))
+            if split == "train":
+                made["seconds"] = _training(work, own, noises, seed, size)
+            else:
+                _mixtures(work, own, noises, seed, size)
+            _forget_unused(work, own)
+        write_text(work / "README.md", readme(made))
+        write_json(work / "corpus.json", made)
+    return folder
+
+
+def is_built(folder: Path, made: dict[str, Any]) -> bool:
+    """Whether `folder` holds a whole corpus made of the values `made`."""
+    try:
+        found = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and all(found.get(key) == value for key, value in made.items())
+
+
+def _speak_all(work: Path, parts: list[Part], jobs: int) -> str:
+    """Say everything, a process for each speaker; return espeak's version."""
+    version = ""
+    with ThreadPoolExecutor(jobs) as pool, console.progress_bar() as bar:
+        task = bar.add_task("speech (espeak-ng)", total=sum(len(part.texts) for part in parts), note="")
+        waiting = {pool.submit(_speak, work, part): part for part in parts}
+        try:
+            for done in as_completed(waiting):
+                version = done.result()
+                bar.advance(task, len(waiting[done].texts))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return version
+
+
+def _speak(work: Path, part: Part) -> str:
+    part.files(work)[0].parent.mkdir(parents=True, exist_ok=True)
+    lines = list(zip(part.texts, part.files(work), strict=True))
+    return espeak.speak_in_process(part.voice, lines, SAMPLE_RATE)
+
+
+def _noises(work: Path, parts: list[Part], seed: int, size: Size) -> Iterator[Noise]:
+    """The noise recordings of one set, each with a generator of its own."""
+    split = parts[0].split
+    babblers = [part for part in parts if part.role == "babble"]
+    voices = [np.concatenate([_read(file) for file in part.files(work)]) for part in babblers]
+    each = size.noises if split == "train" else 2
+    kinds = [*NOISES, "babble"]
+    for kind, i in console.track([(kind, i) for kind in kinds for i in range(each)], f"noises ({split})"):
+        rng = np.random.default_rng([seed, SPLITS.index(split), kinds.index(kind), i])
+        if kind == "babble":
+            chosen = rng.choice(
+                len(voices), size=rng.integers(min(3, len(voices)), len(voices) + 1), replace=False
+            )
+            samples = babble(rng, size.noise_seconds, SAMPLE_RATE, [voices[k] for k in chosen])
+        else:
+            samples = NOISES[kind](rng, size.noise_seconds, SAMPLE_RATE)
+        yield Noise(f"{kind}_{split}_{i}", kind, samples)
+
+
+def _training(work: Path, parts: list[Part], noises: list[Noise], seed: int, size: Size) -> dict[str, float]:
+    """Write the training manifests, the noises and the rooms; return seconds by manifest."""
+    folder = work / "train"
+    speech = [
+        _entry(folder, file, speaker=part.speaker, text=text)
+        for part in parts
+        if part.role == "speech"
+        for file, text in zip(part.files(work), part.texts, strict=True)
+    ]
+    for noise in noises:
+        _write(folder / "noise" / f"{noise.name}.flac", noise.samples)
+    for i in range(size.rooms):
+        # 0.5: full scale for the direct sound leaves no headroom in a file of 16 bits
+        response = 0.5 * room(np.random.default_rng([seed, 1000 + i]), SAMPLE_RATE)
+        _write(folder / "rooms" / f"room_{i}.flac", response)
+    noise_lines = [_entry(folder, folder / "noise" / f"{n.name}.flac", label=n.kind) for n in noises]
+    rooms = [
+        _entry(folder, file, label="synthetic room") for file in sorted((folder / "rooms").glob("*.flac"))
+    ]
+    manifests = {"speech": speech, "noise": noise_lines, "rooms": rooms}
+    for name, lines in manifests.items():
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        write_text(folder / f"{name}.jsonl", text)
+    return {name: round(sum(line["seconds"] for line in lines), 1) for name, lines in manifests.items()}
+
+
+def _entry(folder: Path, file: Path, speaker: str = "", text: str = "", label: str = "") -> dict[str, Any]:
+    import soundfile
+
+    info = soundfile.info(file)
+    return {
+        "path": file.relative_to(folder).as_posix(),
+        "sample_rate": info.samplerate,
+        "channels": info.channels,
+        "seconds": info.frames / info.samplerate,
+        "speaker": speaker,
+        "text": text,
+        "licence": "CC0-1.0",
+        "label": label,
+    }
+
+
+def _mixtures(work: Path, parts: list[Part], noises: list[Noise], seed: int, size: Size) -> None:
+    """Write a fixed set: SNR steps and noises in turn, every fifth mixture in a room."""
+    split = parts[0].split
+    spoken = _round_robin([part for part in parts if part.role == "speech"], work)
+    rows = []
+    for i in console.track(range(mixtures_of(split, size)), f"mixtures ({split})"):
+        rng = np.random.default_rng([seed, 2000 + SPLITS.index(split), i])
+        speaker, text, file = spoken[i]
+        noise = noises[_ORDER * i % len(noises)]
+        reverberant = i % 5 == 4
+        response = room(rng, SAMPLE_RATE) if reverberant else None
+        snr_db = SNR_STEPS[i % len(SNR_STEPS)]
+        mixed = mix(_read(file), noise.samples, snr_db, SAMPLE_RATE, rng, response)
+        _write(work / split / "noisy" / f"{i:03d}.flac", mixed.noisy)
+        _write(work / split / "clean" / f"{i:03d}.flac", mixed.clean)
+        seconds = round(len(mixed.noisy) / SAMPLE_RATE, 3)
+        rows.append(
+            (f"{i:03d}", speaker, snr_db, noise.name, "synthetic" if reverberant else "", seconds, text)
+        )
+    with (work / split / "mixtures.csv").open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(("id", "speaker", "snr_db", "noise", "rir", "seconds", "text"))
+        writer.writerows(rows)
+
+
+def _round_robin(parts: list[Part], work: Path) -> list[tuple[str, str, Path]]:
+    """`(speaker, text, file)` with the speakers in turn."""
+    longest = max(len(part.texts) for part in parts)
+    return [
+        (part.speaker, part.texts[i], part.files(work)[i])
+        for i in range(longest)
+        for part in parts
+        if i < len(part.texts)
+    ]
+
+
+def _forget_unused(work: Path, parts: list[Part]) -> None:
+    """Remove what was spoken only to be mixed."""
+    for part in parts:
+        if part.split != "train" or part.role == "babble":
+            for file in part.files(work):
+                file.unlink()
+            if not any(part.files(work)[0].parent.iterdir()):
+                part.files(work)[0].parent.rmdir()
+
+
+def _read(file: Path) -> Samples:
+    import soundfile
+
+    samples: Samples = soundfile.read(file, dtype="float32")[0]
+    return samples
+
+
+def _write(file: Path, samples: Samples) -> None:
+    import soundfile
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(file, samples, SAMPLE_RATE, subtype="PCM_16")
+
+
+def readme(made: dict[str, Any]) -> str:
+    """What someone who finds the folder should know."""
+    minutes = {name: f"{seconds / 60:.1f} min" for name, seconds in made["seconds"].items()}
+    size = made["size"]
+    return f"""# stillwave demo corpus
+
+**The speech is synthetic.** espeak-ng {made["espeak_ng"]} spoke it, and the noises and rooms were computed.
+Nothing in here was recorded. It is for trying stillwave out: figures measured on it say nothing about
+real speech.
+
+- `train/`: {minutes["speech"]} of speech ({size["speakers"]} voices), {minutes["noise"]} of noise,
+  {size["rooms"]} room impulse responses; the manifests are the `.jsonl` files.
+- `development/` and `test/`: fixed mixtures at {", ".join(map(str, SNR_STEPS))} dB SNR, every fifth one
+  reverberant (the clean reference keeps the direct sound and the first 50 ms).
+- Voices, sentences, noise recordings (with their parameters) and rooms of one set occur in no other.
+
+Made by `stillwave quickstart` with seed {made["seed"]}; the same seed gives the same samples.
+No rights are reserved in the audio (CC0).
+"""

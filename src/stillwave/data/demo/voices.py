@@ -1,0 +1,50 @@
+"""Who speaks in the demo corpus: espeak variants (the timbre), none of them in two sets."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from stillwave.data.demo.espeak import Voice
+
+Split = Literal["train", "development", "test"]
+SPLITS: tuple[Split, ...] = ("train", "development", "test")
+
+# Left out on purpose: whispers and effects (not speech as people mean it), variants that clip, the Klatt
+# synthesiser (another sound altogether) and f3, whose samples differ from one process to the next.
+SPEAKERS: dict[Split, tuple[str, ...]] = {
+    "train": (
+        *("f1", "f2", "f5", "Alicia", "Andrea", "belinda", "linda", "anika", "shelby", "steph", "zac"),
+        *("m1", "m2", "m4", "m5", "m7", "Alex", "Michael", "Mike", "adam", "boris", "david", "edward", "max"),
+        *("miguel", "quincy", "rob", "victor", "marcelo"),
+    ),
+    "development": ("aunty", "m8", "caleb", "robert"),
+    "test": ("f4", "m3", "Annie", "Reed", "grandma", "pablo"),
+}
+BABBLE: dict[Split, tuple[str, ...]] = {
+    "train": ("travis", "Denis", "Diogo", "michel", "gustave", "Henrique"),
+    "development": ("edward2", "benjamin", "john"),
+    "test": ("kaukovalta", "norbert", "ian", "sandro"),
+}
+"""The voices that babble is made of; they speak nowhere else."""
+
+_ACCENTS = (
+    *("en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc"),
+    *("en-gb-x-gbclan", "en-gb-x-gbcwmd"),
+)
+
+
+def cast(variants: tuple[str, ...], count: int, rng: np.random.Generator) -> dict[str, Voice]:
+    """`count` speakers by id: each variant in turn, with its own accent, pitch, liveliness and speed."""
+    voices: dict[str, Voice] = {}
+    for i in range(count):
+        voice = Voice(
+            language=_ACCENTS[rng.integers(len(_ACCENTS))],
+            variant=variants[i % len(variants)],
+            pitch=int(rng.integers(30, 75)),
+            intonation=int(rng.integers(30, 80)),
+            words_per_minute=int(rng.integers(135, 215)),
+        )
+        voices[f"{voice.variant.lower()}-p{voice.pitch}-s{voice.words_per_minute}"] = voice
+    return voices
