@@ -54,7 +54,7 @@ class Noise:
 
 
 def build(folder: Path | str, *, seed: int = 0, size: Size | None = None, jobs: int | None = None) -> Path:
-    """Build the corpus in `folder` and return the path; a folder already built for this seed and size is kept.
+    """Build the corpus in `folder` and return the path; one already built for this seed and size is kept.
 
     The same seed and size give the same samples with any number of `jobs` (default: the number of CPUs).
     Raises MissingExtraError without the `demo` extra and StillwaveError when espeak-ng fails. An interrupted
