@@ -1,6 +1,6 @@
 """Samples in and out of files, and the input contract: float32 `[channels, samples]`, full scale ±1."""
 
-from stillwave.audio.contract import check, check_finite, check_rate
+from stillwave.audio.contract import Samples, check, check_finite, check_rate
 from stillwave.audio.formats import FORMATS, subtype_for
 from stillwave.audio.reading import AudioInfo, Reader, open_reader, probe, read
 from stillwave.audio.resampling import Resampler, resample
@@ -11,6 +11,7 @@ __all__ = [
     "AudioInfo",
     "Reader",
     "Resampler",
+    "Samples",
     "WriteReport",
     "Writer",
     "check",

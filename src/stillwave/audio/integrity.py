@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
-_UNKNOWN = (0, 0xFFFFFFFF)
-"""Sizes that programs write into a header which they cannot come back to (pipes, live recordings)."""
+_UNKNOWN = 0x7FFFF000
+"""Programs that write to a pipe cannot come back to the header: they put this size (SoX) or more (ffmpeg)."""
 _LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
 
 
@@ -41,7 +41,7 @@ def _lacking(handle: BinaryIO, wanted: bytes, order: str) -> int:
         size = int.from_bytes(handle.read(4), "little" if order == "little" else "big")
         position += 8
         if name == wanted:
-            return 0 if size in _UNKNOWN else max(0, position + size - total)
+            return 0 if size >= _UNKNOWN else max(0, position + size - total)
         position += size + size % 2
     return 0
 

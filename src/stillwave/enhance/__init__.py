@@ -1,0 +1,7 @@
+"""Denoise arrays, files, folders and pipes with a trained network."""
+
+from stillwave.enhance.batch import Job, Plan, plan
+from stillwave.enhance.enhancer import Enhancer, load
+from stillwave.enhance.files import FileReport, enhance_file, enhance_pipe
+
+__all__ = ["Enhancer", "FileReport", "Job", "Plan", "enhance_file", "enhance_pipe", "load", "plan"]

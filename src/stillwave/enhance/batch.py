@@ -1,0 +1,78 @@
+"""Which file becomes which: files to a file or a folder, folders to a folder of the same structure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stillwave.audio import FORMATS
+from stillwave.errors import AudioError
+
+
+@dataclass(frozen=True)
+class Job:
+    """One recording and where its estimate goes."""
+
+    source: Path
+    target: Path
+
+
+@dataclass
+class Plan:
+    """What is to be done, and what is not: (path, reason)."""
+
+    jobs: list[Job] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def plan(inputs: Sequence[Path], output: Path) -> Plan:
+    """Pair every input with its target, in a fixed order.
+
+    One file and an output with the suffix of an audio format: a file. Everything else goes into `output` as a
+    folder: files by their names, folders by the paths inside them. In folders, only the suffixes of
+    `audio.FORMATS` are taken. Raises `AudioError` for a missing input and for two inputs with one target.
+    """
+    for path in inputs:
+        if not path.exists():
+            raise AudioError(f"{path}: there is no such file or folder")
+    made = Plan()
+    single = len(inputs) == 1 and inputs[0].is_file()
+    if single and output.suffix.lower() in FORMATS and not output.is_dir():
+        made.jobs.append(Job(inputs[0], output))
+        return made
+    if output.exists() and not output.is_dir():
+        raise AudioError(f"{output}: this is a file; give a folder for more than one recording")
+    for path in inputs:
+        if path.is_dir():
+            _add_folder(made, path, output)
+        else:
+            made.jobs.append(Job(path, output / path.name))
+    _check_unique(made.jobs)
+    return made
+
+
+def _add_folder(made: Plan, folder: Path, output: Path) -> None:
+    earlier = output.resolve()
+    for path in sorted(folder.rglob("*")):
+        if path.is_dir():
+            continue
+        if path.resolve().is_relative_to(earlier) and earlier != folder.resolve():
+            made.skipped.append((path, "lies in the output folder"))
+        elif path.name.startswith("."):
+            made.skipped.append((path, "hidden file"))
+        elif path.suffix.lower() not in FORMATS:
+            made.skipped.append((path, f"not an audio format: '{path.suffix or path.name}'"))
+        else:
+            made.jobs.append(Job(path, output / path.relative_to(folder)))
+
+
+def _check_unique(jobs: Sequence[Job]) -> None:
+    seen: dict[Path, Path] = {}
+    for job in jobs:
+        if job.target in seen:
+            raise AudioError(
+                f"{job.source}: would be written to {job.target}, and so would {seen[job.target]}; "
+                "enhance them into folders of their own"
+            )
+        seen[job.target] = job.source

@@ -1,0 +1,64 @@
+"""A signal of any length through a network that sees all of its input: overlapping windows, cross-faded.
+
+The networks are not causal (attention and normalisation reach over the whole input), so they cannot run from
+sample to sample, and an hour does not fit into memory at once. The signal is cut into windows; each is
+denoised by itself; where two overlap, one fades out while the other fades in. Both are estimates of the same
+speech, so the weights of the fade are sin² and cos², which add up to one in amplitude.
+
+Positions and lengths are in samples at the network's rate, arrays are `[channels, samples]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from stillwave.audio import Samples
+
+GRID = 256
+"""Windows start on the networks' STFT hop, so that their frames are those of the whole signal."""
+
+
+def cut(blocks: Iterable[Samples], window: int, overlap: int) -> Iterator[tuple[int, Samples]]:
+    """Cut a signal that comes in blocks into (start, samples), each `window` long.
+
+    A signal of up to `window` samples gives one piece. In a longer one the last piece is moved back until it
+    is full (up to `GRID` − 1 samples over), so that no piece lacks context.
+    """
+    hop = window - overlap
+    held, base, start = np.zeros((0, 0), np.float32), 0, 0  # held[:, 0] is sample number `base`
+    for block in blocks:
+        held = block if held.shape[1] == 0 else np.concatenate([held, block], axis=1)
+        while base + held.shape[1] > start + window:
+            yield start, held[:, start - base : start - base + window]
+            held, base, start = held[:, start - base :], start, start + hop
+    end = base + held.shape[1]
+    if start == 0:
+        if end:
+            yield 0, held
+        return
+    start = (end - window) // GRID * GRID
+    yield start, held[:, start - base :]
+
+
+def join(pieces: Iterable[tuple[int, Samples]], overlap: int) -> Iterator[Samples]:
+    """Put pieces from `cut` together again: what goes in comes out, whole and in order."""
+    rising = _rise(overlap)
+    held: Samples | None = None  # the end of the last piece, not given out yet
+    done = 0
+    for start, piece in pieces:
+        if held is not None:
+            piece = piece[:, done - start :].copy()
+            piece[:, :overlap] = rising * piece[:, :overlap] + (1 - rising) * held
+        if piece.shape[1] > overlap:
+            yield piece[:, : piece.shape[1] - overlap]
+            done += piece.shape[1] - overlap
+        held = piece[:, max(0, piece.shape[1] - overlap) :]
+    if held is not None and held.shape[1]:
+        yield held
+
+
+def _rise(length: int) -> Samples:
+    phase = (np.arange(length) + 0.5) / max(length, 1)
+    return (np.sin(0.5 * np.pi * phase) ** 2).astype(np.float32)
