@@ -1,0 +1,127 @@
+"""How much each teacher layer counts for each student layer: the calibration weights α.
+
+A small network embeds what each layer's similarities look like, frame by frame; a student layer's embedding is
+the query, those of the teacher layers are the keys, and α = softmax over the teacher layers of ⟨query, key⟩.
+
+Two forms of what is embedded:
+
+- `released` (the authors' program): the raw Gram rows, so the network has layers of width T (or B) and fits one
+  segment length (or one batch size) only. Logits depend on level.
+- `pooled` (ours): a fixed number of statistics of the *cosine* rows, so that any T and any B, 1 included, fit and a
+  change of level changes nothing. Time: the row's similarities averaged over lags t' − t, from −(T−1) to T−1 in
+  equal parts (a part with no frame in it is 0). Batch: the similarities to the *other* examples in falling order,
+  interpolated linearly to a fixed number, so that the order of the batch means nothing; with no other example, 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stillwave.distill.method import DistillError
+from stillwave.distill.similarity import Similarity, Stream
+from stillwave.schema import I2srfTfckdConfig
+
+Normalise = Literal["frames", "embedding"]
+Summary = Callable[[Similarity], Tensor]
+
+
+@dataclass(frozen=True)
+class EmbeddingSize:
+    """Widths of an embedding network."""
+
+    inputs: int
+    hidden: int
+    outputs: int
+
+
+class Embedding(nn.Sequential):
+    """Linear, ReLU, Linear, then unit norm over frames (released) or over the embedding."""
+
+    def __init__(self, size: EmbeddingSize, normalise: Normalise) -> None:
+        super().__init__(
+            nn.Linear(size.inputs, size.hidden), nn.ReLU(), nn.Linear(size.hidden, size.outputs)
+        )
+        self.axis = 1 if normalise == "frames" else 2
+
+    def forward(self, summary: Tensor) -> Tensor:
+        """[B, T, inputs] → [B, T, outputs]."""
+        return F.normalize(super().forward(summary), dim=self.axis)
+
+
+class Calibration(nn.Module):
+    """α of one stream between n student and m teacher layers (paper, time-frequency calibration)."""
+
+    def __init__(
+        self, students: int, teachers: int, stream: Stream, config: I2srfTfckdConfig, batch: int, frames: int
+    ) -> None:
+        super().__init__()
+        size = _size(stream, config, batch, frames)
+        normalise: Normalise = config.normalise or ("frames" if config.embedding == "released" else "embedding")
+        self.summary = _summary(stream, config, batch, frames)
+        self.temperature = config.temperature
+        self.queries = nn.ModuleList(Embedding(size, normalise) for _ in range(students))
+        self.keys = nn.ModuleList(Embedding(size, normalise) for _ in range(teachers))
+
+    def forward(self, student: Sequence[Similarity], teacher: Sequence[Similarity]) -> Tensor:
+        """[B, T, n, m], ≥ 0, summing to 1 over the last axis."""
+        queries = torch.stack([e(self.summary(s)) for e, s in zip(self.queries, student, strict=True)], 2)
+        keys = torch.stack([e(self.summary(s)) for e, s in zip(self.keys, teacher, strict=True)], 2)
+        return (queries @ keys.mT / self.temperature).softmax(-1)
+
+
+def pool_lags(cosine: Tensor, size: int) -> Tensor:
+    """Mean similarity of each frame to the frames at each of `size` ranges of lags: [B, T, T] → [B, T, size]."""
+    counts = F.adaptive_avg_pool1d(_by_lag(torch.ones_like(cosine[:1])), size)
+    sums = F.adaptive_avg_pool1d(_by_lag(cosine), size)
+    return sums / counts.masked_fill(counts == 0, 1.0)
+
+
+def sorted_others(cosine: Tensor, size: int) -> Tensor:
+    """Similarities of each example to the others, falling, resampled to `size`: [B, T, B] → [B, T, size]."""
+    B, T, _ = cosine.shape
+    if B == 1:
+        return cosine.new_zeros(1, T, size)
+    other = ~torch.eye(B, dtype=torch.bool, device=cosine.device)
+    others = cosine.transpose(1, 2)[other].view(B, B - 1, T).transpose(1, 2)
+    falling = others.sort(-1, descending=True).values
+    return F.interpolate(falling, size=size, mode="linear", align_corners=True)
+
+
+def _by_lag(rows: Tensor) -> Tensor:
+    """[B, T, T] with entry (t, t') → [B, T, 2T−1] with entry (t, t' − t + T − 1), zero where there is none."""
+    B, T, _ = rows.shape
+    # Rows of length 2T read as rows of length 2T−1 shift by one more place each; flips make that a shift by −t.
+    flat = F.pad(rows.flip(1), (0, T)).flatten(1)[:, : T * (2 * T - 1)]
+    return flat.view(B, T, 2 * T - 1).flip(1)
+
+
+def _size(stream: Stream, config: I2srfTfckdConfig, batch: int, frames: int) -> EmbeddingSize:
+    pooled = config.embedding == "pooled"
+    if stream == "time":
+        width = config.pooled_size if pooled else frames
+        return EmbeddingSize(width, 2 * width, width)
+    width = config.pooled_size if pooled else batch
+    return EmbeddingSize(width, config.batch_expansion * width, config.batch_expansion * width)
+
+
+def _summary(stream: Stream, config: I2srfTfckdConfig, batch: int, frames: int) -> Summary:
+    if config.embedding == "pooled":
+        pool = pool_lags if stream == "time" else sorted_others
+        return lambda similarity: pool(similarity.cosine, config.pooled_size)
+
+    def raw(similarity: Similarity) -> Tensor:
+        gram = similarity.gram
+        if (gram.shape[0], gram.shape[1]) != (batch, frames):
+            raise DistillError(
+                f"embedding 'released' was built for {batch} examples of {frames} frames and got {gram.shape[0]} of "
+                f"{gram.shape[1]}; keep batch and length fixed or choose embedding 'pooled'"
+            )
+        return gram
+
+    return raw

@@ -1,0 +1,170 @@
+"""Two networks and a method: the student's estimate and the losses that pull it towards the teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import torch
+from rich.table import Table
+from torch import Tensor, nn
+
+from stillwave.distill.gather import gather_observed, processes
+from stillwave.distill.method import DistillError, Layer, Method, Observed, Shapes, build
+from stillwave.distill.taps import Taps
+from stillwave.errors import nearest
+from stillwave.schema import Frozen, TapSet
+
+TapNames = Mapping[str, TapSet | tuple[Sequence[str], Sequence[str]]]
+
+
+class Distiller(nn.Module):
+    """Runs student and teacher on the same input and compares what is tapped of both.
+
+    The teacher is frozen here: `requires_grad` off, evaluation mode always (after `.train()` too), no gradient. It
+    follows `.to(device)` but is no submodule, so that `parameters()`, `state_dict()` and DistributedDataParallel hold
+    what is trained and nothing else: `student.*` and the connectors, `method.*`. What is exported is `.student`.
+
+    With several processes (`torch.distributed` initialised) features are gathered first, so losses are those of the
+    global batch on each; see `gather.py`.
+
+    Args:
+        teacher: any network.
+        student: any network that takes the same input.
+        method: a method's name, configuration, or a `Method`.
+        taps: for each set the layers of both, {"set": (student layers, teacher layers)} in network order (see
+            `taps.py` for how a layer is written); by default both networks' `default_taps()`.
+        example: an input such as training gives (for `embedding: released`, of its very size).
+
+    Raises:
+        DistillError: at construction, for whatever does not fit together.
+    """
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        student: nn.Module,
+        method: str | Frozen | Method = "i2srf_tfckd",
+        taps: TapNames | None = None,
+        *,
+        example: Tensor,
+    ) -> None:
+        super().__init__()
+        _check_apart(teacher, student)
+        self.student = student
+        # In a tuple, so that it is not registered.
+        self._teacher = (teacher.requires_grad_(False).eval(),)
+        self.sets = _sets(taps, student, teacher)
+        self._taps = {
+            "student": Taps(student, _flat(s for s, _ in self.sets.values()), "student"),
+            "teacher": Taps(teacher, _flat(t for _, t in self.sets.values()), "teacher"),
+        }
+        self.shapes = self._dry_run(example)
+        self.method = build(method, self.shapes)
+        self.method.to(example.device)
+
+    @property
+    def teacher(self) -> nn.Module:
+        """The frozen network."""
+        return self._teacher[0]
+
+    def connectors(self) -> Iterator[nn.Parameter]:
+        """What the method trains besides the student; give it to the optimiser too."""
+        return (p for p in self.method.parameters() if p.requires_grad)
+
+    def forward(self, *inputs: Any, **options: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """Both networks on the same input: the student's estimate and the method's named losses (sum: L_KD)."""
+        estimate, of_student = self._observe("student", self.student, inputs, options)
+        with torch.no_grad():
+            _, of_teacher = self._observe("teacher", self.teacher.eval(), inputs, options)
+        whole = self.method.uses_estimate
+        return estimate, self.method(gather_observed(of_student, whole), gather_observed(of_teacher, whole))
+
+    def table(self) -> Table:
+        """The taps, their shapes (channels × frames × bins) and parameters, to be printed."""
+        trained = sum(p.numel() for p in self.connectors())
+        caption = f"connectors, dropped after training: {trained:,} parameters"
+        table = Table("set", title="What is compared", caption=caption)
+        for side in ("student", "teacher"):
+            table.add_column(f"{side} layer")
+            table.add_column("C × T × D", justify="right")
+            table.add_column("parameters", justify="right")
+        for name in self.sets:
+            rows = zip_longest(self.shapes.student[name], self.shapes.teacher[name])
+            for index, (student, teacher) in enumerate(rows):
+                table.add_row("" if index else name, *_cells(student), *_cells(teacher))
+            table.add_section()
+        return table
+
+    def _observe(
+        self, side: str, network: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]
+    ) -> tuple[Tensor, Observed]:
+        with self._taps[side].record() as found:
+            estimate = network(*inputs, **options)
+        index = 0 if side == "student" else 1
+        return estimate, Observed({n: [found[t] for t in names[index]] for n, names in self.sets.items()}, estimate)
+
+    def _dry_run(self, example: Tensor) -> Shapes:
+        student, teacher = (self._taps[side].shapes(example) for side in ("student", "teacher"))
+        return Shapes(
+            batch=len(example) * processes(),
+            student={name: tuple(student[tap] for tap in s) for name, (s, _) in self.sets.items()},
+            teacher={name: tuple(teacher[tap] for tap in t) for name, (_, t) in self.sets.items()},
+        )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Distiller:
+        self.teacher._apply(fn, recurse)  # the teacher moves along
+        super()._apply(fn, recurse)
+        return self
+
+
+def _check_apart(teacher: nn.Module, student: nn.Module) -> None:
+    theirs = {id(p) for p in teacher.parameters()}
+    if teacher is student or any(id(p) in theirs for p in student.parameters()):
+        raise DistillError("teacher and student share parameters: the frozen teacher would freeze the student; copy it")
+
+
+def _sets(
+    taps: TapNames | None, student: nn.Module, teacher: nn.Module
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    if taps is None:
+        return _default_sets(student, teacher)
+    sets = {}
+    for name, given in taps.items():
+        pair = (given.student, given.teacher) if isinstance(given, TapSet) else given
+        if len(pair) != 2 or any(isinstance(side, str) for side in pair):
+            raise DistillError(f"set '{name}' must be two lists of layers: (student layers, teacher layers)")
+        sets[name] = tuple(pair[0]), tuple(pair[1])
+        for side, layers in zip(("student", "teacher"), sets[name], strict=True):
+            if not layers:
+                raise DistillError(f"set '{name}' names no {side} layer; name at least one of each network")
+    if not sets:
+        raise DistillError("taps name no set; give at least one, as {'encoder': (student layers, teacher layers)}")
+    return sets
+
+
+def _default_sets(student: nn.Module, teacher: nn.Module) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    for role, network in (("student", student), ("teacher", teacher)):
+        if not hasattr(network, "default_taps"):
+            raise DistillError(
+                f"the {role} ({type(network).__name__}) has no default_taps(); "
+                "give taps={'set': (student layers, teacher layers)}"
+            )
+    of_student, of_teacher = student.default_taps(), teacher.default_taps()  # type: ignore[operator]
+    for name in {**of_student, **of_teacher}:
+        if name not in of_student or name not in of_teacher:
+            side = "student" if name not in of_student else "teacher"
+            known = of_student if side == "student" else of_teacher
+            raise DistillError(f"the {side}'s default taps have no set '{name}'; {nearest(name, known)}; give taps")
+    return _sets({name: (of_student[name], of_teacher[name]) for name in of_student}, student, teacher)
+
+
+def _flat(lists: Iterator[tuple[str, ...]] | Any) -> list[str]:
+    return [name for names in lists for name in names]
+
+
+def _cells(layer: Layer | None) -> tuple[str, str, str]:
+    if layer is None:
+        return "", "", ""
+    return layer.name, f"{layer.channels} × {layer.frames} × {layer.bins}", f"{layer.parameters:,}"

@@ -1,0 +1,238 @@
+"""I²SRF-TFCKD: intra- and inter-set distillation with recursive fusion and time-frequency calibration.
+
+J. Cheng et al., "Leveraging Local and Global Knowledge Integration with Time-Frequency Calibrated Distillation for
+Speech Enhancement", arXiv 2506.13127. `embedding: released` with its defaults is what the authors' program computes;
+the golden tests hold it to that.
+
+Inside a set with n student and m teacher layers, and between the fused features of all sets:
+
+    L = 1/n Σ_ij [ 1/(B·T) Σ_bt α^time_btij J^time_btij + 1/(B·B) Σ_bt α^batch_btij J^batch_btij ]
+
+J is the distance between row distributions (`similarity.py`), α the calibration (`calibration.py`). The second
+divisor makes the batch stream grow as T/B; `scale: balanced` divides it by B·T.
+
+Choices that the paper leaves open:
+
+- Order of visit: a set named `decoder` is fused from its last layer to its first, any other from first to last.
+- `pairs: one_to_one`: student layer i (from 1) learns from teacher layer ⌈i·m/n⌉, the last from the last, with weight 1.
+- `calibration: false` weighs each teacher layer 1/m. Teacher fusers learn only through the keys of the inter-set
+  calibration; without it they stay as they were drawn, and are not among the trained parameters.
+- `cross_weighting`: each stream's distances get the other stream's weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from stillwave.distill.calibration import Calibration
+from stillwave.distill.fusion import Fuser
+from stillwave.distill.method import (
+    DistillError,
+    Layer,
+    Method,
+    Observed,
+    Shapes,
+    full,
+    full_precision,
+    register,
+)
+from stillwave.distill.similarity import STREAMS, Similarity, Stream, distribution, jeffreys, similarities
+from stillwave.errors import nearest
+from stillwave.schema import Frozen, I2srfTfckdConfig
+
+INTER = "inter"
+
+
+class Comparison(nn.Module):
+    """The loss between n student and m teacher feature maps. `weights` are the last α by stream, detached."""
+
+    def __init__(self, n: int, m: int, config: I2srfTfckdConfig, batch: int, frames: int) -> None:
+        super().__init__()
+        self.config = config
+        self.streams: tuple[Stream, ...] = tuple(s for s in STREAMS if getattr(config, s))
+        self.pairs = pairs(n, m, config)
+        self.layers = n, m
+        # One teacher layer has weight 1 whatever its key: nothing to learn.
+        learnt = config.calibration and config.pairs == "all" and m > 1
+        self.calibrations = nn.ModuleDict(
+            {s: Calibration(n, m, s, config, batch, frames) for s in self.streams} if learnt else {}
+        )
+        self.weights: dict[Stream, Tensor] = {}
+
+    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+        """Scalar loss. Gradient flows into the teacher's maps only through the keys, if they carry one."""
+        _check_alike([*student, *teacher])
+        of_student = [similarities(feature, self.streams) for feature in student]
+        of_teacher = [similarities(feature, self.streams) for feature in teacher]
+        alpha = {s: self._alpha(s, [x[s] for x in of_student], [x[s] for x in of_teacher]) for s in self.streams}
+        self.weights = {s: a.detach() for s, a in alpha.items()}
+        n, _ = self.layers
+        total = student[0].new_zeros(())
+        for stream in self.streams:
+            rows = jeffreys(
+                [distribution(x[stream].cosine) for x in of_student],
+                [distribution(x[stream].cosine.detach()) for x in of_teacher],
+                self.pairs,
+            )
+            weights = torch.stack([alpha[self._weighing(stream)][..., i, j] for i, j in self.pairs], -1)
+            total = total + (weights * rows).sum() / self._divisor(stream, rows)
+        return total / n
+
+    def _alpha(self, stream: Stream, student: list[Similarity], teacher: list[Similarity]) -> Tensor:
+        if self.calibrations:
+            alpha: Tensor = self.calibrations[stream](student, teacher)
+            return alpha
+        n, m = self.layers
+        fixed = student[0].cosine.new_full((n, m), 1 / m)
+        if self.config.pairs == "one_to_one":
+            fixed.zero_()[tuple(zip(*self.pairs, strict=True))] = 1.0
+        B, T, _ = student[0].cosine.shape
+        return fixed.expand(B, T, n, m)
+
+    def _weighing(self, stream: Stream) -> Stream:
+        if not self.config.cross_weighting:
+            return stream
+        return "batch" if stream == "time" else "time"
+
+    def _divisor(self, stream: Stream, rows: Tensor) -> int:
+        B, T, _ = rows.shape
+        scale = self.config.scale or ("released" if self.config.embedding == "released" else "balanced")
+        return B * B if stream == "batch" and scale == "released" else B * T
+
+
+@register("i2srf_tfckd")
+class I2srfTfckd(Method):
+    """The flagship. Losses: one named after each set, and `inter`; each already carries its set's weight.
+
+    `weights[set][stream]`: the α of the last call, [B, T, n, m], detached.
+    """
+
+    Config = I2srfTfckdConfig
+
+    def __init__(self, config: I2srfTfckdConfig, shapes: Shapes) -> None:
+        super().__init__()
+        _check(config, shapes)
+        self.config = config
+        self.set_weights = {name: config.set_weights.get(name, 1.0) for name in _terms(config, shapes)}
+        frames = {name: layers[0].frames for name, layers in shapes.student.items()}
+        self.comparisons = nn.ModuleDict()
+        self.fusers = nn.ModuleDict()
+        for name in self.set_weights:
+            if name == INTER:
+                self._build_inter(shapes, next(iter(frames.values())))
+                continue
+            n, m = len(shapes.student[name]), len(shapes.teacher[name])
+            self.comparisons[name] = Comparison(n, m, config, shapes.batch, frames[name])
+
+    def _build_inter(self, shapes: Shapes, frames: int) -> None:
+        config, sets = self.config, len(shapes.student)
+        self.comparisons[INTER] = Comparison(sets, sets, config, shapes.batch, frames)
+        for side, layers in (("student", shapes.student), ("teacher", shapes.teacher)):
+            self.fusers[side] = nn.ModuleDict({name: _fuser(name, ls, config) for name, ls in layers.items()})
+        self._teacher_learns = len(self.comparisons[INTER].calibrations) > 0
+        self.fusers["teacher"].requires_grad_(self._teacher_learns)
+
+    @classmethod
+    def build(cls, config: Frozen, shapes: Shapes) -> I2srfTfckd:
+        """Raises `DistillError` if the layers or options do not fit together."""
+        if not isinstance(config, I2srfTfckdConfig):
+            raise DistillError(f"i2srf_tfckd wants an I2srfTfckdConfig, not {type(config).__name__}")
+        return cls(config, shapes)
+
+    @property
+    def weights(self) -> dict[str, dict[Stream, Tensor]]:
+        """α of the last call by term and stream."""
+        return {name: comparison.weights for name, comparison in self.comparisons.items()}
+
+    def losses(self, student: Observed, teacher: Observed) -> dict[str, Tensor]:
+        """See the module's head. Any B and T with `embedding: pooled`; at B = 1 the batch stream is 0."""
+        device = next(iter(student.features.values()))[0].device
+        with full_precision(device):
+            of_student = {name: [full(f) for f in fs] for name, fs in student.features.items()}
+            of_teacher = {name: [full(f.detach()) for f in fs] for name, fs in teacher.features.items()}
+            return {name: w * self._term(name, of_student, of_teacher) for name, w in self.set_weights.items()}
+
+    def _term(self, name: str, student: dict[str, list[Tensor]], teacher: dict[str, list[Tensor]]) -> Tensor:
+        if name == INTER:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self._teacher_learns):
+                of_teacher = self.fuse("teacher", teacher)
+            of_student = self.fuse("student", student)
+            student, teacher = {INTER: list(of_student.values())}, {INTER: list(of_teacher.values())}
+        loss: Tensor = self.comparisons[name](student[name], teacher[name])
+        return loss
+
+    def fuse(self, side: str, features: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+        """The fused feature map of each set of one side (`student` or `teacher`)."""
+        fusers = self.fusers[side]
+        assert isinstance(fusers, nn.ModuleDict)
+        return {name: fuser(visit(name, features[name])) for name, fuser in fusers.items()}
+
+
+def visit(name: str, layers: Sequence[Tensor]) -> list[Tensor]:
+    """Layers in the order in which they are fused."""
+    return list(layers)[::-1] if name == "decoder" else list(layers)
+
+
+def pairs(n: int, m: int, config: I2srfTfckdConfig) -> list[tuple[int, int]]:
+    """The (student, teacher) layers that are compared, from 0."""
+    if config.pairs == "one_to_one":
+        return [(i, -(-(i + 1) * m // n) - 1) for i in range(n)]
+    return [(i, j) for i in range(n) for j in range(m)]
+
+
+def _fuser(name: str, layers: Sequence[Layer], config: I2srfTfckdConfig) -> Fuser:
+    channels = [layer.channels for layer in layers]
+    return Fuser(channels[::-1] if name == "decoder" else channels, config.fusion_channels, config.fusion)
+
+
+def _terms(config: I2srfTfckdConfig, shapes: Shapes) -> list[str]:
+    """Names of the losses; a weight of 0 leaves a term out."""
+    names = [*(shapes.student if config.intra else ()), *([INTER] if config.inter else [])]
+    return [name for name in names if config.set_weights.get(name, 1.0) != 0]
+
+
+def _check(config: I2srfTfckdConfig, shapes: Shapes) -> None:
+    _check_options(config)
+    names = list(shapes.student)
+    for name in config.set_weights:
+        if name not in [*names, INTER]:
+            raise DistillError(f"set_weights names '{name}', which is no set; {nearest(name, [*names, INTER])}")
+    if not _terms(config, shapes):
+        raise DistillError("set_weights leaves every term out: give at least one set a weight above 0")
+    for name in names:
+        if name == INTER or hasattr(nn.ModuleDict, name) or not name.isidentifier():
+            raise DistillError(f"a set cannot be called '{name}'; choose another plain word")
+        _check_frames(f"set '{name}'", [*shapes.student[name], *shapes.teacher[name]])
+    if config.inter:
+        layers = [*shapes.student.values(), *shapes.teacher.values()]
+        _check_frames("the inter-set term (inter: true)", [layer for some in layers for layer in some])
+
+
+def _check_options(config: I2srfTfckdConfig) -> None:
+    if config.cross_weighting and not (
+        config.time and config.batch and config.calibration and config.pairs == "all"
+    ):
+        raise DistillError("cross_weighting exchanges the weights of both streams: it needs time, batch, calibration and pairs 'all'")
+    for name, weight in config.set_weights.items():
+        if weight < 0:
+            raise DistillError(f"set_weights.{name} is {weight}; a weight must be 0 (leave the term out) or above")
+
+
+def _check_frames(what: str, layers: Sequence[Layer]) -> None:
+    first = layers[0]
+    for layer in layers:
+        if layer.frames != first.frames:
+            raise DistillError(
+                f"{what} compares frames one by one, but layer '{first.name}' has {first.frames} and "
+                f"'{layer.name}' has {layer.frames}; tap layers with the same number of frames"
+            )
+
+
+def _check_alike(features: Sequence[Tensor]) -> None:
+    sizes = {(f.shape[0], f.shape[2]) for f in features}
+    if len(sizes) > 1:
+        listed = ", ".join(f"{b} examples of {t} frames" for b, t in sorted(sizes))
+        raise DistillError(f"features to compare differ in size: {listed}; tap layers of one length")
