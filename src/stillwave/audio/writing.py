@@ -176,6 +176,8 @@ def _check_written(path: Path, report: WriteReport) -> None:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
+    except (FileExistsError, NotADirectoryError):
+        raise AudioError(f"{path}: cannot be written: {path.parent} is not a folder") from None
     except OSError as error:
         raise AudioError(f"{path}: cannot be written: {error.strerror or error}") from None
     except soundfile.LibsndfileError as error:
