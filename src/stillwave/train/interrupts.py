@@ -1,0 +1,41 @@
+"""Ctrl-C and SIGTERM: asked once, a run ends tidily at the next step; asked twice, it ends."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+
+from stillwave.errors import StillwaveError
+
+
+class Stopped(StillwaveError):  # noqa: N818 - nothing is wrong: the user asked for it
+    """The run was asked to end and did, with a checkpoint. `code` is the shell's exit code (130 or 143)."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.code = 128 + number
+
+
+class Interrupts:
+    """Context manager: `received` is the number of the first signal that came, or 0."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._before.clear()
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if self.received:
+            raise KeyboardInterrupt
+        self.received = number

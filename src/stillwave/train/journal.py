@@ -1,0 +1,119 @@
+"""What a run says of itself: `log.jsonl` always, TensorBoard if wanted."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stillwave.errors import MissingExtraError
+from stillwave.files import atomic_file
+from stillwave.schema import SAMPLE_RATE
+from stillwave.train.batches import Pair, Samples
+
+
+class Journal:
+    """One JSON line an event, each with its `step`; opened at a step, it forgets what came after."""
+
+    def __init__(self, folder: Path, *, step: int, tensorboard: bool) -> None:
+        file = folder / "log.jsonl"
+        _truncate(file, step)
+        self._lines = file.open("a", encoding="utf-8")
+        self._board = _open_board(folder / "tensorboard", step) if tensorboard else None
+        self._heard: set[int] = set()
+
+    def write(self, kind: str, step: int, **values: Any) -> None:
+        """A line of the log, and a curve for each number in it."""
+        line = json.dumps({"kind": kind, "step": step, **values}, allow_nan=False, ensure_ascii=False)
+        self._lines.write(line + "\n")
+        self._lines.flush()  # into the system's hands: a killed process loses nothing that it wrote
+        if self._board is not None:
+            for name, value in _numbers(values, kind):
+                self._board.add_scalar(name, value, step)
+
+    def listen(self, step: int, items: Sequence[Pair], estimates: Sequence[Samples]) -> None:
+        """Audio and spectrograms of a few items of the development set."""
+        if self._board is None:
+            return
+        for number, (item, estimate) in enumerate(zip(items, estimates, strict=False)):
+            noisy, clean = (np.atleast_2d(x)[0] for x in (item.noisy, item.clean))
+            self._board.add_audio(f"{number}/estimate", estimate.clip(-1, 1), step, sample_rate=SAMPLE_RATE)
+            if number not in self._heard:
+                self._heard.add(number)
+                self._board.add_audio(f"{number}/noisy", noisy.clip(-1, 1), step, sample_rate=SAMPLE_RATE)
+                self._board.add_audio(f"{number}/clean", clean.clip(-1, 1), step, sample_rate=SAMPLE_RATE)
+            figure = spectrograms({"noisy": noisy, "estimate": estimate, "clean": clean})
+            self._board.add_figure(f"{number}/spectrograms", figure, step)
+
+    def sync(self) -> None:
+        """Put the log on the disk itself: a checkpoint must not be ahead of it."""
+        os.fsync(self._lines.fileno())
+
+    def close(self) -> None:
+        """Finish both."""
+        self._lines.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The events of a run's log; a last line that was cut short is left out."""
+    file = folder / "log.jsonl"
+    return [event for _, event in _events(file)] if file.exists() else []
+
+
+def spectrograms(signals: Mapping[str, Samples]) -> Any:
+    """A figure with the spectrogram in dB of each signal, on one scale."""
+    from matplotlib.figure import Figure  # not pyplot: no global state, no display
+
+    figure = Figure(figsize=(4 * len(signals), 3), layout="constrained")
+    for axis, (name, signal) in zip(
+        figure.subplots(1, len(signals), sharey=True), signals.items(), strict=True
+    ):
+        quiet = 1e-5 * np.random.default_rng(0).standard_normal(
+            max(512, len(signal))
+        )  # log of 0 has no colour
+        quiet[: len(signal)] += signal
+        axis.specgram(quiet, NFFT=512, noverlap=256, Fs=SAMPLE_RATE, vmin=-120, vmax=-30, cmap="magma")
+        axis.set(title=name, xlabel="seconds")
+    return figure
+
+
+def _truncate(file: Path, step: int) -> None:
+    if not file.exists():
+        return
+    kept = [line for line, event in _events(file) if event["step"] <= step]
+    with atomic_file(file) as temporary:
+        temporary.write_bytes(b"".join(kept))
+
+
+def _events(file: Path) -> list[tuple[bytes, dict[str, Any]]]:
+    events = []
+    for line in file.read_bytes().splitlines(keepends=True):
+        try:
+            events.append((line, json.loads(line)))
+        except ValueError:
+            break  # the line that a killed process was writing
+    return events
+
+
+def _numbers(values: Mapping[str, Any], prefix: str) -> list[tuple[str, float]]:
+    found: list[tuple[str, float]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found += _numbers(value, f"{prefix}/{name}")
+        elif isinstance(value, int | float):
+            found.append((f"{prefix}/{name}", float(value)))
+    return found
+
+
+def _open_board(folder: Path, step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise MissingExtraError("TensorBoard (or set train.tensorboard=false)", "train") from None
+    return SummaryWriter(str(folder), purge_step=step + 1)

@@ -1,0 +1,251 @@
+"""The loop: one for training and for distilling, resumable at any step."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stillwave import checkpoint, provenance
+from stillwave.console import err, progress_bar
+from stillwave.errors import StillwaveError
+from stillwave.schema import SAMPLE_RATE, Recipe
+from stillwave.train import batches, objective, run, state, validation
+from stillwave.train.batches import Batch, Pair, Source
+from stillwave.train.distributed import World, join
+from stillwave.train.interrupts import Interrupts, Stopped
+from stillwave.train.journal import Journal
+from stillwave.train.learner import Learner
+
+
+def train(recipe: Recipe, run_folder: Path | str, *, quiet: bool = False, resume: bool = True) -> Path:
+    """Run a recipe, or go on with its run, and return the best checkpoint's folder (else the last).
+
+    The same call resumes a run that was cut short, at its newest complete checkpoint; on a CPU the result
+    is bit for bit that of a run without the cut. A finished run is left as it is. With `resume=False` a
+    folder that holds a run is refused. `quiet` leaves out the progress bar.
+
+    Raises StillwaveError: bad recipe, data or checkpoints, the run folder of another recipe, a full disk,
+    too many non-finite batches; and Stopped after Ctrl-C or SIGTERM, once a checkpoint is written.
+    """
+    from stillwave.train.sources import development, metric, mixtures
+
+    folder = Path(run_folder)
+    with join(recipe.train.device) as world, contextlib.ExitStack() as stack:
+        if world.first:
+            stack.enter_context(run.opened(folder, recipe, resume=resume))
+        world.firsts(None)  # nobody reads before the folder is in order
+        stack.enter_context(torch.random.fork_rng())
+        trainer = Trainer(recipe, folder, world, quiet=quiet)
+        if trainer.progress.finished:
+            trainer.say(f"{folder}: this run is finished ({trainer.progress.finished})")
+        else:
+            trainer.fit(mixtures(recipe), development(recipe), metric(recipe.train.metric))
+        return checkpoint.resolve(folder)
+
+
+class Trainer:
+    """A run between two steps: everything that a checkpoint must hold, and how it moves on."""
+
+    def __init__(self, recipe: Recipe, folder: Path, world: World, *, quiet: bool = False) -> None:
+        self.recipe, self.folder, self.world = recipe, folder, world
+        self.quiet = quiet or not world.first
+        self.learner = Learner(recipe, world)
+        self.progress = state.Progress(teacher=objective.teacher_sha256(recipe))
+        self._resume()
+
+    def say(self, sentence: str) -> None:
+        """A line on the terminal, from the first process only."""
+        if self.world.first:
+            err.print(sentence, highlight=False, markup=False)
+
+    # --- forward ------------------------------------------------------------------------------------------
+
+    def fit(self, source: Source, development: Sequence[Pair], metric: validation.Metric) -> None:
+        """Go on to the end of the run, a signal, or an error."""
+        settings = self.recipe.train
+        groups = self._groups(source)
+        journal = (
+            Journal(self.folder, step=self.progress.step, tensorboard=settings.tensorboard)
+            if self.world.first
+            else None
+        )
+        try:
+            with Interrupts() as asked, self._bar() as advance:
+                while not self.progress.finished:
+                    values = self._step(next(groups), journal)
+                    self._validate_if_due(development, metric, journal)
+                    self._finish_if_due()
+                    signal = self.world.largest(asked.received)
+                    due = self.progress.step % settings.checkpoint_every == 0
+                    if due or signal or self.progress.finished:
+                        self._save(journal)
+                    advance(values)
+                    if signal and not self.progress.finished:
+                        raise Stopped(self._how_to_go_on(), signal)
+        finally:
+            if journal is not None:
+                journal.close()
+
+    def _step(self, group: list[Batch], journal: Journal | None) -> dict[str, Any]:
+        started = time.perf_counter()
+        outcome = self.learner.step(group, self.progress.step)
+        self.progress.step += 1
+        if outcome.bad is not None:
+            self._set_aside(outcome.bad, outcome.reason, journal)
+            return {}
+        seconds = sum(b.clean.numel() for b in group) * self.world.size / SAMPLE_RATE
+        values = {**outcome.values, "audio_per_second": round(seconds / (time.perf_counter() - started), 2)}
+        if journal is not None:
+            journal.write("train", self.progress.step, **values)
+        return values
+
+    def _set_aside(self, batch: Batch, reason: str, journal: Journal | None) -> None:
+        """Keep a batch that gave a non-finite loss or gradient for inspection; enough of them end the run."""
+        self.progress.bad_batches += 1
+        file = self.folder / run.BAD / f"step_{self.progress.step:08d}.safetensors"
+        tensors = {name: self.world.rows(tensor) for name, tensor in batch._asdict().items()}
+        if journal is not None:
+            file.parent.mkdir(exist_ok=True)
+            checkpoint.write_tensors(file, {n: t.cpu() for n, t in tensors.items()})
+            journal.write(
+                "bad_batch", self.progress.step, reason=reason, file=str(file.relative_to(self.folder))
+            )
+            self.say(f"step {self.progress.step}: {reason}; batch left out and saved as {file}")
+        limit = self.recipe.train.max_bad_batches
+        if self.progress.bad_batches >= limit:
+            raise StillwaveError(
+                f"{self.folder}: stopped after {limit} batches with non-finite losses or gradients (last: "
+                f"{reason}); they are in {file.parent}. A lower optimiser.lr is the usual cure"
+            )
+
+    def _groups(self, source: Source) -> Iterator[list[Batch]]:
+        """The batches of each update, from the next step on."""
+        settings = self.recipe.train
+        stream = batches.batches(
+            source,
+            settings.batch_size,
+            self.world,
+            first=self.progress.step * settings.accumulate,
+            last=settings.steps * settings.accumulate,
+            workers=self.recipe.data.workers,
+        )
+        while True:
+            yield [self._to_device(next(stream)) for _ in range(settings.accumulate)]
+
+    def _to_device(self, batch: Batch) -> Batch:
+        return Batch(*(tensor.to(self.world.device, non_blocking=True) for tensor in batch))
+
+    # --- measuring ----------------------------------------------------------------------------------------
+
+    def _validate_if_due(
+        self, items: Sequence[Pair], metric: validation.Metric, journal: Journal | None
+    ) -> None:
+        settings, progress = self.recipe.train, self.progress
+        if progress.step % settings.validate_every and progress.step != settings.steps:
+            return
+        found = validation.validate(self.learner.exported, items, metric, self.world)
+        better = found.score is not None and (
+            progress.best_score is None or found.score > progress.best_score
+        )
+        if better:
+            progress.best_score, progress.best_step, progress.stale = found.score, progress.step, 0
+        else:
+            progress.stale += 1
+        if journal is not None:
+            journal.write(
+                "validation",
+                progress.step,
+                **{settings.metric: found.score},
+                items=found.items,
+                skipped=found.skipped,
+            )
+            journal.listen(progress.step, items, found.estimates)
+            if better:
+                state.save_best(
+                    self.folder / run.CHECKPOINTS, self.learner.exported.state_dict(), self._card()
+                )
+        shown = "no item could be scored" if found.score is None else f"{settings.metric} {found.score:.3f}"
+        if not self.quiet:
+            self.say(f"step {progress.step}: {shown}{' (best)' if better else ''}")
+
+    def _finish_if_due(self) -> None:
+        settings, progress = self.recipe.train, self.progress
+        if progress.step >= settings.steps:
+            progress.finished = f"all {settings.steps} steps done"
+        elif settings.patience and progress.stale >= settings.patience:
+            progress.finished = f"no better score in {settings.patience} validations, at step {progress.step}"
+
+    # --- keeping ------------------------------------------------------------------------------------------
+
+    def _save(self, journal: Journal | None) -> None:
+        if journal is None:
+            return
+        journal.sync()
+        self.learner.note(self.progress)
+        state.save(
+            self.folder / run.CHECKPOINTS,
+            self.learner.exported.state_dict(),
+            self._card(),
+            self.learner.tensors(),
+            self.progress,
+        )
+
+    def _resume(self) -> None:
+        found = state.newest(self.folder / run.CHECKPOINTS)
+        if found is None:
+            return
+        progress, tensors = found
+        if progress.teacher != self.progress.teacher:
+            raise StillwaveError(
+                f"{self.folder}: was distilled from another teacher than the one given now; "
+                "give that one, or another run folder"
+            )
+        self.learner.load(tensors, progress)
+        self.progress = progress
+        if not progress.finished:
+            self.say(f"{self.folder}: going on after step {progress.step}")
+
+    def _card(self) -> checkpoint.Card:
+        progress, recipe = self.progress, self.recipe
+        here = progress.best_score is not None and progress.best_step == progress.step
+        return checkpoint.Card(
+            model=recipe.model,
+            step=progress.step,
+            scores={recipe.train.metric: progress.best_score}
+            if here and progress.best_score is not None
+            else {},
+            recipe=recipe.model_dump(mode="json"),
+            teacher=progress.teacher,
+            data=f"speech: {recipe.data.train.speech}; noise: {recipe.data.train.noise}",
+            versions=provenance.versions(),
+            git=provenance.git(),
+        )
+
+    # --- showing ------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _bar(self) -> Iterator[Any]:
+        if self.quiet:
+            yield lambda _: None
+            return
+        with progress_bar() as bar:
+            task = bar.add_task(
+                self.recipe.name, total=self.recipe.train.steps, completed=self.progress.step, note=""
+            )
+
+            def advance(values: dict[str, Any]) -> None:
+                loss = values.get("loss", {}).get("total", math.nan)
+                note = f"loss {loss:.4f} · {values.get('audio_per_second', 0):.0f} s audio/s"
+                bar.update(task, completed=self.progress.step, note=note)
+
+            yield advance
+
+    def _how_to_go_on(self) -> str:
+        step = self.progress.step
+        return f"{self.folder}: stopped after step {step}; give the same command to continue"

@@ -1,0 +1,96 @@
+"""What one backward pass makes smaller: the enhancement loss and, with a teacher, the losses of a method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from stillwave import checkpoint
+from stillwave.losses import EnhancementLoss
+from stillwave.models import Denoiser, build
+from stillwave.schema import DistillConfig, Recipe
+
+if TYPE_CHECKING:
+    from stillwave.distill import Distiller
+
+
+class Terms(NamedTuple):
+    """Named scalars; `enhancement` has a "total", `distillation` is empty without a teacher."""
+
+    enhancement: dict[str, Tensor]
+    distillation: dict[str, Tensor]
+
+
+class Objective(nn.Module):
+    """Student, losses and (if any) teacher and connectors as one module, which is what processes share."""
+
+    def __init__(self, student: Denoiser, loss: EnhancementLoss, distiller: Distiller | None = None) -> None:
+        super().__init__()
+        self.student = student
+        self.loss = loss
+        self.distiller = distiller
+
+    def forward(self, noisy: Tensor, clean: Tensor) -> Terms:
+        """Of a batch: noisy [B, N] or [B, M, N], clean [B, N]."""
+        if self.distiller is None:
+            return Terms(self.loss(self.student(noisy), clean), {})
+        estimate, losses = self.distiller(noisy)
+        return Terms(self.loss(estimate, clean), losses)
+
+    def student_parameters(self) -> list[nn.Parameter]:
+        """What is exported."""
+        return [p for p in self.student.parameters() if p.requires_grad]
+
+    def connectors(self) -> list[nn.Parameter]:
+        """What a method trains beside the student; not exported."""
+        return [] if self.distiller is None else list(self.distiller.connectors())
+
+    def method_state(self) -> dict[str, Tensor]:
+        """All that the method keeps, for resuming."""
+        return {} if self.distiller is None else dict(self.distiller.method.state_dict())
+
+    def load_method_state(self, tensors: dict[str, Tensor]) -> None:
+        """Put `method_state` back."""
+        if self.distiller is not None:
+            self.distiller.method.load_state_dict(tensors)
+
+
+def make_objective(recipe: Recipe, example: Tensor) -> Objective:
+    """Fresh weights that depend on the seed alone: a student starts the same with and without a teacher.
+
+    `example` is a noisy batch of the shape that each backward pass will have.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        student = build(recipe.model)
+    distiller = None
+    if recipe.distill is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed + 1)
+            distiller = _make_distiller(recipe.distill, student, example)
+    return Objective(student, EnhancementLoss(recipe.loss), distiller)
+
+
+def teacher_sha256(recipe: Recipe) -> str | None:
+    """Which teacher it is, whatever its path. Raises CheckpointError."""
+    if recipe.distill is None:
+        return None
+    return checkpoint.read_card(checkpoint.resolve(Path(recipe.distill.teacher))).sha256
+
+
+def _make_distiller(config: DistillConfig, student: Denoiser, example: Tensor) -> Distiller:
+    from stillwave.distill import Distiller
+
+    teacher, _ = checkpoint.load(config.teacher)
+    return Distiller(teacher, student, config.method, taps=config.taps, example=example)
+
+
+def parameter_groups(parameters: list[nn.Parameter], decay: float) -> list[dict[str, object]]:
+    """Groups for AdamW: matrices and kernels decay; gains, biases and slopes do not."""
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]

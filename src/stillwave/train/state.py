@@ -1,0 +1,155 @@
+"""Training state: what, with the recipe, makes a resumed run the run it was.
+
+Beside a step checkpoint's weights and card lie `training.safetensors` (raw weights, moments of the optimiser,
+connectors of the method, random state) and `training.json` (step, best score, λ, SHA-256 of the former).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from stillwave import checkpoint
+from stillwave.console import err
+from stillwave.errors import CheckpointError, StillwaveError
+from stillwave.files import atomic_folder
+
+TENSORS, FACTS = "training.safetensors", "training.json"
+KEPT = 2
+
+
+@dataclass
+class Progress:
+    """How far a run is; everything in it is a JSON value."""
+
+    step: int = 0
+    best_step: int | None = None
+    best_score: float | None = None
+    stale: int = 0
+    """Validations since the best."""
+    bad_batches: int = 0
+    finished: str = ""
+    """Why the run is over; empty while it is not."""
+    teacher: str | None = None
+    """SHA-256 of the teacher's weights."""
+    weight: dict[str, Any] = field(default_factory=dict)
+    """State of λ."""
+    scaler: dict[str, Any] = field(default_factory=dict)
+    """State of the fp16 loss scaling."""
+
+
+def save(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    card: checkpoint.Card,
+    tensors: Mapping[str, Tensor],
+    progress: Progress,
+) -> None:
+    """Write `folder/step_…` whole or not at all. Raises StillwaveError on a full disk."""
+    try:
+        with atomic_folder(folder / f"step_{progress.step:08d}") as temporary:
+            checkpoint.write(temporary, weights, card)
+            checkpoint.write_tensors(temporary / TENSORS, tensors)
+            facts = {**asdict(progress), "sha256": checkpoint.sha256(temporary / TENSORS)}
+            (temporary / FACTS).write_text(
+                json.dumps(facts, indent=2, allow_nan=False) + "\n", encoding="utf-8"
+            )
+    except OSError as error:
+        raise _full(folder, error) from error
+    _prune(folder, progress)
+
+
+def save_best(folder: Path, weights: Mapping[str, Tensor], card: checkpoint.Card) -> None:
+    """Write `folder/best_…`. The best before it stays until a step checkpoint knows of the new one."""
+    try:
+        with atomic_folder(folder / f"best_{card.step:08d}") as temporary:
+            checkpoint.write(temporary, weights, card)
+    except OSError as error:
+        raise _full(folder, error) from error
+
+
+def newest(folder: Path) -> tuple[Progress, dict[str, Tensor]] | None:
+    """The newest complete training state of a run's checkpoints; a damaged one is passed over aloud."""
+    for place in reversed(checkpoint.numbered(folder, "step")):
+        try:
+            progress, tensors = _read(place)
+        except CheckpointError as error:
+            err.print(f"{error}; taking the checkpoint before it", highlight=False, markup=False)
+            continue
+        if progress.best_step is not None and not (folder / f"best_{progress.best_step:08d}").is_dir():
+            progress.best_step = progress.best_score = None
+        return progress, tensors
+    return None
+
+
+def _read(place: Path) -> tuple[Progress, dict[str, Tensor]]:
+    file = place / FACTS
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        digest = facts.pop("sha256")
+        progress = Progress(**facts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{file}: cannot be used ({error})") from None
+    tensors = checkpoint.read_tensors(place / TENSORS)
+    if checkpoint.sha256(place / TENSORS) != digest:
+        raise CheckpointError(f"{place / TENSORS}: is not the file that {FACTS} describes")
+    return progress, tensors
+
+
+def _prune(folder: Path, progress: Progress) -> None:
+    old = checkpoint.numbered(folder, "step")[:-KEPT]
+    best = [p for p in checkpoint.numbered(folder, "best") if p.name != f"best_{progress.best_step or 0:08d}"]
+    for place in [*old, *best]:
+        doomed = place.with_name(
+            f".{place.name}.old"
+        )  # gone at once by its real name, however long deleting takes
+        place.rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _full(folder: Path, error: OSError) -> StillwaveError:
+    return StillwaveError(
+        f"{folder}: cannot write a checkpoint ({error.strerror or error}); the earlier ones are intact: "
+        "make room and give the same command to continue"
+    )
+
+
+# --- an optimiser as tensors ------------------------------------------------------------------------------
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names with a prefix."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse: those that have it, without it."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
+    """Moments and step counts, as `parameter.quantity`."""
+    states = optimiser.state_dict()["state"]
+    return {
+        f"{index}.{name}": torch.as_tensor(value)
+        for index, entries in states.items()
+        for name, value in entries.items()
+    }
+
+
+def load_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put `optimiser_tensors` back."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        states.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
