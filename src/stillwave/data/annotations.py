@@ -1,0 +1,68 @@
+"""CSV files beside or in a folder of recordings: who speaks, what is said, which class, under what licence."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from stillwave.data.manifest import ManifestError
+
+_COLUMNS = {
+    "path": ("file", "path", "filename", "file_name", "wav"),
+    "speaker": ("speaker", "speaker_id", "spk"),
+    "text": ("text", "transcript", "sentence"),
+    "label": ("class", "label", "category"),
+    "licence": ("licence", "license"),
+}
+"""A recording's field → names that a column with it may have."""
+
+Annotations = dict[Path, dict[str, str]]
+"""Absolute path of a recording → the fields that are known of it."""
+
+
+def read_annotations(path: Path) -> Annotations:
+    """The rows of a CSV file with a header. Its files are relative to the folder that it lies in.
+
+    Raises ManifestError when it cannot be read or no column names a file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            rows = csv.DictReader(handle)
+            columns = _match(rows.fieldnames or ())
+            if "path" not in columns:
+                known = ", ".join(rows.fieldnames or ()) or "none"
+                raise ManifestError(f"{path}: no column 'file'; its columns: {known}")
+            return dict(_row(row, columns, path.absolute().parent) for row in rows if row[columns["path"]])
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (UnicodeDecodeError, csv.Error):
+        raise ManifestError(f"{path}: is not a CSV file in UTF-8") from None
+
+
+def find_annotations(folder: Path) -> Annotations:
+    """What the CSV files in `folder`, and one of its name beside it (`speech.csv` of `speech/`), say."""
+    folder = folder.absolute()
+    found: Annotations = {}
+    for file in [*sorted(folder.glob("*.csv")), folder.with_name(folder.name + ".csv")]:
+        if file.is_file():
+            try:
+                found.update(read_annotations(file))
+            except ManifestError:
+                continue  # some other table: its recordings are still scanned
+    return {path: fields for path, fields in found.items() if path.is_relative_to(folder)}
+
+
+def _match(names: object) -> dict[str, str]:
+    given = {str(name).strip().lower(): str(name) for name in names}  # type: ignore[attr-defined]
+    return {
+        field: next(given[alias] for alias in aliases if alias in given)
+        for field, aliases in _COLUMNS.items()
+        if any(alias in given for alias in aliases)
+    }
+
+
+def _row(row: Mapping[str, str | None], columns: dict[str, str], folder: Path) -> tuple[Path, dict[str, str]]:
+    fields = {field: (row[column] or "").strip() for field, column in columns.items()}
+    return Path(os.path.normpath(folder / fields.pop("path"))), fields

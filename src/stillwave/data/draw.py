@@ -1,0 +1,173 @@
+"""Drawing material for a mixture: utterances joined to length, noise looped to length, babble, rooms.
+
+A draw that turns out silent is repeated, at most `TRIES` times; then the loudest part of the last recording is
+taken; if that is silent too, an error names the recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stillwave.data import effects
+from stillwave.data.effects import Samples
+from stillwave.data.manifest import Recording
+from stillwave.data.store import Clip, Store
+from stillwave.errors import AudioError
+
+TRIES = 8
+SILENT_DB = -65.0
+"""An utterance or noise whose level stays below this counts as silent: 16-bit audio has little left there."""
+BABBLERS = (4, 8)
+"""Fewest and most speakers of babble."""
+
+_PAUSE = (0.1, 0.4)
+"""Seconds between joined utterances."""
+_JOIN = 0.005
+_OVERLAP = 0.05
+_LONGEST_SEARCH = 60.0
+_MATCH_DB = 12.0
+"""Joined utterances are brought to the first one's level, by at most this much."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Samples `[N]` and the recordings that are in them."""
+
+    samples: Samples
+    recordings: tuple[Recording, ...]
+
+
+class Speech:
+    """Utterances by speaker. One without a speaker's name is a speaker of its own."""
+
+    def __init__(self, recordings: Sequence[Recording], store: Store) -> None:
+        self.recordings = list(recordings)
+        self._store = store
+        self._by_speaker: dict[str, list[Recording]] = {}
+        for recording in self.recordings:
+            if recording.speaker:
+                self._by_speaker.setdefault(recording.speaker, []).append(recording)
+        self.speakers = sorted(self._by_speaker)
+
+    def draw(self, rng: np.random.Generator, first: Recording, frames: int) -> Draw:
+        """`frames` samples of the speaker of `first`: a crop of it, or it and others of theirs with pauses."""
+        recording = first
+        for _ in range(TRIES):
+            drawn = self._fill(rng, recording, frames)
+            if effects.decibels(effects.active_level(drawn.samples)) > SILENT_DB:
+                return drawn
+            recording = self.recordings[rng.integers(len(self.recordings))]
+        return Draw(_loudest(self._store.open(recording), recording, frames, self._store.rate), (recording,))
+
+    def whole(self, recording: Recording, longest: int) -> Draw:
+        """An utterance from its start, up to `longest` samples."""
+        clip = self._store.open(recording)
+        samples = clip.read(0, min(clip.frames, longest))
+        if effects.decibels(effects.active_level(samples)) <= SILENT_DB:
+            raise AudioError(f"{recording.path}: is silent; scan the folder again")
+        return Draw(samples, (recording,))
+
+    def babble(self, rng: np.random.Generator, frames: int, gain_db: tuple[float, float], heard: str) -> Draw:
+        """Four to eight speakers other than `heard` at once, each at a level of its own."""
+        others = [speaker for speaker in self.speakers if speaker != heard]
+        count = min(int(rng.integers(BABBLERS[0], BABBLERS[1] + 1)), len(others))
+        total = np.zeros(frames, np.float32)
+        used: list[Recording] = []
+        for i in rng.choice(len(others), count, replace=False):
+            own = self._by_speaker[others[i]]
+            drawn = self._fill(rng, own[rng.integers(len(own))], frames)
+            gain = effects.amplitude(rng.uniform(*gain_db) - effects.decibels(effects.active_level(drawn.samples)))
+            # What is near silence is not raised to a speaker's level.
+            total += drawn.samples * min(gain, effects.amplitude(-SILENT_DB))
+            used.extend(drawn.recordings)
+        return Draw(total, tuple(used))
+
+    def _fill(self, rng: np.random.Generator, first: Recording, frames: int) -> Draw:
+        clip = self._store.open(first)
+        if clip.frames >= frames:
+            start = int(rng.integers(clip.frames - frames + 1))
+            return Draw(clip.read(start, frames), (first,))
+        return self._join(rng, first, clip, frames)
+
+    def _join(self, rng: np.random.Generator, first: Recording, clip: Clip, frames: int) -> Draw:
+        rate = self._store.rate
+        joined = np.zeros(frames, np.float32)
+        position = int(rng.integers(min(round(_PAUSE[1] * rate), frames - clip.frames) + 1))
+        samples = clip.read()
+        reference = effects.decibels(effects.active_level(samples))
+        used = [first]
+        own = self._by_speaker.get(first.speaker, [first])
+        while True:
+            piece = effects.fade(samples[: frames - position], round(_JOIN * rate))
+            joined[position : position + len(piece)] = piece
+            position += len(samples) + round(rng.uniform(*_PAUSE) * rate)
+            if position >= frames:
+                return Draw(joined, tuple(used))
+            used.append(own[rng.integers(len(own))])
+            samples = self._store.open(used[-1]).read(0, frames - position)
+            change = reference - effects.decibels(effects.active_level(samples))
+            samples = samples * effects.amplitude(float(np.clip(change, -_MATCH_DB, _MATCH_DB)))
+
+
+class Noises:
+    """Recordings of noise, each as likely as any other."""
+
+    def __init__(self, recordings: Sequence[Recording], store: Store) -> None:
+        self.recordings = list(recordings)
+        self._store = store
+
+    def draw(self, rng: np.random.Generator, frames: int) -> Draw:
+        """A crop of `frames` samples of one recording, which is looped where it is shorter."""
+        for _ in range(TRIES):
+            recording = self.recordings[rng.integers(len(self.recordings))]
+            clip = self._store.open(recording)
+            start = int(rng.integers(max(0, clip.frames - frames) + 1))
+            samples = clip.read(start, frames)
+            if effects.decibels(effects.level(samples)) > SILENT_DB:
+                return Draw(self._lengthen(samples, frames), (recording,))
+        samples = _loudest(clip, recording, frames, self._store.rate)
+        return Draw(self._lengthen(samples, frames), (recording,))
+
+    def _lengthen(self, samples: Samples, frames: int) -> Samples:
+        if len(samples) >= frames:
+            return samples
+        return effects.loop(samples, frames, round(_OVERLAP * self._store.rate))
+
+
+class Rooms:
+    """Impulse responses. One is drawn with a probability ∝ 1/seconds².
+
+    Collections hold many large halls, and people mostly speak in small rooms.
+    """
+
+    def __init__(self, recordings: Sequence[Recording], store: Store) -> None:
+        self.recordings = list(recordings)
+        self._store = store
+        weights = np.array([1 / max(recording.seconds, 0.1) ** 2 for recording in self.recordings])
+        self._edges = np.cumsum(weights) / max(weights.sum(), 1e-12)
+
+    def draw(self, rng: np.random.Generator) -> Draw:
+        """One channel of one response, `[n]`."""
+        index = min(int(np.searchsorted(self._edges, rng.random(), side="right")), len(self.recordings) - 1)
+        recording = self.recordings[index]
+        response = self._store.response(recording, int(rng.integers(recording.channels)))
+        if not np.abs(response).max(initial=0) > 0:
+            raise AudioError(f"{recording.path}: this impulse response is silent")
+        return Draw(response, (recording,))
+
+
+def _loudest(clip: Clip, recording: Recording, frames: int, rate: int) -> Samples:
+    """The `frames` samples with most energy among the first minute."""
+    samples = clip.read(0, min(clip.frames, max(frames, round(_LONGEST_SEARCH * rate))))
+    if len(samples) > frames:
+        energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
+        start = int(np.argmax(energy[frames:] - energy[:-frames]))
+        samples = samples[start : start + frames]
+    else:
+        samples = np.pad(samples, (0, frames - len(samples)))
+    if effects.decibels(effects.active_level(samples)) <= SILENT_DB:
+        raise AudioError(f"{recording.path}: is silent, and so were {TRIES} draws before it; scan the folder again")
+    return samples

@@ -1,0 +1,168 @@
+"""What happens to sound on its way, one function each, on mono samples `[N]`, float32, full scale ±1.
+
+How levels are measured: `level` is the mean power of all samples. `active_level` is the mean power of those
+frames of 16 ms that are within 30 dB of the loudest, so that pauses do not count; it stands in for the active
+speech level of ITU-T P.56 without its hangover. An SNR is the active level of the speech over the level of the
+noise, as in VoiceBank+DEMAND.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+
+FRAME = 256
+ACTIVE_RANGE_DB = 30.0
+PEAK = 0.99
+"""Neither noisy nor target leaves the mixer above this."""
+
+
+def level(samples: Samples) -> float:
+    """Mean power, full scale 1."""
+    return float(np.dot(samples, samples)) / max(1, len(samples))
+
+
+def active_level(samples: Samples) -> float:
+    """Mean power of the active frames (see above); of all samples when there is no whole frame."""
+    whole = len(samples) // FRAME * FRAME
+    if whole == 0:
+        return level(samples)
+    rows = samples[:whole].reshape(-1, FRAME)
+    power = np.einsum("ij,ij->i", rows, rows) / FRAME
+    return float(power[power >= power.max() * 10 ** (-ACTIVE_RANGE_DB / 10)].mean(dtype=np.float64))
+
+
+def decibels(power: float) -> float:
+    """Power ratio in dB; −200 for 0.
+
+    >>> decibels(100.0)
+    20.0
+    """
+    return 10 * float(np.log10(max(power, 1e-20)))
+
+
+def amplitude(db: float) -> np.float32:
+    """The factor on samples that raises their level by `db`."""
+    return np.float32(10 ** (db / 20))
+
+
+def snr_db(speech: Samples, noise: Samples) -> float:
+    """Active level of the speech over the level of the noise, in dB."""
+    return decibels(active_level(speech)) - decibels(level(noise))
+
+
+def at_snr(speech: Samples, noise: Samples, wanted_db: float) -> Samples:
+    """`noise`, scaled so that `snr_db(speech, noise)` is `wanted_db`. Neither may be silent."""
+    return noise * amplitude(snr_db(speech, noise) - wanted_db)
+
+
+@functools.lru_cache(maxsize=256)
+def fast_length(length: int) -> int:
+    """The least 2^a·3^b·5^c ≥ `length`: FFTs of such lengths are quick.
+
+    >>> fast_length(1021), fast_length(70001)
+    (1024, 72000)
+    """
+    best = 1 << (length - 1).bit_length()
+    five = 1
+    while five < best:
+        three = five
+        while three < best:
+            ratio = -(-length // three)
+            best = min(best, three << (ratio - 1).bit_length())
+            three *= 3
+        five *= 5
+    return best
+
+
+def convolve(samples: Samples, responses: Samples) -> Samples:
+    """`samples` [N] through one or several responses `[n]` or `[k, n]`: the first N samples of each, [N] or [k, N]."""
+    responses = responses[..., : len(samples)]
+    points = fast_length(len(samples) + responses.shape[-1] - 1)
+    product = np.fft.rfft(samples, points) * np.fft.rfft(responses, points)
+    return np.fft.irfft(product, points)[..., : len(samples)].astype(np.float32, copy=False)
+
+
+def direct_sound(response: Samples, rate: int) -> int:
+    """Where the direct sound arrives: the peak that follows the first sample at half the largest magnitude.
+
+    Not simply the largest sample, which may be a strong early reflection.
+    """
+    magnitude = np.abs(response)
+    first = int(np.argmax(magnitude >= magnitude.max() / 2))
+    return first + int(np.argmax(magnitude[first : first + max(1, rate // 1000)]))
+
+
+def split_response(response: Samples, rate: int, early_ms: float) -> tuple[Samples, Samples]:
+    """Early and late part of an impulse response, `[n]` each; their sum is the response from the direct sound on.
+
+    Sample 0 is the direct sound, so that what passes through stays aligned with the dry signal; what comes
+    before it (delay, noise) is dropped. The early part ends `early_ms` after the direct sound.
+    """
+    start = direct_sound(response, rate)
+    heard = response[start:]
+    edge = 1 + round(early_ms * rate / 1000)
+    early, late = heard.copy(), heard.copy()
+    early[edge:] = 0
+    late[:edge] = 0
+    return early, late
+
+
+def reverberate(samples: Samples, response: Samples, rate: int, early_ms: float) -> tuple[Samples, Samples]:
+    """Speech in a room, and the target: the direct sound and the reflections of the first `early_ms`. [N] each."""
+    early, late = split_response(response, rate, early_ms)
+    target, tail = convolve(samples, np.stack([early, late]))
+    return target + tail, target
+
+
+def band_limit(samples: Samples, edge_hz: float, rate: int) -> Samples:
+    """Remove everything above `edge_hz` without delay (linear phase); falls off over the 10 % below it."""
+    points = fast_length(len(samples) + 2048)
+    frequency = np.fft.rfftfreq(points, 1 / rate)
+    slope = np.clip((edge_hz - frequency) / (0.1 * edge_hz), 0, 1)
+    gain = (0.5 - 0.5 * np.cos(np.pi * slope)).astype(np.float32)
+    return np.fft.irfft(np.fft.rfft(samples, points) * gain, points)[: len(samples)].astype(np.float32, copy=False)
+
+
+def clip(samples: Samples, threshold: float) -> Samples:
+    """Cut off at ±`threshold`, as an overdriven converter does."""
+    return np.clip(samples, -np.float32(threshold), np.float32(threshold))
+
+
+def fade(samples: Samples, frames: int) -> Samples:
+    """A copy with its first and last `frames` (at most half of it) ramped, so that joins do not click."""
+    frames = min(frames, len(samples) // 2)
+    faded = samples.copy()
+    if frames:
+        ramp = _ramp(frames)
+        faded[:frames] *= ramp
+        faded[-frames:] *= ramp[::-1]
+    return faded
+
+
+def loop(samples: Samples, frames: int, overlap: int) -> Samples:
+    """Repeat to `[frames]`, each repetition cross-faded over `overlap` samples (a quarter of it at most).
+
+    The fades are complementary in power: steady noise keeps its level across the joins.
+    """
+    overlap = min(overlap, len(samples) // 4)
+    if len(samples) >= frames or overlap == 0:
+        return np.resize(samples, frames).astype(np.float32, copy=False)
+    ramp = _ramp(overlap)
+    period = samples[: len(samples) - overlap].copy()
+    period[:overlap] = period[:overlap] * ramp + samples[-overlap:] * ramp[::-1]
+    looped = np.resize(period, frames)
+    looped[:overlap] = samples[:overlap]
+    return looped
+
+
+@functools.lru_cache(maxsize=32)
+def _ramp(frames: int) -> Samples:
+    """Quarter of a sine: its square and that of its mirror image sum to one."""
+    ramp = np.sin(np.pi / 2 * (np.arange(frames) + 0.5) / frames).astype(np.float32)
+    ramp.flags.writeable = False
+    return ramp

@@ -1,0 +1,157 @@
+"""From a folder, or a CSV file that lists recordings, to a manifest; what is left out is listed with a reason."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from stillwave.console import err, track
+from stillwave.data.annotations import Annotations, find_annotations, read_annotations
+from stillwave.data.manifest import ManifestError, Recording, read_manifest
+from stillwave.errors import AudioError
+
+SUFFIXES = frozenset(
+    ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .caf .w64 .rf64 .au .snd .sph .nist".split()
+)
+"""File names that end otherwise are not opened."""
+
+SILENT = 1e-4
+"""A recording whose peak stays below this (−80 dBFS) is silent."""
+
+MIN_SECONDS = 0.1
+
+Describe = Callable[[Path], "dict[str, str] | str"]
+"""A path relative to the scanned folder → fields of its `Recording`, or the reason to leave it out."""
+
+
+class Skipped(NamedTuple):
+    """A file that was left out. `reason` is one of a few; `detail` is what was found."""
+
+    path: Path
+    reason: str
+    detail: str = ""
+
+
+class Scan(NamedTuple):
+    """What a scan found, sorted by path."""
+
+    recordings: list[Recording]
+    skipped: list[Skipped]
+
+    def reasons(self) -> dict[str, int]:
+        """How many files were left out for which reason."""
+        return dict(Counter(item.reason for item in self.skipped).most_common())
+
+
+def scan(
+    source: Path | str,
+    describe: Describe | None = None,
+    *,
+    min_seconds: float = MIN_SECONDS,
+    decode: bool = True,
+    jobs: int | None = None,
+) -> Scan:
+    """Look at every file of a folder and its sub-folders, or of the rows of a CSV file, in parallel.
+
+    `describe` (see `corpora`) gives what a path tells; a CSV file's fields go before it. With `decode` every
+    sample is read, which finds recordings that are silent, hold NaN or end early; without, headers only.
+    Raises ManifestError when `source` is not there or holds no recording that can be used.
+    """
+    source = Path(source)
+    files, notes, absent = _files(source)
+    folder = source if source.is_dir() else source.parent
+    describe = describe or (lambda _: {})
+
+    def look(path: Path) -> Recording | Skipped:
+        return _look(path, Path(os.path.relpath(path, folder)), notes, describe, min_seconds, decode)
+
+    with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
+        seen = list(track(pool.map(look, files), f"scan {source.name}", total=len(files)))
+    recordings = [item for item in seen if isinstance(item, Recording)]
+    result = Scan(recordings, absent + [item for item in seen if isinstance(item, Skipped)])
+    if not recordings:
+        raise ManifestError(f"{source}: holds no recordings that can be used ({_tell(result)})")
+    return result
+
+
+def load(source: Path | str, describe: Describe | None = None) -> list[Recording]:
+    """The recordings of a manifest, or of a folder or CSV file, which is scanned on the fly.
+
+    What a scan leaves out is counted on the terminal.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise ManifestError(f"{source}: there is no such manifest or folder")
+    if not source.is_dir() and source.suffix.lower() != ".csv":
+        return read_manifest(source)
+    found = scan(source, describe)
+    if found.skipped:
+        err.print(f"{source}: {len(found.recordings)} recordings; left out: {_tell(found)}", highlight=False)
+    return found.recordings
+
+
+def _tell(found: Scan) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in found.reasons().items()) or "it is empty"
+
+
+def _files(source: Path) -> tuple[list[Path], Annotations, list[Skipped]]:
+    if source.is_dir():
+        notes = find_annotations(source)
+        files = sorted(path.absolute() for path in source.rglob("*") if path.is_file())
+    elif source.suffix.lower() == ".csv" and source.is_file():
+        notes = read_annotations(source)
+        files = sorted(path for path in notes if path.is_file())
+    elif source.exists():
+        raise ManifestError(f"{source}: is neither a folder nor a CSV file that lists recordings")
+    else:
+        raise ManifestError(f"{source}: there is no such folder")
+    here = set(files)
+    return files, notes, [Skipped(path, "listed but not there") for path in sorted(notes) if path not in here]
+
+
+def _look(
+    path: Path, relative: Path, notes: Annotations, describe: Describe, min_seconds: float, decode: bool
+) -> Recording | Skipped:
+    from stillwave.audio import open_reader
+
+    if path.suffix.lower() not in SUFFIXES:
+        return Skipped(path, "not audio")
+    described = describe(relative)
+    if isinstance(described, str):
+        return Skipped(path, described)
+    try:
+        with open_reader(path) as reader:
+            info = reader.info
+            if info.seconds < min_seconds:
+                return Skipped(path, "too short", f"{info.seconds:.3f} s")
+            if decode and _peak(reader.blocks(2**17)) < SILENT:
+                return Skipped(path, "silent")
+    except AudioError as error:
+        return Skipped(path, _classify(str(error)), str(error).removeprefix(f"{path}: "))
+    return Recording(
+        path=path,
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        seconds=info.seconds,
+        **{**described, **{key: value for key, value in notes.get(path, {}).items() if value}},
+    )
+
+
+def _peak(blocks: Iterable[object]) -> float:
+    import numpy as np
+
+    return max((float(np.abs(block).max()) for block in blocks), default=0.0)  # type: ignore[call-overload]
+
+
+def _classify(message: str) -> str:
+    if "cut short" in message:
+        return "cut short"
+    if "NaN" in message:
+        return "NaN or infinite"
+    if "is empty" in message or "no samples" in message:
+        return "empty"
+    return "unreadable"

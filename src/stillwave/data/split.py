@@ -1,0 +1,103 @@
+"""Holding out: whole speakers and whole noise recordings, never clips of one on both sides.
+
+The order of the groups comes from a hash of seed and name, so that it does not depend on the manifest's order,
+and a corpus that grows keeps most of its split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from stillwave.data.manifest import ManifestError, Recording
+
+By = Literal["auto", "speaker", "recording"]
+
+_ESC50 = re.compile(r"^\d-(\d+)-[A-Z](?:-\d+)?$")
+"""Clips of ESC-50 (Piczak, 2015) are named FOLD-SOURCE-TAKE-CLASS; SOURCE is the recording they are cut from."""
+
+
+def source_of(recording: Recording, pattern: str | None = None) -> str:
+    """The recording that a clip was cut from.
+
+    In this order: the first group of the regular expression `pattern` in the file's stem; the manifest's
+    `source`; the source of an ESC-50 name; the stem.
+
+    >>> source_of(Recording(path="a/1-17367-A.wav", sample_rate=16000, channels=1, seconds=5))
+    '17367'
+    """
+    stem = recording.path.stem
+    if pattern is not None:
+        found = _compile(pattern).search(stem)
+        if found:
+            return found.group(1)
+    if recording.source:
+        return recording.source
+    esc50 = _ESC50.match(stem)
+    return esc50.group(1) if esc50 else stem
+
+
+def group_of(recordings: Sequence[Recording], by: By = "auto", pattern: str | None = None) -> Callable[[Recording], str]:
+    """What must not be split up: the speaker (`auto`: where every recording names one) or the source."""
+    unknown = sum(not recording.speaker for recording in recordings)
+    if by == "speaker" and unknown:
+        raise ManifestError(
+            f"{unknown} of {len(recordings)} recordings name no speaker: split them by recording, or scan them "
+            "with a pattern that finds it"
+        )
+    if by == "recording" or pattern is not None or unknown:
+        return lambda recording: source_of(recording, pattern)
+    return lambda recording: recording.speaker
+
+
+def split(
+    recordings: Sequence[Recording],
+    fraction: float = 0.1,
+    seed: int = 0,
+    by: By = "auto",
+    pattern: str | None = None,
+) -> tuple[list[Recording], list[Recording]]:
+    """(kept, held out), each in the given order; whole groups until about `fraction` of the time is held out.
+
+    Raises ManifestError when there are not two groups, or a recording has no speaker where they count.
+    """
+    if not 0 < fraction < 1:
+        raise ManifestError(f"a fraction between 0 and 1 can be held out, not {fraction}")
+    group = group_of(recordings, by, pattern)
+    seconds: dict[str, float] = {}
+    for recording in recordings:
+        name = group(recording)
+        seconds[name] = seconds.get(name, 0.0) + recording.seconds
+    if len(seconds) < 2:
+        only = next(iter(seconds), "none")
+        raise ManifestError(f"there is one group only ('{only}'): a split needs two speakers or recordings")
+    held = _choose(seconds, fraction, seed)
+    kept_side = [recording for recording in recordings if group(recording) not in held]
+    return kept_side, [recording for recording in recordings if group(recording) in held]
+
+
+def _choose(seconds: dict[str, float], fraction: float, seed: int) -> set[str]:
+    """At least one group, and never all."""
+    order = sorted(seconds, key=lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest())
+    wanted = fraction * sum(seconds.values())
+    held: set[str] = set()
+    total = 0.0
+    for name in order[:-1]:
+        # Taken if that brings the total nearer to what is wanted.
+        if held and abs(total + seconds[name] - wanted) >= abs(total - wanted):
+            continue
+        held.add(name)
+        total += seconds[name]
+    return held
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ManifestError(f"the pattern '{pattern}' is not a regular expression: {error}") from None
+    if compiled.groups < 1:
+        raise ManifestError(f"the pattern '{pattern}' has no group: put the part that counts in parentheses")
+    return compiled

@@ -1,0 +1,154 @@
+"""Decoded audio on disk: what training reads again and again is decoded and resampled once.
+
+A file of PCM at the rate wanted is read in place. Everything else (compressed, or at another rate) is decoded
+on first use into a file of bare 16-bit samples, mono, at the target rate, of which later only the part that is
+needed is mapped. Its name is a hash of path, size, modification time, rate and channel, so that a changed
+recording is decoded anew; it appears whole or not at all, so that any number of processes may share a folder.
+
+Of several channels the first is taken: a sum of microphones would be coloured by their delays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stillwave.audio import Resampler, open_reader
+from stillwave.console import track
+from stillwave.data.manifest import Recording
+from stillwave.errors import AudioError
+from stillwave.files import atomic_file
+from stillwave.schema import SAMPLE_RATE
+
+Samples = npt.NDArray[np.float32]
+
+_IN_PLACE = frozenset((".wav", ".aiff", ".aif", ".w64", ".rf64", ".caf"))
+_BLOCK = 2**17
+_FULL = np.float32(32768)
+
+
+def default_folder() -> Path:
+    """`$XDG_CACHE_HOME/stillwave/audio`, by default below `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "stillwave" / "audio"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording, mono and at the store's rate, of which any part can be read. `frames` is its length."""
+
+    path: Path
+    """Of the decoded file, or of the recording itself where it is read in place."""
+    frames: int
+    dtype: str | None
+    """Of the decoded samples; None where the recording is read in place."""
+
+    def read(self, start: int = 0, frames: int = -1) -> Samples:
+        """Samples `[n]`, float32, from `start` on; fewer than `frames` at the end. -1 reads to the end."""
+        frames = max(0, self.frames - start) if frames < 0 else frames
+        if self.dtype is None:
+            with open_reader(self.path) as reader:
+                if start:
+                    reader.seek(start)
+                return reader.read(frames)[0]
+        mapped = np.memmap(self.path, self.dtype, "r")[start : start + frames]
+        if self.dtype == "<i2":
+            return mapped.astype(np.float32) / _FULL
+        return np.array(mapped, dtype=np.float32)
+
+
+class Store:
+    """Recordings, decoded on first use into `folder` (by default `default_folder()`) at `rate` Hz."""
+
+    def __init__(self, folder: Path | str | None = None, rate: int = SAMPLE_RATE) -> None:
+        self.folder = Path(folder) if folder is not None else default_folder()
+        self.rate = rate
+
+    def open(self, recording: Recording) -> Clip:
+        """The recording's first channel.
+
+        Raises AudioError when it cannot be decoded, or what was decoded cannot be written to the folder.
+        """
+        path = recording.path
+        if path.suffix.lower() in _IN_PLACE and recording.sample_rate == self.rate:
+            with open_reader(path) as reader:
+                if reader.info.sample_rate == self.rate:
+                    return Clip(path, reader.info.frames, None)
+        return self._decoded(path, 0, "<i2")
+
+    def response(self, recording: Recording, channel: int = 0) -> Samples:
+        """One channel of an impulse response, whole, `[n]`. Kept as float32: its tail is far below its peak."""
+        return self._decoded(recording.path, channel, "<f4").read()
+
+    def prepare(self, recordings: Iterable[Recording], jobs: int | None = None) -> None:
+        """Decode in parallel what has not been decoded yet, with a progress bar."""
+        distinct = list({recording.path: recording for recording in recordings}.values())
+        with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
+            for _ in track(pool.map(self.open, distinct), "decode", total=len(distinct)):
+                pass
+
+    def _decoded(self, path: Path, channel: int, dtype: str) -> Clip:
+        target = self._target(path, channel, dtype)
+        size = _size(target)
+        if size == 0:
+            self._decode(path, channel, dtype, target)
+            size = _size(target)
+        return Clip(target, size // np.dtype(dtype).itemsize, dtype)
+
+    def _target(self, path: Path, channel: int, dtype: str) -> Path:
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from None
+        key = f"{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{self.rate}\0{channel}\0{dtype}"
+        name = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:40]
+        return self.folder / name[:2] / f"{name}.{'i16' if dtype == '<i2' else 'f32'}"
+
+    def _decode(self, path: Path, channel: int, dtype: str, target: Path) -> None:
+        try:
+            with atomic_file(target) as temporary:
+                peak = self._write(path, channel, dtype, temporary, 1.0)
+                if peak > 1 and dtype == "<i2":
+                    # Floats and lossy codecs may pass full scale: turned down rather than clipped.
+                    self._write(path, channel, dtype, temporary, 0.999 / peak)
+        except OSError as error:
+            raise AudioError(
+                f"{self.folder}: decoded audio cannot be written there ({error.strerror or error}); "
+                "make room or name another folder in data.cache"
+            ) from None
+
+    def _write(self, path: Path, channel: int, dtype: str, target: Path, gain: float) -> float:
+        """Decode in blocks, in bounded memory; return the peak before the gain."""
+        peak = 0.0
+        with open_reader(path) as reader, target.open("wb") as handle:
+            info = reader.info
+            if channel >= info.channels:
+                raise AudioError(f"{path}: has {info.channels} channels, so there is no channel {channel}")
+            resampler = Resampler(info.sample_rate, self.rate, 1)
+            position = 0
+            for block in reader.blocks(_BLOCK):
+                position += block.shape[1]
+                samples = resampler.push(block[channel : channel + 1], last=position >= info.frames)[0]
+                peak = max(peak, float(np.abs(samples).max(initial=0)))
+                handle.write(_encode(samples * np.float32(gain), dtype))
+        return peak
+
+
+def _encode(samples: Samples, dtype: str) -> bytes:
+    if dtype == "<i2":
+        return np.rint(samples * _FULL).clip(-_FULL, _FULL - 1).astype(dtype).tobytes()
+    return samples.astype(dtype).tobytes()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
