@@ -87,9 +87,15 @@ def enhance_pipe(
         received, made = Path(folder) / "stdin", Path(folder) / "stdout.wav"
         with received.open("wb") as handle:
             shutil.copyfileobj(source, handle)
-        report = enhance_file(
-            enhancer, received, made, limit_db=limit_db, rate_out=rate_out, progress=progress
-        )
+        try:
+            report = enhance_file(
+                enhancer, received, made, limit_db=limit_db, rate_out=rate_out, progress=progress
+            )
+        except AudioError as error:
+            message = (
+                str(error).replace(str(received), "standard input").replace(str(made), "standard output")
+            )
+            raise AudioError(message) from None
         with made.open("rb") as handle:
             shutil.copyfileobj(handle, sink)
         sink.flush()
