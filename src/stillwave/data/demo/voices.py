@@ -12,8 +12,8 @@ Split = Literal["train", "development", "test"]
 SPLITS: tuple[Split, ...] = ("train", "development", "test")
 
 # Left out on purpose: whispers and effects (not speech as people mean it), variants that clip, the Klatt
-# synthesiser (another sound altogether), and every variant with `breath` in its file (f2, f3, f5, Alicia, caleb,
-# Reed, sandro, victor): espeak-ng 1.52 speaks those a little differently in every process.
+# synthesiser (another sound altogether), and every variant with `breath` in its file (f2, f3, f5, Alicia,
+# caleb, Reed, sandro, victor): espeak-ng 1.52 speaks those a little differently in every process.
 SPEAKERS: dict[Split, tuple[str, ...]] = {
     "train": (
         *("f1", "Andrea", "belinda", "linda", "anika", "shelby", "zac"),
