@@ -22,5 +22,7 @@ def build(config: ModelConfig) -> Denoiser:
     64
     """
     if config.name not in NETWORKS:
-        raise RecipeError(f"model.name: there is no network '{config.name}'; {nearest(config.name, NETWORKS)}")
+        raise RecipeError(
+            f"model.name: there is no network '{config.name}'; {nearest(config.name, NETWORKS)}"
+        )
     return NETWORKS[config.name](config)

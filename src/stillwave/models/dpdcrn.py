@@ -57,17 +57,21 @@ class DPDCRN(Denoiser):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config, Stft())
         c = config.channels
-        self.encoder = nn.ModuleList([
-            ConvStage(nn.Conv2d(2 * config.microphones, c, (1, 3), stride=(1, 2), padding=(0, 1)), c),
-            ConvStage(nn.Conv2d(c, c, (1, 3), stride=(1, 2)), c),
-            DilatedDense(c),
-        ])
+        self.encoder = nn.ModuleList(
+            [
+                ConvStage(nn.Conv2d(2 * config.microphones, c, (1, 3), stride=(1, 2), padding=(0, 1)), c),
+                ConvStage(nn.Conv2d(c, c, (1, 3), stride=(1, 2)), c),
+                DilatedDense(c),
+            ]
+        )
         self.middle = Middle(c, config.blocks)
-        self.decoder = nn.ModuleList([
-            DilatedDense(c),
-            ConvStage(nn.ConvTranspose2d(c, c, (1, 3), stride=(1, 2)), c),
-            MaskHead(c),
-        ])
+        self.decoder = nn.ModuleList(
+            [
+                DilatedDense(c),
+                ConvStage(nn.ConvTranspose2d(c, c, (1, 3), stride=(1, 2)), c),
+                MaskHead(c),
+            ]
+        )
 
     def estimate(self, spectrum: Tensor) -> Tensor:
         x = spectrum
