@@ -1,4 +1,4 @@
-"""CSV files beside or in a folder of recordings: who speaks, what is said, which class, under what licence."""
+"""CSV files beside or in a folder of recordings: who speaks, what is said, the class, the licence."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Drawing material for a mixture: utterances joined to length, noise looped to length, babble, rooms.
 
-A draw that turns out silent is repeated, at most `TRIES` times; then the loudest part of the last recording is
-taken; if that is silent too, an error names the recording.
+A draw that turns out silent is repeated, at most `TRIES` times; then the loudest part of the last recording
+is taken; if that is silent too, an error names the recording.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Speech:
         self.speakers = sorted(self._by_speaker)
 
     def draw(self, rng: np.random.Generator, first: Recording, frames: int) -> Draw:
-        """`frames` samples of the speaker of `first`: a crop of it, or it and others of theirs with pauses."""
+        """`frames` samples of one speaker: a crop of `first`, or it and others of theirs with pauses."""
         recording = first
         for _ in range(TRIES):
             drawn = self._fill(rng, recording, frames)
@@ -79,7 +79,9 @@ class Speech:
         for i in rng.choice(len(others), count, replace=False):
             own = self._by_speaker[others[i]]
             drawn = self._fill(rng, own[rng.integers(len(own))], frames)
-            gain = effects.amplitude(rng.uniform(*gain_db) - effects.decibels(effects.active_level(drawn.samples)))
+            gain = effects.amplitude(
+                rng.uniform(*gain_db) - effects.decibels(effects.active_level(drawn.samples))
+            )
             # What is near silence is not raised to a speaker's level.
             total += drawn.samples * min(gain, effects.amplitude(-SILENT_DB))
             used.extend(drawn.recordings)
@@ -169,5 +171,7 @@ def _loudest(clip: Clip, recording: Recording, frames: int, rate: int) -> Sample
     else:
         samples = np.pad(samples, (0, frames - len(samples)))
     if effects.decibels(effects.active_level(samples)) <= SILENT_DB:
-        raise AudioError(f"{recording.path}: is silent, and so were {TRIES} draws before it; scan the folder again")
+        raise AudioError(
+            f"{recording.path}: is silent, and so were {TRIES} draws before it; scan the folder again"
+        )
     return samples

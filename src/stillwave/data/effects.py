@@ -2,8 +2,8 @@
 
 How levels are measured: `level` is the mean power of all samples. `active_level` is the mean power of those
 frames of 16 ms that are within 30 dB of the loudest, so that pauses do not count; it stands in for the active
-speech level of ITU-T P.56 without its hangover. An SNR is the active level of the speech over the level of the
-noise, as in VoiceBank+DEMAND.
+speech level of ITU-T P.56 without its hangover. An SNR is the active level of the speech over the level of
+the noise, as in VoiceBank+DEMAND.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def fast_length(length: int) -> int:
 
 
 def convolve(samples: Samples, responses: Samples) -> Samples:
-    """`samples` [N] through one or several responses `[n]` or `[k, n]`: the first N samples of each, [N] or [k, N]."""
+    """`samples` [N] through one or several responses `[n]` or `[k, n]`: the first N samples of each, [N] or
+    [k, N].
+    """
     responses = responses[..., : len(samples)]
     points = fast_length(len(samples) + responses.shape[-1] - 1)
     product = np.fft.rfft(samples, points) * np.fft.rfft(responses, points)
@@ -98,7 +100,8 @@ def direct_sound(response: Samples, rate: int) -> int:
 
 
 def split_response(response: Samples, rate: int, early_ms: float) -> tuple[Samples, Samples]:
-    """Early and late part of an impulse response, `[n]` each; their sum is the response from the direct sound on.
+    """Early and late part of an impulse response, `[n]` each; their sum is the response from the direct sound
+    on.
 
     Sample 0 is the direct sound, so that what passes through stays aligned with the dry signal; what comes
     before it (delay, noise) is dropped. The early part ends `early_ms` after the direct sound.
@@ -113,7 +116,9 @@ def split_response(response: Samples, rate: int, early_ms: float) -> tuple[Sampl
 
 
 def reverberate(samples: Samples, response: Samples, rate: int, early_ms: float) -> tuple[Samples, Samples]:
-    """Speech in a room, and the target: the direct sound and the reflections of the first `early_ms`. [N] each."""
+    """Speech in a room, and the target: the direct sound and the reflections of the first `early_ms`. [N]
+    each.
+    """
     early, late = split_response(response, rate, early_ms)
     target, tail = convolve(samples, np.stack([early, late]))
     return target + tail, target
@@ -125,7 +130,9 @@ def band_limit(samples: Samples, edge_hz: float, rate: int) -> Samples:
     frequency = np.fft.rfftfreq(points, 1 / rate)
     slope = np.clip((edge_hz - frequency) / (0.1 * edge_hz), 0, 1)
     gain = (0.5 - 0.5 * np.cos(np.pi * slope)).astype(np.float32)
-    return np.fft.irfft(np.fft.rfft(samples, points) * gain, points)[: len(samples)].astype(np.float32, copy=False)
+    return np.fft.irfft(np.fft.rfft(samples, points) * gain, points)[: len(samples)].astype(
+        np.float32, copy=False
+    )
 
 
 def clip(samples: Samples, threshold: float) -> Samples:

@@ -1,6 +1,6 @@
 """Manifests: one line of JSON a recording, with paths relative to the manifest where the file lies below it.
 
-    {"path": "speech/p1/001.wav", "sample_rate": 16000, "channels": 1, "seconds": 3.2, "speaker": "p1"}
+{"path": "speech/p1/001.wav", "sample_rate": 16000, "channels": 1, "seconds": 3.2, "speaker": "p1"}
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Recording(Frozen):
 def read_manifest(path: Path | str, *, must_exist: bool = True) -> list[Recording]:
     """The recordings of a manifest, in its order, with absolute paths.
 
-    Raises ManifestError that names file, line and key for what is not a recording, for a manifest without any,
-    and (unless `must_exist` is False) for recordings that are not there.
+    Raises ManifestError that names file, line and key for what is not a recording, for a manifest without
+    any, and (unless `must_exist` is False) for recordings that are not there.
     """
     path = Path(path)
     try:
@@ -54,7 +54,9 @@ def read_manifest(path: Path | str, *, must_exist: bool = True) -> list[Recordin
     except UnicodeDecodeError:
         raise ManifestError(f"{path}: is not UTF-8 text; a manifest holds one JSON object a line") from None
     folder = path.absolute().parent
-    recordings = [_parse(line, f"{path}, line {i}", folder) for i, line in enumerate(lines, 1) if line.strip()]
+    recordings = [
+        _parse(line, f"{path}, line {i}", folder) for i, line in enumerate(lines, 1) if line.strip()
+    ]
     if not recordings:
         raise ManifestError(f"{path}: holds no recordings")
     if must_exist:
@@ -104,12 +106,14 @@ def _check_there(recordings: list[Recording], name: str) -> None:
     absent = missing(recordings)
     if absent:
         others = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        raise ManifestError(f"{name}: {absent[0]}{others} of {len(recordings)} recordings not there; scan again")
+        raise ManifestError(
+            f"{name}: {absent[0]}{others} of {len(recordings)} recordings not there; scan again"
+        )
 
 
 def _lines(recordings: Iterable[Recording], folder: Path) -> Iterator[str]:
     for recording in recordings:
-        path = Path(os.path.abspath(recording.path))
+        path = recording.path.absolute()
         inside = path.is_relative_to(folder)
         shown = Path(path.relative_to(folder).as_posix()) if inside else path
         copy = recording.model_copy(update={"path": shown})

@@ -1,17 +1,19 @@
-"""Mixing on the fly: speech, noise and rooms in, noisy and clean out, as a pure function of (seed, epoch, index).
+"""Mixing on the fly: speech, noise and rooms in, noisy and clean out, as a pure function of (seed, epoch,
+index).
 
 The path of a mixture, in this order:
 
-1. *Speech*: a crop of an utterance; a short one is followed by others of the same speaker after short pauses.
-   Every utterance comes up once before any comes up again.
-2. *Room* (`reverberation`, where there are rooms): the noisy part gets the whole response, the target only the
-   direct sound and the first `early_ms`. Half a second before the crop is heard too, so that its tail is there.
-3. *Noise*: 1 to `noises` recordings with gains of their own; with `babble`, the first of them is four to eight
-   other speakers, who are in the same room. Their sum is set to the drawn SNR (`effects.snr_db`) against the
-   speech as it is heard, with its reverberation.
+1. *Speech*: a crop of an utterance; a short one is followed by others of the same speaker after short
+   pauses. Every utterance comes up once before any comes up again.
+2. *Room* (`reverberation`, where there are rooms): the noisy part gets the whole response, the target only
+   the direct sound and the first `early_ms`. Half a second before the crop is played too, so that its tail
+   is there.
+3. *Noise*: 1 to `noises` recordings with gains of their own; with `babble`, the first of them is four to
+   eight other speakers, who are in the same room. Their sum is set to the drawn SNR (`effects.snr_db`)
+   against the speech as it is heard, with its reverberation.
 4. *Level*: both are scaled until the noisy signal has the drawn level (RMS).
-5. *Clipping*: the noisy signal alone, 1 to 9 dB below its peak. What was cut off can be learnt from the context,
-   and a target that is clipped would teach to clip.
+5. *Clipping*: the noisy signal alone, 1 to 9 dB below its peak. What was cut off can be learnt from what is
+   around it, and a clipped target would teach to clip.
 6. *Band-limiting*: noisy *and* target, at 3 to 7.5 kHz. A mask cannot bring back a band in which there is
    nothing, so a full-band target would only punish the student for what it cannot do; limited in both, it
    learns to leave an empty band empty, as it must with telephone and old-codec recordings.
@@ -72,7 +74,8 @@ class Mixer:
     """Mixtures of speech and noise, in rooms where there are any.
 
     `segment_seconds` is the length of every mixture; None makes each as long as its utterance (15 s at most).
-    Raises ManifestError for a list that is empty, and where babble is asked for and there are not five speakers.
+    Raises ManifestError for a list that is empty, and where babble is asked for and there are not five
+    speakers.
     """
 
     def __init__(
@@ -100,7 +103,9 @@ class Mixer:
         return len(self.speech.recordings)
 
     def __call__(self, epoch: int, index: int) -> Mixture:
-        """Mixture `index` (≥ 0, without end) of an epoch. Raises AudioError for a recording that is not usable."""
+        """Mixture `index` (≥ 0, without end) of an epoch. Raises AudioError for a recording that is not
+        usable.
+        """
         rng = np.random.default_rng([self.seed, epoch, index])
         config = self.config
         room = self.rooms.draw(rng) if self.rooms.recordings and rng.random() < config.reverberation else None
@@ -110,7 +115,8 @@ class Mixer:
         snr_db = rng.uniform(config.snr_db.low, config.snr_db.high)
         noisy = heard + effects.at_snr(heard, noise, snr_db)
         gain = effects.amplitude(
-            rng.uniform(config.level_dbfs.low, config.level_dbfs.high) - effects.decibels(effects.level(noisy))
+            rng.uniform(config.level_dbfs.low, config.level_dbfs.high)
+            - effects.decibels(effects.level(noisy))
         )
         noisy, clean, names = self._degrade(rng, noisy * gain, clean * gain)
         noisy, clean = _below_peak(noisy, clean)
@@ -135,9 +141,11 @@ class Mixer:
         if self._order[0] != (epoch, turn):
             order = np.random.default_rng([self.seed, epoch, turn, 1]).permutation(len(self))
             self._order = ((epoch, turn), order)
-        return self.speech.recordings[self._order[1][place]]
+        return self.speech.recordings[int(self._order[1][place])]
 
-    def _draw_speech(self, rng: np.random.Generator, recording: Recording, room: Draw | None) -> tuple[Draw, int]:
+    def _draw_speech(
+        self, rng: np.random.Generator, recording: Recording, room: Draw | None
+    ) -> tuple[Draw, int]:
         if self.frames is None:
             return self.speech.whole(recording, round(LONGEST * self.store.rate)), 0
         before = min(round(_BEFORE * self.store.rate), len(room.samples)) if room else 0

@@ -1,4 +1,6 @@
-"""From a folder, or a CSV file that lists recordings, to a manifest; what is left out is listed with a reason."""
+"""From a folder, or a CSV file that lists recordings, to a manifest; what is left out is listed with a
+reason.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from stillwave.audio import FORMATS, open_reader
 from stillwave.console import err, track
 from stillwave.data.annotations import Annotations, find_annotations, read_annotations
 from stillwave.data.manifest import ManifestError, Recording, read_manifest
 from stillwave.errors import AudioError
 
-SUFFIXES = frozenset(
-    ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .caf .w64 .rf64 .au .snd .sph .nist".split()
-)
+SUFFIXES = frozenset((*FORMATS, ".aifc", ".au", ".snd", ".sph", ".nist"))
 """File names that end otherwise are not opened."""
 
 SILENT = 1e-4
@@ -116,8 +117,6 @@ def _files(source: Path) -> tuple[list[Path], Annotations, list[Skipped]]:
 def _look(
     path: Path, relative: Path, notes: Annotations, describe: Describe, min_seconds: float, decode: bool
 ) -> Recording | Skipped:
-    from stillwave.audio import open_reader
-
     if path.suffix.lower() not in SUFFIXES:
         return Skipped(path, "not audio")
     described = describe(relative)

@@ -1,7 +1,7 @@
 """Holding out: whole speakers and whole noise recordings, never clips of one on both sides.
 
-The order of the groups comes from a hash of seed and name, so that it does not depend on the manifest's order,
-and a corpus that grows keeps most of its split.
+The order of the groups comes from a hash of seed and name, so that it does not depend on the manifest's
+order, and a corpus that grows keeps most of its split.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from stillwave.data.manifest import ManifestError, Recording
 By = Literal["auto", "speaker", "recording"]
 
 _ESC50 = re.compile(r"^\d-(\d+)-[A-Z](?:-\d+)?$")
-"""Clips of ESC-50 (Piczak, 2015) are named FOLD-SOURCE-TAKE-CLASS; SOURCE is the recording they are cut from."""
+"""Clips of ESC-50 (Piczak, 2015) are named FOLD-SOURCE-TAKE-CLASS; SOURCE is the recording they are cut from.
+"""
 
 
 def source_of(recording: Recording, pattern: str | None = None) -> str:
@@ -39,13 +40,15 @@ def source_of(recording: Recording, pattern: str | None = None) -> str:
     return esc50.group(1) if esc50 else stem
 
 
-def group_of(recordings: Sequence[Recording], by: By = "auto", pattern: str | None = None) -> Callable[[Recording], str]:
+def group_of(
+    recordings: Sequence[Recording], by: By = "auto", pattern: str | None = None
+) -> Callable[[Recording], str]:
     """What must not be split up: the speaker (`auto`: where every recording names one) or the source."""
     unknown = sum(not recording.speaker for recording in recordings)
     if by == "speaker" and unknown:
         raise ManifestError(
-            f"{unknown} of {len(recordings)} recordings name no speaker: split them by recording, or scan them "
-            "with a pattern that finds it"
+            f"{unknown} of {len(recordings)} recordings name no speaker: split them by recording, or scan "
+            "them with a pattern that finds it"
         )
     if by == "recording" or pattern is not None or unknown:
         return lambda recording: source_of(recording, pattern)

@@ -1,9 +1,11 @@
 """Decoded audio on disk: what training reads again and again is decoded and resampled once.
 
 A file of PCM at the rate wanted is read in place. Everything else (compressed, or at another rate) is decoded
-on first use into a file of bare 16-bit samples, mono, at the target rate, of which later only the part that is
-needed is mapped. Its name is a hash of path, size, modification time, rate and channel, so that a changed
+on first use into a file of 16-bit samples, mono, at the target rate, of which later only the part that is
+needed is read. Its name is a hash of path, size, modification time, rate and channel, so that a changed
 recording is decoded anew; it appears whole or not at all, so that any number of processes may share a folder.
+It is not synced to the disk, which would double the time: its header says how long it is, and after a power
+cut a file of another length is decoded again.
 
 Of several channels the first is taken: a sum of microphones would be coloured by their delays.
 """
@@ -12,10 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+import struct
+import tempfile
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +30,6 @@ from stillwave.audio import Resampler, open_reader
 from stillwave.console import track
 from stillwave.data.manifest import Recording
 from stillwave.errors import AudioError
-from stillwave.files import atomic_file
 from stillwave.schema import SAMPLE_RATE
 
 Samples = npt.NDArray[np.float32]
@@ -32,6 +37,9 @@ Samples = npt.NDArray[np.float32]
 _IN_PLACE = frozenset((".wav", ".aiff", ".aif", ".w64", ".rf64", ".caf"))
 _BLOCK = 2**17
 _FULL = np.float32(32768)
+_HEADER = struct.Struct("<8sQ")
+"""Magic and the number of samples that follow."""
+_MAGIC = b"stillwv1"
 
 
 def default_folder() -> Path:
@@ -58,10 +66,11 @@ class Clip:
                 if start:
                     reader.seek(start)
                 return reader.read(frames)[0]
-        mapped = np.memmap(self.path, self.dtype, "r")[start : start + frames]
-        if self.dtype == "<i2":
-            return mapped.astype(np.float32) / _FULL
-        return np.array(mapped, dtype=np.float32)
+        frames = max(0, min(frames, self.frames - start))
+        offset = _HEADER.size + start * np.dtype(self.dtype).itemsize
+        found: npt.NDArray[Any] = np.fromfile(self.path, self.dtype, frames, offset=offset)
+        samples: Samples = found.astype(np.float32, copy=False)
+        return samples / _FULL if self.dtype == "<i2" else samples
 
 
 class Store:
@@ -77,43 +86,50 @@ class Store:
         Raises AudioError when it cannot be decoded, or what was decoded cannot be written to the folder.
         """
         path = recording.path
-        if path.suffix.lower() in _IN_PLACE and recording.sample_rate == self.rate:
+        if self._in_place(recording):
             with open_reader(path) as reader:
                 if reader.info.sample_rate == self.rate:
                     return Clip(path, reader.info.frames, None)
         return self._decoded(path, 0, "<i2")
 
+    def _in_place(self, recording: Recording) -> bool:
+        return recording.path.suffix.lower() in _IN_PLACE and recording.sample_rate == self.rate
+
     def response(self, recording: Recording, channel: int = 0) -> Samples:
-        """One channel of an impulse response, whole, `[n]`. Kept as float32: its tail is far below its peak."""
+        """One channel of an impulse response, `[n]`, as float32: its tail is far below its peak."""
         return self._decoded(recording.path, channel, "<f4").read()
 
     def prepare(self, recordings: Iterable[Recording], jobs: int | None = None) -> None:
         """Decode in parallel what has not been decoded yet, with a progress bar."""
-        distinct = list({recording.path: recording for recording in recordings}.values())
+        distinct = list({r.path: r for r in recordings if not self._in_place(r)}.values())
         with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
             for _ in track(pool.map(self.open, distinct), "decode", total=len(distinct)):
                 pass
 
     def _decoded(self, path: Path, channel: int, dtype: str) -> Clip:
         target = self._target(path, channel, dtype)
-        size = _size(target)
-        if size == 0:
+        frames = _stored_frames(target, dtype)
+        if frames is None:
             self._decode(path, channel, dtype, target)
-            size = _size(target)
-        return Clip(target, size // np.dtype(dtype).itemsize, dtype)
+            frames = _stored_frames(target, dtype)
+            if frames is None:
+                raise AudioError(
+                    f"{self.folder}: decoded audio does not stay there; name another in data.cache"
+                )
+        return Clip(target, frames, dtype)
 
     def _target(self, path: Path, channel: int, dtype: str) -> Path:
         try:
-            stat = path.stat()
+            stat = os.stat(path)  # noqa: PTH116 # called for every draw; pathlib takes twice as long
         except OSError as error:
             raise AudioError(f"{path}: cannot be read: {error.strerror or error}") from None
-        key = f"{path.absolute()}\0{stat.st_size}\0{stat.st_mtime_ns}\0{self.rate}\0{channel}\0{dtype}"
+        key = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\0{self.rate}\0{channel}\0{dtype}"
         name = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:40]
         return self.folder / name[:2] / f"{name}.{'i16' if dtype == '<i2' else 'f32'}"
 
     def _decode(self, path: Path, channel: int, dtype: str, target: Path) -> None:
         try:
-            with atomic_file(target) as temporary:
+            with _atomic(target) as temporary:
                 peak = self._write(path, channel, dtype, temporary, 1.0)
                 if peak > 1 and dtype == "<i2":
                     # Floats and lossy codecs may pass full scale: turned down rather than clipped.
@@ -132,23 +148,49 @@ class Store:
             if channel >= info.channels:
                 raise AudioError(f"{path}: has {info.channels} channels, so there is no channel {channel}")
             resampler = Resampler(info.sample_rate, self.rate, 1)
-            position = 0
+            handle.write(_HEADER.pack(_MAGIC, 0))
+            position = written = 0
             for block in reader.blocks(_BLOCK):
                 position += block.shape[1]
                 samples = resampler.push(block[channel : channel + 1], last=position >= info.frames)[0]
                 peak = max(peak, float(np.abs(samples).max(initial=0)))
                 handle.write(_encode(samples * np.float32(gain), dtype))
+                written += len(samples)
+            handle.seek(0)
+            handle.write(_HEADER.pack(_MAGIC, written))
         return peak
 
 
 def _encode(samples: Samples, dtype: str) -> bytes:
     if dtype == "<i2":
-        return np.rint(samples * _FULL).clip(-_FULL, _FULL - 1).astype(dtype).tobytes()
-    return samples.astype(dtype).tobytes()
+        samples = np.rint(samples * _FULL).clip(-_FULL, _FULL - 1)
+    return bytes(samples.astype(dtype).tobytes())
 
 
-def _size(path: Path) -> int:
+def _stored_frames(path: Path, dtype: str) -> int | None:
+    """The length of a decoded file; None when it is not there or not whole."""
     try:
-        return path.stat().st_size
+        with open(path, "rb", buffering=0) as handle:  # noqa: PTH123 # as above
+            head = handle.read(_HEADER.size)
+            size = os.fstat(handle.fileno()).st_size
     except FileNotFoundError:
-        return 0
+        return None
+    if len(head) < _HEADER.size:
+        return None
+    magic, frames = _HEADER.unpack(head)
+    whole = magic == _MAGIC and size == _HEADER.size + frames * np.dtype(dtype).itemsize
+    return int(frames) if whole else None
+
+
+@contextmanager
+def _atomic(target: Path) -> Iterator[Path]:
+    """A temporary file of this thread alone, renamed to `target` in the end."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(suffix=".tmp", dir=target.parent)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

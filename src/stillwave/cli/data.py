@@ -1,0 +1,238 @@
+"""`stillwave data`: recordings in, manifests, splits, fixed mixtures and figures out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from stillwave.cli.recipes import AsJson, Sets
+
+if TYPE_CHECKING:
+    from stillwave.data.scan import Scan
+
+app = typer.Typer()
+
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=1, help="Files read at once; default: one a core.")
+]
+Source = Annotated[
+    Path, typer.Argument(help="A manifest, or a folder (with a CSV file in or beside it, or without).")
+]
+
+
+@app.command("scan")
+def scan(
+    folder: Annotated[Path, typer.Argument(help="A folder, or a CSV file that lists recordings.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="MANIFEST", help="The manifest to write.")
+    ],
+    corpus: Annotated[str, typer.Option(help="folders, dns2020 or voicebank.")] = "folders",
+    speaker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Find the speaker in a path: the first group. Default: the first sub-folder.",
+        ),
+    ] = None,
+    headers_only: Annotated[
+        bool,
+        typer.Option("--headers-only", help="Do not decode: fast, but finds no silence, NaN or early end."),
+    ] = False,
+    jobs: Jobs = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the recordings of a folder in a manifest, and say what was left out and why.
+
+    A corpus of several kinds gives a manifest for each: -o dns.jsonl writes dns-speech.jsonl,
+    dns-noise.jsonl, …
+
+    Example:
+        stillwave data scan DNS-Challenge/datasets --corpus dns2020 -o dns.jsonl
+
+    """
+    from stillwave.data.corpora import find, scan_corpus
+    from stillwave.data.manifest import write_manifest
+
+    several = len(find(corpus).KINDS) > 1
+    found = scan_corpus(corpus, folder, pattern=speaker, decode=not headers_only, jobs=jobs)
+    written = {}
+    for kind, part in found.items():
+        path = output.with_name(f"{output.stem}-{kind}{output.suffix}") if several else output
+        write_manifest(path, part.recordings)
+        written[kind] = path
+    _print(_scan_report(found, written), as_json)
+
+
+@app.command("check")
+def check(manifest: Source, jobs: Jobs = None, as_json: AsJson = False) -> None:
+    """Compare a manifest with its files: there, rates, durations, duplicates, speakers. Faults end with code
+    1.
+
+    Example:
+        stillwave data check speech.jsonl
+
+    """
+    from stillwave.data.checks import check as check_recordings
+    from stillwave.data.manifest import read_manifest
+    from stillwave.data.scan import load
+
+    recordings = load(manifest) if manifest.is_dir() else read_manifest(manifest, must_exist=False)
+    report = check_recordings(recordings, jobs)
+    _print(report, as_json)
+    if report["faults"]:
+        raise typer.Exit(1)
+
+
+@app.command("split")
+def split(
+    manifest: Source,
+    fraction: Annotated[float, typer.Option(help="Share of the time that is held out.")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    by: Annotated[
+        Literal["auto", "speaker", "recording"],
+        typer.Option(help="What stays together. auto: speakers where every recording names one."),
+    ] = "auto",
+    pattern: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help="Find in a file's name what stays together: the first group."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Default: beside the manifest.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold out whole speakers, or whole recordings of noise: NAME-train.jsonl and NAME-development.jsonl.
+
+    Clips that were cut from one recording stay together: ESC-50's by their names, others by `source` in the
+    manifest or by --pattern.
+
+    Example:
+        stillwave data split noise.jsonl --fraction 0.2
+
+    """
+    from stillwave.data.manifest import hours, write_manifest
+    from stillwave.data.scan import load
+    from stillwave.data.split import group_of
+    from stillwave.data.split import split as split_recordings
+
+    recordings = load(manifest)
+    group = group_of(recordings, by, pattern)
+    report = {}
+    for name, part in zip(
+        ("train", "development"), split_recordings(recordings, fraction, seed, by, pattern), strict=True
+    ):
+        path = (output or manifest.parent) / f"{manifest.stem}-{name}.jsonl"
+        write_manifest(path, part)
+        groups = len({group(recording) for recording in part})
+        report[name] = {
+            "manifest": str(path),
+            "recordings": len(part),
+            "groups": groups,
+            "hours": round(hours(part), 3),
+        }
+    _print(report, as_json)
+
+
+@app.command("mix")
+def mix(
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A recipe file, or a shipped recipe's name.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER")],
+    count: Annotated[int, typer.Option(min=1, help="Mixtures to write.")] = 24,
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's.")] = None,
+    side: Annotated[
+        Literal["train", "development"], typer.Option(help="Which of the recipe's sources.")
+    ] = "train",
+    segments: Annotated[
+        bool, typer.Option("--segments", help="Segments as training hears them; default: whole utterances.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a folder that holds something.")] = False,
+    overrides: Sets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write mixtures as training hears them: noisy/, clean/ (24-bit FLAC) and mixtures.csv.
+
+    Example:
+        stillwave data mix small-teacher -o mixtures --count 20 --seed 1
+
+    """
+    from stillwave.data.manifest import ManifestError
+    from stillwave.data.pairs import write_mixtures
+    from stillwave.data.sources import build_mixer
+    from stillwave.recipe import load
+
+    if output.exists() and not force and (not output.is_dir() or any(output.iterdir())):
+        raise ManifestError(
+            f"{output}: holds something already; give another folder, or --force to replace it"
+        )
+    loaded = load(recipe, overrides or ())
+    mixer = build_mixer(loaded.data, side, loaded.seed if seed is None else seed, whole=not segments)
+    write_mixtures(mixer, count, output)
+    _print({"folder": str(output), "mixtures": count, "utterances": len(mixer)}, as_json)
+
+
+@app.command("summary")
+def summary(source: Source, jobs: Jobs = None, as_json: AsJson = False) -> None:
+    """Hours, speakers, rates, levels, clipping, silence and bandwidth; of pairs also the SNR.
+
+    Example:
+        stillwave data summary speech.jsonl
+
+    """
+    from stillwave.data.summary import summarise
+
+    _print(summarise(source, jobs), as_json)
+
+
+def _scan_report(found: dict[str, Scan], written: dict[str, Path]) -> dict[str, Any]:
+    from stillwave.data.manifest import hours
+
+    report: dict[str, Any] = {
+        kind: {
+            "manifest": str(written[kind]),
+            "recordings": len(part.recordings),
+            "hours": round(hours(part.recordings), 3),
+            "speakers": len({recording.speaker for recording in part.recordings if recording.speaker}),
+        }
+        for kind, part in found.items()
+    }
+    skipped = [item for part in found.values() for item in part.skipped]
+    reasons: dict[str, int] = {}
+    for item in skipped:
+        reasons[item.reason] = reasons.get(item.reason, 0) + 1
+    report["left_out"] = reasons
+    report["left_out_files"] = [
+        {"path": str(item.path), "reason": item.reason, "detail": item.detail} for item in skipped
+    ]
+    return report
+
+
+def _print(report: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        return
+    for key, value in report.items():
+        for line in _lines(key.replace("_", " "), value):
+            typer.echo(line)
+
+
+def _lines(key: str, value: Any) -> list[str]:
+    if isinstance(value, dict):
+        inner = "  ".join(f"{name} {_text(part)}" for name, part in value.items()) or "none"
+        return [f"{key:20} {inner}"]
+    if isinstance(value, list):
+        shown = [
+            f"  {item if isinstance(item, str) else '  '.join(v for v in item.values() if v)}"
+            for item in value[:20]
+        ]
+        more = [f"  … and {len(value) - 20} more (--json lists all)"] if len(value) > 20 else []
+        return [f"{key:20} {len(value) or 'none'}", *shown, *more]
+    return [f"{key:20} {_text(value)}"]
+
+
+def _text(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,225 @@
+"""Fixed mixtures: folders of noisy and clean files that belong together, read and written.
+
+    FOLDER/noisy/ID.flac   FOLDER/clean/ID.flac
+    FOLDER/mixtures.csv    id, speaker, snr_db, noise, rir, seconds, text
+
+Written as 24-bit FLAC: a target at −50 dBFS keeps 16 bits.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from stillwave.console import track
+from stillwave.data.corpora import dns2020, voicebank
+from stillwave.data.manifest import ManifestError
+from stillwave.data.mixing import Facts, Mixer, Mixture
+from stillwave.data.scan import SUFFIXES
+from stillwave.files import atomic_folder, write_text
+from stillwave.schema import SAMPLE_RATE, Frozen
+
+COLUMNS = ("id", "speaker", "snr_db", "noise", "rir", "seconds", "text")
+
+
+class Pair(Frozen):
+    """A noisy recording, its clean reference, and what is known of them."""
+
+    id: str
+    noisy: Path
+    clean: Path
+    speaker: str = ""
+    snr_db: float | None = None
+    noise: str = ""
+    rir: str = ""
+    seconds: Annotated[float, Field(ge=0)] | None = None
+    text: str = ""
+
+
+def read_pairs(folder: Path | str) -> list[Pair]:
+    """The pairs of a folder, sorted by id, in any of these layouts:
+
+    - `mixtures.csv` with `noisy/` and `clean/`, as `write_mixtures` makes them;
+    - a synthetic test set of the DNS Challenge 2020, paired by `fileid_N`;
+    - VoiceBank+DEMAND, its test set (`clean_testset_wav/`, `noisy_testset_wav/`);
+    - `noisy/` and `clean/` with files of the same names.
+
+    Raises ManifestError when it is none of them, or a file has no counterpart.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ManifestError(f"{folder}: there is no such folder of noisy and clean recordings")
+    if (folder / "mixtures.csv").is_file():
+        return _listed(folder)
+    if (folder / "clean_testset_wav").is_dir():
+        return _voicebank(folder)
+    if not ((folder / "noisy").is_dir() and (folder / "clean").is_dir()):
+        raise ManifestError(
+            f"{folder}: holds no noisy/ and clean/ folders (nor mixtures.csv, nor a known test set)"
+        )
+    by_id = any(path.name.startswith("clean_fileid_") for path in _audio(folder / "clean").values())
+    pairs, alone = pair_folders(folder / "noisy", folder / "clean", by_file_id=by_id)
+    _refuse_alone(folder, alone)
+    return pairs
+
+
+def pair_folders(
+    noisy: Path | str, clean: Path | str, *, by_file_id: bool = False
+) -> tuple[list[Pair], list[Path]]:
+    """Pair two folders by file name without suffix (sub-folders count), or by `fileid_N`.
+
+    Returns the pairs, sorted by id, and the files that have no counterpart.
+    Raises ManifestError when a folder holds no recordings, or two of its files have one name.
+    """
+    sides = [_audio(Path(side), by_file_id) for side in (noisy, clean)]
+    common = sorted(sides[0].keys() & sides[1].keys(), key=_natural)
+    alone = [path for side in sides for name, path in side.items() if name not in common]
+    pairs = [
+        Pair.model_validate(
+            {
+                "id": name,
+                "noisy": sides[0][name],
+                "clean": sides[1][name],
+                **dns2020.mixture_facts(sides[0][name].stem),
+            }
+        )
+        for name in common
+    ]
+    return pairs, alone
+
+
+def load_pair(pair: Pair) -> Mixture:
+    """Decode a pair: first channels, at 16 kHz, cut to the shorter of the two when they differ by a block at
+    most.
+
+    Raises ManifestError when they differ by more (20 ms), AudioError when one cannot be read.
+    """
+    from stillwave.audio import read
+
+    noisy, clean = (read(path, sample_rate=SAMPLE_RATE)[0][0] for path in (pair.noisy, pair.clean))
+    if abs(len(noisy) - len(clean)) > SAMPLE_RATE // 50:
+        raise ManifestError(
+            f"{pair.noisy}: lasts {len(noisy) / SAMPLE_RATE:.3f} s and {pair.clean} "
+            f"{len(clean) / SAMPLE_RATE:.3f} s; the two must be aligned"
+        )
+    frames = min(len(noisy), len(clean))
+    facts = Facts(
+        snr_db=float("nan") if pair.snr_db is None else pair.snr_db,
+        level_dbfs=10 * float(np.log10(max(float(np.mean(np.square(noisy))), 1e-20))),
+        speaker=pair.speaker,
+        speech=(str(pair.clean),),
+        noises=(pair.noise,),
+        room=pair.rir or None,
+        effects=(),
+        text=pair.text,
+    )
+    return Mixture(noisy[:frames], clean[:frames], facts)
+
+
+def write_mixtures(mixer: Mixer, count: int, folder: Path | str) -> None:
+    """Write mixtures 0 … count − 1 of epoch 0. `folder` appears whole, and replaces one of its name."""
+    from stillwave.audio import write
+
+    rows = []
+    digits = max(3, len(str(count - 1)))
+    with atomic_folder(folder) as work:
+        for index in track(range(count), "mix"):
+            mixture = mixer(0, index)
+            name = f"{index:0{digits}d}"
+            for side in ("noisy", "clean"):
+                samples = getattr(mixture, side)
+                write(work / side / f"{name}.flac", samples, mixer.store.rate, subtype="PCM_24")
+            rows.append(_row(name, mixture, mixer.store.rate))
+        write_text(work / "mixtures.csv", _table(rows))
+
+
+def _row(name: str, mixture: Mixture, rate: int) -> tuple[object, ...]:
+    facts = mixture.facts
+    noise = "+".join(dict.fromkeys(Path(path).stem for path in facts.noises))
+    room = Path(facts.room).stem if facts.room else ""
+    seconds = round(len(mixture.noisy) / rate, 4)
+    return name, facts.speaker, round(facts.snr_db, 2), noise, room, seconds, facts.text
+
+
+def _table(rows: Iterable[Sequence[object]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _listed(folder: Path) -> list[Pair]:
+    table = folder / "mixtures.csv"
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{table}: cannot be read as a CSV file: {error}") from None
+    if not rows or "id" not in rows[0]:
+        raise ManifestError(f"{table}: {'has no column id' if rows else 'lists no mixtures'}")
+    sides = {side: _audio(folder / side) for side in ("noisy", "clean")}
+    return [_pair(row, sides, f"{table}, line {i}") for i, row in enumerate(rows, 2)]
+
+
+def _pair(row: Mapping[str, str | None], sides: dict[str, dict[str, Path]], where: str) -> Pair:
+    name = row["id"] or ""
+    for side, files in sides.items():
+        if name not in files:
+            raise ManifestError(f"{where}: there is no {side}/{name}.flac (nor .wav)")
+    fields = {key: row[key] for key in COLUMNS if row.get(key)}
+    try:
+        return Pair.model_validate({**fields, "noisy": sides["noisy"][name], "clean": sides["clean"][name]})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ManifestError(
+            f"{where}: column '{first['loc'][0]}' is {first['input']!r}, not a number"
+        ) from None
+
+
+def _voicebank(folder: Path) -> list[Pair]:
+    pairs, alone = pair_folders(folder / "noisy_testset_wav", folder / "clean_testset_wav")
+    _refuse_alone(folder, alone)
+    log = voicebank.read_log(folder / "log_testset.txt")
+    return [_with_log(pair, log, folder / "testset_txt" / f"{pair.id}.txt") for pair in pairs]
+
+
+def _with_log(pair: Pair, log: dict[str, tuple[str, float]], text: Path) -> Pair:
+    noise, snr_db = log.get(pair.id, ("", None))
+    said = text.read_text(encoding="utf-8", errors="replace").strip() if text.is_file() else ""
+    known = {"speaker": voicebank.speaker_of(pair.id), "noise": noise, "snr_db": snr_db, "text": said}
+    return pair.model_copy(update=known)
+
+
+def _audio(folder: Path, by_file_id: bool = False) -> dict[str, Path]:
+    """Name without suffix → file."""
+    if not folder.is_dir():
+        raise ManifestError(f"{folder}: there is no such folder")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in SUFFIXES:
+            continue
+        plain = path.relative_to(folder).with_suffix("").as_posix()
+        name = (dns2020.file_id(path.name) or plain) if by_file_id else plain
+        if name in found:
+            raise ManifestError(f"{path}: has the same name as {found[name]}; which is meant is not clear")
+        found[name] = path
+    if not found:
+        raise ManifestError(f"{folder}: holds no recordings")
+    return found
+
+
+def _refuse_alone(folder: Path, alone: Sequence[Path]) -> None:
+    if alone:
+        raise ManifestError(f"{folder}: {len(alone)} files have no counterpart, the first is {alone[0]}")
+
+
+def _natural(name: str) -> tuple[int, str]:
+    """Numbers by value, before other names."""
+    return (int(name), "") if name.isdecimal() else (2**62, name)

@@ -1,0 +1,127 @@
+"""From a recipe's `data` section to mixers: the only place where training and development material meet.
+
+Where `development` names the very source that `train` does, a tenth of it is held out by speaker, noise
+recording and room, and training gets the rest. Where it names others, they must have no file, speaker or
+noise recording in common.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from stillwave.data import split as splitting
+from stillwave.data.corpora import folders
+from stillwave.data.manifest import ManifestError, Recording
+from stillwave.data.mixing import Mixer, Mixture
+from stillwave.data.pairs import load_pair, read_pairs
+from stillwave.data.scan import load
+from stillwave.data.store import Store
+from stillwave.schema import DataConfig, Sources
+
+HELD_OUT = 0.1
+_SPLIT_SEED = 0
+"""Not the recipe's: runs that differ in their seed are scored on the same recordings."""
+
+Split = Literal["train", "development"]
+Material = dict[str, list[Recording]]
+"""`speech`, `noise` and `rooms`."""
+
+
+def build_mixer(
+    data: DataConfig,
+    split: Split = "train",
+    seed: int = 0,
+    base: Path | str = ".",
+    *,
+    whole: bool = False,
+    prepare: bool = False,
+) -> Mixer:
+    """The mixer of a recipe's training or development sources; relative paths are relative to `base`.
+
+    `whole` makes mixtures as long as their utterances instead of `segment_seconds`; `prepare` decodes
+    everything first. Raises ManifestError for sources that cannot be used, that share speakers or noises, or,
+    for `development`, when the recipe names a folder of fixed mixtures there.
+    """
+    if split == "development" and isinstance(data.development, str):
+        raise ManifestError("data.development names fixed mixtures, so there is nothing to mix")
+    material = gather(data, split, Path(base))
+    store = Store(None if data.cache is None else Path(base) / data.cache)
+    if prepare:
+        store.prepare([*material["speech"], *material["noise"]])
+    return Mixer(
+        material["speech"],
+        material["noise"],
+        material["rooms"],
+        data.mixing,
+        None if whole else data.segment_seconds,
+        seed,
+        store,
+    )
+
+
+def development_pairs(data: DataConfig, seed: int = 0, base: Path | str = ".") -> list[Mixture]:
+    """The `development_items` noisy and clean signals that a run is scored on: always the same for one
+    recipe.
+
+    Of a folder of fixed mixtures, evenly spread ones; of sources, mixtures of whole utterances without
+    repeats as far as there are enough. Held in memory.
+    """
+    if isinstance(data.development, str):
+        pairs = read_pairs(Path(base) / data.development)
+        count = min(data.development_items, len(pairs))
+        return [load_pair(pairs[i * len(pairs) // count]) for i in range(count)]
+    mixer = build_mixer(data, "development", seed, base, whole=True)
+    return [mixer(0, index) for index in range(data.development_items)]
+
+
+def gather(data: DataConfig, split: Split, base: Path = Path()) -> Material:
+    """The recordings of one side of a recipe."""
+    train = data.train
+    if isinstance(data.development, str):
+        return {name: _load(train, name, base) for name in ("speech", "noise", "rooms")}
+    sides = {name: _two_sides(train, data.development, name, base) for name in ("speech", "noise", "rooms")}
+    return {name: both[0 if split == "train" else 1] for name, both in sides.items()}
+
+
+def _two_sides(
+    train: Sources, development: Sources, name: str, base: Path
+) -> tuple[list[Recording], list[Recording]]:
+    first, second = getattr(train, name), getattr(development, name)
+    if first is None or second is None or (base / first).resolve() != (base / second).resolve():
+        both = _load(train, name, base), _load(development, name, base)
+        _refuse_common(name, *both)
+        return both
+    recordings = _load(train, name, base)
+    if name == "rooms" and len({splitting.source_of(room) for room in recordings}) < 2:
+        return recordings, recordings
+    return splitting.split(recordings, HELD_OUT, _SPLIT_SEED, "recording" if name != "speech" else "auto")
+
+
+def _load(sources: Sources, name: str, base: Path) -> list[Recording]:
+    given = getattr(sources, name)
+    if given is None:
+        return []
+    return load(base / given, folders.describe if name == "speech" else folders.describe_noise)
+
+
+def _refuse_common(name: str, train: list[Recording], development: list[Recording]) -> None:
+    if name == "rooms":
+        return
+    for what, of in (("recording", _path), ("speaker", _speaker), ("source", splitting.source_of)):
+        if (what == "speaker") != (name == "speech") and what != "recording":
+            continue
+        common = sorted(({of(r) for r in train} & {of(r) for r in development}) - {""})
+        if common:
+            raise ManifestError(
+                f"data.development: {len(common)} {what}s of its {name} are in data.train too, such as "
+                f"{common[0]}; hold them out with `stillwave data split`"
+            )
+
+
+def _path(recording: Recording) -> str:
+    return str(recording.path)
+
+
+def _speaker(recording: Recording) -> str:
+    return recording.speaker

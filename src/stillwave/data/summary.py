@@ -1,0 +1,190 @@
+"""The listen-through that nobody has time for: what recordings or pairs hold, in figures."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from stillwave.audio import open_reader
+from stillwave.console import track
+from stillwave.data import effects
+from stillwave.data.manifest import ManifestError, Recording
+from stillwave.data.pairs import Pair, load_pair, read_pairs
+from stillwave.data.scan import load
+from stillwave.errors import AudioError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_CLIPPED = 0.999
+_SILENT_DB = -60.0
+_FFT = 2048
+_BAND_DB = 70.0
+_BLOCK = 2**17
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What the samples of one recording say; all channels together, the spectrum of the first."""
+
+    seconds: float
+    level_dbfs: float
+    peak_dbfs: float
+    clipped: float
+    """Share of samples at 0.999 of full scale or above."""
+    silent: float
+    """Share of frames of 16 ms below −60 dBFS."""
+    bandwidth_hz: float
+    """Highest frequency at which the mean spectrum is within 70 dB of its highest point."""
+
+
+def summarise(source: Path | str, jobs: int | None = None) -> dict[str, Any]:
+    """Figures of a manifest, a folder of recordings, or a folder of noisy and clean pairs; plain data for
+    JSON.
+
+    Raises ManifestError for a source that cannot be used. Recordings that cannot be read are listed with a
+    reason.
+    """
+    source = Path(source)
+    if _holds_pairs(source):
+        return _of_pairs(read_pairs(source), jobs)
+    return _of_recordings(load(source), jobs)
+
+
+def measure(path: Path | str) -> Measures:
+    """Read a recording in blocks. Raises AudioError."""
+    power, peak, clipped, silent, frames, count = 0.0, 0.0, 0, 0, 0, 0
+    spectrum = np.zeros(_FFT // 2 + 1)
+    with open_reader(path) as reader:
+        info = reader.info
+        width = max(1, round(0.016 * info.sample_rate))
+        for block in reader.blocks(_BLOCK):
+            magnitude = np.abs(block)
+            peak = max(peak, float(magnitude.max()))
+            clipped += int(np.count_nonzero(magnitude >= _CLIPPED))
+            power += float(np.sum(np.square(block, dtype=np.float64)))
+            count += block.size
+            rows = _rows(block[0], width)
+            silent += int(np.count_nonzero(np.mean(rows * rows, axis=1) < 10 ** (_SILENT_DB / 10)))
+            frames += len(rows)
+            spectrum += _mean_spectrum(block[0])
+    return Measures(
+        seconds=info.seconds,
+        level_dbfs=effects.decibels(power / count),
+        peak_dbfs=2 * effects.decibels(peak),
+        clipped=clipped / count,
+        silent=silent / max(1, frames),
+        bandwidth_hz=_bandwidth(spectrum, info.sample_rate),
+    )
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Least, 5 %, middle, 95 % and largest."""
+    marks = np.percentile(values, [0, 5, 50, 95, 100])
+    return {
+        name: round(float(mark), 3)
+        for name, mark in zip(("min", "p5", "median", "p95", "max"), marks, strict=True)
+    }
+
+
+def _holds_pairs(source: Path) -> bool:
+    sides = ("noisy", "clean"), ("noisy_testset_wav", "clean_testset_wav")
+    return any(all((source / side).is_dir() for side in both) for both in sides)
+
+
+def _of_recordings(recordings: Sequence[Recording], jobs: int | None) -> dict[str, Any]:
+    results = _parallel(measure, [recording.path for recording in recordings], jobs)
+    named = {recording.speaker for recording in recordings if recording.speaker}
+    labels = Counter(recording.label for recording in recordings if recording.label)
+    return {
+        "recordings": len(recordings),
+        "hours": round(sum(recording.seconds for recording in recordings) / 3600, 3),
+        "speakers": len(named),
+        "with_text": sum(bool(recording.text) for recording in recordings),
+        "labels": len(labels),
+        "licences": dict(Counter(recording.licence or "unknown" for recording in recordings)),
+        "rates": _counts(recording.sample_rate for recording in recordings),
+        "channels": _counts(recording.channels for recording in recordings),
+        **_figures(results),
+    }
+
+
+def _of_pairs(pairs: Sequence[Pair], jobs: int | None) -> dict[str, Any]:
+    results = _parallel(measure, [pair.noisy for pair in pairs], jobs)
+    snrs = _parallel(_measured_snr, pairs, jobs)
+    good = [snr for snr in snrs if isinstance(snr, float)]
+    stated = [pair.snr_db for pair in pairs if pair.snr_db is not None]
+    return {
+        "pairs": len(pairs),
+        "hours": round(sum(m.seconds for m in results if isinstance(m, Measures)) / 3600, 3),
+        "speakers": len({pair.speaker for pair in pairs if pair.speaker}),
+        "with_text": sum(bool(pair.text) for pair in pairs),
+        "reverberant": sum(bool(pair.rir) for pair in pairs),
+        **({"snr_db_measured": spread(good)} if good else {}),
+        **({"snr_db_stated": spread(stated)} if stated else {}),
+        **_figures([*results, *(snr for snr in snrs if isinstance(snr, str))]),
+    }
+
+
+def _figures(results: Sequence[Measures | str | float]) -> dict[str, Any]:
+    good = [result for result in results if isinstance(result, Measures)]
+    bad = sorted({result for result in results if isinstance(result, str)})
+    if not good:
+        raise ManifestError(f"none of the recordings can be read; {bad[0] if bad else 'there are none'}")
+    names = ("seconds", "level_dbfs", "peak_dbfs", "bandwidth_hz")
+    return {
+        **{name: spread([getattr(result, name) for result in good]) for name in names},
+        "clipped_recordings": sum(result.clipped > 0 for result in good),
+        "clipped_share": float(np.mean([result.clipped for result in good])),
+        "silent_share": round(
+            float(np.average([r.silent for r in good], weights=[r.seconds for r in good])), 4
+        ),
+        "unreadable": bad,
+    }
+
+
+def _measured_snr(pair: Pair) -> float:
+    mixture = load_pair(pair)
+    return effects.snr_db(mixture.clean, mixture.noisy - mixture.clean)
+
+
+def _parallel(function: Callable[[T], R], items: Sequence[T], jobs: int | None) -> list[R | str]:
+    """Results in order; a message in place of a recording that cannot be used."""
+
+    def guarded(item: T) -> R | str:
+        try:
+            return function(item)
+        except (AudioError, ManifestError) as error:
+            return str(error)
+
+    with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
+        return list(track(pool.map(guarded, items), "listen", total=len(items)))
+
+
+def _counts(values: Any) -> dict[str, int]:
+    return {str(value): count for value, count in sorted(Counter(values).items())}
+
+
+def _rows(samples: effects.Samples, width: int) -> effects.Samples:
+    """Whole rows of `width`; one row of everything when there are fewer samples."""
+    whole = len(samples) // width * width
+    return samples[:whole].reshape(-1, width) if whole else samples.reshape(1, -1)
+
+
+def _mean_spectrum(samples: effects.Samples) -> npt.NDArray[np.float64]:
+    rows = _rows(samples, _FFT)[::4]
+    windowed = rows * np.hanning(rows.shape[1]).astype(np.float32)
+    return np.asarray(np.sum(np.abs(np.fft.rfft(windowed, _FFT)) ** 2, axis=0, dtype=np.float64))
+
+
+def _bandwidth(spectrum: npt.NDArray[np.float64], rate: int) -> float:
+    loud = np.flatnonzero(spectrum >= spectrum.max() * 10 ** (-_BAND_DB / 10))
+    return float(loud[-1]) * rate / _FFT if spectrum.max() > 0 else 0.0
