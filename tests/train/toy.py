@@ -40,10 +40,10 @@ class Toy:
     def __call__(self, epoch, index):
         random = np.random.default_rng([7, epoch, index])
         time = np.arange(self.samples) / 16_000
-        clean = (0.2 * np.sin(2 * np.pi * random.uniform(200, 2000) * time)).astype(np.float32)[None]
+        clean = (0.2 * np.sin(2 * np.pi * random.uniform(200, 2000) * time)).astype(np.float32)
         noisy = clean + 0.1 * random.standard_normal(clean.shape).astype(np.float32)
         if index in self.bad:
-            noisy[0, 5] = np.nan
+            noisy[5] = np.nan
         return Example(noisy, clean)
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from stillwave.errors import MissingExtraError
+from stillwave.data.dataset import Signals
+from stillwave.data.effects import Samples
+from stillwave.errors import MissingExtraError, StillwaveError
 from stillwave.files import atomic_file
 from stillwave.schema import SAMPLE_RATE
-from stillwave.train.batches import Pair, Samples
 
 
 class Journal:
@@ -29,18 +31,19 @@ class Journal:
     def write(self, kind: str, step: int, **values: Any) -> None:
         """A line of the log, and a curve for each number in it."""
         line = json.dumps({"kind": kind, "step": step, **values}, allow_nan=False, ensure_ascii=False)
-        self._lines.write(line + "\n")
-        self._lines.flush()  # into the system's hands: a killed process loses nothing that it wrote
+        with self._writable():
+            self._lines.write(line + "\n")
+            self._lines.flush()  # into the system's hands: a killed process loses nothing that it wrote
         if self._board is not None:
             for name, value in _numbers(values, kind):
                 self._board.add_scalar(name, value, step)
 
-    def listen(self, step: int, items: Sequence[Pair], estimates: Sequence[Samples]) -> None:
+    def listen(self, step: int, items: Sequence[Signals], estimates: Sequence[Samples]) -> None:
         """Audio and spectrograms of a few items of the development set."""
         if self._board is None:
             return
         for number, (item, estimate) in enumerate(zip(items, estimates, strict=False)):
-            noisy, clean = (np.atleast_2d(x)[0] for x in (item.noisy, item.clean))
+            noisy, clean = np.atleast_2d(item.noisy)[0], item.clean
             self._board.add_audio(f"{number}/estimate", estimate.clip(-1, 1), step, sample_rate=SAMPLE_RATE)
             if number not in self._heard:
                 self._heard.add(number)
@@ -51,11 +54,23 @@ class Journal:
 
     def sync(self) -> None:
         """Put the log on the disk itself: a checkpoint must not be ahead of it."""
-        os.fsync(self._lines.fileno())
+        with self._writable():
+            os.fsync(self._lines.fileno())
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StillwaveError(
+                f"{self._lines.name}: cannot be written ({error.strerror or error}); make room and give the same "
+                "command to continue from the last checkpoint"
+            ) from error
 
     def close(self) -> None:
         """Finish both."""
-        self._lines.close()
+        with suppress(OSError):  # a full disk has been told of
+            self._lines.close()
         if self._board is not None:
             self._board.close()
 

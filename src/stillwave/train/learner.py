@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from stillwave.data.dataset import Batch
 from stillwave.schema import SAMPLE_RATE, Recipe
 from stillwave.train import schedule, state
-from stillwave.train.batches import Batch
 from stillwave.train.distributed import World, share
 from stillwave.train.objective import make_objective
 from stillwave.train.update import Outcome, Updater

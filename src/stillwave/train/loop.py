@@ -13,11 +13,12 @@ import torch
 
 from stillwave import checkpoint, provenance
 from stillwave.console import err, progress_bar
+from stillwave.data.dataset import Batch, Signals, Source, batches
 from stillwave.errors import StillwaveError
 from stillwave.schema import SAMPLE_RATE, Recipe
-from stillwave.train import batches, objective, run, state, validation
-from stillwave.train.batches import Batch, Pair, Source
+from stillwave.train import objective, run, state, validation
 from stillwave.train.distributed import World, join
+from stillwave.train.faults import explained
 from stillwave.train.interrupts import Interrupts, Stopped
 from stillwave.train.journal import Journal
 from stillwave.train.learner import Learner
@@ -33,19 +34,23 @@ def train(recipe: Recipe, run_folder: Path | str, *, quiet: bool = False, resume
     Raises StillwaveError: bad recipe, data or checkpoints, the run folder of another recipe, a full disk,
     too many non-finite batches; and Stopped after Ctrl-C or SIGTERM, once a checkpoint is written.
     """
-    from stillwave.train.sources import development, metric, mixtures
+    from stillwave.train import sources
 
     folder = Path(run_folder)
     with join(recipe.train.device) as world, contextlib.ExitStack() as stack:
         if world.first:
             stack.enter_context(run.opened(folder, recipe, resume=resume))
         world.firsts(None)  # nobody reads before the folder is in order
-        stack.enter_context(torch.random.fork_rng())
+        stack.enter_context(torch.random.fork_rng([world.device] if world.device.type == "cuda" else []))
+        stack.enter_context(explained(recipe))
         trainer = Trainer(recipe, folder, world, quiet=quiet)
         if trainer.progress.finished:
             trainer.say(f"{folder}: this run is finished ({trainer.progress.finished})")
         else:
-            trainer.fit(mixtures(recipe), development(recipe), metric(recipe.train.metric))
+            metric = sources.metric(recipe.train.metric)
+            source = sources.mixtures(recipe, world)
+            trainer.licences = sources.licences(source)
+            trainer.fit(source, sources.development(recipe), metric)
         return checkpoint.resolve(folder)
 
 
@@ -55,6 +60,9 @@ class Trainer:
     def __init__(self, recipe: Recipe, folder: Path, world: World, *, quiet: bool = False) -> None:
         self.recipe, self.folder, self.world = recipe, folder, world
         self.quiet = quiet or not world.first
+        self.licences = ""
+        """Of the training material, for the card."""
+        self.made_with: dict[str, Any] = {"versions": provenance.versions(), "git": provenance.git()}
         self.learner = Learner(recipe, world)
         self.progress = state.Progress(teacher=objective.teacher_sha256(recipe))
         self._resume()
@@ -66,7 +74,7 @@ class Trainer:
 
     # --- forward ------------------------------------------------------------------------------------------
 
-    def fit(self, source: Source, development: Sequence[Pair], metric: validation.Metric) -> None:
+    def fit(self, source: Source, development: Sequence[Signals], metric: validation.Metric) -> None:
         """Go on to the end of the run, a signal, or an error."""
         settings = self.recipe.train
         groups = self._groups(source)
@@ -78,7 +86,7 @@ class Trainer:
         try:
             with Interrupts() as asked, self._bar() as advance:
                 while not self.progress.finished:
-                    values = self._step(next(groups), journal)
+                    values = self._step(groups, journal)
                     self._validate_if_due(development, metric, journal)
                     self._finish_if_due()
                     signal = self.world.largest(asked.received)
@@ -92,8 +100,9 @@ class Trainer:
             if journal is not None:
                 journal.close()
 
-    def _step(self, group: list[Batch], journal: Journal | None) -> dict[str, Any]:
-        started = time.perf_counter()
+    def _step(self, groups: Iterator[list[Batch]], journal: Journal | None) -> dict[str, Any]:
+        started = time.perf_counter()  # waiting for data counts
+        group = next(groups)
         outcome = self.learner.step(group, self.progress.step)
         self.progress.step += 1
         if outcome.bad is not None:
@@ -127,13 +136,15 @@ class Trainer:
     def _groups(self, source: Source) -> Iterator[list[Batch]]:
         """The batches of each update, from the next step on."""
         settings = self.recipe.train
-        stream = batches.batches(
+        stream = batches(
             source,
             settings.batch_size,
-            self.world,
             first=self.progress.step * settings.accumulate,
             last=settings.steps * settings.accumulate,
             workers=self.recipe.data.workers,
+            rank=self.world.rank,
+            processes=self.world.size,
+            pin_memory=self.world.device.type == "cuda",
         )
         while True:
             yield [self._to_device(next(stream)) for _ in range(settings.accumulate)]
@@ -144,7 +155,7 @@ class Trainer:
     # --- measuring ----------------------------------------------------------------------------------------
 
     def _validate_if_due(
-        self, items: Sequence[Pair], metric: validation.Metric, journal: Journal | None
+        self, items: Sequence[Signals], metric: validation.Metric, journal: Journal | None
     ) -> None:
         settings, progress = self.recipe.train, self.progress
         if progress.step % settings.validate_every and progress.step != settings.steps:
@@ -213,18 +224,16 @@ class Trainer:
 
     def _card(self) -> checkpoint.Card:
         progress, recipe = self.progress, self.recipe
-        here = progress.best_score is not None and progress.best_step == progress.step
+        best = progress.best_score if progress.best_step == progress.step else None
+        trained_on = f"speech: {recipe.data.train.speech}; noise: {recipe.data.train.noise}"
         return checkpoint.Card(
             model=recipe.model,
             step=progress.step,
-            scores={recipe.train.metric: progress.best_score}
-            if here and progress.best_score is not None
-            else {},
+            scores={} if best is None else {recipe.train.metric: best},
             recipe=recipe.model_dump(mode="json"),
             teacher=progress.teacher,
-            data=f"speech: {recipe.data.train.speech}; noise: {recipe.data.train.noise}",
-            versions=provenance.versions(),
-            git=provenance.git(),
+            data=f"{trained_on}; licences: {self.licences or 'not stated'}",
+            **self.made_with,
         )
 
     # --- showing ------------------------------------------------------------------------------------------

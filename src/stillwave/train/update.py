@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
+from stillwave.data.dataset import Batch
 from stillwave.schema import DistillConfig, Recipe
-from stillwave.train.batches import Batch
 from stillwave.train.distributed import World
 from stillwave.train.objective import Objective, Terms, parameter_groups
 from stillwave.train.schedule import learning_rate

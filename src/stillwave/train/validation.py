@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stillwave.train.batches import Pair, Samples
+from stillwave.data.dataset import Signals
+from stillwave.data.effects import Samples
 from stillwave.train.distributed import World
 
 Metric = Callable[[Samples, Samples], float]
@@ -30,7 +30,7 @@ class Validation:
     """Of the first few items, for listening; only on the first process."""
 
 
-def validate(model: nn.Module, items: Sequence[Pair], metric: Metric, world: World) -> Validation:
+def validate(model: nn.Module, items: Sequence[Signals], metric: Metric, world: World) -> Validation:
     """Score a network, in eval mode meanwhile, on whole recordings one by one, shared by the processes."""
     was_training = model.training
     model.eval()
@@ -38,7 +38,7 @@ def validate(model: nn.Module, items: Sequence[Pair], metric: Metric, world: Wor
     estimates: list[Samples] = []
     for index in range(world.rank, len(items), world.size):
         estimate = _enhance(model, items[index], world.device)
-        scores[index] = _score(metric, np.atleast_2d(items[index].clean)[0], estimate)
+        scores[index] = _score(metric, items[index].clean, estimate)
         if index < SHOWN * world.size and len(estimates) < SHOWN:
             estimates.append(estimate)
     model.train(was_training)
@@ -49,9 +49,8 @@ def validate(model: nn.Module, items: Sequence[Pair], metric: Metric, world: Wor
 
 
 @torch.no_grad()
-def _enhance(model: nn.Module, item: Pair, device: torch.device) -> Samples:
-    noisy = torch.from_numpy(np.atleast_2d(item.noisy)).to(device)
-    estimate: Tensor = model(noisy if noisy.shape[0] == 1 else noisy[None])
+def _enhance(model: nn.Module, item: Signals, device: torch.device) -> Samples:
+    estimate: Tensor = model(torch.from_numpy(item.noisy)[None].to(device))
     samples: Samples = estimate[0].float().cpu().numpy()
     return samples
 
