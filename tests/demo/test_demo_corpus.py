@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from stillwave.data import Recording, read_manifest
 from stillwave.data.demo import casting, corpus, espeak, voices
 from stillwave.data.demo.casting import Size, cast_all
 from stillwave.data.demo.sentences import make_sentences
@@ -29,8 +30,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
 
 
-def lines(manifest: Path) -> list[dict]:
-    return [json.loads(line) for line in manifest.read_text().splitlines()]
+def lines(manifest: Path) -> list[Recording]:
+    return read_manifest(manifest)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 17])
@@ -83,11 +84,11 @@ def test_manifests_describe_the_recordings(built: Path) -> None:
     speech = lines(built / "train" / "speech.jsonl")
     assert len(speech) == TINY.speakers * TINY.sentences
     for line in [*speech, *lines(built / "train" / "noise.jsonl"), *lines(built / "train" / "rooms.jsonl")]:
-        info = soundfile.info(built / "train" / line["path"])
-        assert (info.samplerate, info.channels) == (line["sample_rate"], line["channels"]) == (16000, 1)
-        assert line["seconds"] == pytest.approx(info.duration)
-    assert all(line["text"] and line["speaker"] for line in speech)
-    kinds = {line["label"] for line in lines(built / "train" / "noise.jsonl")}
+        info = soundfile.info(line.path)
+        assert (info.samplerate, info.channels) == (line.sample_rate, line.channels) == (16000, 1)
+        assert line.seconds == pytest.approx(info.duration)
+    assert all(line.text and line.speaker for line in speech)
+    kinds = {line.label for line in lines(built / "train" / "noise.jsonl")}
     assert kinds == {*corpus.NOISES, "babble"}
     assert not list((built / "train").glob("babble"))
 
@@ -98,7 +99,7 @@ def test_fixed_sets_are_complete_and_aligned(built: Path, split: str, count: int
     with (built / split / "mixtures.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
     assert len(rows) == count
-    spoken = {line["text"] for line in lines(built / "train" / "speech.jsonl")}
+    spoken = {line.text for line in lines(built / "train" / "speech.jsonl")}
     for row in rows:
         noisy, rate = soundfile.read(built / split / "noisy" / f"{row['id']}.flac")
         clean, _ = soundfile.read(built / split / "clean" / f"{row['id']}.flac")

@@ -43,7 +43,7 @@ class Part:
     def files(self, folder: Path) -> list[Path]:
         """Where each sentence goes."""
         home = folder / self.split / self.role
-        return [home / f"{self.speaker}_{i:02d}.flac" for i in range(len(self.texts))]
+        return [home / f"{self.speaker}_{i:02d}.wav" for i in range(len(self.texts))]
 
 
 def cast_all(seed: int, size: Size) -> list[Part]:

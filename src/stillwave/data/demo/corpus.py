@@ -1,7 +1,7 @@
 """Build the demo corpus: training recordings with manifests, and fixed development and test mixtures.
 
     FOLDER/README.md, corpus.json                    what it is and what it was made with
-    FOLDER/train/{speech,noise,rooms}.jsonl          manifests, and the recordings in folders of those names
+    FOLDER/train/{speech,noise,rooms}.jsonl          manifests; the recordings are WAV, which is read in place
     FOLDER/{development,test}/{noisy,clean}/ID.flac  mixtures, with mixtures.csv
 
 Voices, noise recordings (with their parameters), rooms and sentences of one set occur in no other.
@@ -28,6 +28,7 @@ from stillwave.data.demo.mixtures import mix
 from stillwave.data.demo.noises import NOISES, babble
 from stillwave.data.demo.rooms import room
 from stillwave.data.demo.voices import SPLITS
+from stillwave.data.manifest import Recording, hours, write_manifest
 from stillwave.errors import MissingExtraError
 from stillwave.files import atomic_folder, write_json, write_text
 from stillwave.schema import SAMPLE_RATE
@@ -137,42 +138,39 @@ def _training(work: Path, parts: list[Part], noises: list[Noise], seed: int, siz
     """Write the training manifests, the noises and the rooms; return seconds by manifest."""
     folder = work / "train"
     speech = [
-        _entry(folder, file, speaker=part.speaker, text=text)
+        _entry(file, speaker=part.speaker, text=text)
         for part in parts
         if part.role == "speech"
         for file, text in zip(part.files(work), part.texts, strict=True)
     ]
     for noise in noises:
-        _write(folder / "noise" / f"{noise.name}.flac", noise.samples)
+        _write(folder / "noise" / f"{noise.name}.wav", noise.samples)
     for i in range(size.rooms):
         # 0.5: full scale for the direct sound leaves no headroom in a file of 16 bits
         response = 0.5 * room(np.random.default_rng([seed, 1000 + i]), SAMPLE_RATE)
-        _write(folder / "rooms" / f"room_{i}.flac", response)
-    noise_lines = [_entry(folder, folder / "noise" / f"{n.name}.flac", label=n.kind) for n in noises]
-    rooms = [
-        _entry(folder, file, label="synthetic room") for file in sorted((folder / "rooms").glob("*.flac"))
-    ]
+        _write(folder / "rooms" / f"room_{i}.wav", response)
+    noise_lines = [_entry(folder / "noise" / f"{n.name}.wav", label=n.kind) for n in noises]
+    rooms = [_entry(file, label="synthetic room") for file in sorted((folder / "rooms").glob("*.wav"))]
     manifests = {"speech": speech, "noise": noise_lines, "rooms": rooms}
-    for name, lines in manifests.items():
-        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        write_text(folder / f"{name}.jsonl", text)
-    return {name: round(sum(line["seconds"] for line in lines), 1) for name, lines in manifests.items()}
+    for name, recordings in manifests.items():
+        write_manifest(folder / f"{name}.jsonl", recordings)
+    return {name: round(3600 * hours(recordings), 1) for name, recordings in manifests.items()}
 
 
-def _entry(folder: Path, file: Path, speaker: str = "", text: str = "", label: str = "") -> dict[str, Any]:
+def _entry(file: Path, speaker: str = "", text: str = "", label: str = "") -> Recording:
     import soundfile
 
     info = soundfile.info(file)
-    return {
-        "path": file.relative_to(folder).as_posix(),
-        "sample_rate": info.samplerate,
-        "channels": info.channels,
-        "seconds": info.frames / info.samplerate,
-        "speaker": speaker,
-        "text": text,
-        "licence": "CC0-1.0",
-        "label": label,
-    }
+    return Recording(
+        path=file,
+        sample_rate=info.samplerate,
+        channels=info.channels,
+        seconds=info.frames / info.samplerate,
+        speaker=speaker,
+        text=text,
+        licence="CC0-1.0",
+        label=label,
+    )
 
 
 def _mixtures(work: Path, parts: list[Part], noises: list[Noise], seed: int, size: Size) -> None:

@@ -1,0 +1,1 @@
+"""From nothing to a page that shows and plays what distillation did."""

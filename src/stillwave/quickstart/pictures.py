@@ -1,0 +1,143 @@
+"""The pictures of the page: spectrograms, levels and learning curves.
+
+They have no background and a grey ink that can be read on white as on black, so that one file serves both of
+the page's colour schemes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from stillwave.errors import MissingExtraError
+from stillwave.files import atomic_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Samples = npt.NDArray[np.float32]
+Decibels = npt.NDArray[np.float64]
+Curve = Sequence[tuple[int, float]]
+
+INK = "#808791"
+COLOURS = {
+    "noisy": "#8b929c",
+    "clean": "#2f9e68",
+    "teacher": "#8f6bd9",
+    "alone": "#dd7f1f",
+    "distilled": "#2f7fe0",
+}
+
+RANGE_DB = 75.0
+"""What a spectrogram shows below its loudest point."""
+DIFFERENCE_DB = 20.0
+"""Where the colours of a difference end."""
+
+PLOT = (0.09, 0.21, 0.985, 0.965)
+"""Left, bottom, right and top of a spectrogram within its picture: the page draws its playhead there."""
+
+_POINTS, _HOP = 512, 128
+_FLOOR = 1e-10
+_LEVEL_SECONDS = 0.02
+_LEVEL_FLOOR_DB = -90.0
+
+
+def spectrogram(samples: Samples) -> Decibels:
+    """Power of mono samples `[n]` in dB, `[257, frames]`: Hann windows of 512 points, 128 apart."""
+    padded = np.pad(samples.astype(np.float64), _POINTS // 2)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _POINTS)[::_HOP]
+    power = np.abs(np.fft.rfft(windows * np.hanning(_POINTS))) ** 2
+    return np.asarray(10 * np.log10(np.maximum(power.T, _FLOOR)))
+
+
+def draw_spectrogram(file: Path, samples: Samples, rate: int, top_db: float) -> None:
+    """The spectrogram of mono samples; `top_db` is the brightest colour, one for all that are compared."""
+    _image(file, spectrogram(samples), rate, len(samples), cmap="magma", vmin=top_db - RANGE_DB, vmax=top_db)
+
+
+def draw_difference(file: Path, first: Samples, second: Samples, rate: int, top_db: float) -> None:
+    """Where `second` is louder (red) or quieter (blue) than `first`, in dB.
+
+    Both are raised to the floor of the other pictures first: what no picture shows is no difference here.
+    """
+    floor = top_db - RANGE_DB
+    change = np.maximum(spectrogram(second), floor) - np.maximum(spectrogram(first), floor)
+    _image(file, change, rate, len(first), cmap="RdBu_r", vmin=-DIFFERENCE_DB, vmax=DIFFERENCE_DB)
+
+
+def draw_levels(file: Path, signals: Mapping[str, Samples], rate: int) -> None:
+    """Level over time (20 ms RMS) of mono signals, by system: it shows best what is left in pauses."""
+    figure = _figure(9, 2.4)
+    axes = figure.add_subplot()
+    for name, samples in signals.items():
+        level = levels(samples, rate)
+        time = (np.arange(len(level)) + 0.5) * _LEVEL_SECONDS
+        axes.plot(time, level, color=COLOURS.get(name, INK), linewidth=1.3)
+    axes.set(xlabel="seconds", ylabel="dBFS", xmargin=0)
+    _save(figure, axes, file)
+
+
+def levels(samples: Samples, rate: int) -> Decibels:
+    """RMS of each 20 ms in dBFS, not below -90."""
+    size = max(1, round(_LEVEL_SECONDS * rate))
+    blocks = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64)
+    power = np.mean(blocks**2, axis=1)
+    return np.asarray(np.maximum(10 * np.log10(np.maximum(power, 1e-30)), _LEVEL_FLOOR_DB))
+
+
+def draw_curves(file: Path, curves: Mapping[str, Curve], ylabel: str, *, smooth: bool = False) -> None:
+    """Values over training steps, a line each system; `smooth` draws a running mean over faint values."""
+    figure = _figure(5.2, 3)
+    axes = figure.add_subplot()
+    for name, curve in curves.items():
+        steps, values = (np.asarray(column, dtype=float) for column in zip(*curve, strict=True))
+        colour = COLOURS.get(name, INK)
+        if smooth:
+            axes.plot(steps, values, color=colour, linewidth=0.6, alpha=0.25)
+            values = running_mean(values, max(1, len(values) // 20))
+        axes.plot(steps, values, color=colour, linewidth=1.8, marker=None if smooth else "o", markersize=3.5)
+    axes.set(xlabel="training step", ylabel=ylabel)
+    _save(figure, axes, file)
+
+
+def running_mean(values: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:
+    """Mean of each value and the `width - 1` before it (fewer at the start): it never looks ahead."""
+    total = np.cumsum(np.concatenate([[0.0], values]))
+    end = np.arange(1, len(values) + 1)
+    start = np.maximum(0, end - width)
+    return np.asarray((total[end] - total[start]) / (end - start))
+
+
+def _image(file: Path, values: Decibels, rate: int, samples: int, **colours: Any) -> None:
+    figure = _figure(4.2, 1.9, layout=None)
+    left, bottom, right, top = PLOT
+    axes = figure.add_axes((left, bottom, right - left, top - bottom))
+    extent = (0, samples / rate, 0, rate / 2000)
+    axes.imshow(values, origin="lower", aspect="auto", extent=extent, interpolation="nearest", **colours)
+    axes.set(xlabel="seconds", ylabel="kHz")
+    _save(figure, axes, file, grid=False)
+
+
+def _figure(width: float, height: float, layout: Literal["constrained"] | None = "constrained") -> Any:
+    try:
+        from matplotlib.figure import Figure  # not pyplot: no global state and no display
+    except ImportError:
+        raise MissingExtraError("drawing", "train") from None
+    return Figure(figsize=(width, height), layout=layout)
+
+
+def _save(figure: Any, axes: Axes, file: Path, *, grid: bool = True) -> None:
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(INK)
+    axes.tick_params(colors=INK, labelsize=8)
+    axes.xaxis.label.set(color=INK, size=8)
+    axes.yaxis.label.set(color=INK, size=8)
+    if grid:
+        axes.grid(color=INK, alpha=0.2, linewidth=0.6)
+    with atomic_file(file) as temporary:
+        figure.savefig(temporary, dpi=160, transparent=True)
