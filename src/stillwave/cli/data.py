@@ -30,6 +30,10 @@ def scan(
         Path, typer.Option("--output", "-o", metavar="MANIFEST", help="The manifest to write.")
     ],
     corpus: Annotated[str, typer.Option(help="folders, dns2020 or voicebank.")] = "folders",
+    kind: Annotated[
+        Literal["speech", "noise", "rooms"],
+        typer.Option(help="What a plain folder holds. Its sub-folders name speakers, or classes of noise."),
+    ] = "speech",
     speaker: Annotated[
         str | None,
         typer.Option(
@@ -57,12 +61,12 @@ def scan(
     from stillwave.data.manifest import write_manifest
 
     several = len(find(corpus).KINDS) > 1
-    found = scan_corpus(corpus, folder, pattern=speaker, decode=not headers_only, jobs=jobs)
+    found = scan_corpus(corpus, folder, kind=kind, pattern=speaker, decode=not headers_only, jobs=jobs)
     written = {}
-    for kind, part in found.items():
-        path = output.with_name(f"{output.stem}-{kind}{output.suffix}") if several else output
+    for name, part in found.items():
+        path = output.with_name(f"{output.stem}-{name}{output.suffix}") if several else output
         write_manifest(path, part.recordings)
-        written[kind] = path
+        written[name] = path
     _print(_scan_report(found, written), as_json)
 
 
@@ -170,7 +174,9 @@ def mix(
             f"{output}: holds something already; give another folder, or --force to replace it"
         )
     loaded = load(recipe, overrides or ())
-    mixer = build_mixer(loaded.data, side, loaded.seed if seed is None else seed, whole=not segments)
+    mixer = build_mixer(
+        loaded.data, side, loaded.seed if seed is None else seed, whole=not segments, prepare=False
+    )
     write_mixtures(mixer, count, output)
     _print({"folder": str(output), "mixtures": count, "utterances": len(mixer)}, as_json)
 

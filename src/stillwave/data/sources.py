@@ -35,7 +35,7 @@ def build_mixer(
     base: Path | str = ".",
     *,
     whole: bool = False,
-    prepare: bool = False,
+    prepare: bool = True,
 ) -> Mixer:
     """The mixer of a recipe's training or development sources; relative paths are relative to `base`.
 
@@ -71,7 +71,7 @@ def development_pairs(data: DataConfig, seed: int = 0, base: Path | str = ".") -
         pairs = read_pairs(Path(base) / data.development)
         count = min(data.development_items, len(pairs))
         return [load_pair(pairs[i * len(pairs) // count]) for i in range(count)]
-    mixer = build_mixer(data, "development", seed, base, whole=True)
+    mixer = build_mixer(data, "development", seed, base, whole=True, prepare=False)
     return [mixer(0, index) for index in range(data.development_items)]
 
 
@@ -106,16 +106,14 @@ def _load(sources: Sources, name: str, base: Path) -> list[Recording]:
 
 
 def _refuse_common(name: str, train: list[Recording], development: list[Recording]) -> None:
-    if name == "rooms":
-        return
-    for what, of in (("recording", _path), ("speaker", _speaker), ("source", splitting.source_of)):
-        if (what == "speaker") != (name == "speech") and what != "recording":
-            continue
-        common = sorted(({of(r) for r in train} & {of(r) for r in development}) - {""})
+    """Rooms may be shared; a speaker, a noise recording or a file may not."""
+    checks = {"speech": (_path, _speaker), "noise": (_path, _source), "rooms": ()}
+    for identity in checks[name]:
+        common = sorted(({identity(r) for r in train} & {identity(r) for r in development}) - {""})
         if common:
             raise ManifestError(
-                f"data.development: {len(common)} {what}s of its {name} are in data.train too, such as "
-                f"{common[0]}; hold them out with `stillwave data split`"
+                f"data.development: its {name} has {len(common)} in common with data.train, "
+                f"such as {common[0]}; hold them out with `stillwave data split`"
             )
 
 
@@ -124,4 +122,10 @@ def _path(recording: Recording) -> str:
 
 
 def _speaker(recording: Recording) -> str:
-    return recording.speaker
+    return f"speaker {recording.speaker}" if recording.speaker else ""
+
+
+def _source(recording: Recording) -> str:
+    """Empty where only the file's name could tell: two folders may each hold a `001.wav`."""
+    source = splitting.source_of(recording)
+    return "" if source == recording.path.stem else f"source {source}"

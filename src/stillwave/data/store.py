@@ -69,8 +69,10 @@ class Clip:
         frames = max(0, min(frames, self.frames - start))
         offset = _HEADER.size + start * np.dtype(self.dtype).itemsize
         found: npt.NDArray[Any] = np.fromfile(self.path, self.dtype, frames, offset=offset)
-        samples: Samples = found.astype(np.float32, copy=False)
-        return samples / _FULL if self.dtype == "<i2" else samples
+        samples: Samples = np.asarray(found, np.float32)
+        if self.dtype == "<i2":
+            samples /= _FULL
+        return samples
 
 
 class Store:
@@ -101,9 +103,14 @@ class Store:
 
     def prepare(self, recordings: Iterable[Recording], jobs: int | None = None) -> None:
         """Decode in parallel what has not been decoded yet, with a progress bar."""
-        distinct = list({r.path: r for r in recordings if not self._in_place(r)}.values())
+        distinct = {r.path: r for r in recordings if not self._in_place(r)}
+        waiting = [
+            r for path, r in distinct.items() if _stored_frames(self._target(path, 0, "<i2"), "<i2") is None
+        ]
+        if not waiting:
+            return
         with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
-            for _ in track(pool.map(self.open, distinct), "decode", total=len(distinct)):
+            for _ in track(pool.map(self.open, waiting), "decode", total=len(waiting)):
                 pass
 
     def _decoded(self, path: Path, channel: int, dtype: str) -> Clip:

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from stillwave.data.corpora import dns2020, folders, voicebank
 from stillwave.data.manifest import ManifestError, Recording
-from stillwave.data.scan import Scan, Skipped, scan
+from stillwave.data.scan import Scan, scan
 from stillwave.errors import nearest
 
 CORPORA: dict[str, ModuleType] = {"folders": folders, "dns2020": dns2020, "voicebank": voicebank}
@@ -25,30 +25,33 @@ def find(name: str) -> ModuleType:
 
 
 def scan_corpus(
-    name: str, folder: Path | str, *, pattern: str | None = None, decode: bool = True, jobs: int | None = None
+    name: str,
+    folder: Path | str,
+    *,
+    kind: str = "speech",
+    pattern: str | None = None,
+    decode: bool = True,
+    jobs: int | None = None,
 ) -> dict[str, Scan]:
-    """Scan a corpus: kind (`speech`, `noise`, `rooms`) → what was found. Files of no kind are listed as
-    skipped.
+    """Scan a corpus: kind (`speech`, `noise`, `rooms`) → what was found. What is left out is with the first.
 
-    `pattern` is for `folders` alone: a regular expression whose first group finds the speaker in a path.
-    Raises ManifestError for an unknown name, a folder that is not laid out as the corpus is, or without
-    recordings.
+    `kind` and `pattern` are for plain `folders`: what they hold, and a regular expression whose first group
+    finds the speaker in a path. The other corpora tell by themselves. Raises ManifestError for an unknown
+    name, a folder that is not laid out as the corpus is, or one without recordings.
     """
     corpus = find(name)
     folder = Path(folder)
     if corpus is folders:
-        return {"speech": scan(folder, folders.speaker_from(pattern), decode=decode, jobs=jobs)}
+        describe = folders.speaker_from(pattern) if kind == "speech" else folders.describe_noise
+        return {kind: scan(folder, describe, decode=decode, jobs=jobs)}
     if pattern is not None:
-        raise ManifestError(
-            f"the corpus '{name}' finds speakers in its own way; a pattern is for 'folders' alone"
-        )
+        raise ManifestError(f"the corpus '{name}' finds speakers in its own way; leave the pattern out")
     if folder.is_dir() and not any(corpus.kind_of(path.relative_to(folder)) for path in folder.rglob("*")):
         raise ManifestError(f"{folder}: is not laid out as {name} is; expected {corpus.LAYOUT}")
     found = scan(folder, corpus.describe, decode=decode, jobs=jobs)
     kinds: dict[str, list[Recording]] = {kind: [] for kind in corpus.KINDS}
     for recording in found.recordings:
         kinds[corpus.kind_of(recording.path.relative_to(folder.absolute()))].append(recording)
-    skipped: list[Skipped] = found.skipped
     result = {kind: Scan(recordings, []) for kind, recordings in kinds.items() if recordings}
     first = next(iter(result))
-    return {**result, first: Scan(result[first].recordings, skipped)}
+    return {**result, first: result[first]._replace(skipped=found.skipped)}
