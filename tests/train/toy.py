@@ -1,6 +1,11 @@
-"""Small stand-ins for the data: a run takes a second, and each example is a pure function of its index."""
+"""Small stand-ins for the data: a run takes a second, and each example is a pure function of its number.
 
+As a program, `toy.py RUN [KEY=VALUE ...]`, it trains the toy recipe; under torchrun, as several processes.
+"""
+
+import sys
 from dataclasses import dataclass
+from unittest import mock
 
 import numpy as np
 
@@ -16,12 +21,13 @@ data:
   segment_seconds: 0.1
   workers: 0
 optimiser: {warmup_steps: 2, lr: 2e-3}
-train: {steps: 6, batch_size: 2, checkpoint_every: 2, validate_every: 2, ema: 0.9, device: cpu, tensorboard: false}
+train: {steps: 6,
+        batch_size: 2, checkpoint_every: 2, validate_every: 2, ema: 0.9, device: cpu, tensorboard: false}
 """
 
 
-def toy_recipe(*overrides, teacher=None):
-    return recipe.loads(TEXT, overrides, teacher=teacher)
+def toy_recipe(*overrides):
+    return recipe.loads(TEXT, overrides)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,36 @@ def development(items=3):
     return [Toy(samples=2000)(1, index) for index in range(items)]
 
 
-def si_sdr(clean, estimate):
-    clean, estimate = clean - clean.mean(), estimate - estimate.mean()
-    target = (estimate @ clean) / (clean @ clean) * clean
-    return float(10 * np.log10((target @ target) / ((estimate - target) @ (estimate - target))))
+def toy_data(source=None, items=None):
+    """Patch what the loop trains on."""
+    return mock.patch.multiple(
+        "stillwave.train.sources",
+        mixtures=lambda recipe, world: source or Toy(),
+        development=lambda recipe: development() if items is None else items,
+    )
+
+
+def train_toy(run, *overrides, source=None, items=None, **options):
+    from stillwave.train import train
+
+    with toy_data(source, items):
+        return train(toy_recipe(*overrides), run, quiet=True, **options)
+
+
+def make_teacher(folder, seed=11, channels=16, blocks=2):
+    """An untrained teacher: enough to be distilled from."""
+    import torch
+
+    from stillwave import checkpoint
+    from stillwave.models import build
+    from stillwave.schema import ModelConfig
+
+    config = ModelConfig(channels=channels, blocks=blocks)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        checkpoint.save(folder, build(config), checkpoint.Card(model=config))
+    return str(folder)
+
+
+if __name__ == "__main__":
+    train_toy(sys.argv[1], *sys.argv[2:])

@@ -17,12 +17,14 @@ def explained(recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except StillwaveError as error:
-        raise type(error)(_without_traceback(str(error))) from None
+        if "Original Traceback" not in str(error):
+            raise
+        raise StillwaveError(_last_line(str(error))) from None
     except torch.OutOfMemoryError:
         batch = recipe.train.batch_size
         raise StillwaveError(
-            f"not enough memory on the GPU for train.batch_size {batch}; lower it, and raise train.accumulate to "
-            "keep the size of an update"
+            f"not enough memory on the GPU for train.batch_size {batch}; lower it, and raise "
+            "train.accumulate to keep the size of an update"
         ) from None
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
@@ -33,8 +35,6 @@ def explained(recipe: Recipe) -> Iterator[None]:
         ) from None
 
 
-def _without_traceback(message: str) -> str:
-    """A worker's error comes with its traceback as text, whose last line is `module.Class: message`."""
-    if "Original Traceback" not in message:
-        return message
+def _last_line(message: str) -> str:
+    """A worker's error comes with its traceback as text, which ends on `module.Class: message`."""
     return message.strip().splitlines()[-1].partition(": ")[2]

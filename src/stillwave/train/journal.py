@@ -63,8 +63,8 @@ class Journal:
             yield
         except OSError as error:
             raise StillwaveError(
-                f"{self._lines.name}: cannot be written ({error.strerror or error}); make room and give the same "
-                "command to continue from the last checkpoint"
+                f"{self._lines.name}: cannot be written ({error.strerror or error}); make room and give the "
+                "same command to continue from the last checkpoint"
             ) from error
 
     def close(self) -> None:
