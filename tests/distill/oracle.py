@@ -1,8 +1,8 @@
 """I²SRF-TFCKD written down as its formulas read (arXiv 2506.13127, as in the authors' released program).
 
 The oracle of the tests and the baseline of `benchmarks/distillation_step.py`: one similarity for each pair of
-layers, plain autograd, no silence handling, the released embedding only. Weights are looked up by the released
-program's names, so that golden files and this project's own modules can both be fed to it.
+layers, plain autograd, no silence handling, the released embedding only. Weights are looked up by the
+released program's names, so that golden files and this project's own modules can both be fed to it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 Features = dict[str, list[Tensor]]
 Weights = dict[str, Tensor]
@@ -43,11 +43,17 @@ def embed(weights: Weights, name: str, g: Tensor) -> Tensor:
     return out / (out**2).sum(1, keepdim=True).sqrt()  # over frames
 
 
-def calibration(weights: Weights, prefix: str, student: list[Tensor], teacher: list[Tensor], stream: str) -> Tensor:
+def calibration(
+    weights: Weights, prefix: str, student: list[Tensor], teacher: list[Tensor], stream: str
+) -> Tensor:
     """α [B, T, n, m]."""
     name = f"{prefix}.{STREAMS[stream]}"
-    q = torch.stack([embed(weights, f"{name}_query_weight{i}", gram(f, stream)) for i, f in enumerate(student)], 2)
-    k = torch.stack([embed(weights, f"{name}_key_weight{j}", gram(f, stream)) for j, f in enumerate(teacher)], 2)
+    q = torch.stack(
+        [embed(weights, f"{name}_query_weight{i}", gram(f, stream)) for i, f in enumerate(student)], 2
+    )
+    k = torch.stack(
+        [embed(weights, f"{name}_key_weight{j}", gram(f, stream)) for j, f in enumerate(teacher)], 2
+    )
     return (q @ k.transpose(2, 3)).softmax(-1)
 
 

@@ -1,4 +1,4 @@
-"""Distillation: taps on any two networks, methods that compare what is tapped, and a Distiller that holds both."""
+"""Distillation: taps on any two networks, methods that compare them, and a Distiller that holds both."""
 
 from stillwave.distill.balance import Balance
 from stillwave.distill.distiller import Distiller

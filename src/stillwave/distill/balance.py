@@ -1,8 +1,8 @@
 """The weight λ of L = L_SE + λ·L_KD that gives distillation a chosen share of the gradient.
 
 Published weights were tuned beside other losses and mean nothing here. So, on the first N₀ batches, measure
-g_SE = ‖∂L_SE/∂θ‖ and g_KD = ‖∂L_KD/∂θ‖ over the student's parameters θ (connectors excluded), average each, and
-freeze λ = ρ · mean g_SE / mean g_KD. Until then λ is the running estimate.
+g_SE = ‖∂L_SE/∂θ‖ and g_KD = ‖∂L_KD/∂θ‖ over the student's parameters θ (connectors excluded), average each,
+and freeze λ = ρ · mean g_SE / mean g_KD. Until then λ is the running estimate.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ logger = logging.getLogger(__name__)
 class Balance:
     """Finds λ over the first `steps` batches, then keeps it.
 
-    While g_KD is 0 there is nothing to balance: λ is 0 and a warning is logged once. A batch whose norms are not
-    finite is left out of the means.
+    While g_KD is 0 there is nothing to balance: λ is 0 and a warning is logged once. A batch whose norms are
+    not finite is left out of the means.
     """
 
     def __init__(self, rho: float = 0.3, steps: int = 50) -> None:
         if not rho > 0 or steps < 1:
-            raise DistillError(f"balance wants rho above 0 and at least one step, not rho {rho} and {steps} steps")
+            raise DistillError(
+                f"balance wants rho above 0 and at least one step, not rho {rho} and {steps} steps"
+            )
         self.rho = rho
         self.steps = steps
         self._count = 0
@@ -51,8 +53,9 @@ class Balance:
     def weight(self, loss_se: Tensor, loss_kd: Tensor, parameters: Iterable[nn.Parameter]) -> float:
         """λ for this batch. The graph of both losses is kept, so that `backward` can follow.
 
-        With several processes gradients are averaged before the norm, so every process gets the same λ; all must
-        call this together. The norms are of the losses as given: pass them before any scaling for half precision.
+        With several processes gradients are averaged before the norm, so every process gets the same λ; all
+        must call this together. The norms are of the losses as given: pass them before any scaling for half
+        precision.
         """
         if self.frozen:
             return self.value
@@ -82,10 +85,12 @@ def gradient_norm(loss: Tensor, parameters: Sequence[nn.Parameter]) -> float:
     if not loss.requires_grad:
         return 0.0
     found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-    flat = torch.cat([
-        torch.zeros_like(p, dtype=torch.float32).flatten() if g is None else g.float().flatten()
-        for p, g in zip(parameters, found, strict=True)
-    ])
+    flat = torch.cat(
+        [
+            torch.zeros_like(p, dtype=torch.float32).flatten() if g is None else g.float().flatten()
+            for p, g in zip(parameters, found, strict=True)
+        ]
+    )
     if processes() > 1:
         dist.all_reduce(flat)
         flat /= processes()

@@ -1,16 +1,18 @@
 """How much each teacher layer counts for each student layer: the calibration weights α.
 
-A small network embeds what each layer's similarities look like, frame by frame; a student layer's embedding is
-the query, those of the teacher layers are the keys, and α = softmax over the teacher layers of ⟨query, key⟩.
+A small network embeds what each layer's similarities look like, frame by frame; a student layer's embedding
+is the query, those of the teacher layers are the keys, and α = softmax over the teacher layers of ⟨query,
+key⟩.
 
 Two forms of what is embedded:
 
-- `released` (the authors' program): the raw Gram rows, so the network has layers of width T (or B) and fits one
-  segment length (or one batch size) only. Logits depend on level.
-- `pooled` (ours): a fixed number of statistics of the *cosine* rows, so that any T and any B, 1 included, fit and a
-  change of level changes nothing. Time: the row's similarities averaged over lags t' − t, from −(T−1) to T−1 in
-  equal parts (a part with no frame in it is 0). Batch: the similarities to the *other* examples in falling order,
-  interpolated linearly to a fixed number, so that the order of the batch means nothing; with no other example, 0.
+- `released` (the authors' program): the raw Gram rows, so the network has layers of width T (or B) and fits
+  one segment length (or one batch size) only. Logits depend on level.
+- `pooled` (ours): a fixed number of statistics of the *cosine* rows, so that any T and any B, 1 included, fit
+  and a change of level changes nothing. Time: the row's similarities averaged over lags t' − t, from −(T−1)
+  to T−1 in equal parts (a part with no frame in it is 0). Batch: the similarities to the *other* examples in
+  falling order, interpolated linearly to a fixed number, so that the order of the batch means nothing; with
+  no other example, 0.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from stillwave.distill.method import DistillError
 from stillwave.distill.similarity import Similarity, Stream
@@ -40,18 +42,18 @@ class EmbeddingSize:
     outputs: int
 
 
-class Embedding(nn.Sequential):
+class Embedding(nn.Module):
     """Linear, ReLU, Linear, then unit norm over frames (released) or over the embedding."""
 
     def __init__(self, size: EmbeddingSize, normalise: Normalise) -> None:
-        super().__init__(
-            nn.Linear(size.inputs, size.hidden), nn.ReLU(), nn.Linear(size.hidden, size.outputs)
-        )
+        super().__init__()
+        hidden, output = nn.Linear(size.inputs, size.hidden), nn.Linear(size.hidden, size.outputs)
+        self.layers = nn.Sequential(hidden, nn.ReLU(), output)
         self.axis = 1 if normalise == "frames" else 2
 
     def forward(self, summary: Tensor) -> Tensor:
         """[B, T, inputs] → [B, T, outputs]."""
-        return F.normalize(super().forward(summary), dim=self.axis)
+        return F.normalize(self.layers(summary), dim=self.axis)
 
 
 class Calibration(nn.Module):
@@ -62,7 +64,9 @@ class Calibration(nn.Module):
     ) -> None:
         super().__init__()
         size = _size(stream, config, batch, frames)
-        normalise: Normalise = config.normalise or ("frames" if config.embedding == "released" else "embedding")
+        normalise: Normalise = config.normalise or (
+            "frames" if config.embedding == "released" else "embedding"
+        )
         self.summary = _summary(stream, config, batch, frames)
         self.temperature = config.temperature
         self.queries = nn.ModuleList(Embedding(size, normalise) for _ in range(students))
@@ -76,7 +80,7 @@ class Calibration(nn.Module):
 
 
 def pool_lags(cosine: Tensor, size: int) -> Tensor:
-    """Mean similarity of each frame to the frames at each of `size` ranges of lags: [B, T, T] → [B, T, size]."""
+    """Mean similarity of each frame to those at each of `size` ranges of lags: [B, T, T] → [B, T, size]."""
     counts = F.adaptive_avg_pool1d(_by_lag(torch.ones_like(cosine[:1])), size)
     sums = F.adaptive_avg_pool1d(_by_lag(cosine), size)
     return sums / counts.masked_fill(counts == 0, 1.0)
@@ -86,7 +90,7 @@ def sorted_others(cosine: Tensor, size: int) -> Tensor:
     """Similarities of each example to the others, falling, resampled to `size`: [B, T, B] → [B, T, size]."""
     B, T, _ = cosine.shape
     if B == 1:
-        return cosine.new_zeros(1, T, size)
+        return (cosine * 0.0).expand(1, T, size)  # 0, but part of the graph
     other = ~torch.eye(B, dtype=torch.bool, device=cosine.device)
     others = cosine.transpose(1, 2)[other].view(B, B - 1, T).transpose(1, 2)
     falling = others.sort(-1, descending=True).values
@@ -94,9 +98,9 @@ def sorted_others(cosine: Tensor, size: int) -> Tensor:
 
 
 def _by_lag(rows: Tensor) -> Tensor:
-    """[B, T, T] with entry (t, t') → [B, T, 2T−1] with entry (t, t' − t + T − 1), zero where there is none."""
+    """[B, T, T] with entry (t, t') → [B, T, 2T−1] with entry (t, t' − t + T − 1), else 0."""
     B, T, _ = rows.shape
-    # Rows of length 2T read as rows of length 2T−1 shift by one more place each; flips make that a shift by −t.
+    # Rows of length 2T read as rows of length 2T−1 shift by one more place each; the flips turn that to −t.
     flat = F.pad(rows.flip(1), (0, T)).flatten(1)[:, : T * (2 * T - 1)]
     return flat.view(B, T, 2 * T - 1).flip(1)
 
@@ -119,8 +123,8 @@ def _summary(stream: Stream, config: I2srfTfckdConfig, batch: int, frames: int) 
         gram = similarity.gram
         if (gram.shape[0], gram.shape[1]) != (batch, frames):
             raise DistillError(
-                f"embedding 'released' was built for {batch} examples of {frames} frames and got {gram.shape[0]} of "
-                f"{gram.shape[1]}; keep batch and length fixed or choose embedding 'pooled'"
+                f"embedding 'released' was built for {batch} examples of {frames} frames and "
+                f"got {gram.shape[0]} of {gram.shape[1]}; keep batch and length fixed or choose embedding 'pooled'"
             )
         return gram
 

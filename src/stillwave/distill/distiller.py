@@ -22,12 +22,13 @@ TapNames = Mapping[str, TapSet | tuple[Sequence[str], Sequence[str]]]
 class Distiller(nn.Module):
     """Runs student and teacher on the same input and compares what is tapped of both.
 
-    The teacher is frozen here: `requires_grad` off, evaluation mode always (after `.train()` too), no gradient. It
-    follows `.to(device)` but is no submodule, so that `parameters()`, `state_dict()` and DistributedDataParallel hold
-    what is trained and nothing else: `student.*` and the connectors, `method.*`. What is exported is `.student`.
+    The teacher is frozen here: `requires_grad` off, evaluation mode always (after `.train()` too), no
+    gradient. It follows `.to(device)` but is no submodule, so that `parameters()`, `state_dict()` and
+    DistributedDataParallel hold what is trained and nothing else: `student.*` and the connectors, `method.*`.
+    What is exported is `.student`.
 
-    With several processes (`torch.distributed` initialised) features are gathered first, so losses are those of the
-    global batch on each; see `gather.py`.
+    With several processes (`torch.distributed` initialised) features are gathered first, so losses are those
+    of the global batch on each; see `gather.py`.
 
     Args:
         teacher: any network.
@@ -39,6 +40,7 @@ class Distiller(nn.Module):
 
     Raises:
         DistillError: at construction, for whatever does not fit together.
+
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class Distiller(nn.Module):
         return (p for p in self.method.parameters() if p.requires_grad)
 
     def forward(self, *inputs: Any, **options: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """Both networks on the same input: the student's estimate and the method's named losses (sum: L_KD)."""
+        """Both networks on the same input: the student's estimate and the method's named losses."""
         estimate, of_student = self._observe("student", self.student, inputs, options)
         with torch.no_grad():
             _, of_teacher = self._observe("teacher", self.teacher.eval(), inputs, options)
@@ -103,7 +105,9 @@ class Distiller(nn.Module):
         with self._taps[side].record() as found:
             estimate = network(*inputs, **options)
         index = 0 if side == "student" else 1
-        return estimate, Observed({n: [found[t] for t in names[index]] for n, names in self.sets.items()}, estimate)
+        return estimate, Observed(
+            {n: [found[t] for t in names[index]] for n, names in self.sets.items()}, estimate
+        )
 
     def _dry_run(self, example: Tensor) -> Shapes:
         student, teacher = (self._taps[side].shapes(example) for side in ("student", "teacher"))
@@ -114,15 +118,17 @@ class Distiller(nn.Module):
         )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Distiller:
-        self.teacher._apply(fn, recurse)  # the teacher moves along
-        super()._apply(fn, recurse)
+        self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
 
 def _check_apart(teacher: nn.Module, student: nn.Module) -> None:
     theirs = {id(p) for p in teacher.parameters()}
     if teacher is student or any(id(p) in theirs for p in student.parameters()):
-        raise DistillError("teacher and student share parameters: the frozen teacher would freeze the student; copy it")
+        raise DistillError(
+            "teacher and student share parameters: the frozen teacher would freeze the student; copy it"
+        )
 
 
 def _sets(
@@ -140,11 +146,15 @@ def _sets(
             if not layers:
                 raise DistillError(f"set '{name}' names no {side} layer; name at least one of each network")
     if not sets:
-        raise DistillError("taps name no set; give at least one, as {'encoder': (student layers, teacher layers)}")
+        raise DistillError(
+            "taps name no set; give at least one, as {'encoder': (student layers, teacher layers)}"
+        )
     return sets
 
 
-def _default_sets(student: nn.Module, teacher: nn.Module) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+def _default_sets(
+    student: nn.Module, teacher: nn.Module
+) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     for role, network in (("student", student), ("teacher", teacher)):
         if not hasattr(network, "default_taps"):
             raise DistillError(
@@ -156,7 +166,9 @@ def _default_sets(student: nn.Module, teacher: nn.Module) -> dict[str, tuple[tup
         if name not in of_student or name not in of_teacher:
             side = "student" if name not in of_student else "teacher"
             known = of_student if side == "student" else of_teacher
-            raise DistillError(f"the {side}'s default taps have no set '{name}'; {nearest(name, known)}; give taps")
+            raise DistillError(
+                f"the {side}'s default taps have no set '{name}'; {nearest(name, known)}; give taps"
+            )
     return _sets({name: (of_student[name], of_teacher[name]) for name in of_student}, student, teacher)
 
 

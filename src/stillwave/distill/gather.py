@@ -1,12 +1,12 @@
 """Rows of all processes in every process, so that batch similarities are those of the global batch.
 
-Why the gradients come out right. W processes hold equal parts of a batch; each gathers all features f = (f_1 … f_W)
-and computes the same loss L(f, φ) with connectors φ. Process r's features appear in all W copies of L, so the
-backward pass of the gather *sums* over processes and hands r the gradient Σ_s ∂L_s/∂f_r = W·∂L/∂f_r. Process r's
-student parameters then hold W·(∂L/∂f_r)(∂f_r/∂θ), and DistributedDataParallel's *mean* over processes gives
-Σ_r (∂L/∂f_r)(∂f_r/∂θ) = ∂L/∂θ: the gradient of one process with the whole batch. Each process holds the full
-∂L/∂φ, and the mean of equal values is that value. A loss that is a mean over local examples averages to the global
-mean as ever, so L_SE + λ·L_KD is right as a whole.
+Why the gradients come out right. W processes hold equal parts of a batch; each gathers all features f = (f_1
+… f_W) and computes the same loss L(f, φ) with connectors φ. Process r's features appear in all W copies of L,
+so the backward pass of the gather *sums* over processes and hands r the gradient Σ_s ∂L_s/∂f_r = W·∂L/∂f_r.
+Process r's student parameters then hold W·(∂L/∂f_r)(∂f_r/∂θ), and DistributedDataParallel's *mean* over
+processes gives Σ_r (∂L/∂f_r)(∂f_r/∂θ) = ∂L/∂θ: the gradient of one process with the whole batch. Each process
+holds the full ∂L/∂φ, and the mean of equal values is that value. A loss that is a mean over local examples
+averages to the global mean as ever, so L_SE + λ·L_KD is right as a whole.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def gather_observed(observed: Observed, estimate: bool) -> Observed:
 
     Raises:
         DistillError: on every process, if local batches differ in size or length.
+
     """
     if processes() == 1:
         return observed
@@ -40,8 +41,8 @@ def gather_observed(observed: Observed, estimate: bool) -> Observed:
 
 
 def gather(local: Tensor) -> Tensor:
-    """[b, …] of each process → [b·W, …] in all, in order of rank. Carries gradients back to where rows came from."""
-    whole: Tensor = _Gather.apply(local)
+    """[b, …] of each process → [b·W, …] in all, in order of rank; gradients go back to their rows."""
+    whole: Tensor = _Gather.apply(local)  # type: ignore[no-untyped-call]
     return whole
 
 
@@ -54,8 +55,8 @@ def _check_even(features: Mapping[str, list[Tensor]]) -> None:
     if len(set(listed)) > 1:
         each = ", ".join(f"{b} × {t}" for b, t in listed)
         raise DistillError(
-            f"processes hold batches of different sizes (examples × frames: {each}); batch similarities need the "
-            "same on each: drop the last batch or choose a batch size that divides the data"
+            f"processes hold batches of different sizes (examples × frames: {each}); batch similarities need "
+            "the same on each: drop the last batch or choose a batch size that divides the data"
         )
 
 

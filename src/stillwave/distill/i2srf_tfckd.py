@@ -1,28 +1,31 @@
 """I²SRF-TFCKD: intra- and inter-set distillation with recursive fusion and time-frequency calibration.
 
-J. Cheng et al., "Leveraging Local and Global Knowledge Integration with Time-Frequency Calibrated Distillation for
-Speech Enhancement", arXiv 2506.13127. `embedding: released` with its defaults is what the authors' program computes;
-the golden tests hold it to that.
+J. Cheng et al., "Leveraging Local and Global Knowledge Integration with Time-Frequency Calibrated
+Distillation for Speech Enhancement", arXiv 2506.13127. `embedding: released` with its defaults is what the
+authors' program computes; the golden tests hold it to that.
 
 Inside a set with n student and m teacher layers, and between the fused features of all sets:
 
     L = 1/n Σ_ij [ 1/(B·T) Σ_bt α^time_btij J^time_btij + 1/(B·B) Σ_bt α^batch_btij J^batch_btij ]
 
-J is the distance between row distributions (`similarity.py`), α the calibration (`calibration.py`). The second
-divisor makes the batch stream grow as T/B; `scale: balanced` divides it by B·T.
+J is the distance between row distributions (`similarity.py`), α the calibration (`calibration.py`). The
+second divisor makes the batch stream grow as T/B; `scale: balanced` divides it by B·T.
 
 Choices that the paper leaves open:
 
-- Order of visit: a set named `decoder` is fused from its last layer to its first, any other from first to last.
-- `pairs: one_to_one`: student layer i (from 1) learns from teacher layer ⌈i·m/n⌉, the last from the last, with weight 1.
-- `calibration: false` weighs each teacher layer 1/m. Teacher fusers learn only through the keys of the inter-set
-  calibration; without it they stay as they were drawn, and are not among the trained parameters.
+- Order of visit: a set named `decoder` is fused from its last layer to its first, any other from first to
+  last.
+- `pairs: one_to_one`: student layer i (from 1) learns from teacher layer ⌈i·m/n⌉, the last from the last,
+  with weight 1.
+- `calibration: false` weighs each teacher layer 1/m. Teacher fusers learn only through the keys of the
+  inter-set calibration; without it they stay as they were drawn, and are not among the trained parameters.
 - `cross_weighting`: each stream's distances get the other stream's weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -56,9 +59,9 @@ class Comparison(nn.Module):
         self.pairs = pairs(n, m, config)
         self.layers = n, m
         # One teacher layer has weight 1 whatever its key: nothing to learn.
-        learnt = config.calibration and config.pairs == "all" and m > 1
+        self.calibrated = config.calibration and config.pairs == "all" and m > 1
         self.calibrations = nn.ModuleDict(
-            {s: Calibration(n, m, s, config, batch, frames) for s in self.streams} if learnt else {}
+            {s: Calibration(n, m, s, config, batch, frames) for s in self.streams} if self.calibrated else {}
         )
         self.weights: dict[Stream, Tensor] = {}
 
@@ -67,7 +70,9 @@ class Comparison(nn.Module):
         _check_alike([*student, *teacher])
         of_student = [similarities(feature, self.streams) for feature in student]
         of_teacher = [similarities(feature, self.streams) for feature in teacher]
-        alpha = {s: self._alpha(s, [x[s] for x in of_student], [x[s] for x in of_teacher]) for s in self.streams}
+        alpha = {
+            s: self._alpha(s, [x[s] for x in of_student], [x[s] for x in of_teacher]) for s in self.streams
+        }
         self.weights = {s: a.detach() for s, a in alpha.items()}
         n, _ = self.layers
         total = student[0].new_zeros(())
@@ -82,7 +87,7 @@ class Comparison(nn.Module):
         return total / n
 
     def _alpha(self, stream: Stream, student: list[Similarity], teacher: list[Similarity]) -> Tensor:
-        if self.calibrations:
+        if self.calibrated:
             alpha: Tensor = self.calibrations[stream](student, teacher)
             return alpha
         n, m = self.layers
@@ -129,10 +134,10 @@ class I2srfTfckd(Method):
 
     def _build_inter(self, shapes: Shapes, frames: int) -> None:
         config, sets = self.config, len(shapes.student)
-        self.comparisons[INTER] = Comparison(sets, sets, config, shapes.batch, frames)
+        inter = self.comparisons[INTER] = Comparison(sets, sets, config, shapes.batch, frames)
         for side, layers in (("student", shapes.student), ("teacher", shapes.teacher)):
             self.fusers[side] = nn.ModuleDict({name: _fuser(name, ls, config) for name, ls in layers.items()})
-        self._teacher_learns = len(self.comparisons[INTER].calibrations) > 0
+        self._teacher_learns = inter.calibrated
         self.fusers["teacher"].requires_grad_(self._teacher_learns)
 
     @classmethod
@@ -145,7 +150,8 @@ class I2srfTfckd(Method):
     @property
     def weights(self) -> dict[str, dict[Stream, Tensor]]:
         """α of the last call by term and stream."""
-        return {name: comparison.weights for name, comparison in self.comparisons.items()}
+        each = cast("dict[str, Comparison]", dict(self.comparisons.items()))
+        return {name: comparison.weights for name, comparison in each.items()}
 
     def losses(self, student: Observed, teacher: Observed) -> dict[str, Tensor]:
         """See the module's head. Any B and T with `embedding: pooled`; at B = 1 the batch stream is 0."""
@@ -153,7 +159,9 @@ class I2srfTfckd(Method):
         with full_precision(device):
             of_student = {name: [full(f) for f in fs] for name, fs in student.features.items()}
             of_teacher = {name: [full(f.detach()) for f in fs] for name, fs in teacher.features.items()}
-            return {name: w * self._term(name, of_student, of_teacher) for name, w in self.set_weights.items()}
+            return {
+                name: w * self._term(name, of_student, of_teacher) for name, w in self.set_weights.items()
+            }
 
     def _term(self, name: str, student: dict[str, list[Tensor]], teacher: dict[str, list[Tensor]]) -> Tensor:
         if name == INTER:
@@ -199,7 +207,9 @@ def _check(config: I2srfTfckdConfig, shapes: Shapes) -> None:
     names = list(shapes.student)
     for name in config.set_weights:
         if name not in [*names, INTER]:
-            raise DistillError(f"set_weights names '{name}', which is no set; {nearest(name, [*names, INTER])}")
+            raise DistillError(
+                f"set_weights names '{name}', which is no set; {nearest(name, [*names, INTER])}"
+            )
     if not _terms(config, shapes):
         raise DistillError("set_weights leaves every term out: give at least one set a weight above 0")
     for name in names:
@@ -215,10 +225,15 @@ def _check_options(config: I2srfTfckdConfig) -> None:
     if config.cross_weighting and not (
         config.time and config.batch and config.calibration and config.pairs == "all"
     ):
-        raise DistillError("cross_weighting exchanges the weights of both streams: it needs time, batch, calibration and pairs 'all'")
+        raise DistillError(
+            "cross_weighting exchanges the weights of both streams: it needs time, batch, "
+            "calibration and pairs 'all'"
+        )
     for name, weight in config.set_weights.items():
         if weight < 0:
-            raise DistillError(f"set_weights.{name} is {weight}; a weight must be 0 (leave the term out) or above")
+            raise DistillError(
+                f"set_weights.{name} is {weight}; a weight must be 0 (leave the term out) or above"
+            )
 
 
 def _check_frames(what: str, layers: Sequence[Layer]) -> None:

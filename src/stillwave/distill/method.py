@@ -26,7 +26,7 @@ class DistillError(StillwaveError):
 
 @dataclass(frozen=True)
 class Layer:
-    """Shape of one tapped feature map [B, channels, frames, bins]; `parameters` are those of the tapped module."""
+    """Shape of one tapped feature map [B, channels, frames, bins]; `parameters`: the tapped module's."""
 
     name: str
     channels: int
@@ -46,7 +46,7 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Observed:
-    """What one network did with one batch: features [B, C, T, D] by set, in network order, and its estimate."""
+    """What one network did with one batch: features [B, C, T, D] by set, and its estimate."""
 
     features: Mapping[str, list[Tensor]]
     estimate: Tensor
@@ -92,6 +92,7 @@ def build(method: str | Frozen | Method, shapes: Shapes) -> Method:
 
     Raises:
         DistillError: unknown name (with the nearest known ones), or layers that do not fit.
+
     """
     if isinstance(method, Method):
         return method

@@ -8,12 +8,12 @@ A feature map F [B, C, T, D] is read as one row of C·D numbers for each example
 
 Both are laid out as one row of similarities for each example and frame, so everything after this file treats
 them alike. Rows are compared by inner products over C·D, so student and teacher need not agree in C or D, and
-**every similarity here is blind to F → −F** (and to any rotation of the C·D axis): polarity must be fixed by the
-enhancement loss.
+**every similarity here is blind to F → −F** (and to any rotation of the C·D axis): polarity must be fixed by
+the enhancement loss.
 
-Silence: a row whose norm is at most 1e-5 of its example's largest is *excluded*: all its cosines, the one with
-itself too, are 0 and carry no gradient. Nearly opposite rows: S = (cos + 1)/2 is clamped to [1e-6, 1] before it
-is normalised, so that no logarithm sees 0.
+Silence: a row whose norm is at most 1e-5 of its example's largest is *excluded*: all its cosines, the one
+with itself too, are 0 and carry no gradient. Nearly opposite rows: S = (cos + 1)/2 is clamped to [1e-6, 1]
+before it is normalised, so that no logarithm sees 0.
 """
 
 from __future__ import annotations
@@ -47,13 +47,14 @@ class Similarity:
 def similarities(feature: Tensor, streams: Sequence[Stream] = STREAMS) -> dict[Stream, Similarity]:
     """Gram and cosine matrices of a feature map [B, C, T, D], one matrix product for each stream."""
     time, batch = "time" in streams, "batch" in streams
-    outputs = iter(_Grams.apply(feature, time, batch))
+    outputs = iter(_Grams.apply(feature, time, batch))  # type: ignore[no-untyped-call]
     grams: dict[Stream, Tensor] = {stream: next(outputs) for stream in STREAMS if stream in streams}
     inverse = _inverse_norms(_squares(grams))
     # Row t of example b meets the rows of the same example (time) or those of the same frame (batch).
     others: dict[Stream, Tensor] = {"time": inverse.unsqueeze(1), "batch": inverse.mT.unsqueeze(0)}
     return {
-        stream: Similarity(gram, gram * inverse.unsqueeze(2) * others[stream]) for stream, gram in grams.items()
+        stream: Similarity(gram, gram * inverse.unsqueeze(2) * others[stream])
+        for stream, gram in grams.items()
     }
 
 
@@ -63,7 +64,9 @@ def distribution(cosine: Tensor) -> Tensor:
     return s / s.sum(-1, keepdim=True)
 
 
-def jeffreys(student: Sequence[Tensor], teacher: Sequence[Tensor], pairs: Sequence[tuple[int, int]]) -> Tensor:
+def jeffreys(
+    student: Sequence[Tensor], teacher: Sequence[Tensor], pairs: Sequence[tuple[int, int]]
+) -> Tensor:
     """Symmetric KL divergence Σ (p − q)(log p − log q) of each row, for each pair (student i, teacher j).
 
     Args:
@@ -73,8 +76,12 @@ def jeffreys(student: Sequence[Tensor], teacher: Sequence[Tensor], pairs: Sequen
 
     Returns:
         [B, T, pairs], ≥ 0, and exactly 0 with zero gradient where the two are equal.
+
     """
-    distances: Tensor = _Jeffreys.apply(tuple(pairs), len(student), *student, *(p.detach() for p in teacher))
+    constants = [p.detach() for p in teacher]
+    distances: Tensor = _Jeffreys.apply(  # type: ignore[no-untyped-call]
+        tuple(pairs), len(student), *student, *constants
+    )
     return distances
 
 
@@ -179,5 +186,3 @@ class _Jeffreys(torch.autograd.Function):
             so_far = totals[i]
             totals[i] = slope if so_far is None else so_far.add_(slope)
         return (None, None, *totals, *(None for _ in range(len(distributions) - n)))
-
-

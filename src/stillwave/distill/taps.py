@@ -2,12 +2,15 @@
 
 A tap is written `layer`, `layer:layout`, `layer@k` or `layer@k:layout`:
 
-- `layer`: a name of `module.named_modules()`; its output is tapped (the first tensor of a tuple, as for a GRU);
+- `layer`: a name of `module.named_modules()`; its output is tapped (the first tensor of a tuple, as for a
+  GRU);
 - `@k`: the k-th call, from 1, for a layer that is called several times in one forward pass;
-- `layout`: what the output's axes are, one letter each: `b` example, `c` channel, `t` frame, `d` bin. An absent `c`
-  or `d` has size 1. A 4-D output is `bctd` unless told; a 3-D one must be told (`btc` for a batch-first GRU).
+- `layout`: what the output's axes are, one letter each: `b` example, `c` channel, `t` frame, `d` bin. An
+  absent `c` or `d` has size 1. A 4-D output is `bctd` unless told; a 3-D one must be told (`btc` for a
+  batch-first GRU).
 
-Whatever the layout, features come out as [B, C, T, D]; complex ones as real with 2·C channels (real parts first).
+Whatever the layout, features come out as [B, C, T, D]; complex ones as real with 2·C channels (real parts
+first).
 """
 
 from __future__ import annotations
@@ -45,9 +48,12 @@ class Tap:
         if match is None or match["call"] == "0":
             raise DistillError(f"tap '{text}' does not read as layer, layer:layout or layer@k (k from 1)")
         layout = match["layout"]
-        if layout and (set(layout) - set(AXES) or len(set(layout)) < len(layout) or not {"b", "t"} <= set(layout)):
+        if layout and (
+            set(layout) - set(AXES) or len(set(layout)) < len(layout) or not {"b", "t"} <= set(layout)
+        ):
             raise DistillError(
-                f"tap '{text}': layout '{layout}' must hold b and t, and may hold c and d, each once (such as btc)"
+                f"tap '{text}': layout '{layout}' must hold b and t, and may hold c and d, "
+                "each once (such as btc)"
             )
         return cls(text, match["layer"], int(match["call"]) if match["call"] else None, layout)
 
@@ -71,6 +77,7 @@ class Taps:
 
     Raises:
         DistillError: a layer that does not exist (with the nearest that do), or a tap that does not read.
+
     """
 
     def __init__(self, module: nn.Module, names: Iterable[str], role: str = "network") -> None:
@@ -90,6 +97,7 @@ class Taps:
         Raises:
             DistillError: on leaving, if a layer was not called, was called several times, gave something that
                 cannot be read as [B, C, T, D], or was changed in place by a later layer.
+
         """
         features: dict[str, Tensor] = {}
         calls = {name: _Call() for name in self.taps}
@@ -110,11 +118,14 @@ class Taps:
 
         Raises:
             DistillError: as `record`, or if the first axis is not the batch of the first argument.
+
         """
         with _dry(self.module), self.record() as features:
             self.module(*example, **options)
         modules = dict(self.module.named_modules())
-        sizes = {name: sum(p.numel() for p in modules[tap.layer].parameters()) for name, tap in self.taps.items()}
+        sizes = {
+            name: sum(p.numel() for p in modules[tap.layer].parameters()) for name, tap in self.taps.items()
+        }
         for name, feature in features.items():
             self._check_batch(name, feature, example)
         return {
@@ -125,8 +136,8 @@ class Taps:
     def _check_batch(self, name: str, feature: Tensor, example: tuple[Any, ...]) -> None:
         if example and isinstance(example[0], Tensor) and feature.shape[0] != example[0].shape[0]:
             raise DistillError(
-                f"the {self.role}'s layer '{name}' gave {feature.shape[0]} examples for {example[0].shape[0]}; "
-                "check its layout (b is the axis of examples)"
+                f"the {self.role}'s layer '{name}' gave {feature.shape[0]} examples "
+                f"for {example[0].shape[0]}; check its layout (b is the axis of examples)"
             )
 
     def _output(self, tap: Tap, call: _Call) -> Tensor:
@@ -139,7 +150,9 @@ class Taps:
                 f"from '{tap.layer}@1' to '{tap.layer}@{call.count}'"
             )
         if tap.call is not None and tap.call > call.count:
-            raise DistillError(f"{where} was called {call.count} times, so there is no '{tap.layer}@{tap.call}'")
+            raise DistillError(
+                f"{where} was called {call.count} times, so there is no '{tap.layer}@{tap.call}'"
+            )
         if call.output is None:
             raise DistillError(f"{where} did not give a tensor (or a tuple that holds one)")
         if call.output._version != call.version:
@@ -154,7 +167,9 @@ class Taps:
         shape = "×".join(str(size) for size in output.shape)
         where = f"the {self.role}'s layer '{tap.layer}' gives {output.ndim} axes ({shape})"
         if layout is None:
-            raise DistillError(f"{where}; say what they are, as in '{tap.layer}:btc' (b example, t frame, c channel, d bin)")
+            raise DistillError(
+                f"{where}; say what they are, as in '{tap.layer}:btc' (b example, t frame, c channel, d bin)"
+            )
         if len(layout) != output.ndim:
             raise DistillError(f"{where}, but its layout '{layout}' names {len(layout)}")
         feature = output.permute([layout.index(axis) for axis in AXES if axis in layout])
