@@ -65,7 +65,8 @@ class Clip:
             with open_reader(self.path) as reader:
                 if start:
                     reader.seek(start)
-                return reader.read(frames)[0]
+                first: Samples = reader.read(frames)[0]
+                return first
         frames = max(0, min(frames, self.frames - start))
         offset = _HEADER.size + start * np.dtype(self.dtype).itemsize
         found: npt.NDArray[Any] = np.fromfile(self.path, self.dtype, frames, offset=offset)

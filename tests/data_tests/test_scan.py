@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import soundfile
+
+from stillwave.audio import write
+from stillwave.data.manifest import ManifestError
+from stillwave.data.scan import load, scan
+
+RATE = 16_000
+TONE = 0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE).astype(np.float32)
+
+
+@pytest.fixture
+def mess(tmp_path):
+    """One good recording and one of everything that can be wrong."""
+    folder = tmp_path / "mess"
+    write(folder / "good.wav", TONE, RATE)
+    write(folder / "silent.wav", np.zeros(RATE, np.float32), RATE)
+    write(folder / "short.wav", TONE[:1], RATE)
+    nan = TONE.copy()
+    nan[500] = np.nan
+    soundfile.write(folder / "nan.wav", nan, RATE, subtype="FLOAT")
+    whole = (folder / "good.wav").read_bytes()
+    (folder / "truncated.wav").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "text.wav").write_text("this is no recording at all")
+    (folder / "notes.txt").write_text("hello")
+    return folder
+
+
+def test_everything_left_out_has_its_reason(mess):
+    found = scan(mess)
+    assert [recording.path.name for recording in found.recordings] == ["good.wav"]
+    reasons = {item.path.name: item.reason for item in found.skipped}
+    assert reasons == {
+        "silent.wav": "silent",
+        "short.wav": "too short",
+        "nan.wav": "NaN or infinite",
+        "truncated.wav": "cut short",
+        "empty.wav": "empty",
+        "text.wav": "unreadable",
+        "notes.txt": "not audio",
+    }
+    assert sum(found.reasons().values()) == 7
+
+
+def test_headers_only_is_quick_and_says_less(mess):
+    names = {recording.path.name for recording in scan(mess, decode=False).recordings}
+    assert {"good.wav", "silent.wav", "nan.wav"} <= names
+
+
+def test_the_number_of_threads_changes_nothing(mess):
+    assert scan(mess, jobs=1) == scan(mess, jobs=4)
+
+
+def test_rates_and_channels_of_any_kind_are_read(tmp_path):
+    write(tmp_path / "a.wav", np.tile(TONE, (8, 6)), 96_000, subtype="PCM_24")
+    recording = scan(tmp_path).recordings[0]
+    assert (recording.sample_rate, recording.channels, recording.seconds) == (96_000, 8, 1.0)
+
+
+def test_a_csv_file_beside_a_folder_is_understood(tmp_path):
+    write(tmp_path / "speech/a.flac", TONE, RATE)
+    write(tmp_path / "speech/b.flac", TONE, RATE)
+    (tmp_path / "speech.csv").write_text(
+        "file,speaker,age,text\nspeech/a.flac,0007,9,HELLO THERE\nspeech/gone.flac,0008,9,BYE\n"
+    )
+    found = scan(tmp_path / "speech")
+    assert [(r.speaker, r.text) for r in found.recordings] == [("0007", "HELLO THERE"), ("", "")]
+    assert [(s.path.name, s.reason) for s in found.skipped] == [("gone.flac", "listed but not there")]
+
+
+def test_a_csv_file_can_be_scanned_itself(tmp_path):
+    write(tmp_path / "n/a.flac", TONE, RATE)
+    write(tmp_path / "n/unlisted.flac", TONE, RATE)
+    (tmp_path / "noise.csv").write_text("file,class,licence\nn/a.flac,Rain,CC0\n")
+    for found in (scan(tmp_path / "noise.csv").recordings, load(tmp_path / "noise.csv")):
+        assert [(r.path.name, r.label, r.licence) for r in found] == [("a.flac", "Rain", "CC0")]
+
+
+def test_a_csv_file_without_files_is_refused_when_asked_for_and_ignored_beside(tmp_path):
+    write(tmp_path / "n/a.flac", TONE, RATE)
+    (tmp_path / "n.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(ManifestError, match="no column 'file'; its columns: x, y"):
+        scan(tmp_path / "n.csv")
+    assert len(scan(tmp_path / "n").recordings) == 1
+
+
+def test_nothing_usable_is_an_error_that_says_why(tmp_path, mess):
+    (mess / "good.wav").unlink()
+    with pytest.raises(ManifestError, match="1 silent"):
+        scan(mess)
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(ManifestError, match="it is empty"):
+        scan(tmp_path / "bare")
+    with pytest.raises(ManifestError, match="no such"):
+        scan(tmp_path / "absent")
+    with pytest.raises(ManifestError, match="no such"):
+        load(tmp_path / "absent")
+    with pytest.raises(ManifestError, match="neither a folder nor a CSV"):
+        scan(mess / "notes.txt")
+
+
+def test_load_takes_a_folder_and_counts_what_it_leaves_out(mess, capsys):
+    assert [recording.path.name for recording in load(mess)] == ["good.wav"]
+    assert "1 recordings; left out:" in capsys.readouterr().err
