@@ -181,7 +181,7 @@ def _stored_frames(path: Path, dtype: str) -> int | None:
         with open(path, "rb", buffering=0) as handle:  # noqa: PTH123 # as above
             head = handle.read(_HEADER.size)
             size = os.fstat(handle.fileno()).st_size
-    except FileNotFoundError:
+    except OSError:
         return None
     if len(head) < _HEADER.size:
         return None
