@@ -216,7 +216,9 @@ def test_long_rooms_are_rarer(world, store, tmp_path):
     assert 5 < drawn.count(long) < 50
 
 
-@pytest.mark.parametrize(("part", "said"), [("speech", "speech: there are no"), ("noise", "noise: there are no")])
+@pytest.mark.parametrize(
+    ("part", "said"), [("speech", "speech: there are no"), ("noise", "noise: there are no")]
+)
 def test_empty_lists_are_refused(mixer, part, said):
     with pytest.raises(ManifestError, match=said):
         mixer(PLAIN, **{part: []})

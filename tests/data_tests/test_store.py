@@ -38,7 +38,9 @@ def test_a_manifest_with_the_wrong_rate_is_not_believed(tmp_path, store):
 @pytest.mark.parametrize(("rate", "channels"), [(48_000, 1), (96_000, 8), (8_000, 2), (44_100, 1)])
 def test_other_rates_and_channels_give_the_first_channel_at_ours(tmp_path, store, rate, channels):
     time = np.arange(rate) / rate
-    rows = np.stack([0.5 * np.sin(2 * np.pi * 440 * (c + 1) * time) for c in range(channels)]).astype(np.float32)
+    rows = np.stack([0.5 * np.sin(2 * np.pi * 440 * (c + 1) * time) for c in range(channels)]).astype(
+        np.float32
+    )
     write(tmp_path / "a.wav", rows, rate)
     clip = store.open(entry(tmp_path / "a.wav", rate, channels))
     assert clip.frames == RATE

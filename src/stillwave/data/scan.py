@@ -82,14 +82,17 @@ def scan(
 def load(source: Path | str, describe: Describe | None = None) -> list[Recording]:
     """The recordings of a manifest, or of a folder or CSV file, which is scanned on the fly.
 
-    What a scan leaves out is counted on the terminal.
+    The first sub-folder is the speaker unless `describe` says otherwise. What a scan leaves out is counted on
+    the terminal.
     """
+    from stillwave.data.corpora import folders  # which themselves scan
+
     source = Path(source)
     if not source.exists():
         raise ManifestError(f"{source}: there is no such manifest or folder")
     if not source.is_dir() and source.suffix.lower() != ".csv":
         return read_manifest(source)
-    found = scan(source, describe)
+    found = scan(source, describe or folders.describe)
     if found.skipped:
         err.print(f"{source}: {len(found.recordings)} recordings; left out: {_tell(found)}", highlight=False)
     return found.recordings
