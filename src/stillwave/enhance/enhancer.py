@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stillwave.models import Denoiser
 
 WINDOW_SECONDS, OVERLAP_SECONDS = 10.0, 2.0
-"""See docs/design.md, "Long recordings", and benchmarks/enhance_blocks.py."""
+"""Measured: docs/design.md, "Long recordings", by benchmarks/enhance_blocks.py."""
 _BLOCK_SECONDS = 5
 
 
