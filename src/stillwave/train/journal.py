@@ -90,7 +90,7 @@ def spectrograms(signals: Mapping[str, Samples]) -> Any:
         figure.subplots(1, len(signals), sharey=True), signals.items(), strict=True
     ):
         quiet = 1e-5 * np.random.default_rng(0).standard_normal(
-            max(512, len(signal))
+            max(1024, len(signal))
         )  # log of 0 has no colour
         quiet[: len(signal)] += signal
         axis.specgram(quiet, NFFT=512, noverlap=256, Fs=SAMPLE_RATE, vmin=-120, vmax=-30, cmap="magma")

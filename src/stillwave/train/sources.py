@@ -54,7 +54,11 @@ def metric(name: str) -> Metric:
 
 
 def si_sdr(clean: Samples, estimate: Samples) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB, means removed (Le Roux et al. 2019, eq. 3)."""
+    """Scale-invariant signal-to-distortion ratio in dB, means removed (Le Roux et al. 2019, eq. 3).
+
+    NaN where the clean signal is silent; -inf where the estimate is.
+    """
     s, e = (x.astype(np.float64) - x.mean(dtype=np.float64) for x in (clean, estimate))
-    target = (e @ s) / (s @ s) * s
-    return float(10 * np.log10((target @ target) / ((e - target) @ (e - target))))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        target = (e @ s) / (s @ s) * s
+        return float(10 * np.log10((target @ target) / ((e - target) @ (e - target))))

@@ -1,0 +1,61 @@
+import json
+
+import numpy as np
+import pytest
+from toy import development, train_toy
+
+from stillwave.errors import StillwaveError
+from stillwave.train import journal
+from stillwave.train.journal import Journal
+
+
+def test_opened_at_a_step_it_forgets_what_came_after(tmp_path):
+    log = Journal(tmp_path, step=0, tensorboard=False)
+    for step in (1, 2, 3):
+        log.write("train", step, loss=1.0)
+    log.close()
+    with (tmp_path / "log.jsonl").open("a") as handle:
+        handle.write('{"kind": "tra')
+    assert [event["step"] for event in journal.read(tmp_path)] == [1, 2, 3]
+    Journal(tmp_path, step=2, tensorboard=False).close()
+    assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2]
+
+
+def test_nan_does_not_get_into_the_log(tmp_path):
+    log = Journal(tmp_path, step=0, tensorboard=False)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        log.write("train", 1, loss=float("nan"))
+    log.close()
+    assert journal.read(tmp_path) == []
+
+
+def test_a_full_disk_is_a_sentence(tmp_path):
+    log = Journal(tmp_path, step=0, tensorboard=False)
+    log._lines.close()
+    log._lines = open("/dev/full", "w")  # noqa: PTH123, SIM115
+    with pytest.raises(StillwaveError, match=r"/dev/full: cannot be written \(No space left"):
+        log.write("train", 1, loss=1.0)
+    log.close()
+
+
+def test_tensorboard_gets_curves_audio_and_spectrograms(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train_toy(tmp_path / "run", "train.tensorboard=true", "train.steps=4")
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"scalars": 0, "audio": 0})
+    events.Reload()
+    tags = events.Tags()
+    logged = [e["loss"]["total"] for e in journal.read(tmp_path / "run") if e["kind"] == "train"]
+    assert [s.value for s in events.Scalars("train/loss/total")] == pytest.approx(logged)
+    assert {"train/lr", "train/grad_norm", "validation/si_sdr"} <= set(tags["scalars"])
+    assert {"0/noisy", "0/clean", "0/estimate"} <= set(tags["audio"])
+    assert "0/spectrograms" in tags["images"]
+    assert len(events.Audio("0/estimate")) == 2
+    assert len(events.Audio("0/noisy")) == 1, "what does not change is heard once"
+
+
+def test_spectrograms_of_silence_and_of_one_sample_can_be_drawn():
+    signals = {"silence": np.zeros(2000, np.float32), "one": np.ones(1, np.float32)}
+    figure = journal.spectrograms({**signals, "speech": development(1)[0].clean})
+    figure.canvas.draw()
+    assert [axis.get_title() for axis in figure.axes] == ["silence", "one", "speech"]
