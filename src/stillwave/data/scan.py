@@ -94,7 +94,11 @@ def load(source: Path | str, describe: Describe | None = None) -> list[Recording
         return read_manifest(source)
     found = scan(source, describe or folders.describe)
     if found.skipped:
-        err.print(f"{source}: {len(found.recordings)} recordings; left out: {_tell(found)}", highlight=False)
+        err.print(
+            f"{source}: {len(found.recordings)} recordings; left out: {_tell(found)}",
+            highlight=False,
+            markup=False,
+        )
     return found.recordings
 
 
