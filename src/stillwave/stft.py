@@ -1,7 +1,7 @@
 """Analysis and synthesis: the one definition of the short-time Fourier transform.
 
-Frame t holds the samples (t − 1)·hop … (t + 1)·hop − 1; what lies before the first or after the last sample is
-zero. Windows are the square root of the periodic Hann window, w(n)² = sin²(πn/n_fft). With hop = n_fft/2,
+Frame t holds the samples (t − 1)·hop … (t + 1)·hop − 1; before the first and after the last sample there is
+silence. Windows are the square root of the periodic Hann window, w(n)² = sin²(πn/n_fft). With hop = n_fft/2,
 w(n)² + w(n + hop)² = sin² + cos² = 1: every sample lies in two frames whose windows sum to one, so that plain
 overlap-add is the exact inverse, without a division.
 """
@@ -52,9 +52,10 @@ class Stft(nn.Module):
             raise StillwaveError("cannot analyse an empty signal; give at least one sample")
         blocks = self.frames(samples) + 1
         padded = nn.functional.pad(waveform, (self.hop, (blocks - 1) * self.hop - samples))
-        halves = padded.unflatten(-1, (blocks, self.hop))
+        halves = padded.reshape(*waveform.shape[:-1], blocks, self.hop)
         frames = torch.cat([halves[..., :-1, :], halves[..., 1:, :]], dim=-1)
-        return torch.fft.rfft(frames * self.window.to(frames.dtype))
+        spectrum: Tensor = torch.fft.rfft(frames * self.window.to(frames.dtype))
+        return spectrum
 
     def synthesise(self, spectrum: Tensor, samples: int) -> Tensor:
         """Complex `[..., T, F]` to real `[..., samples]` by overlap-add; T must be `frames(samples)`."""
@@ -64,7 +65,7 @@ class Stft(nn.Module):
                 f"{samples} samples need a spectrum of {expected[0]} frames × {expected[1]} bins, "
                 f"got {tuple(spectrum.shape[-2:])}"
             )
-        frames = torch.fft.irfft(spectrum, n=self.n_fft)
+        frames: Tensor = torch.fft.irfft(spectrum, n=self.n_fft)
         frames = frames * self.window.to(frames.dtype)
         first, second = frames[..., : self.hop], frames[..., self.hop :]
         overlapped = first[..., 1:, :] + second[..., :-1, :]

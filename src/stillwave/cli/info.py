@@ -40,7 +40,7 @@ def info(
 
 
 def _find(target: str) -> tuple[Denoiser, Card | None]:
-    """The network that `target` means. Raises CheckpointError; a name without a folder is matched to presets."""
+    """The network that `target` means, and its card if it is a checkpoint. Raises CheckpointError."""
     from pathlib import Path
 
     from stillwave import checkpoint

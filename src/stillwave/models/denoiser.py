@@ -39,7 +39,10 @@ class Denoiser(nn.Module, ABC):
         """Sets of layers worth comparing in distillation: set name to layer names, in network order."""
 
     def forward(self, noisy: Tensor) -> Tensor:
-        """Noisy waveform `[B, N]` or `[B, microphones, N]`, N ≥ 1, to the estimate `[B, N]` at microphone 0."""
+        """Noisy `[B, N]` or `[B, microphones, N]`, N ≥ 1, to the estimate `[B, N]` at microphone 0.
+
+        Raises StillwaveError for any other shape.
+        """
         noisy = self._with_microphones(noisy)
         spectrum = self.stft.analyse(noisy)
         estimate = self.estimate(torch.cat([spectrum.real, spectrum.imag], dim=1))
@@ -53,5 +56,6 @@ class Denoiser(nn.Module, ABC):
             return noisy
         wanted = "[batch, samples]" if self.microphones == 1 else f"[batch, {self.microphones}, samples]"
         raise StillwaveError(
-            f"a network for {self.microphones} microphone(s) takes a waveform {wanted}, got {list(noisy.shape)}"
+            f"a network for {self.microphones} microphone(s) takes a waveform {wanted}, "
+            f"got {list(noisy.shape)}"
         )
