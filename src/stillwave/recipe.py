@@ -84,7 +84,7 @@ def shipped() -> dict[str, Path]:
     here = Path(__file__).resolve()
     folders = [here.parent / "recipes", here.parents[2] / "recipes"]  # in a wheel; in a checkout
     folder = next((f for f in folders if f.is_dir()), None)
-    return {file.stem: file for file in sorted(folder.glob("*.yaml"))} if folder else {}
+    return dict(sorted((file.stem, file) for file in folder.glob("*.yaml"))) if folder else {}
 
 
 def locate(name: Path | str) -> Path:

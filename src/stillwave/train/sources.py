@@ -56,7 +56,7 @@ def metric(name: str) -> Metric:
 def si_sdr(clean: Samples, estimate: Samples) -> float:
     """Scale-invariant signal-to-distortion ratio in dB, means removed (Le Roux et al. 2019, eq. 3).
 
-    NaN where the clean signal is silent; -inf where the estimate is.
+    NaN where either is silent.
     """
     s, e = (x.astype(np.float64) - x.mean(dtype=np.float64) for x in (clean, estimate))
     with np.errstate(divide="ignore", invalid="ignore"):

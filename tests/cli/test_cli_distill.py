@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from test_cli_train import RECIPE, one_thread, write_recordings  # noqa: F401
+from verbs import call
+
+from stillwave import checkpoint
+from stillwave.cli.distill import distill
+from stillwave.cli.train import train
+from stillwave.models import build
+from stillwave.schema import ModelConfig
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    write_recordings(folder)
+    text = RECIPE.replace("FOLDER", str(folder))
+    (folder / "alone.yaml").write_text(text)
+    (folder / "taught.yaml").write_text(
+        text + "distill: {teacher: absent, balance_steps: 2, method: {fusion_channels: 8}}\n"
+    )
+    config = ModelConfig(channels=16, blocks=2)
+    torch.manual_seed(0)
+    checkpoint.save(folder / "teacher", build(config), checkpoint.Card(model=config))
+    return folder
+
+
+def test_a_student_is_distilled(place, tmp_path):
+    result = call(
+        distill, place / "taught.yaml", "-o", tmp_path / "run", "--teacher", place / "teacher", "--json"
+    )
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    student, card = checkpoint.load(figures["checkpoint"])
+    assert student.config == ModelConfig(channels=8, blocks=1)
+    assert card.recipe["distill"]["teacher"] == str(place / "teacher")
+    assert figures["parameters"] == sum(p.numel() for p in student.parameters())
+
+
+def test_each_verb_teaches_the_other(place, tmp_path):
+    wrong = call(distill, place / "alone.yaml", "-o", tmp_path / "run", "--teacher", place / "teacher")
+    assert wrong.exit_code == 2
+    assert "has no 'distill' section" in wrong.stderr
+    assert "stillwave train" in wrong.stderr
+    wrong = call(distill, place / "alone.yaml", "-o", tmp_path / "run")
+    assert "stillwave train" in wrong.stderr
+    wrong = call(train, place / "taught.yaml", "-o", tmp_path / "run")
+    assert wrong.exit_code == 2
+    assert "stillwave distill" in wrong.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_absent_teacher_is_one_sentence(place, tmp_path):
+    result = call(distill, place / "taught.yaml", "-o", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "absent: no such folder; give a checkpoint or a run folder" in result.stderr
+
+
+def test_layers_that_do_not_exist_are_one_sentence(place, tmp_path):
+    taps = "distill.taps={encoder: {student: [nosuch], teacher: [nosuch]}}"
+    result = call(
+        distill, place / "taught.yaml", "-o", tmp_path / "run", "--teacher", place / "teacher", "--set", taps
+    )
+    assert result.exit_code == 2
+    assert "nosuch" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_help_ends_with_an_example():
+    assert "stillwave distill small-student -o runs/student" in call(distill, "--help").stdout
