@@ -63,7 +63,7 @@ def read_pairs(folder: Path | str) -> list[Pair]:
         raise ManifestError(
             f"{folder}: holds no noisy/ and clean/ folders (nor mixtures.csv, nor a known test set)"
         )
-    by_id = any(path.name.startswith("clean_fileid_") for path in _audio(folder / "clean").values())
+    by_id = any(path.name.startswith("clean_fileid_") for path in by_name(folder / "clean").values())
     pairs, alone = pair_folders(folder / "noisy", folder / "clean", by_file_id=by_id)
     _refuse_alone(folder, alone)
     return pairs
@@ -77,7 +77,7 @@ def pair_folders(
     Returns the pairs, sorted by id, and the files that have no counterpart.
     Raises ManifestError when a folder holds no recordings, or two of its files have one name.
     """
-    sides = [_audio(Path(side), by_file_id) for side in (noisy, clean)]
+    sides = [by_name(Path(side), by_file_id) for side in (noisy, clean)]
     common = sorted(sides[0].keys() & sides[1].keys(), key=_natural)
     alone = [path for side in sides for name, path in side.items() if name not in common]
     pairs = [
@@ -164,7 +164,7 @@ def _listed(folder: Path) -> list[Pair]:
         raise ManifestError(f"{table}: cannot be read as a CSV file: {error}") from None
     if not rows or "id" not in rows[0]:
         raise ManifestError(f"{table}: {'has no column id' if rows else 'lists no mixtures'}")
-    sides = {side: _audio(folder / side) for side in ("noisy", "clean")}
+    sides = {side: by_name(folder / side) for side in ("noisy", "clean")}
     return [_pair(row, sides, f"{table}, line {i}") for i, row in enumerate(rows, 2)]
 
 
@@ -197,7 +197,7 @@ def _with_log(pair: Pair, log: dict[str, tuple[str, float]], text: Path) -> Pair
     return pair.model_copy(update=known)
 
 
-def _audio(folder: Path, by_file_id: bool = False) -> dict[str, Path]:
+def by_name(folder: Path, by_file_id: bool = False) -> dict[str, Path]:
     """Name without suffix → file."""
     if not folder.is_dir():
         raise ManifestError(f"{folder}: there is no such folder")

@@ -1,0 +1,112 @@
+"""`stillwave evaluate`: score checkpoints, or anybody's files."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stillwave.console import err
+from stillwave.errors import StillwaveError
+
+if TYPE_CHECKING:
+    from stillwave.evaluate import Item, Summary
+
+
+def evaluate(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Checkpoints or run folders, as PATH or NAME=PATH.")
+    ] = None,
+    on: Annotated[
+        Path | None, typer.Option(help="Folder of mixtures to enhance: noisy/, clean/ and mixtures.csv.")
+    ] = None,
+    clean: Annotated[Path | None, typer.Option(help="Folder of references.")] = None,
+    enhanced: Annotated[
+        list[str] | None, typer.Option(help="Folder of estimates, as DIR or NAME=DIR; may be repeated.")
+    ] = None,
+    noisy: Annotated[Path | None, typer.Option(help="Folder of the noisy files, scored beside.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write every score and the tables here.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Comma-separated; by default all but DNSMOS and SNR.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Differences are taken from this system; by default noisy.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
+    device: Annotated[str, typer.Option(help="Where checkpoints run: auto, cpu, cuda, …")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON to stdout, and nothing else there.")] = False,
+) -> None:
+    """Score estimates against clean references: PESQ, STOI, SI-SDR and more.
+
+    Means come with bootstrap 95 % intervals; differences are paired by
+    recording. Files are paired by name. A recording without a score is listed
+    with the reason, counted, and never averaged in.
+
+    Example:
+        stillwave evaluate runs/student runs/teacher --on test/ --out scores/
+        stillwave evaluate --clean clean/ --enhanced mine=out/ --noisy noisy/
+        stillwave evaluate --on test/ --metrics pesq_wb,stoi --json
+
+    """
+    from stillwave.evaluate import DEFAULT, score_pairs, summarise, write_report
+    from stillwave.evaluate.metrics import choose
+    from stillwave.evaluate.tables import markdown, plain
+
+    keys = choose([key.strip() for key in metrics.split(",")] if metrics else DEFAULT)
+    with tempfile.TemporaryDirectory() as scratch:
+        items = _items(
+            models or [], on, clean, enhanced or [], noisy, (out or Path(scratch)) / "audio", device
+        )
+        scores = score_pairs(items, keys, jobs)
+    summary = summarise(scores, baseline, seed)
+    if out is not None:
+        write_report(scores, summary, out)
+        err.print(f"scores of every file and the tables are in {out}", highlight=False)
+    if as_json:
+        typer.echo(json.dumps(plain(summary), indent=2, ensure_ascii=False))
+    elif err.is_terminal:
+        _show(summary)
+    else:
+        typer.echo(markdown(summary), nl=False)
+    if not any(cell.interval for cells in summary.means.values() for cell in cells.values()):
+        raise StillwaveError("nothing could be scored; the reasons are above")
+
+
+def _items(
+    models: list[str],
+    on: Path | None,
+    clean: Path | None,
+    enhanced: list[str],
+    noisy: Path | None,
+    work: Path,
+    device: str,
+) -> list[Item]:
+    from stillwave.evaluate.inputs import from_checkpoints, from_folders, named
+
+    if on is not None and (clean or enhanced or noisy):
+        raise StillwaveError(
+            "--on goes with checkpoints, --clean with --enhanced and --noisy: give one or the other"
+        )
+    if on is not None:
+        return from_checkpoints(on, named(models), work, device)
+    if models:
+        raise StillwaveError("checkpoints need --on FOLDER with the mixtures to enhance")
+    if clean is None or not (enhanced or noisy):
+        raise StillwaveError("give --on FOLDER with checkpoints, or --clean DIR with --enhanced DIR")
+    return from_folders(clean, named(enhanced), noisy)
+
+
+def _show(summary: Summary) -> None:
+    """The Markdown report, set by rich for a terminal."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from stillwave.evaluate.tables import markdown
+
+    Console().print(Markdown(markdown(summary)))

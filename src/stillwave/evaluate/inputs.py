@@ -1,0 +1,88 @@
+"""What is scored: anybody's folders, paired by file name, or fixed mixtures run through checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from stillwave.audio import read, write
+from stillwave.console import track
+from stillwave.data.pairs import Pair, by_name, read_pairs
+from stillwave.errors import AudioError, StillwaveError
+from stillwave.evaluate.scoring import NOISY, Item
+
+
+def from_folders(clean: Path, enhanced: Mapping[str, Path], noisy: Path | None = None) -> list[Item]:
+    """Pair folders by file name without suffix (sub-folders count), or by the DNS Challenge's `fileid_N`.
+
+    A file that is on one side only is an item with a problem, so that it is counted. Raises StillwaveError for a
+    folder that is absent or empty, or a system called `noisy` or named twice.
+    """
+    if NOISY in enhanced:
+        raise StillwaveError(f"--enhanced {NOISY}=…: that name is for --noisy; choose another")
+    sides = {**({NOISY: noisy} if noisy else {}), **enhanced}
+    by_id = any("clean_fileid_" in path.name for path in by_name(clean).values())
+    references = by_name(clean, by_id)
+    found = {system: by_name(folder, by_id) for system, folder in sides.items()}
+    names = sorted(references.keys() | {name for files in found.values() for name in files})
+    return [
+        Item(
+            id=name,
+            clean=references.get(name),
+            estimates={system: files[name] for system, files in found.items() if name in files},
+            problems={s: f"{sides[s]} holds no file of this name" for s, f in found.items() if name not in f},
+        )
+        for name in names
+    ]
+
+
+def from_checkpoints(
+    folder: Path, models: Mapping[str, Path], work: Path, device: str | None = None, quiet: bool = False
+) -> list[Item]:
+    """The pairs of `folder`, noisy and as each checkpoint enhances them; estimates go to `work/SYSTEM/ID.wav`.
+
+    Raises StillwaveError for a folder without pairs or a faulty checkpoint; a recording that cannot be enhanced is
+    an item with a problem.
+    """
+    from stillwave.enhance import load
+
+    pairs = read_pairs(folder)
+    enhancers = {name: load(path, device) for name, path in models.items()}
+    items = [Item(pair.id, pair.clean, {NOISY: pair.noisy}, pair.snr_db) for pair in pairs]
+    for name, enhancer in enhancers.items():
+        for index, pair in enumerate(_tracked(pairs, f"enhance with {name}", quiet)):
+            target = work / name / f"{pair.id}.wav"
+            item = items[index]
+            try:
+                samples, rate = read(pair.noisy)
+                write(target, enhancer.enhance(samples, rate), rate, subtype="FLOAT")
+                items[index] = replace(item, estimates={**item.estimates, name: target})
+            except AudioError as error:
+                items[index] = replace(item, problems={**item.problems, name: str(error)})
+    return items
+
+
+def _tracked(pairs: Sequence[Pair], what: str, quiet: bool) -> Iterable[Pair]:
+    return pairs if quiet else track(pairs, what)
+
+
+def named(values: Sequence[str]) -> dict[str, Path]:
+    """`NAME=PATH` or `PATH` (whose last part is the name) to name → path. Raises StillwaveError for a name given twice.
+
+    >>> named(["mine=out/a", "runs/student"])
+    {'mine': PosixPath('out/a'), 'student': PosixPath('runs/student')}
+    """
+    result: dict[str, Path] = {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        if not equals:
+            name, path = Path(value).resolve().name, value
+        if name in result:
+            raise StillwaveError(
+                f"{value}: the name '{name}' is given twice; write NAME=PATH with another name"
+            )
+        if not name or "/" in name or name.startswith("."):
+            raise StillwaveError(f"{value}: '{name}' cannot name a system; write NAME=PATH with a plain name")
+        result[name] = Path(path)
+    return result

@@ -1,0 +1,37 @@
+"""What an evaluation leaves in a folder: every score, and the summary in the forms that people paste."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from stillwave.evaluate.scoring import Scores
+from stillwave.evaluate.statistics import Summary
+from stillwave.evaluate.tables import latex, markdown, plain
+from stillwave.files import write_json, write_text
+
+
+def write_report(scores: Scores, summary: Summary, folder: Path | str) -> None:
+    """Write scores.csv, summary.json, summary.md and summary.tex; each appears whole."""
+    folder = Path(folder)
+    write_text(folder / "scores.csv", as_csv(scores))
+    write_json(folder / "summary.json", plain(summary))
+    write_text(folder / "summary.md", markdown(summary))
+    write_text(folder / "summary.tex", latex(summary))
+
+
+def as_csv(scores: Scores) -> str:
+    """One line a recording and system: exact values, and `metric: reason` where there is none."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "system", "snr_db", *scores.metrics, "inverted", "reasons"])
+    for row in scores.rows:
+        values = [row.scores[metric] for metric in scores.metrics]
+        reasons = [
+            f"{metric}: {s.reason}" for metric, s in zip(scores.metrics, values, strict=True) if s.reason
+        ]
+        cells = ["" if s.value is None else repr(s.value) for s in values]
+        snr = "" if row.snr_db is None else row.snr_db
+        writer.writerow([row.id, row.system, snr, *cells, int(row.inverted), "; ".join(reasons)])
+    return text.getvalue()

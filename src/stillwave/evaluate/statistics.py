@@ -1,0 +1,142 @@
+"""Means with bootstrap 95 % intervals, and paired differences, over the recordings that have a value."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stillwave.errors import StillwaveError, nearest
+from stillwave.evaluate.scoring import NOISY, Row, Scores
+
+RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over `count` recordings with its 95 % interval; one recording has no interval (NaN)."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one system: its mean where any recording has a value, and why the others have none."""
+
+    interval: Interval | None
+    reasons: Mapping[str, int]
+
+    @property
+    def failed(self) -> int:
+        """Recordings without a value."""
+        return sum(self.reasons.values())
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a report shows: `means[system][metric]`, `differences` against the baseline, `by_snr[label]…`."""
+
+    systems: tuple[str, ...]
+    metrics: tuple[str, ...]
+    recordings: int
+    baseline: str | None
+    means: Mapping[str, Mapping[str, Cell]]
+    differences: Mapping[str, Mapping[str, Interval | None]]
+    by_snr: Mapping[str, Mapping[str, Mapping[str, Cell]]]
+    inverted: Mapping[str, int]
+    """Estimates of opposite polarity, by system."""
+    seed: int
+
+
+def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """Percentile bootstrap of the mean (Efron & Tibshirani 1993), resampling recordings.
+
+    >>> bootstrap([2.0, 2.0, 2.0])
+    Interval(mean=2.0, low=2.0, high=2.0, count=3)
+    """
+    data = np.asarray(values, dtype=np.float64)
+    mean = float(math.fsum(data) / len(data))
+    if len(data) < 2:
+        return Interval(mean, math.nan, math.nan, len(data))
+    rng = np.random.default_rng([seed, len(data)])
+    step = max(1, 4_000_000 // len(data))  # bounds memory for long lists
+    means = np.concatenate(
+        [
+            data[rng.integers(0, len(data), (min(step, resamples - done), len(data)))].mean(1)
+            for done in range(0, resamples, step)
+        ]
+    )
+    low, high = np.percentile(means, (2.5, 97.5))
+    return Interval(mean, float(low), float(high), len(data))
+
+
+def paired(ours: Mapping[str, float], theirs: Mapping[str, float], seed: int = 0) -> Interval | None:
+    """Interval of the mean of ours − theirs, over the recordings where both have a value; None without any."""
+    common = [ours[name] - theirs[name] for name in ours if name in theirs]
+    return bootstrap(common, seed) if common else None
+
+
+def summarise(scores: Scores, baseline: str | None = None, seed: int = 0) -> Summary:
+    """Everything a report shows. `baseline` is by default `noisy` where that was scored.
+
+    Raises StillwaveError for a baseline that was not scored.
+    """
+    if baseline is None:
+        baseline = NOISY if NOISY in scores.systems else None
+    elif baseline not in scores.systems:
+        raise StillwaveError(f"the baseline '{baseline}' was not scored; {nearest(baseline, scores.systems)}")
+    rows = {system: [row for row in scores.rows if row.system == system] for system in scores.systems}
+    values = {s: {m: _values(rows[s], m) for m in scores.metrics} for s in scores.systems}
+    differences = {
+        system: {m: paired(values[system][m], values[baseline][m], seed) for m in scores.metrics}
+        for system in scores.systems
+        if baseline is not None and system != baseline
+    }
+    return Summary(
+        systems=scores.systems,
+        metrics=scores.metrics,
+        recordings=len({row.id for row in scores.rows}),
+        baseline=baseline,
+        means={s: _cells(rows[s], scores.metrics, seed) for s in scores.systems},
+        differences=differences,
+        by_snr=_by_snr(scores, seed),
+        inverted={s: sum(row.inverted for row in rows[s]) for s in scores.systems},
+        seed=seed,
+    )
+
+
+def _values(rows: Sequence[Row], metric: str) -> dict[str, float]:
+    return {row.id: value for row in rows if (value := row.scores[metric].value) is not None}
+
+
+def _cells(rows: Sequence[Row], metrics: Sequence[str], seed: int) -> dict[str, Cell]:
+    cells = {}
+    for metric in metrics:
+        values = list(_values(rows, metric).values())
+        reasons = Counter(reason for row in rows if (reason := row.scores[metric].reason) is not None)
+        cells[metric] = Cell(bootstrap(values, seed) if values else None, dict(reasons.most_common()))
+    return cells
+
+
+def _by_snr(scores: Scores, seed: int) -> dict[str, dict[str, dict[str, Cell]]]:
+    known = sorted({row.snr_db for row in scores.rows if row.snr_db is not None})
+    if len(known) < 2:
+        return {}
+    exact = len(known) <= 8
+    groups: dict[float, list[Row]] = {}
+    for row in scores.rows:
+        if row.snr_db is not None:
+            groups.setdefault(row.snr_db if exact else 5 * math.floor(row.snr_db / 5), []).append(row)
+    return {
+        (f"{low:g} dB" if exact else f"{low:g} … {low + 5:g} dB"): {
+            system: _cells([row for row in groups[low] if row.system == system], scores.metrics, seed)
+            for system in scores.systems
+        }
+        for low in sorted(groups)
+    }

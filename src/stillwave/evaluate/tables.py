@@ -1,0 +1,145 @@
+"""A summary as tables: Markdown, LaTeX (booktabs) and plain data. Values are scaled and rounded as METRICS says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from stillwave.evaluate.metrics import METRICS
+from stillwave.evaluate.statistics import Cell, Interval, Summary
+
+
+def heading(metric: str) -> str:
+    """A metric's name with its unit."""
+    entry = METRICS[metric]
+    return f"{entry.name} {entry.unit}".strip()
+
+
+def number(value: float, metric: str, *, signed: bool = False) -> str:
+    """A value as tables show it.
+
+    >>> number(0.7587, "stoi"), number(0.0312, "pesq_wb", signed=True)
+    ('75.87', '+0.031')
+    """
+    entry = METRICS[metric]
+    return f"{value * entry.factor:{'+' if signed else ''}.{entry.decimals}f}"
+
+
+def with_interval(interval: Interval | None, metric: str, *, signed: bool = False) -> str:
+    """`mean [low, high]`, `mean` alone where there is no interval, or `–` where there is no value."""
+    if interval is None:
+        return "–"
+    mean = number(interval.mean, metric, signed=signed)
+    if math.isnan(interval.low):
+        return mean
+    low, high = (number(end, metric, signed=signed) for end in (interval.low, interval.high))
+    return f"{mean} [{low}, {high}]"
+
+
+def _cell(cell: Cell, metric: str) -> str:
+    shown = with_interval(cell.interval, metric)
+    return shown if not cell.failed else f"{shown} ({cell.failed} without)"
+
+
+def markdown(summary: Summary) -> str:
+    """The whole report."""
+    return "\n".join(_sections(summary)) + "\n"
+
+
+def _sections(summary: Summary) -> Iterator[str]:
+    metrics = summary.metrics
+    yield f"# Scores of {summary.recordings} recordings\n"
+    yield f"Means with bootstrap 95 % intervals over recordings (seed {summary.seed}).\n"
+    rows = [[s, *(_cell(summary.means[s][m], m) for m in metrics)] for s in summary.systems]
+    yield from table(["system", *map(heading, metrics)], rows)
+    if summary.differences:
+        yield f"\n## Difference from {summary.baseline}, paired by recording\n"
+        rows = [
+            [s, *(with_interval(cells[m], m, signed=True) for m in metrics)]
+            for s, cells in summary.differences.items()
+        ]
+        yield from table(["system", *map(heading, metrics)], rows)
+    if summary.by_snr:
+        yield "\n## By SNR\n"
+        rows = [
+            [label, system, *(_mean(cells[m], m) for m in metrics)]
+            for label, systems in summary.by_snr.items()
+            for system, cells in systems.items()
+        ]
+        yield from table(["SNR", "system", *map(heading, metrics)], rows)
+    yield from _notes(summary)
+
+
+def _notes(summary: Summary) -> Iterator[str]:
+    lines = [
+        f"- {system}: {count} of {summary.recordings} estimates have inverted polarity"
+        for system, count in summary.inverted.items()
+        if count
+    ] + [
+        f"- {system}, {METRICS[metric].name}: {count} without a value: {reason}"
+        for system in summary.systems
+        for metric in summary.metrics
+        for reason, count in summary.means[system][metric].reasons.items()
+    ]
+    if lines:
+        yield "\n## Not scored, or to look at\n"
+        yield from lines
+
+
+def _mean(cell: Cell, metric: str) -> str:
+    return "–" if cell.interval is None else number(cell.interval.mean, metric)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Markdown lines of a table; a bar in a cell is escaped."""
+    for line in (header, ["---"] * len(header), *rows):
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |"
+
+
+def latex(summary: Summary) -> str:
+    """The means as a booktabs table, intervals as a second line in small type."""
+    lines = [
+        r"\begin{tabular}{l" + "c" * len(summary.metrics) + "}",
+        r"\toprule",
+        " & ".join(["System", *(_tex(heading(m)) for m in summary.metrics)]) + r" \\",
+        r"\midrule",
+    ]
+    for system in summary.systems:
+        cells = [summary.means[system][m].interval for m in summary.metrics]
+        shown = [
+            "--" if c is None else number(c.mean, m) for c, m in zip(cells, summary.metrics, strict=True)
+        ]
+        lines.append(" & ".join([_tex(system), *shown]) + r" \\")
+        ends = [_ends(c, m) for c, m in zip(cells, summary.metrics, strict=True)]
+        if any(ends):
+            lines.append(" & ".join(["", *ends]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _ends(interval: Interval | None, metric: str) -> str:
+    if interval is None or math.isnan(interval.low):
+        return ""
+    low, high = number(interval.low, metric), number(interval.high, metric)
+    return rf"{{\scriptsize [{low}, {high}]}}"
+
+
+def _tex(text: str) -> str:
+    special = {c: rf"\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {"\\": r"\textbackslash{}", "×": r"$\times$"}
+    return "".join(special.get(character, character) for character in text)
+
+
+def plain(summary: Summary) -> dict[str, Any]:
+    """The summary for JSON: exact, unscaled values; NaN ends become null."""
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: clean(entry) for key, entry in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [clean(entry) for entry in value]
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    result: dict[str, Any] = clean(asdict(summary))
+    return result
