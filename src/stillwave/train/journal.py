@@ -38,12 +38,12 @@ class Journal:
             for name, value in _numbers(values, kind):
                 self._board.add_scalar(name, value, step)
 
-    def listen(self, step: int, items: Sequence[Signals], estimates: Sequence[Samples]) -> None:
+    def listen(self, step: int, items: Sequence[Signals], estimates: Mapping[int, Samples]) -> None:
         """Audio and spectrograms of a few items of the development set."""
         if self._board is None:
             return
-        for number, (item, estimate) in enumerate(zip(items, estimates, strict=False)):
-            noisy, clean = np.atleast_2d(item.noisy)[0], item.clean
+        for number, estimate in estimates.items():
+            noisy, clean = np.atleast_2d(items[number].noisy)[0], items[number].clean
             self._board.add_audio(f"{number}/estimate", estimate.clip(-1, 1), step, sample_rate=SAMPLE_RATE)
             if number not in self._heard:
                 self._heard.add(number)

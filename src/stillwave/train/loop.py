@@ -181,9 +181,8 @@ class Trainer:
                 state.save_best(
                     self.folder / run.CHECKPOINTS, self.learner.exported.state_dict(), self._card()
                 )
-        shown = "no item could be scored" if found.score is None else f"{settings.metric} {found.score:.3f}"
         if not self.quiet:
-            self.say(f"step {progress.step}: {shown}{' (best)' if better else ''}")
+            self.say(f"step {progress.step}: {found.told(settings.metric)}{' (best)' if better else ''}")
 
     def _finish_if_due(self) -> None:
         settings, progress = self.recipe.train, self.progress

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from stillwave.data.dataset import Signals, Source
-from stillwave.data.effects import Samples
 from stillwave.data.mixing import Mixer
 from stillwave.data.sources import build_mixer, development_pairs
-from stillwave.errors import MissingExtraError, RecipeError
-from stillwave.schema import SAMPLE_RATE, Recipe
+from stillwave.errors import RecipeError
+from stillwave.evaluate.metrics import choose, score
+from stillwave.schema import Recipe
 from stillwave.train.distributed import World
 from stillwave.train.validation import Metric
 
@@ -43,22 +41,6 @@ def licences(source: Source) -> str:
 
 
 def metric(name: str) -> Metric:
-    """A score by name: `si_sdr` or `pesq_wb`. Raises MissingExtraError for PESQ without its package."""
-    if name == "si_sdr":
-        return si_sdr
-    try:
-        from pesq import pesq
-    except ImportError:
-        raise MissingExtraError("train.metric: pesq_wb", "eval") from None
-    return lambda clean, estimate: float(pesq(SAMPLE_RATE, clean, estimate, "wb"))
-
-
-def si_sdr(clean: Samples, estimate: Samples) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB, means removed (Le Roux et al. 2019, eq. 3).
-
-    NaN where either is silent.
-    """
-    s, e = (x.astype(np.float64) - x.mean(dtype=np.float64) for x in (clean, estimate))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        target = (e @ s) / (s @ s) * s
-        return float(10 * np.log10((target @ target) / ((e - target) @ (e - target))))
+    """A score by its name in `evaluate`. Raises StillwaveError for one that is unknown or not installed."""
+    (key,) = choose([name])
+    return lambda clean, estimate: score(clean, estimate, [key])[key]

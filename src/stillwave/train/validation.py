@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -11,41 +12,50 @@ from torch import Tensor, nn
 
 from stillwave.data.dataset import Signals
 from stillwave.data.effects import Samples
+from stillwave.evaluate.metrics import Score
 from stillwave.train.distributed import World
 
-Metric = Callable[[Samples, Samples], float]
-"""(clean [N], estimate [N]) → score, higher is better; raises or gives NaN where there is none."""
+Metric = Callable[[Samples, Samples], Score]
+"""(clean [N], estimate [N]) → a score, higher is better, or the reason why there is none."""
 
 SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Mean score over the items that have one; `skipped` have none (a silent reference, say)."""
+    """Mean score over the items that have one."""
 
     score: float | None
     items: int
-    skipped: int
-    estimates: list[Samples] = field(default_factory=list, repr=False)
-    """Of the first few items, for listening; only on the first process."""
+    skipped: dict[str, int]
+    """Items without a score, counted by reason (a silent reference, say)."""
+    estimates: dict[int, Samples] = field(default_factory=dict, repr=False)
+    """Of the first few items of this process, by index: for listening."""
+
+    def told(self, metric: str) -> str:
+        """In words, with why some items do not count."""
+        score = "no item could be scored" if self.score is None else f"{metric} {self.score:.3f}"
+        reasons = ", ".join(f"{count} × {reason}" for reason, count in self.skipped.items())
+        return f"{score}, left out of {self.items}: {reasons}" if reasons else score
 
 
 def validate(model: nn.Module, items: Sequence[Signals], metric: Metric, world: World) -> Validation:
     """Score a network, in eval mode meanwhile, on whole recordings one by one, shared by the processes."""
     was_training = model.training
     model.eval()
-    scores: dict[int, float] = {}
-    estimates: list[Samples] = []
+    scores: dict[int, Score] = {}
+    estimates: dict[int, Samples] = {}
     for index in range(world.rank, len(items), world.size):
         estimate = _enhance(model, items[index], world.device)
-        scores[index] = _score(metric, items[index].clean, estimate)
-        if index < SHOWN * world.size and len(estimates) < SHOWN:
-            estimates.append(estimate)
+        scores[index] = metric(items[index].clean, estimate)
+        if len(estimates) < SHOWN:
+            estimates[index] = estimate
     model.train(was_training)
     merged = {index: score for part in world.everyones(scores) for index, score in part.items()}
-    valid = [merged[index] for index in sorted(merged) if math.isfinite(merged[index])]
-    mean = math.fsum(valid) / len(valid) if valid else None
-    return Validation(mean, len(items), len(items) - len(valid), estimates)
+    valid = [score.value for score in merged.values() if score.value is not None]
+    skipped = Counter(score.reason for score in merged.values() if score.reason is not None)
+    mean = math.fsum(valid) / len(valid) if valid else None  # exact: the order does not matter
+    return Validation(mean, len(items), dict(sorted(skipped.items())), estimates)
 
 
 @torch.no_grad()
@@ -53,12 +63,3 @@ def _enhance(model: nn.Module, item: Signals, device: torch.device) -> Samples:
     estimate: Tensor = model(torch.from_numpy(item.noisy)[None].to(device))
     samples: Samples = estimate[0].float().cpu().numpy()
     return samples
-
-
-def _score(metric: Metric, clean: Samples, estimate: Samples) -> float:
-    try:
-        return float(metric(clean, estimate))
-    except (
-        Exception
-    ):  # metrics fail in their own ways (PESQ: no utterance found); the count of them is reported
-        return math.nan
