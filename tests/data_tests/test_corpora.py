@@ -150,3 +150,15 @@ def test_unknown_corpora_and_other_layouts_are_refused(tmp_path):
     with pytest.raises(ManifestError, match="leave the pattern out"):
         scan_corpus("voicebank", root, pattern="(a)")
     assert all(corpus.LAYOUT for corpus in CORPORA.values())
+
+
+def test_folders_in_a_csv_files_paths_are_no_speakers(tmp_path):
+    import soundfile
+
+    from stillwave.data.corpora import scan_corpus
+
+    (tmp_path / "noise").mkdir()
+    soundfile.write(tmp_path / "noise" / "a.wav", [0.1, -0.1] * 4000, 16_000)
+    (tmp_path / "noise.csv").write_text("file,class\nnoise/a.wav,Rain\n")
+    (found,) = scan_corpus("folders", tmp_path / "noise.csv")["speech"].recordings
+    assert (found.speaker, found.label) == ("", "Rain")

@@ -226,7 +226,7 @@ def test_empty_lists_are_refused(mixer, part, said):
 
 def test_babble_without_speakers_is_refused_with_the_remedy(mixer, world):
     one = [r.model_copy(update={"speaker": "only"}) for r in world["speech"]]
-    with pytest.raises(ManifestError, match=r"names 1: set data\.mixing\.babble to 0"):
+    with pytest.raises(ManifestError, match=r"has 1: set data\.mixing\.babble to 0"):
         mixer(with_(babble=0.1), speech=one)
     assert mixer(PLAIN, speech=one)(0, 0).facts.speaker == "only"
 
@@ -245,3 +245,11 @@ def test_nan_in_a_recording_is_found_while_mixing(mixer, tmp_path):
     bad = Recording(path=Path(tmp_path / "nan.wav"), sample_rate=RATE, channels=1, seconds=3.0)
     with pytest.raises(AudioError, match=r"nan\.wav.*NaN"):
         mixer(PLAIN, seconds=None, speech=[bad])(0, 0)
+
+
+def test_recordings_without_a_speaker_are_speakers_of_their_own(mixer, world):
+    unnamed = [recording.model_copy(update={"speaker": ""}) for recording in world["speech"]]
+    mixture = mixer(with_(babble=1.0, noises=1), speech=unnamed)(0, 0)
+    assert "babble" in mixture.facts.effects
+    heard = set(mixture.facts.speech)
+    assert heard.isdisjoint(mixture.facts.noises)

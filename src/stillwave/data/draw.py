@@ -40,6 +40,11 @@ class Draw:
     recordings: tuple[Recording, ...]
 
 
+def speaker_of(recording: Recording) -> str:
+    """Who speaks: the speaker's name, or the path of a recording that names none."""
+    return recording.speaker or str(recording.path)
+
+
 class Speech:
     """Utterances by speaker. One without a speaker's name is a speaker of its own."""
 
@@ -48,8 +53,7 @@ class Speech:
         self._store = store
         self._by_speaker: dict[str, list[Recording]] = {}
         for recording in self.recordings:
-            if recording.speaker:
-                self._by_speaker.setdefault(recording.speaker, []).append(recording)
+            self._by_speaker.setdefault(speaker_of(recording), []).append(recording)
         self.speakers = sorted(self._by_speaker)
 
     def draw(self, rng: np.random.Generator, first: Recording, frames: int) -> Draw:
@@ -101,7 +105,7 @@ class Speech:
         samples = clip.read()
         reference = effects.decibels(effects.active_level(samples))
         used = [first]
-        own = self._by_speaker.get(first.speaker, [first])
+        own = self._by_speaker[speaker_of(first)]
         while True:
             piece = effects.fade(samples[: frames - position], round(_JOIN * rate))
             joined[position : position + len(piece)] = piece

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from stillwave.data import effects
-from stillwave.data.draw import BABBLERS, Draw, Noises, Rooms, Speech
+from stillwave.data.draw import BABBLERS, Draw, Noises, Rooms, Speech, speaker_of
 from stillwave.data.effects import Samples
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.store import Store
@@ -111,7 +111,7 @@ class Mixer:
         room = self.rooms.draw(rng) if self.rooms.recordings and rng.random() < config.reverberation else None
         speech, before = self._draw_speech(rng, self._recording(epoch, index), room)
         heard, clean = self._in_room(speech.samples, room, before)
-        noise, used, babbles = self._noise(rng, len(clean), speech.recordings[0].speaker, room)
+        noise, used, babbles = self._noise(rng, len(clean), speaker_of(speech.recordings[0]), room)
         snr_db = rng.uniform(config.snr_db.low, config.snr_db.high)
         noisy = heard + effects.at_snr(heard, noise, snr_db)
         gain = effects.amplitude(
@@ -202,8 +202,8 @@ class Mixer:
         speakers = len(self.speech.speakers)
         if self.config.babble > 0 and speakers <= BABBLERS[0]:
             raise ManifestError(
-                f"babble needs {BABBLERS[0] + 1} speakers or more, and the speech names {speakers}: "
-                "set data.mixing.babble to 0 or give recordings their speakers"
+                f"babble needs {BABBLERS[0] + 1} speakers or more, and the speech has {speakers}: "
+                "set data.mixing.babble to 0 or give more speakers"
             )
 
 

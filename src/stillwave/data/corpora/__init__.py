@@ -42,6 +42,8 @@ def scan_corpus(
     corpus = find(name)
     folder = Path(folder)
     if corpus is folders:
+        if folder.is_file():  # a CSV file tells who speaks; the folders that its paths go through do not
+            return {kind: scan(folder, decode=decode, jobs=jobs)}
         describe = folders.speaker_from(pattern) if kind == "speech" else folders.describe_noise
         return {kind: scan(folder, describe, decode=decode, jobs=jobs)}
     if pattern is not None:
