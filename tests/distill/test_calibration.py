@@ -44,7 +44,9 @@ def test_others_are_sorted_and_leave_the_example_itself_out():
 
 
 def test_with_two_examples_there_is_one_other_and_with_one_none():
-    assert sorted_others(torch.tensor([[[1.0, 0.3]], [[0.3, 1.0]]]), 4).unique().tolist() == [pytest.approx(0.3)]
+    assert sorted_others(torch.tensor([[[1.0, 0.3]], [[0.3, 1.0]]]), 4).unique().tolist() == [
+        pytest.approx(0.3)
+    ]
     alone = torch.ones(1, 5, 1, requires_grad=True)
     assert sorted_others(alone, 4).abs().max() == 0
     assert sorted_others(alone, 4).requires_grad

@@ -17,7 +17,9 @@ def sets(found: golden.Golden, side: str) -> toys.Features:
     tensors = found.group(side)
     names = dict.fromkeys(name.split(".")[0] for name in tensors)
     order = sorted(names, key=["encoder", "middle", "decoder"].index)
-    return {n: [tensors[f"{n}.{i}"] for i in range(sum(t.startswith(f"{n}.") for t in tensors))] for n in order}
+    return {
+        n: [tensors[f"{n}.{i}"] for i in range(sum(t.startswith(f"{n}.") for t in tensors))] for n in order
+    }
 
 
 def build(found: golden.Golden, student: toys.Features, teacher: toys.Features) -> I2srfTfckd:

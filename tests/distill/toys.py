@@ -75,7 +75,10 @@ def of_teacher(batch: int = 3, frames: int = 7, seed: int = 2) -> Features:
 
 def shapes(student: Features, teacher: Features) -> Shapes:
     def layers(sets: Features) -> dict[str, tuple[Layer, ...]]:
-        return {name: tuple(Layer(f"{name}.{i}", *f.shape[1:]) for i, f in enumerate(fs)) for name, fs in sets.items()}
+        return {
+            name: tuple(Layer(f"{name}.{i}", *f.shape[1:]) for i, f in enumerate(fs))
+            for name, fs in sets.items()
+        }
 
     return Shapes(next(iter(student.values()))[0].shape[0], layers(student), layers(teacher))
 

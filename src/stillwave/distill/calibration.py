@@ -17,7 +17,7 @@ Two forms of what is embedded:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,7 +30,6 @@ from stillwave.distill.similarity import Similarity, Stream
 from stillwave.schema import I2srfTfckdConfig
 
 Normalise = Literal["frames", "embedding"]
-Summary = Callable[[Similarity], Tensor]
 
 
 @dataclass(frozen=True)
@@ -67,16 +66,29 @@ class Calibration(nn.Module):
         normalise: Normalise = config.normalise or (
             "frames" if config.embedding == "released" else "embedding"
         )
-        self.summary = _summary(stream, config, batch, frames)
+        self.stream, self.pooled_size = stream, config.pooled_size if config.embedding == "pooled" else None
+        self.built_for = batch, frames
         self.temperature = config.temperature
         self.queries = nn.ModuleList(Embedding(size, normalise) for _ in range(students))
         self.keys = nn.ModuleList(Embedding(size, normalise) for _ in range(teachers))
 
     def forward(self, student: Sequence[Similarity], teacher: Sequence[Similarity]) -> Tensor:
         """[B, T, n, m], ≥ 0, summing to 1 over the last axis."""
-        queries = torch.stack([e(self.summary(s)) for e, s in zip(self.queries, student, strict=True)], 2)
-        keys = torch.stack([e(self.summary(s)) for e, s in zip(self.keys, teacher, strict=True)], 2)
+        queries = torch.stack([e(self._summary(s)) for e, s in zip(self.queries, student, strict=True)], 2)
+        keys = torch.stack([e(self._summary(s)) for e, s in zip(self.keys, teacher, strict=True)], 2)
         return (queries @ keys.mT / self.temperature).softmax(-1)
+
+    def _summary(self, similarity: Similarity) -> Tensor:
+        if self.pooled_size is not None:
+            pool = pool_lags if self.stream == "time" else sorted_others
+            return pool(similarity.cosine, self.pooled_size)
+        size = similarity.gram.shape[:2]
+        if size != self.built_for:
+            raise DistillError(
+                "embedding 'released' was built for {} examples of {} frames and got {} of {}; "
+                "keep batch and length fixed or choose embedding 'pooled'".format(*self.built_for, *size)
+            )
+        return similarity.gram
 
 
 def pool_lags(cosine: Tensor, size: int) -> Tensor:
@@ -112,20 +124,3 @@ def _size(stream: Stream, config: I2srfTfckdConfig, batch: int, frames: int) -> 
         return EmbeddingSize(width, 2 * width, width)
     width = config.pooled_size if pooled else batch
     return EmbeddingSize(width, config.batch_expansion * width, config.batch_expansion * width)
-
-
-def _summary(stream: Stream, config: I2srfTfckdConfig, batch: int, frames: int) -> Summary:
-    if config.embedding == "pooled":
-        pool = pool_lags if stream == "time" else sorted_others
-        return lambda similarity: pool(similarity.cosine, config.pooled_size)
-
-    def raw(similarity: Similarity) -> Tensor:
-        gram = similarity.gram
-        if (gram.shape[0], gram.shape[1]) != (batch, frames):
-            raise DistillError(
-                f"embedding 'released' was built for {batch} examples of {frames} frames and "
-                f"got {gram.shape[0]} of {gram.shape[1]}; keep batch and length fixed or choose embedding 'pooled'"
-            )
-        return gram
-
-    return raw

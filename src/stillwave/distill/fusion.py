@@ -6,32 +6,25 @@ along frequency to D_k and [a, b] = sigmoid(Conv1×1 [X_k; Y]); fused = PReLU(In
 As computed, which is the same number at a fraction of the time and memory:
 
 1. A 1×1 convolution W followed by InstanceNorm needs only the mean μ and covariance Σ of its *input* over (t,
-   d): its output has mean Wμ and variance diag(W Σ Wᵀ). So both together are one affine map of F_k with
-   weights of each example's own, and the unnormalised map is never made. 2. All that follows, up to the 3×3
+   d): its output has mean Wμ and variance diag(W Σ Wᵀ). So both are one affine map of F_k, with weights of
+   each example's own, and the map that is to be normalised is never made. 2. All that follows, up to the 3×3
    convolution, acts on each (t, d) by itself, and nearest-neighbour resizing only picks bins. So it is done
    at the last member's bins only: a two-channel mask of 257 bins is never expanded to 128 channels × 257
-   bins. 3. The pointwise parts are made anew in the backward pass. On CPU one example is taken at a time, in
-   channels-last order: its tensors stay in the cache.
+   bins. 3. The steps carry their own derivatives (`fusion_steps.py`), which keep one tensor where autograd
+   keeps several. On CPU one example is taken at a time, in channels-last order: its tensors stay in the
+   cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812
-from torch.utils.checkpoint import checkpoint
 
-from stillwave.distill.method import full_precision
-
-NORM_EPSILON = 1e-5  # InstanceNorm2d's
-
-
-Moments = tuple[Tensor, Tensor]
-"""Mean [B, C, 1] and covariance [B, C, C] of the channels over (t, d)."""
+from stillwave.distill.fusion_steps import NORM_EPSILON, blend, moments, normalise, prelu
 
 
 class Unit(nn.Module):
@@ -43,27 +36,21 @@ class Unit(nn.Module):
         self.norm = nn.InstanceNorm2d(outputs, affine=True, eps=NORM_EPSILON)
         self.activation = nn.PReLU()
 
-    def pointwise(self, feature: Tensor, moments: Moments, bins: Tensor | None) -> Tensor:
-        """The unit (kernel 1) on [B, C, T, D], at the given bins only: [B, T, bins, outputs]."""
-        mean, covariance = moments
+    def normalised(self, feature: Tensor, bins: Tensor | None) -> Tensor:
+        """Convolution (kernel 1) and norm of [B, C, T, D], at the given bins only: [B, T·bins, outputs]."""
+        mean, covariance = moments(feature)
         weight = self.conv.weight.flatten(1)
         variance = ((weight @ covariance) * weight).sum(-1).clamp_min(0.0)
-        weight = weight * self._scale(variance).unsqueeze(-1)  # [B, outputs, C]
+        scale = self.norm.weight * (variance + NORM_EPSILON).rsqrt()
+        weight = weight * scale.unsqueeze(-1)  # [B, outputs, C]
         bias = self.norm.bias - (weight @ mean).squeeze(-1)
         kept = (feature if bins is None else feature.index_select(3, bins)).flatten(2)
-        out: Tensor = self.activation(torch.baddbmm(bias.unsqueeze(1), kept.mT, weight.mT))
-        return out.view(len(out), feature.shape[2], -1, out.shape[-1])
+        return torch.baddbmm(bias.unsqueeze(1), kept.mT, weight.mT)
 
-    def normalised(self, x: Tensor) -> Tensor:
-        """The unit's norm and activation on [B, C, T, D] in channels-last order, made without leaving it."""
-        variance, mean = torch.var_mean(x, (2, 3), correction=0)
-        scale = self._scale(variance)
-        shift = self.norm.bias - mean * scale
-        out: Tensor = self.activation(torch.addcmul(_maps(shift), x, _maps(scale)))
-        return out
-
-    def _scale(self, variance: Tensor) -> Tensor:
-        return self.norm.weight * (variance + NORM_EPSILON).rsqrt()
+    def forward(self, x: Tensor) -> Tensor:
+        """The whole unit on [B, T, D, inputs], channels last: [B, T, D, outputs]."""
+        raw = self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return normalise(raw, self.norm.weight, self.norm.bias, self.activation.weight)
 
 
 class Fuser(nn.Module):
@@ -86,70 +73,27 @@ class Fuser(nn.Module):
         """[B, C_k, T, D_k] each → [B, C_K, T, D_K]."""
         picks = _picks([f.shape[3] for f in visited], visited[0].device)
         size = 1 if visited[0].device.type == "cpu" else len(visited[0])
-        parts = [
-            self._part(picks, part) for part in zip(*(torch.split(f, size) for f in visited), strict=True)
-        ]
-        return torch.cat(parts).permute(0, 3, 1, 2)
+        examples = zip(*(torch.split(f, size) for f in visited), strict=True)
+        return torch.cat([self._fuse(picks, members) for members in examples]).permute(0, 3, 1, 2)
 
-    def _part(self, picks: list[Tensor | None], visited: tuple[Tensor, ...]) -> Tensor:
-        moments = [_moments(feature) for feature in visited]
-        mixed = _remade(self._mix, picks, moments, *visited)
-        raw = self.output.conv(mixed.permute(0, 3, 1, 2))
-        return _remade(self.output.normalised, raw).permute(0, 2, 3, 1)
+    def _fuse(self, picks: list[Tensor | None], visited: tuple[Tensor, ...]) -> Tensor:
+        units = cast("list[Unit]", list(self.units))
+        each = [u.normalised(f, p) for u, f, p in zip(units, visited, picks, strict=True)]
+        slopes = [unit.activation.weight for unit in units]
+        mixed = self._recursive(each, slopes) if self.gates else self._mean(each, slopes)
+        batch, _, frames, bins = visited[-1].shape
+        out: Tensor = self.output(mixed.view(batch, frames, bins, -1))
+        return out
 
-    def _mix(self, picks: list[Tensor | None], moments: list[Moments], *visited: Tensor) -> Tensor:
-        """R_K at the last member's bins, [B, T, D_K, width]."""
-        each = zip(self.units, visited, moments, picks, strict=True)
-        members = [cast(Unit, u).pointwise(feature, moment, pick) for u, feature, moment, pick in each]
-        if not self.gates:
-            return torch.stack(members).mean(0)
-        mixed = members[0]
-        for gate, member in zip(self.gates, members[1:], strict=True):
-            mixed = _gated(cast(nn.Conv2d, gate), member, mixed)
+    def _recursive(self, members: list[Tensor], slopes: Sequence[Tensor]) -> Tensor:
+        mixed = prelu(members[0], slopes[0])
+        gates = cast("list[nn.Conv2d]", list(self.gates))
+        for gate, member, slope in zip(gates, members[1:], slopes[1:], strict=True):
+            mixed = blend(member, slope, mixed, gate)
         return mixed
 
-
-def _gated(gate: nn.Conv2d, x: Tensor, y: Tensor) -> Tensor:
-    """a·x + b·y with [a, b] = sigmoid(Conv1×1 [x; y]); the concatenation is not made."""
-    of_x, of_y = gate.weight.flatten(1).chunk(2, 1)
-    a, b = (F.linear(x, of_x, gate.bias) + F.linear(y, of_y)).sigmoid().chunk(2, -1)
-    return torch.addcmul(a * x, b, y)
-
-
-def _moments(feature: Tensor) -> Moments:
-    mean, covariance = _Moments.apply(feature.flatten(2))  # type: ignore[no-untyped-call]
-    return mean, covariance
-
-
-class _Moments(torch.autograd.Function):
-    """Keeps the feature alone; the centred copy is made anew in `backward`."""
-
-    @staticmethod
-    def forward(ctx: Any, flat: Tensor) -> Moments:
-        mean = flat.mean(-1, keepdim=True)
-        ctx.save_for_backward(flat, mean)
-        centred = flat - mean
-        return mean, centred @ centred.mT / flat.shape[-1]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, of_mean: Tensor, of_covariance: Tensor) -> Tensor:
-        flat, mean = ctx.saved_tensors
-        # The mean inside `centred` adds nothing: centred rows sum to 0.
-        with full_precision(flat.device):
-            slope = (of_covariance + of_covariance.mT) @ (flat - mean)
-        total: Tensor = slope.add_(of_mean).div_(flat.shape[-1])
-        return total
-
-
-def _remade(function: Callable[..., Tensor], *inputs: Any) -> Tensor:
-    """Call without keeping what is inside for the backward pass."""
-    out: Tensor = checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
-    return out
-
-
-def _maps(values: Tensor) -> Tensor:
-    return values[:, :, None, None]
+    def _mean(self, members: list[Tensor], slopes: Sequence[Tensor]) -> Tensor:
+        return torch.stack([prelu(m, s) for m, s in zip(members, slopes, strict=True)]).mean(0)
 
 
 def _picks(bins: list[int], device: torch.device) -> list[Tensor | None]:

@@ -1,0 +1,411 @@
+import math
+
+import oracle
+import pytest
+import torch
+import toys
+from released_distillation import released_weights
+
+from stillwave.distill import DistillError
+from stillwave.distill.i2srf_tfckd import pairs
+from stillwave.distill.similarity import distribution, jeffreys, similarities
+from stillwave.schema import I2srfTfckdConfig
+
+ABLATIONS = [
+    {},
+    {"embedding": "released"},
+    {"intra": False},
+    {"inter": False},
+    {"fusion": "mean"},
+    {"time": False},
+    {"batch": False},
+    {"calibration": False},
+    {"pairs": "one_to_one"},
+    {"cross_weighting": True},
+    {"set_weights": {"middle": 0.0, "inter": 0.5}},
+]
+each_ablation = pytest.mark.parametrize("options", ABLATIONS, ids=str)
+
+
+@pytest.mark.parametrize(("batch", "frames"), [(3, 7), (2, 11), (1, 4)])
+def test_released_form_equals_the_plain_formulas(batch, frames):
+    student, teacher = toys.attached(toys.of_student(batch, frames)), toys.of_teacher(batch, frames)
+    method = toys.method(student, teacher, embedding="released")
+    ours = toys.losses(method, student, teacher)
+    result = oracle.distil(student, teacher, released_weights(method))
+    inputs = [f for fs in student.values() for f in fs] + list(method.parameters())
+    for name, expected in result.losses.items():
+        torch.testing.assert_close(ours[name], expected, rtol=1e-5, atol=1e-8)
+    for name, streams in result.weights.items():
+        for stream, expected in streams.items():
+            torch.testing.assert_close(method.weights[name][stream], expected.detach(), rtol=1e-5, atol=1e-6)
+    found, plain = (torch.autograd.grad(sum(x.values()), inputs) for x in (ours, result.losses))
+    largest = max(float(g.abs().max()) for g in plain)
+    for a, b in zip(found, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * largest)
+
+
+@each_ablation
+def test_every_parameter_that_is_trained_is_used(options):
+    """Unused parameters stop DistributedDataParallel."""
+    student, teacher = toys.attached(toys.of_student()), toys.of_teacher()
+    method = toys.method(student, teacher, **options)
+    toys.total(method, student, teacher).backward()
+    for name, parameter in method.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+    assert len(toys.gradients(student)) > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"time": False}, {"batch": False}], ids=str)
+def test_one_example_still_uses_every_parameter(options):
+    student, teacher = toys.attached(toys.of_student(1)), toys.of_teacher(1)
+    method = toys.method(student, teacher, **options)
+    toys.total(method, student, teacher).backward()
+    assert all(p.grad is not None for p in method.parameters() if p.requires_grad)
+
+
+def names(method):
+    return " ".join(name for name, p in method.named_parameters() if p.requires_grad)
+
+
+def test_ablations_remove_terms_and_parameters():
+    student, teacher = toys.of_student(), toys.of_teacher()
+
+    def built(**options):
+        method = toys.method(student, teacher, **options)
+        return list(toys.losses(method, student, teacher)), names(method)
+
+    everything, parameters = built()
+    assert everything == ["encoder", "middle", "decoder", "inter"]
+    for word in ("gates", "queries", "keys", ".time.", ".batch.", "fusers.teacher"):
+        assert word in parameters
+    assert built(intra=False)[0] == ["inter"]
+    assert "comparisons.encoder" not in built(intra=False)[1]
+    assert built(inter=False)[0] == everything[:3]
+    assert "fusers" not in built(inter=False)[1]
+    assert "gates" not in built(fusion="mean")[1]
+    assert ".time." not in built(time=False)[1]
+    assert ".batch." not in built(batch=False)[1]
+    for options in ({"calibration": False}, {"pairs": "one_to_one"}):
+        assert "queries" not in built(**options)[1]
+        assert "fusers.student" in built(**options)[1]
+        assert "fusers.teacher" not in built(**options)[1]  # nothing would teach them
+    assert built(set_weights={"encoder": 0})[0] == everything[1:]
+
+
+def test_a_stream_left_out_leaves_the_other_as_it_was():
+    student, teacher = toys.of_student(), toys.of_teacher()
+    both, time, batch = (
+        toys.method(student, teacher, calibration=False, **o) for o in ({}, {"batch": False}, {"time": False})
+    )
+    for method in (time, batch):
+        method.load_state_dict(both.state_dict())
+    found = [toys.losses(m, student, teacher) for m in (both, time, batch)]
+    for name, loss in found[0].items():
+        torch.testing.assert_close(found[1][name] + found[2][name], loss)
+        assert found[1][name] > 0
+        assert found[2][name] > 0
+
+
+def test_uniform_weights():
+    student, teacher = toys.of_student(), toys.of_teacher()
+    method = toys.method(student, teacher, calibration=False)
+    toys.losses(method, student, teacher)
+    assert method.weights["middle"]["time"].unique().tolist() == [0.25]
+    assert method.weights["encoder"]["batch"].shape == (3, 7, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "expected"),
+    [(3, 3, [0, 1, 2]), (1, 4, [3]), (2, 4, [1, 3]), (3, 2, [0, 1, 1]), (4, 1, [0, 0, 0, 0])],
+)
+def test_one_to_one_pairs(n, m, expected):
+    config = I2srfTfckdConfig(pairs="one_to_one")
+    assert pairs(n, m, config) == list(enumerate(expected))
+    assert len(pairs(n, m, I2srfTfckdConfig())) == n * m
+
+
+def rows(student, teacher, stream):
+    q, p = (distribution(similarities(f)[stream].cosine) for f in (student, teacher))
+    return jeffreys([q], [p], [(0, 0)])[..., 0]
+
+
+def test_one_to_one_is_the_plain_distance_of_the_pair():
+    student, teacher = toys.of_student(), toys.of_teacher()
+    method = toys.method(student, teacher, pairs="one_to_one", batch=False)
+    loss = toys.losses(method, student, teacher)["middle"]
+    expected = rows(student["middle"][0], teacher["middle"][3], "time").mean()
+    torch.testing.assert_close(loss, expected)
+    assert method.weights["middle"]["time"][0, 0].tolist() == [[0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("cross", [False, True])
+def test_cross_weighting_exchanges_the_weights(cross):
+    student, teacher = toys.of_student(), toys.of_teacher()
+    method = toys.method(student, teacher, cross_weighting=cross)
+    loss = toys.losses(method, student, teacher)["middle"]
+    alpha = method.weights["middle"]
+    expected = torch.zeros(())
+    for stream, weighing in (("time", "batch"), ("batch", "time")):
+        for j, layer in enumerate(teacher["middle"]):
+            weight = alpha[weighing if cross else stream][..., 0, j]
+            expected = expected + (weight * rows(student["middle"][0], layer, stream)).mean()
+    torch.testing.assert_close(loss, expected)
+
+
+def test_scales_differ_by_frames_over_examples():
+    student, teacher = toys.of_student(3, 12), toys.of_teacher(3, 12)
+    found = {
+        scale: toys.losses(toys.method(student, teacher, time=False, scale=scale), student, teacher)
+        for scale in ("released", "balanced")
+    }
+    for name, loss in found["balanced"].items():
+        torch.testing.assert_close(found["released"][name], loss * 12 / 3)
+
+
+@pytest.mark.parametrize(
+    ("embedding", "axis", "scale"), [("released", 1, "released"), ("pooled", 2, "balanced")]
+)
+def test_defaults_follow_the_embedding(embedding, axis, scale):
+    student, teacher = toys.of_student(), toys.of_teacher()
+    default = toys.method(student, teacher, embedding=embedding)
+    spelt = toys.method(
+        student, teacher, embedding=embedding, scale=scale, normalise=["", "frames", "embedding"][axis]
+    )
+    for name, loss in toys.losses(default, student, teacher).items():
+        assert loss == toys.losses(spelt, student, teacher)[name]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+@pytest.mark.parametrize("frames", [1, 2, 20])
+def test_pooled_form_takes_any_batch_and_length(batch, frames):
+    method = toys.method(toys.of_student(), toys.of_teacher())
+    student, teacher = toys.attached(toys.of_student(batch, frames)), toys.of_teacher(batch, frames)
+    toys.total(method, student, teacher).backward()
+    assert all(g.isfinite().all() for g in toys.gradients(student))
+
+
+def test_batch_stream_of_one_example_is_zero_in_the_graph():
+    student, teacher = toys.attached(toys.of_student(1)), toys.of_teacher(1)
+    method = toys.method(student, teacher, time=False)
+    total = toys.total(method, student, teacher)
+    total.backward()
+    assert total == 0
+    assert all(g.abs().max() == 0 for g in toys.gradients(student))
+
+
+def test_the_order_of_the_batch_means_nothing():
+    student, teacher = toys.of_student(5), toys.of_teacher(5)
+    method = toys.method(student, teacher)
+    order = [3, 0, 4, 1, 2]
+    shuffled = [{n: [f[order] for f in fs] for n, fs in sets.items()} for sets in (student, teacher)]
+    expected = toys.losses(method, student, teacher)
+    for name, loss in toys.losses(method, *shuffled).items():
+        torch.testing.assert_close(loss, expected[name], rtol=1e-5, atol=0)
+
+
+def test_polarity_costs_nothing_here():
+    """Documented: only the enhancement loss fixes the sign of the mask."""
+    student, teacher = toys.of_student(), toys.of_teacher()
+    method = toys.method(student, teacher, inter=False)
+    inverted = {name: [-f for f in fs] for name, fs in student.items()}
+    expected = toys.losses(method, student, teacher)
+    for name, loss in toys.losses(method, inverted, teacher).items():
+        torch.testing.assert_close(loss, expected[name], rtol=1e-5, atol=0)
+
+
+def silenced(sets, how):
+    for fs in sets.values():
+        for f in fs:
+            with torch.no_grad():
+                if how == "frame":
+                    f[0, :, 2] = 0
+                elif how == "example":
+                    f[1] = 0
+                elif how == "all":
+                    f.zero_()
+                else:
+                    f[:, :, 1] = -f[:, :, 0]
+    return sets
+
+
+@pytest.mark.parametrize("how", ["frame", "example", "all", "opposite"])
+@pytest.mark.parametrize("embedding", ["released", "pooled"])
+@pytest.mark.parametrize("sides", ["both", "student", "teacher"])
+def test_silence_and_opposite_rows_are_finite(how, embedding, sides):
+    student, teacher = toys.attached(toys.of_student()), toys.of_teacher()
+    if sides != "teacher":
+        silenced(student, how)
+    if sides != "student":
+        silenced(teacher, how)
+    method = toys.method(student, teacher, embedding=embedding)
+    total = toys.total(method, student, teacher)
+    total.backward()
+    assert total.isfinite()
+    assert all(g.isfinite().all() for g in toys.gradients(student))
+    assert all(p.grad.isfinite().all() for p in method.parameters())
+
+
+def test_a_broken_feature_shows_in_the_loss():
+    student, teacher = toys.of_student(), toys.of_teacher()
+    method = toys.method(student, teacher)
+    student["encoder"][1][0, 0, 0, 0] = math.nan
+    losses = toys.losses(method, student, teacher)
+    assert losses["encoder"].isnan()
+    assert losses["decoder"].isfinite()
+
+
+def test_equal_layers_are_at_distance_zero_without_gradient():
+    layer = toys.of_student()["encoder"][0]
+    student, teacher = {"one": [layer.clone().requires_grad_()]}, {"one": [layer]}
+    method = toys.method(student, teacher, inter=False)
+    total = toys.total(method, student, teacher)
+    total.backward()
+    assert total == 0
+    assert student["one"][0].grad.abs().max() == 0
+
+
+def test_distance_grows_as_noise_is_added():
+    layer, noise = toys.of_student(4, 9)["encoder"][0], toys.of_student(4, 9, seed=7)["encoder"][0]
+    teacher = {"one": [layer]}
+    method = toys.method(teacher, teacher, inter=False)
+    found = [toys.total(method, {"one": [layer + k * noise]}, teacher).item() for k in (0, 0.1, 0.3, 1, 3)]
+    assert found == sorted(set(found))
+
+
+@pytest.mark.parametrize("embedding", ["released", "pooled"])
+def test_gradients_numerically(embedding):
+    def double(sets):
+        return {name: [f[:, :2, :3, :3].double() for f in fs] for name, fs in sets.items()}
+
+    student, teacher = double(toys.of_student()), double(toys.of_teacher())
+    method = toys.method(student, teacher, embedding=embedding, fusion_channels=3).double()
+    flat = [f.requires_grad_() for fs in student.values() for f in fs]
+
+    def loss(*layers):
+        left = iter(layers)
+        return toys.total(method, {name: [next(left) for _ in fs] for name, fs in student.items()}, teacher)
+
+    assert torch.autograd.gradcheck(loss, flat)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_features_give_full_precision_losses(dtype):
+    student, teacher = toys.of_student(), toys.of_teacher()
+    method = toys.method(student, teacher)
+    halves = [{n: [(50 * f).to(dtype) for f in fs] for n, fs in sets.items()} for sets in (student, teacher)]
+    whole = [{n: [f.float() for f in fs] for n, fs in sets.items()} for sets in halves]
+    expected = toys.losses(method, *whole)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = toys.losses(method, *halves)
+    for name, loss in found.items():
+        assert loss.dtype == torch.float32
+        assert loss == expected[name]
+
+
+def test_backward_under_autocast_is_full_precision_too():
+    method = toys.method(toys.of_student(), toys.of_teacher())
+    found = []
+    for enabled in (False, True):
+        student, teacher = toys.attached(toys.of_student()), toys.of_teacher()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            toys.total(method, student, teacher).backward()
+        found.append(toys.gradients(student))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-7)
+
+
+def test_nothing_given_is_changed_and_the_teacher_gets_no_gradient():
+    student, teacher = toys.attached(toys.of_student()), toys.attached(toys.of_teacher())
+    kept = [list(fs) for sets in (student, teacher) for fs in sets.values()]
+    values = [f.detach().clone() for fs in kept for f in fs]
+    method = toys.method(student, teacher)
+    toys.total(method, student, teacher).backward()
+    after = [fs for sets in (student, teacher) for fs in sets.values()]
+    assert all(a is b for old, new in zip(kept, after, strict=True) for a, b in zip(old, new, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(values, (f for fs in after for f in fs), strict=True))
+    assert all(f.requires_grad and f.grad is None for fs in teacher.values() for f in fs)
+
+
+def test_set_weights_scale_their_terms():
+    student, teacher = toys.of_student(), toys.of_teacher()
+    plain = toys.losses(toys.method(student, teacher), student, teacher)
+    weighted = toys.losses(
+        toys.method(student, teacher, set_weights={"encoder": 3.0, "inter": 0.5}), student, teacher
+    )
+    for name, factor in (("encoder", 3.0), ("middle", 1.0), ("decoder", 1.0), ("inter", 0.5)):
+        torch.testing.assert_close(weighted[name], factor * plain[name])
+
+
+def test_other_sets_and_numbers_of_layers():
+    f = toys.of_student()
+    student = {"bottleneck": f["middle"], "heads": f["decoder"][:2]}
+    teacher = {"bottleneck": toys.of_teacher()["middle"][:2], "heads": toys.of_teacher()["decoder"]}
+    method = toys.method(student, teacher)
+    losses = toys.losses(method, student, teacher)
+    assert list(losses) == ["bottleneck", "heads", "inter"]
+    assert method.weights["heads"]["time"].shape == (3, 7, 2, 3)
+    fused = method.fuse("teacher", teacher)
+    assert fused["heads"].shape == teacher["heads"][-1].shape  # only a set named decoder is visited backwards
+
+
+def with_frames(sets, name, index, frames):
+    changed = {n: list(fs) for n, fs in sets.items()}
+    changed[name][index] = changed[name][index][:, :, :frames]
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"set_weights": {"encodr": 1.0}}, "'encodr', which is no set; did you mean 'encoder'"),
+        ({"set_weights": {"encoder": -1.0}}, "set_weights.encoder is -1.0"),
+        (
+            {"inter": False, "set_weights": dict.fromkeys(("encoder", "middle", "decoder"), 0.0)},
+            "every term out",
+        ),
+        ({"cross_weighting": True, "batch": False}, "needs time, batch, calibration"),
+        ({"cross_weighting": True, "calibration": False}, "needs time, batch, calibration"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, message):
+    with pytest.raises(DistillError, match=message):
+        toys.method(toys.of_student(), toys.of_teacher(), **options)
+
+
+def test_layers_that_do_not_fit_are_refused():
+    student, teacher = toys.of_student(), toys.of_teacher()
+    short = with_frames(teacher, "encoder", 1, 5)
+    with pytest.raises(DistillError, match=r"set 'encoder'.*'encoder.0' has 7 .*'encoder.1' has 5"):
+        toys.method(student, short)
+    shorter = [
+        {n: [f[:, :, :5] for f in fs] if n == "middle" else fs for n, fs in s.items()}
+        for s in (student, teacher)
+    ]
+    with pytest.raises(DistillError, match="inter: true"):
+        toys.method(*shorter)
+    method = toys.method(*shorter, inter=False)  # each set by itself is of one length
+    assert set(toys.losses(method, *shorter)) == {"encoder", "middle", "decoder"}
+    with pytest.raises(DistillError, match="differ in size: 3 examples of 5 frames, 3 examples of 7 frames"):
+        toys.losses(method, student, short)
+
+
+@pytest.mark.parametrize("name", ["inter", "keys", "two words", "a.b"])
+def test_set_names_that_cannot_be_used_are_refused(name):
+    layer = {name: toys.of_student()["middle"]}
+    with pytest.raises(DistillError, match=f"cannot be called '{name}'"):
+        toys.method(layer, layer)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_cuda_equals_cpu():
+    student, teacher = toys.attached(toys.of_student()), toys.of_teacher()
+    method = toys.method(student, teacher)
+    toys.total(method, student, teacher).backward()
+    expected = toys.gradients(student)
+    on_gpu = [{n: [f.detach().cuda() for f in fs] for n, fs in sets.items()} for sets in (student, teacher)]
+    moved = toys.attached(on_gpu[0])
+    toys.total(method.cuda(), moved, on_gpu[1]).backward()
+    for a, b in zip(toys.gradients(moved), expected, strict=True):
+        torch.testing.assert_close(a.cpu(), b, rtol=1e-3, atol=1e-6)
