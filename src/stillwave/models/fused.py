@@ -2,8 +2,8 @@
 
 PyTorch normalises instances by viewing `[B, C, T, D]` as one example of B·C channels, which copies
 channels-last maps and would undo what that layout saves in the convolutions. Here each example is a batch of
-one for batch normalisation (the same statistics), whose kernel takes channels-last, and stays in the cache for
-the PReLU.
+one for batch normalisation (the same statistics), whose kernel takes channels-last, and stays in the cache
+for the PReLU.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 def norm_prelu(x: Tensor, norm: nn.InstanceNorm2d, activation: nn.PReLU) -> Tensor:
     """`activation(norm(x))` of `[B, C, T, D]`, by the fused form where that is the faster one."""
-    tracing = torch._C._get_tracing_state() is not None or torch.compiler.is_compiling()
+    tracing = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
     if x.device.type != "cpu" or x.dtype != norm.weight.dtype or tracing:
         y: Tensor = activation(norm(x))
         return y

@@ -1,0 +1,77 @@
+"""`stillwave info`: what it prints, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from stillwave import checkpoint
+from stillwave.errors import CheckpointError
+from stillwave.models import DPDCRN
+from stillwave.schema import ModelConfig
+
+
+@pytest.fixture
+def run():
+    import typer
+
+    from stillwave.cli.info import info
+
+    app = typer.Typer()
+    app.command()(info)
+
+    def invoke(*arguments: str):
+        return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "120"})
+
+    return invoke
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    config = ModelConfig(channels=8)
+    card = checkpoint.Card(
+        model=config, step=1200, scores={"si_sdr": 9.5}, data="synthetic", teacher="ab" * 32
+    )
+    checkpoint.save(tmp_path / "net", DPDCRN(config), card)
+    return tmp_path / "net"
+
+
+def test_json_of_a_preset(run) -> None:
+    result = run("dpdcrn-student", "--json", "--seconds", "0.5")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert facts["parameters"] == 595_494
+    assert facts["card"] is None
+    assert facts["total_macs"] == pytest.approx(sum(facts["macs"].values()), abs=5)
+    assert facts["receptive_field"] == {"past": None, "future": None}
+
+
+def test_json_of_a_checkpoint_holds_its_card(run, folder: Path) -> None:
+    facts = json.loads(run(str(folder), "--json", "--seconds", "0.5").stdout)
+    assert facts["card"]["step"] == 1200
+    assert facts["card"]["scores"] == {"si_sdr": 9.5}
+    assert facts["model"]["channels"] == 8
+
+
+def test_the_table_shows_what_people_ask_for(run, folder: Path) -> None:
+    text = run(str(folder), "--seconds", "0.5").stdout
+    for word in ("1,200", "9.500", "synthetic", "abababababab", "convolution", "whole signal", "parameters"):
+        assert word in text
+    assert "untrained" in run("dpdcrn-student", "--seconds", "0.5").stdout
+
+
+def test_a_mistyped_preset_names_the_nearest(run) -> None:
+    result = run("dpdcrn-studnet")
+    assert isinstance(result.exception, CheckpointError)
+    assert "did you mean 'dpdcrn-student'" in str(result.exception)
+
+
+def test_reach_in_milliseconds() -> None:
+    from stillwave.cli.info import _reach
+
+    assert _reach(512, 16_000) == "32.0 ms"

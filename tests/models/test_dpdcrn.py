@@ -1,0 +1,194 @@
+"""DPDCRN as a denoiser: sizes, alignment, silence, scale, determinism."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stillwave.errors import RecipeError, StillwaveError
+from stillwave.models import DPDCRN, PRESETS, build
+from stillwave.schema import ModelConfig
+
+
+def small(microphones: int = 1, blocks: int = 1) -> DPDCRN:
+    torch.manual_seed(0)
+    return DPDCRN(ModelConfig(channels=8, blocks=blocks, microphones=microphones))
+
+
+def noise(*shape: int) -> torch.Tensor:
+    return 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("preset", "microphones", "parameters"),
+    [
+        ("dpdcrn-teacher", 1, 3_218_118),
+        ("dpdcrn-teacher", 8, 3_223_494),
+        ("dpdcrn-student", 1, 595_494),
+        ("dpdcrn-student", 8, 598_182),
+    ],
+)
+def test_presets_have_the_papers_sizes(preset: str, microphones: int, parameters: int) -> None:
+    model = build(PRESETS[preset].model_copy(update={"microphones": microphones}))
+    assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+def test_an_unknown_network_names_the_nearest() -> None:
+    with pytest.raises(RecipeError, match="did you mean 'dpdcrn'"):
+        build(ModelConfig(name="dpcrn"))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 2000), st.integers(1, 3))
+def test_same_length_out_as_in(samples: int, batch: int) -> None:
+    estimate = small().eval()(noise(batch, samples))
+    assert estimate.shape == (batch, samples)
+    assert torch.isfinite(estimate).all()
+
+
+def test_one_frame_is_enough() -> None:
+    assert small().estimate(torch.randn(2, 2, 1, 257)).shape == (2, 2, 1, 257)
+
+
+@pytest.mark.parametrize("microphones", [1, 3])
+def test_silence_in_exactly_silence_out(microphones: int) -> None:
+    estimate = small(microphones)(torch.zeros(2, microphones, 1000))
+    assert not estimate.any()
+
+
+def test_gradients_on_silence_are_finite() -> None:
+    model = small()
+    noisy = torch.zeros(2, 1000, requires_grad=True)
+    (model(noisy) - noise(2, 1000)).square().sum().backward()
+    assert noisy.grad is not None
+    for gradient in [noisy.grad, *(p.grad for p in model.parameters() if p.grad is not None)]:
+        assert torch.isfinite(gradient).all()
+
+
+def test_every_parameter_learns() -> None:
+    """All of them are used in training, so that distributed training never waits for a gradient."""
+    model = small(blocks=2)
+    model(noise(2, 3000)).square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_examples_of_a_batch_do_not_mix() -> None:
+    model = small().eval()
+    noisy = noise(3, 3000)
+    for one, alone in zip(model(noisy), noisy, strict=True):
+        torch.testing.assert_close(one, model(alone[None])[0], atol=1e-6, rtol=1e-4)
+
+
+def test_louder_in_is_louder_out_above_the_norms_epsilon() -> None:
+    """Scale: encoder biases are removed by the norms that follow; their ε of 1e-5 alone remembers the level.
+
+    So estimate(a·x) → a·estimate(x) for input far above ε, and polarity does not carry over: the network sees
+    −x as another signal (it has biases and PReLUs).
+    """
+    model = small().eval().double()
+    loud = 1e3 * noise(1, 3000).double()
+    twice = model(2 * loud)
+    assert (twice - 2 * model(loud)).abs().max() < 1e-4 * twice.abs().max()
+    inverted = model(-loud)
+    assert (inverted + model(loud)).abs().max() > 1e-3 * inverted.abs().max()
+
+
+def test_the_estimate_never_exceeds_the_noisy_spectrum() -> None:
+    model = small(microphones=2).eval()
+    spectrum = torch.randn(1, 4, 5, 257)
+    reference = spectrum[:, [0, 2]]  # real and imaginary part of microphone 0
+    assert (model.estimate(spectrum).norm(dim=1) <= reference.norm(dim=1) * (1 + 1e-6)).all()
+
+
+def test_the_mask_multiplies_microphone_0() -> None:
+    model = small(microphones=2).eval()
+    noisy = noise(1, 2, 2000)
+    noisy[:, 0] = 0
+    assert not model(noisy).any()
+
+
+def test_waveform_and_spectrum_ways_agree() -> None:
+    model = small(microphones=2).eval()
+    noisy = noise(2, 2, 2000)
+    spectrum = model.stft.analyse(noisy)
+    estimate = model.estimate(torch.cat([spectrum.real, spectrum.imag], dim=1))
+    expected = model.stft.synthesise(torch.complex(estimate[:, 0], estimate[:, 1]), 2000)
+    torch.testing.assert_close(model(noisy), expected)
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_taps_name_layers_whose_maps_have_the_papers_shapes(blocks: int) -> None:
+    model = small(blocks=blocks)
+    modules, shapes = dict(model.named_modules()), {}
+    for name in (name for names in model.default_taps().values() for name in names):
+        modules[name].register_forward_hook(lambda _m, _i, y, n=name: shapes.update({n: tuple(y.shape)}))
+    model.estimate(torch.randn(2, 2, 4, 257))
+    taps = model.default_taps()
+    assert [shapes[n] for n in taps["encoder"]] == [(2, 8, 4, 129), (2, 8, 4, 64), (2, 8, 4, 64)]
+    assert [shapes[n] for n in taps["middle"]] == [(2, 8, 4, 64)] * blocks
+    assert [shapes[n] for n in taps["decoder"]] == [(2, 8, 4, 64), (2, 8, 4, 129), (2, 2, 4, 257)]
+
+
+def test_training_repeats_bit_by_bit() -> None:
+    def run() -> list[torch.Tensor]:
+        model = small(blocks=2)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        for _ in range(3):
+            optimiser.zero_grad()
+            model(noise(4, 8000)).square().mean().backward()
+            optimiser.step()
+        return [p.detach() for p in model.parameters()]
+
+    assert all(torch.equal(a, b) for a, b in zip(run(), run(), strict=True))
+
+
+class Spectra(torch.nn.Module):
+    def __init__(self, model: DPDCRN) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, spectrum: torch.Tensor) -> torch.Tensor:
+        return self.model.estimate(spectrum)
+
+
+def test_the_exported_network_agrees() -> None:
+    """Export meets PyTorch's own modules only, not the fused norm, and gives the same estimate."""
+    model, spectrum = small().eval(), torch.randn(1, 2, 6, 257)
+    with torch.no_grad():
+        program = torch.export.export(Spectra(model), (spectrum,))
+        names = {str(node.target) for node in program.graph.nodes}
+        assert any("instance_norm" in name for name in names)
+        torch.testing.assert_close(program.module()(spectrum), model.estimate(spectrum), atol=1e-5, rtol=1e-4)
+
+
+def test_bfloat16_autocast_gives_float32_estimates() -> None:
+    model, noisy = small(), noise(2, 3000)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        estimate = model(noisy)
+    assert estimate.dtype == torch.float32
+    exact = model(noisy)
+    assert (estimate - exact).norm() < 0.1 * exact.norm()
+    estimate.square().sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize(
+    ("microphones", "shape"), [(1, (1000,)), (1, (2, 2, 1000)), (2, (2, 1000)), (2, (2, 3, 9))]
+)
+def test_waveforms_that_do_not_fit_are_refused(microphones: int, shape: tuple[int, ...]) -> None:
+    with pytest.raises(StillwaveError, match="microphone"):
+        small(microphones)(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 5, 256), (1, 4, 5, 257), (2, 5, 257)])
+def test_spectra_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(StillwaveError, match="estimate takes a spectrum"):
+        small().estimate(torch.zeros(shape))
+
+
+def test_a_model_knows_its_configuration() -> None:
+    config = ModelConfig(channels=16, blocks=2, microphones=2)
+    model = build(config)
+    assert (model.config, model.microphones, model.sample_rate) == (config, 2, 16_000)
