@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 from stillwave.errors import MissingExtraError
+from stillwave.evaluate import METRICS, Interval
+from stillwave.evaluate.tables import heading, number, with_interval
 from stillwave.files import write_text
 from stillwave.quickstart.pictures import PLOT
 
 FILE = "index.html"
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with the ends of its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A measure: its key in the figures, its name, its unit and how many decimals it deserves."""
-
-    key: str
-    name: str
-    unit: str = ""
-    decimals: int = 2
-
-
-METRICS = (
-    Metric("pesq_wb", "PESQ-WB"),
-    Metric("pesq_nb", "PESQ-NB"),
-    Metric("stoi", "STOI", "×100", 1),
-    Metric("si_sdr", "SI-SDR", "dB"),
-)
 
 
 @dataclass(frozen=True)
@@ -86,9 +62,10 @@ class Facts:
     """One sentence on the data."""
     mixtures: int
     systems: Sequence[System]
-    scores: dict[str, dict[str, Interval]]
+    metrics: Sequence[str]
+    scores: Mapping[str, Mapping[str, Interval | None]]
     """By system, then metric."""
-    paired: dict[str, Interval]
+    paired: Mapping[str, Interval | None]
     """Distilled minus alone, file by file, by metric."""
     examples: Sequence[Example]
     curves: dict[str, str]
@@ -116,10 +93,12 @@ def write(folder: Path, facts: Facts) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(size=size, seconds=duration, url=quote, signed=signed)
+    environment.filters.update(
+        size=size, seconds=duration, url=quote, heading=heading, number=number, ends=ends
+    )
     text = environment.get_template("page.html").render(
         facts=facts,
-        metrics=METRICS,
+        names={metric: METRICS[metric].name for metric in facts.metrics},
         verdict=verdict(facts.paired),
         best=_best(facts),
         total=sum(seconds for _, seconds in facts.times),
@@ -129,25 +108,35 @@ def write(folder: Path, facts: Facts) -> Path:
     return folder / FILE
 
 
-def verdict(paired: dict[str, Interval]) -> str:
+def verdict(paired: Mapping[str, Interval | None]) -> str:
     """What the paired differences allow to be said, and no more.
 
-    >>> verdict({"si_sdr": Interval(0.4, 0.1, 0.7)})
-    'Distillation helped: by SI-SDR +0.40 dB (95 % interval +0.10 to +0.70).'
+    >>> verdict({"si_sdr": Interval(0.4, 0.1, 0.7, 36)})
+    'Distillation helped: SI-SDR (dB) +0.40 [+0.10, +0.70].'
     """
-    known = [(metric, paired[metric.key]) for metric in METRICS if metric.key in paired]
-    better = [_difference(m, d) for m, d in known if d.low > 0]
-    worse = [_difference(m, d) for m, d in known if d.high < 0]
+    known = {metric: found for metric, found in paired.items() if found is not None}
     if not known:
         return "No mixture could be scored for both students, so nothing can be said of distillation."
+    better = _told({metric: found for metric, found in known.items() if found.low > 0})
+    worse = _told({metric: found for metric, found in known.items() if found.high < 0})
     if better and worse:
-        return f"Distillation helped in part: {'; '.join(better)}. It made worse: {'; '.join(worse)}."
+        return f"Distillation helped in part: {better}. It did harm in part: {worse}."
     if better:
-        return f"Distillation helped: by {'; '.join(better)}."
+        return f"Distillation helped: {better}."
     if worse:
-        return f"Distillation did not help here, it made things worse: {'; '.join(worse)}."
-    shown = "; ".join(_difference(m, d) for m, d in known)
-    return f"No difference that this test could tell from chance: {shown}. Every interval includes zero."
+        return f"Distillation did not help here, it did harm: {worse}."
+    return f"This test cannot tell the distilled student from the one trained alone: {_told(known)}."
+
+
+def ends(found: Interval, metric: str, signed: bool = False) -> str:
+    """The ends of an interval; nothing where one recording alone gave it.
+
+    >>> ends(Interval(0.4, 0.1, 0.75, 36), "si_sdr")
+    '0.10 … 0.75'
+    """
+    if math.isnan(found.low):
+        return ""
+    return " … ".join(number(end, metric, signed=signed) for end in (found.low, found.high))
 
 
 def size(value: float | None) -> str:
@@ -179,26 +168,15 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 60} min {whole % 60:02d} s"
 
 
-def signed(value: float, decimals: int) -> str:
-    """With its sign, and a true minus.
-
-    >>> signed(-0.254, 2), signed(0.1, 2)
-    ('−0.25', '+0.10')
-    """
-    return f"{value:+.{decimals}f}".replace("-", "−")
-
-
-def _difference(metric: Metric, found: Interval) -> str:
-    mean, low, high = (signed(v, metric.decimals) for v in (found.mean, found.low, found.high))
-    unit = f" {metric.unit}" if metric.unit else ""
-    return f"{metric.name} {mean}{unit} (95 % interval {low} to {high})"
+def _told(found: Mapping[str, Interval]) -> str:
+    return "; ".join(f"{heading(m)} {with_interval(i, m, signed=True)}" for m, i in found.items())
 
 
 def _best(facts: Facts) -> dict[str, str]:
     """The system with the highest mean of each metric."""
-    found: dict[str, str] = {}
-    for metric in METRICS:
-        means = {key: scores[metric.key].mean for key, scores in facts.scores.items() if metric.key in scores}
+    best: dict[str, str] = {}
+    for metric in facts.metrics:
+        means = {key: found.mean for key, cells in facts.scores.items() if (found := cells.get(metric))}
         if means:
-            found[metric.key] = max(means, key=lambda key: means[key])
-    return found
+            best[metric] = max(means, key=lambda key: means[key])
+    return best

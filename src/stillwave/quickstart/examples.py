@@ -1,0 +1,92 @@
+"""What the page plays: a few test mixtures, and the user's own recording, through every system."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from stillwave.quickstart import pictures
+from stillwave.quickstart.page import Example, System, Track
+from stillwave.schema import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from stillwave.data.pairs import Pair
+
+Samples = npt.NDArray[np.float32]
+
+SHOWN = 3
+OWN_SECONDS = 30
+"""Of a user's recording are shown; the whole of it is enhanced."""
+_LEVELS = ("noisy", "alone", "distilled", "clean")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One recording through the systems: mono signals `[n]` at 16 kHz, by system."""
+
+    name: str
+    title: str
+    note: str
+    signals: Mapping[str, Samples]
+    scores: Mapping[str, Mapping[str, float]]
+
+
+def choose(pairs: Sequence[Pair], count: int = SHOWN) -> list[Pair]:
+    """A few that differ: from the noisiest third, the middle and the quietest (by SNR where it is known)."""
+    known = [pair for pair in pairs if pair.snr_db is not None]
+    order = sorted(known, key=lambda pair: (pair.snr_db, pair.id)) if known else list(pairs)
+    count = min(count, len(order))
+    return [order[(2 * i + 1) * len(order) // (2 * count)] for i in range(count)]
+
+
+def title(pair: Pair) -> str:
+    """What is said, as a sentence; else the mixture's id."""
+    text = pair.text.strip()
+    if not text:
+        return f"Mixture {pair.id}"
+    return f"“{text.capitalize() if text.isupper() else text}”"
+
+
+def note(pair: Pair) -> str:
+    """What is known of a mixture: SNR, noise, room."""
+    noise = re.sub(r"_(train|development|test)_\d+$", "", pair.noise)
+    known = [
+        f"{pair.snr_db:g} dB SNR" if pair.snr_db is not None else "",
+        f"noise: {noise}" if noise else "",
+        "reverberant" if pair.rir else "",
+        f"speaker {pair.speaker}" if pair.speaker else "",
+    ]
+    return " · ".join(part for part in known if part)
+
+
+def make(folder: Path, heard: Heard, systems: Mapping[str, System]) -> Example:
+    """Write audio and pictures of one recording below `folder`, and say where they are."""
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "_", heard.name)
+    reference = heard.signals.get("clean", heard.signals["noisy"])
+    top_db = float(pictures.spectrogram(reference).max())
+    tracks = []
+    for key, samples in heard.signals.items():
+        audio, picture = f"audio/{safe}_{key}.wav", f"pictures/{safe}_{key}.png"
+        _write(folder / audio, samples)
+        pictures.draw_spectrogram(folder / picture, samples, SAMPLE_RATE, top_db)
+        tracks.append(Track(systems[key], audio, picture, dict(heard.scores.get(key, {}))))
+    levels, difference = f"pictures/{safe}_levels.png", f"pictures/{safe}_difference.png"
+    shown = {key: heard.signals[key] for key in _LEVELS if key in heard.signals}
+    pictures.draw_levels(folder / levels, shown, SAMPLE_RATE)
+    alone, distilled = heard.signals["alone"], heard.signals["distilled"]
+    pictures.draw_difference(folder / difference, alone, distilled, SAMPLE_RATE, top_db)
+    return Example(heard.title, heard.note, tracks, levels, difference)
+
+
+def _write(file: Path, samples: Samples) -> None:
+    """16 bits for every browser. Beyond full scale it clips: the scores were taken before that."""
+    from stillwave.audio import write
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write(file, samples[None], SAMPLE_RATE, subtype="PCM_16")

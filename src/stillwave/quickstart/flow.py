@@ -1,0 +1,224 @@
+"""The quickstart from end to end. Every stage is skipped where its result is there, so that a second call goes on."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stillwave import __version__
+from stillwave.errors import MissingExtraError
+from stillwave.files import write_json
+from stillwave.quickstart import examples, material, page, pictures, runs, scoring
+from stillwave.quickstart.examples import Heard
+from stillwave.quickstart.material import Material
+from stillwave.quickstart.page import Example, Facts, System
+from stillwave.quickstart.scoring import Scored
+from stillwave.quickstart.settings import Settings, Stopwatch
+from stillwave.schema import SAMPLE_RATE
+
+_NEEDED = {"torch": "train", "safetensors": "train", "matplotlib": "train", "jinja2": "train"}
+_NEEDED |= {"pesq": "eval", "pystoi": "eval", "joblib": "eval"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a quickstart comes to."""
+
+    page: Path
+    figures: dict[str, Any]
+    line: str
+
+
+def run(settings: Settings) -> Result:
+    """Do what is left to do and write the page.
+
+    Raises StillwaveError: a missing extra (before anything is computed), a folder of something else, recordings
+    that cannot be used; and `train.Stopped` after Ctrl-C in a training, which the same call resumes.
+    """
+    _check(settings)
+    settings.claim()
+    out = settings.output
+    watch = Stopwatch(out / "times.json")
+    with watch.stage("Recordings"):
+        found = _material(settings)
+    for key in runs.RECIPES:
+        with watch.stage(f"Training: {runs.NAMES[key].lower()}"):
+            _train(settings, key, found)
+    with watch.stage("Enhancing and scoring"):
+        checkpoints = {key: runs.folder(settings, key) for key in runs.RECIPES}
+        scored = scoring.score(found.test, checkpoints, out / "scores", settings.jobs)
+    with watch.stage("Examples and pictures"):
+        systems = _systems(settings, watch)
+        shown = _examples(settings, found, scored, systems)
+        curves = _curves(settings)
+    facts = _facts(settings, found, scored, systems, shown, curves, watch)
+    where = page.write(out, facts)
+    figures = _figures(facts, where)
+    write_json(out / "results.json", figures)
+    took = page.duration(sum(watch.seconds.values()))
+    return Result(where, figures, f"{page.verdict(facts.paired)} ({took}; look and listen: {where})")
+
+
+def _check(settings: Settings) -> None:
+    """Find out before minutes of training, not after."""
+    for package, extra in _NEEDED.items():
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError("the quickstart", extra)
+    if settings.enhance is not None:
+        from stillwave.audio import probe
+
+        probe(settings.enhance)
+
+
+def _material(settings: Settings) -> Material:
+    if settings.audio is None:
+        return material.demo(settings.output / "corpus", settings.seed, settings.jobs)
+    return material.own(settings.audio, settings.output / "data")
+
+
+def _train(settings: Settings, key: str, found: Material) -> None:
+    from stillwave.train import train
+
+    train(runs.recipe(settings, key, found), runs.folder(settings, key))
+
+
+def _systems(settings: Settings, watch: Stopwatch) -> dict[str, System]:
+    plain = {
+        "noisy": System("noisy", runs.NAMES["noisy"], "nothing done"),
+        "clean": System("clean", runs.NAMES["clean"], "the reference"),
+    }
+    seconds = {key: watch.seconds.get(f"Training: {runs.NAMES[key].lower()}") for key in runs.RECIPES}
+    return plain | {key: runs.describe(settings, key, seconds[key]) for key in runs.RECIPES}
+
+
+def _examples(
+    settings: Settings, found: Material, scored: Scored, systems: Mapping[str, System]
+) -> list[Example]:
+    from stillwave.data.pairs import read_pairs
+
+    heard = []
+    for pair in examples.choose(read_pairs(found.test)):
+        files = {"noisy": pair.noisy, "clean": pair.clean}
+        audio = settings.output / "scores" / "audio"
+        files |= {key: audio / key / f"{pair.id}.wav" for key in runs.RECIPES}
+        signals = {key: _mono(file) for key, file in files.items() if file.exists()}
+        if {"alone", "distilled"} <= signals.keys():
+            heard.append(
+                Heard(pair.id, examples.title(pair), examples.note(pair), signals, scored.of(pair.id))
+            )
+    if settings.enhance is not None:
+        heard.insert(0, _own_recording(settings, settings.enhance))
+    return [examples.make(settings.output, one, systems) for one in heard]
+
+
+def _own_recording(settings: Settings, source: Path) -> Heard:
+    """Enhance the user's file as a whole, by every system, and take its beginning for the page."""
+    from stillwave.enhance import load
+
+    signals = {"noisy": _mono(source, examples.OWN_SECONDS)}
+    for key in runs.RECIPES:
+        target = settings.output / "enhanced" / f"{source.stem}_{key}.wav"
+        load(runs.folder(settings, key)).enhance_file(source, target, overwrite=True)
+        signals[key] = _mono(target, examples.OWN_SECONDS)
+    note = "Your own recording: no clean reference, so no scores. The whole of it is in enhanced/."
+    return Heard(f"own_{source.stem}", source.name, note, signals, {})
+
+
+def _mono(file: Path, seconds: int | None = None) -> examples.Samples:
+    from stillwave.audio import probe, read
+
+    frames = -1 if seconds is None else seconds * probe(file).sample_rate
+    return np.ascontiguousarray(read(file, sample_rate=SAMPLE_RATE, frames=frames)[0][0])
+
+
+def _curves(settings: Settings) -> dict[str, str]:
+    losses, scores = runs.curves(settings)
+    drawn = {
+        "Enhancement loss on the training mixtures, as a running mean": ("loss.png", losses, "loss"),
+        "SI-SDR on the development mixtures": ("development.png", scores, "dB"),
+    }
+    found = {}
+    for caption, (name, curves, label) in drawn.items():
+        if curves:
+            pictures.draw_curves(settings.output / "pictures" / name, curves, label, smooth=label == "loss")
+            found[caption] = f"pictures/{name}"
+    return found
+
+
+def _facts(
+    settings: Settings,
+    found: Material,
+    scored: Scored,
+    systems: Mapping[str, System],
+    shown: Sequence[Example],
+    curves: dict[str, str],
+    watch: Stopwatch,
+) -> Facts:
+    from stillwave import provenance
+
+    summary = scored.summary
+    machine = provenance.machine()
+    return Facts(
+        synthetic=found.synthetic,
+        corpus=found.sentence,
+        mixtures=summary.recordings,
+        systems=list(systems.values()),
+        metrics=summary.metrics,
+        scores={s: {m: cell.interval for m, cell in cells.items()} for s, cells in summary.means.items()},
+        paired=summary.differences["distilled"],
+        examples=shown,
+        curves=curves,
+        times=list(watch.seconds.items()),
+        commands=_commands(settings),
+        machine=f"{machine['cores']} cores, {machine.get('threads', '?')} threads for training",
+        version=__version__,
+        left_out=scored.left_out(),
+    )
+
+
+def _commands(settings: Settings) -> list[tuple[str, str]]:
+    import shlex
+
+    out = settings.output
+    student = shlex.quote(str(out / "runs" / "distilled"))
+    data = "corpus/train" if settings.audio is None else "data"
+    sets = " ".join(
+        f"--set data.{side}.{kind}={shlex.quote(str(out / data / f'{kind}.jsonl'))}"
+        for side in ("train", "development")
+        for kind in ("speech", "noise")
+    )
+    return [
+        ("Denoise a recording of your own", f"stillwave enhance my.wav -o my-enhanced.wav -m {student}"),
+        ("What the student is and costs", f"stillwave info {student}"),
+        ("Train longer", f"stillwave quickstart -o {shlex.quote(str(out) + '-60')} --minutes 60"),
+        ("A larger teacher, then its student", f"stillwave train small-teacher -o runs/teacher {sets}"),
+        ("", f"stillwave distill small-student -o runs/student --teacher runs/teacher {sets}"),
+        ("Every recipe that ships", "stillwave recipes ls"),
+    ]
+
+
+def _figures(facts: Facts, where: Path) -> dict[str, Any]:
+    """All figures as JSON values; an end that does not exist is null."""
+    return {
+        "page": str(where),
+        "verdict": page.verdict(facts.paired),
+        "synthetic": facts.synthetic,
+        "mixtures": facts.mixtures,
+        "systems": {s.key: asdict(s) for s in facts.systems},
+        "scores": {s: {m: _interval(i) for m, i in cells.items()} for s, cells in facts.scores.items()},
+        "distilled_minus_alone": {metric: _interval(found) for metric, found in facts.paired.items()},
+        "seconds": dict(facts.times),
+        "left_out": list(facts.left_out),
+    }
+
+
+def _interval(found: Any) -> dict[str, float | None] | None:
+    if found is None:
+        return None
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(found).items()}

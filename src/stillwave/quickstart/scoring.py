@@ -1,0 +1,85 @@
+"""Scores of the systems on the test mixtures, kept so that a second call need not measure again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stillwave.evaluate import Row, Score, Scores, Summary
+from stillwave.files import write_json
+from stillwave.quickstart.settings import read_json
+
+METRICS = ("pesq_wb", "pesq_nb", "stoi", "si_sdr")
+BASELINE = "alone"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Every score, and what they come to against the student alone."""
+
+    scores: Scores
+    summary: Summary
+
+    def of(self, item: str) -> dict[str, dict[str, float]]:
+        """The values of one mixture, by system and metric."""
+        return {
+            row.system: {m: s.value for m, s in row.scores.items() if s.value is not None}
+            for row in self.scores.rows
+            if row.id == item
+        }
+
+    def left_out(self) -> list[str]:
+        """What has no score, with the reason."""
+        return [
+            f"{row.id}, {row.system}, {metric}: {score.reason}"
+            for row in self.scores.rows
+            for metric, score in row.scores.items()
+            if score.reason is not None
+        ]
+
+
+def score(test: Path, checkpoints: Mapping[str, Path], folder: Path, jobs: int | None) -> Scored:
+    """Enhance the mixtures of `test` with each checkpoint into `folder/audio`, score them, write the tables.
+
+    Nothing is computed again for the same checkpoints. Raises StillwaveError.
+    """
+    from stillwave.checkpoint import read_card, resolve
+    from stillwave.evaluate import score_pairs, summarise, write_report
+    from stillwave.evaluate.inputs import from_checkpoints
+
+    weights = {name: read_card(resolve(path)).sha256 for name, path in checkpoints.items()}
+    made_of = {"test": str(test.resolve()), "weights": weights}
+    file = folder / "rows.json"
+    found = read_json(file)
+    if found is not None and found.get("made_of") == made_of:
+        scores = _from_plain(found)
+    else:
+        items = from_checkpoints(test, checkpoints, folder / "audio")
+        scores = score_pairs(items, METRICS, jobs)
+        write_report(scores, summarise(scores, BASELINE), folder)
+        write_json(file, {"made_of": made_of, **_plain(scores)})
+    return Scored(scores, summarise(scores, BASELINE))
+
+
+def _plain(scores: Scores) -> dict[str, Any]:
+    rows = [
+        {
+            "id": row.id,
+            "system": row.system,
+            "snr_db": row.snr_db,
+            "inverted": row.inverted,
+            "scores": {metric: list(score) for metric, score in row.scores.items()},
+        }
+        for row in scores.rows
+    ]
+    return {"systems": scores.systems, "metrics": scores.metrics, "rows": rows}
+
+
+def _from_plain(found: dict[str, Any]) -> Scores:
+    rows = [
+        Row(**{**row, "scores": {metric: Score(*values) for metric, values in row["scores"].items()}})
+        for row in found["rows"]
+    ]
+    return Scores(tuple(found["systems"]), tuple(found["metrics"]), tuple(rows))
