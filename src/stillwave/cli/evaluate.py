@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -58,19 +59,20 @@ def evaluate(
     from stillwave.evaluate.metrics import choose
     from stillwave.evaluate.tables import markdown, plain
 
-    keys = choose([key.strip() for key in metrics.split(",")] if metrics else DEFAULT)
+    keys = choose([key.strip() for key in metrics.split(",") if key.strip()] if metrics else DEFAULT)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found before the work
     with tempfile.TemporaryDirectory() as scratch:
-        items = _items(
-            models or [], on, clean, enhanced or [], noisy, (out or Path(scratch)) / "audio", device
-        )
+        work = (out or Path(scratch)) / "audio"
+        items = _items(models or [], on, clean, enhanced or [], noisy, baseline, work, device)
         scores = score_pairs(items, keys, jobs)
     summary = summarise(scores, baseline, seed)
     if out is not None:
         write_report(scores, summary, out)
         err.print(f"scores of every file and the tables are in {out}", highlight=False)
     if as_json:
-        typer.echo(json.dumps(plain(summary), indent=2, ensure_ascii=False))
-    elif err.is_terminal:
+        typer.echo(json.dumps(plain(summary), indent=2, ensure_ascii=False, allow_nan=False))
+    elif sys.stdout.isatty():
         _show(summary)
     else:
         typer.echo(markdown(summary), nl=False)
@@ -84,29 +86,45 @@ def _items(
     clean: Path | None,
     enhanced: list[str],
     noisy: Path | None,
+    baseline: str | None,
     work: Path,
     device: str,
 ) -> list[Item]:
+    from stillwave.evaluate import NOISY
     from stillwave.evaluate.inputs import from_checkpoints, from_folders, named
+    from stillwave.evaluate.statistics import check_baseline
 
     if on is not None and (clean or enhanced or noisy):
         raise StillwaveError(
             "--on goes with checkpoints, --clean with --enhanced and --noisy: give one or the other"
         )
+    systems = named(models if on is not None else enhanced)
+    if baseline is not None:  # said before hours of scoring, not after
+        check_baseline(baseline, [*([NOISY] if on or noisy else []), *systems])
     if on is not None:
-        return from_checkpoints(on, named(models), work, device)
+        return from_checkpoints(on, systems, work, device)
     if models:
         raise StillwaveError("checkpoints need --on FOLDER with the mixtures to enhance")
     if clean is None or not (enhanced or noisy):
         raise StillwaveError("give --on FOLDER with checkpoints, or --clean DIR with --enhanced DIR")
-    return from_folders(clean, named(enhanced), noisy)
+    return from_folders(clean, systems, noisy)
 
 
 def _show(summary: Summary) -> None:
-    """The Markdown report, set by rich for a terminal."""
+    """For a terminal: a row a metric, a column a system, and below it what was not scored."""
     from rich.console import Console
-    from rich.markdown import Markdown
+    from rich.markup import escape
+    from rich.table import Table
 
-    from stillwave.evaluate.tables import markdown
+    from stillwave.evaluate.tables import heading, notes, with_interval
 
-    Console().print(Markdown(markdown(summary)))
+    table = Table("", *map(escape, summary.systems), title=f"{summary.recordings} recordings, 95 % intervals")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for metric in summary.metrics:
+        cells = [summary.means[system][metric].interval for system in summary.systems]
+        table.add_row(heading(metric), *(escape(with_interval(cell, metric)) for cell in cells))
+    console = Console(highlight=False)
+    console.print(table)
+    for line in notes(summary):
+        console.print(f"• {escape(line)}")

@@ -105,7 +105,7 @@ def _bands(signal: Array) -> Array:
     level = np.log(_WIDTHS.min() / _WIDTHS)[:, None]
     filters = np.exp(-11 * (offset / width[:, None]) ** 2 + level)
     filters[filters < np.exp(-30 / (2 * 2.303))] = 0.0
-    decibels: Array = 10 * np.log10(np.maximum(power @ filters.T, 1e-10))
+    decibels: Array = 10 * np.log10(np.maximum(np.einsum("tf,bf->tb", power, filters), 1e-10))
     return decibels
 
 

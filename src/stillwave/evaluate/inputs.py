@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,9 +48,11 @@ def from_checkpoints(
     """
     from stillwave.enhance import load
 
+    if NOISY in models:
+        raise StillwaveError(f"{models[NOISY]}: '{NOISY}' is the unprocessed system; write NAME=PATH")
     pairs = read_pairs(folder)
     enhancers = {name: load(path, device) for name, path in models.items()}
-    items = [Item(pair.id, pair.clean, {NOISY: pair.noisy}, pair.snr_db) for pair in pairs]
+    items = [Item(pair.id, pair.clean, {NOISY: pair.noisy}, _known(pair.snr_db)) for pair in pairs]
     for name, enhancer in enhancers.items():
         for index, pair in enumerate(_tracked(pairs, f"enhance with {name}", quiet)):
             target = work / name / f"{pair.id}.wav"
@@ -59,8 +62,16 @@ def from_checkpoints(
                 write(target, enhancer.enhance(samples, rate), rate, subtype="FLOAT")
                 items[index] = replace(item, estimates={**item.estimates, name: target})
             except AudioError as error:
-                items[index] = replace(item, problems={**item.problems, name: str(error)})
+                items[index] = replace(item, problems={**item.problems, name: _cause(error, pair)})
     return items
+
+
+def _known(snr_db: float | None) -> float | None:
+    return snr_db if snr_db is not None and math.isfinite(snr_db) else None
+
+
+def _cause(error: AudioError, pair: Pair) -> str:
+    return "not enhanced: " + str(error).removeprefix(f"{pair.noisy}: ")
 
 
 def _tracked(pairs: Sequence[Pair], what: str, quiet: bool) -> Iterable[Pair]:

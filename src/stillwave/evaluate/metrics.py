@@ -9,13 +9,17 @@ A metric that has no value says why: `Score(None, reason)`. It is never replaced
 | `si_sdr` | target energy over all else, whatever the scale *and sign* | Le Roux et al. 2019, eq. 3, means removed |
 | `snr` | clean energy over that of the difference: sees scale and sign | |
 | `csig`, `cbak`, `covl` | predicted ratings of speech, background, overall | Hu & Loizou 2008 (`composite.py`) |
-| `dnsmos_sig`, `dnsmos_bak`, `dnsmos_ovrl` | ratings without a reference | P.835 DNSMOS; package `speechmos` |
+| `dnsmos_sig`, `dnsmos_bak`, `dnsmos_ovrl` | ratings; the reference is not used | P.835 DNSMOS; package `speechmos` |
+
+DNSMOS takes values within ±1 only: an estimate that goes beyond is scaled, as a whole, to a peak of 1 (the others
+take it as it is). It depends on the level, and a recording under 9 s is repeated until it lasts that long.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -25,10 +29,14 @@ from numpy.typing import NDArray
 
 from stillwave.audio import Samples
 from stillwave.errors import MissingExtraError, StillwaveError, nearest
+from stillwave.evaluate.utterances import ROOM, too_many
 from stillwave.schema import SAMPLE_RATE
 
+INVERTED = -0.1
+"""A correlation with the reference below this is one of opposite polarity, and no chance (SI-SDR −20 dB)."""
 SILENT = 1e-4
 """A signal whose peak stays below this (−80 dBFS) is silent, as in `data.scan`."""
+_ROUNDING = 1e-25  # −250 dB, what float64 leaves of a difference
 
 
 class MetricError(StillwaveError):
@@ -78,7 +86,6 @@ class Metric:
     unit: str = ""
     factor: float = 1.0
     decimals: int = 3
-    needs_clean: bool = True
 
 
 _PESQ, _STOI, _DNSMOS = ("pesq", "eval"), ("pystoi", "eval"), ("speechmos", "dnsmos")
@@ -95,9 +102,9 @@ METRICS: dict[str, Metric] = {
         Metric("csig", "CSIG", lambda c: c.composite["csig"], _PESQ),
         Metric("cbak", "CBAK", lambda c: c.composite["cbak"], _PESQ),
         Metric("covl", "COVL", lambda c: c.composite["covl"], _PESQ),
-        Metric("dnsmos_sig", "DNSMOS SIG", lambda c: c.dnsmos["sig_mos"], _DNSMOS, needs_clean=False),
-        Metric("dnsmos_bak", "DNSMOS BAK", lambda c: c.dnsmos["bak_mos"], _DNSMOS, needs_clean=False),
-        Metric("dnsmos_ovrl", "DNSMOS OVRL", lambda c: c.dnsmos["ovrl_mos"], _DNSMOS, needs_clean=False),
+        Metric("dnsmos_sig", "DNSMOS SIG", lambda c: c.dnsmos["sig_mos"], _DNSMOS),
+        Metric("dnsmos_bak", "DNSMOS BAK", lambda c: c.dnsmos["bak_mos"], _DNSMOS),
+        Metric("dnsmos_ovrl", "DNSMOS OVRL", lambda c: c.dnsmos["ovrl_mos"], _DNSMOS),
     )
 }
 DEFAULT = ("pesq_wb", "pesq_nb", "stoi", "estoi", "si_sdr", "csig", "cbak", "covl")
@@ -131,7 +138,7 @@ def _score(metric: Metric, comparison: Comparison) -> Score:
     except MetricError as error:
         return Score(None, str(error))
     except Exception as error:  # a metric's package fails in ways of its own; each becomes a counted reason
-        return Score(None, f"{type(error).__name__}: {str(error).strip() or 'no message'}")
+        return Score(None, f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}")
     return Score(value) if np.isfinite(value) else Score(None, f"is {value}")
 
 
@@ -166,13 +173,13 @@ def si_sdr(clean: Samples, estimate: Samples) -> float:
     s, e = _centred(clean), _centred(estimate)
     if not s.any():
         raise MetricError("the reference is constant")
-    target = (e @ s) / (s @ s) * s
-    error = e - target
-    if error @ error <= 1e-25 * (target @ target):  # 250 dB: the rounding of float64
-        raise MetricError("the estimate equals the reference: SI-SDR is infinite")
-    if not target.any():
+    target = _dot(e, s) / _dot(s, s) * s
+    wanted, error = _dot(target, target), _dot(e - target, e - target)
+    if wanted <= _ROUNDING * error:  # a constant estimate too: both are zero
         raise MetricError("the estimate holds nothing of the reference: SI-SDR is minus infinity")
-    return float(10 * np.log10((target @ target) / (error @ error)))
+    if error <= _ROUNDING * wanted:
+        raise MetricError("the estimate equals the reference: SI-SDR is infinite")
+    return float(10 * np.log10(wanted / error))
 
 
 def snr(clean: Samples, estimate: Samples) -> float:
@@ -180,14 +187,20 @@ def snr(clean: Samples, estimate: Samples) -> float:
     s, e = clean.astype(np.float64), estimate.astype(np.float64) - clean
     if not e.any():
         raise MetricError("the estimate equals the reference: SNR is infinite")
-    return float(10 * np.log10((s @ s) / (e @ e)))
+    return float(10 * np.log10(_dot(s, s) / _dot(e, e)))
 
 
 def inverted(clean: Samples, estimate: Samples) -> bool:
     """Whether the estimate has the opposite polarity: PESQ, STOI and SI-SDR do not see that."""
     if find_fault(clean, estimate):
         return False
-    return bool(_centred(clean) @ _centred(estimate) < 0)
+    s, e = _centred(clean), _centred(estimate)
+    return bool(_dot(s, e) < INVERTED * np.sqrt(_dot(s, s) * _dot(e, e)))
+
+
+def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Not BLAS, whose last digits depend on its number of threads."""
+    return float((a * b).sum())
 
 
 def _centred(signal: Samples) -> NDArray[np.float64]:
@@ -198,6 +211,8 @@ def _centred(signal: Samples) -> NDArray[np.float64]:
 def _pesq(clean: Samples, estimate: Samples, mode: str) -> float:
     from pesq import BufferTooShortError, NoUtterancesError, pesq
 
+    if too_many(clean):
+        raise MetricError(f"too long for PESQ (it has room for {ROOM} utterances); score it in parts")
     try:
         return float(pesq(SAMPLE_RATE, clean, estimate, mode))
     except NoUtterancesError:
@@ -209,7 +224,7 @@ def _pesq(clean: Samples, estimate: Samples, mode: str) -> float:
 def _stoi(comparison: Comparison, extended: bool) -> float:
     from pystoi import stoi
 
-    with warnings.catch_warnings():
+    with _same_draws(), warnings.catch_warnings():
         # pystoi warns and returns 1e-5 where fewer than 30 frames (0.4 s) are active: that is no score
         warnings.simplefilter("error", RuntimeWarning)
         try:
@@ -220,6 +235,17 @@ def _stoi(comparison: Comparison, extended: bool) -> float:
             raise MetricError(f"pystoi: {warning}") from None
         except ValueError as error:
             raise MetricError(f"too short for STOI ({error})") from None
+
+
+@contextmanager
+def _same_draws() -> Iterator[None]:
+    """Seed NumPy's global generator, and put it back: pystoi's extended STOI adds a trace of noise from there."""
+    before = np.random.get_state()
+    np.random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
 
 
 def _dnsmos(estimate: Samples) -> dict[str, float]:

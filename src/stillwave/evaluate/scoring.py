@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,23 +65,30 @@ def score_pairs(
 
     Raises StillwaveError for an unknown metric or no items. A file that cannot be scored is a row of reasons.
     """
-    from joblib import Parallel, delayed, parallel_config
-
     if not items:
         raise StillwaveError("there is nothing to score: no recordings are paired")
     keys = choose(metrics)
     systems = tuple(dict.fromkeys(name for item in items for name in (*item.estimates, *item.problems)))
     tasks = [(item, system) for item in items for system in systems]
     jobs = min(jobs or cores(), len(tasks))
-    if jobs == 1:
-        done = (score_file(item, system, keys) for item, system in tasks)
-        rows = list(done if quiet else track(done, "score", total=len(tasks)))
-    else:
-        with parallel_config(backend="loky", inner_max_num_threads=1):
-            pool = Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
-            done = pool(delayed(score_file)(item, system, keys) for item, system in tasks)
-            rows = list(done if quiet else track(done, "score", total=len(tasks)))
+    done = _in_processes(tasks, keys, jobs) if jobs > 1 else (score_file(*task, keys) for task in tasks)
+    rows = list(done if quiet else track(done, "score", total=len(tasks)))
     return Scores(systems, keys, tuple(rows))
+
+
+def _in_processes(tasks: Sequence[tuple[Item, str]], keys: Sequence[str], jobs: int) -> Iterator[Row]:
+    from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    try:
+        with parallel_config(backend="loky", inner_max_num_threads=1):
+            # Files take from 50 ms to seconds: one at a time keeps all processes busy to the end.
+            pool = Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
+            yield from pool(delayed(score_file)(item, system, keys) for item, system in tasks)
+    except TerminatedWorkerError:
+        raise StillwaveError(
+            "a scoring process was ended from outside, perhaps for want of memory; try fewer jobs"
+        ) from None
 
 
 def score_file(item: Item, system: str, keys: Sequence[str]) -> Row:
@@ -97,8 +104,15 @@ def score_file(item: Item, system: str, keys: Sequence[str]) -> Row:
     try:
         clean, estimate = _load(item.clean), _load(item.estimates[system])
     except AudioError as error:
-        return without(str(error))
+        return without(_without_path(str(error), item))
     return Row(item.id, system, item.snr_db, score(clean, estimate, keys), inverted(clean, estimate))
+
+
+def _without_path(message: str, item: Item) -> str:
+    """So that equal faults of many files count as one reason; the row says which file it is."""
+    for path in item.estimates.values():
+        message = message.replace(f"{path}: ", "the estimate: ")
+    return " ".join(message.replace(f"{item.clean}: ", "the reference: ").split())
 
 
 def mean_score(metric: str, clean: Sequence[Samples], estimates: Sequence[Samples]) -> tuple[float, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ from stillwave.errors import StillwaveError, nearest
 from stillwave.evaluate.scoring import NOISY, Row, Scores
 
 RESAMPLES = 10_000
+CHUNK = 4_000_000
+"""Values drawn at a time: what bounds the memory (64 MB) for long lists."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES
     if len(data) < 2:
         return Interval(mean, math.nan, math.nan, len(data))
     rng = np.random.default_rng([seed, len(data)])
-    step = max(1, 4_000_000 // len(data))  # bounds memory for long lists
+    step = max(1, CHUNK // len(data))
     means = np.concatenate(
         [
             data[rng.integers(0, len(data), (min(step, resamples - done), len(data)))].mean(1)
@@ -82,6 +84,12 @@ def paired(ours: Mapping[str, float], theirs: Mapping[str, float], seed: int = 0
     return bootstrap(common, seed) if common else None
 
 
+def check_baseline(baseline: str, systems: Iterable[str]) -> None:
+    """Raise StillwaveError, with the names there are, for a baseline that is not one of the systems."""
+    if baseline not in set(systems):
+        raise StillwaveError(f"the baseline '{baseline}' is not scored; {nearest(baseline, systems)}")
+
+
 def summarise(scores: Scores, baseline: str | None = None, seed: int = 0) -> Summary:
     """Everything a report shows. `baseline` is by default `noisy` where that was scored.
 
@@ -89,8 +97,8 @@ def summarise(scores: Scores, baseline: str | None = None, seed: int = 0) -> Sum
     """
     if baseline is None:
         baseline = NOISY if NOISY in scores.systems else None
-    elif baseline not in scores.systems:
-        raise StillwaveError(f"the baseline '{baseline}' was not scored; {nearest(baseline, scores.systems)}")
+    else:
+        check_baseline(baseline, scores.systems)
     rows = {system: [row for row in scores.rows if row.system == system] for system in scores.systems}
     values = {s: {m: _values(rows[s], m) for m in scores.metrics} for s in scores.systems}
     differences = {

@@ -10,6 +10,9 @@ from typing import Any
 from stillwave.evaluate.metrics import METRICS
 from stillwave.evaluate.statistics import Cell, Interval, Summary
 
+REASONS = 8
+"""Reasons that a report lists for each system; scores.csv has all."""
+
 
 def heading(metric: str) -> str:
     """A metric's name with its unit."""
@@ -69,23 +72,35 @@ def _sections(summary: Summary) -> Iterator[str]:
             for system, cells in systems.items()
         ]
         yield from table(["SNR", "system", *map(heading, metrics)], rows)
-    yield from _notes(summary)
-
-
-def _notes(summary: Summary) -> Iterator[str]:
-    lines = [
-        f"- {system}: {count} of {summary.recordings} estimates have inverted polarity"
-        for system, count in summary.inverted.items()
-        if count
-    ] + [
-        f"- {system}, {METRICS[metric].name}: {count} without a value: {reason}"
-        for system in summary.systems
-        for metric in summary.metrics
-        for reason, count in summary.means[system][metric].reasons.items()
-    ]
+    lines = notes(summary)
     if lines:
         yield "\n## Not scored, or to look at\n"
-        yield from lines
+        yield from (f"- {line}" for line in lines)
+
+
+def notes(summary: Summary) -> list[str]:
+    """What was not scored and why, a line a system and reason, and what a reader should look at."""
+    lines = [
+        f"{system}: {count} of {summary.recordings} estimates have inverted polarity"
+        for system, count in summary.inverted.items()
+        if count
+    ]
+    for system in summary.systems:
+        found: dict[tuple[str, int], list[str]] = {}
+        for metric in summary.metrics:
+            for reason, count in summary.means[system][metric].reasons.items():
+                found.setdefault((reason, count), []).append(METRICS[metric].name)
+        lines += [
+            f"{system}: {count} without {_names(names, summary)}: {reason}"
+            for (reason, count), names in list(found.items())[:REASONS]
+        ]
+        if len(found) > REASONS:
+            lines.append(f"{system}: {len(found) - REASONS} further reasons (all are in scores.csv)")
+    return lines
+
+
+def _names(names: Sequence[str], summary: Summary) -> str:
+    return "any score" if len(names) == len(summary.metrics) else ", ".join(names)
 
 
 def _mean(cell: Cell, metric: str) -> str:

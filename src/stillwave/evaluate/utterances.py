@@ -1,0 +1,44 @@
+"""How many utterances PESQ may find. Its program (P.862) has room for 50, writes on beyond them, and crashes or errs.
+
+It takes as utterances the stretches of at least 200 ms above a threshold of its own, pauses up to 200 ms closed.
+Here they are counted for every threshold, so that the count holds whatever threshold it arrives at.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillwave.audio import Samples
+from stillwave.schema import SAMPLE_RATE
+
+_FRAME = SAMPLE_RATE // 250
+_SHORTEST = 50  # frames of an utterance, and of a pause between two
+_BLIP = 4  # frames above the threshold that are still no speech
+ROOM = 50
+_MARGIN = 5  # the program filters before it decides
+_SAFE = ROOM * 2 * _SHORTEST * _FRAME  # too short (20 s) for so many
+
+
+def too_many(clean: Samples) -> bool:
+    """Whether PESQ may find more utterances in a reference `[N]` at 16 kHz than it has room for."""
+    return len(clean) >= _SAFE and most_utterances(clean) > ROOM - _MARGIN
+
+
+def most_utterances(clean: Samples) -> int:
+    """The largest count of utterances over all thresholds, in steps of 1 dB."""
+    frames = clean[: len(clean) // _FRAME * _FRAME].reshape(-1, _FRAME).astype(np.float64)
+    decibels = 10 * np.log10(np.maximum((frames**2).mean(1), 1e-12))
+    steps = np.arange(np.floor(decibels.min()), decibels.max(), 1.0)
+    return max((_utterances(decibels > step) for step in steps), default=0)
+
+
+def _utterances(active: NDArray[np.bool_]) -> int:
+    edges = np.flatnonzero(np.diff(np.pad(active.astype(np.int8), 1)))
+    starts, ends = edges[::2], edges[1::2]
+    long = ends - starts > _BLIP
+    starts, ends = starts[long], ends[long]
+    apart = starts[1:] - ends[:-1] > _SHORTEST
+    starts = starts[np.concatenate(([True], apart))] if len(starts) else starts
+    ends = ends[np.concatenate((apart, [True]))] if len(ends) else ends
+    return int((ends - starts >= _SHORTEST).sum())
