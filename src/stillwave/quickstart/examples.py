@@ -81,7 +81,7 @@ def make(folder: Path, heard: Heard, systems: Mapping[str, System]) -> Example:
     pictures.draw_levels(folder / levels, shown, SAMPLE_RATE)
     alone, distilled = heard.signals["alone"], heard.signals["distilled"]
     pictures.draw_difference(folder / difference, alone, distilled, SAMPLE_RATE, top_db)
-    return Example(heard.title, heard.note, tracks, levels, difference)
+    return Example(heard.title, heard.note, tracks, levels, list(shown), difference)
 
 
 def _write(file: Path, samples: Samples) -> None:

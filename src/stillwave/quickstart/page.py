@@ -49,6 +49,8 @@ class Example:
     note: str
     tracks: Sequence[Track]
     levels: str
+    """Path of the picture of the levels, and below which systems it shows."""
+    levelled: Sequence[str]
     difference: str
     """Path of the picture of distilled minus alone."""
 
@@ -100,6 +102,7 @@ def write(folder: Path, facts: Facts) -> Path:
         facts=facts,
         names={metric: METRICS[metric].name for metric in facts.metrics},
         verdict=verdict(facts.paired),
+        warning=warning(facts),
         best=_best(facts),
         total=sum(seconds for _, seconds in facts.times),
         plot=PLOT,
@@ -126,6 +129,21 @@ def verdict(paired: Mapping[str, Interval | None]) -> str:
     if worse:
         return f"Distillation did not help here, it did harm: {worse}."
     return f"This test cannot tell the distilled student from the one trained alone: {_told(known)}."
+
+
+def warning(facts: Facts) -> str:
+    """Where the distilled student's mean does not reach that of the noisy input; empty if nowhere."""
+    below = [
+        METRICS[metric].name
+        for metric, found in facts.scores.get("distilled", {}).items()
+        if found and (noisy := facts.scores.get("noisy", {}).get(metric)) and found.mean < noisy.mean
+    ]
+    if not below:
+        return ""
+    return (
+        f"By {' and '.join(below)} it does not reach the noisy input yet: it was trained for too few steps, "
+        "or these mixtures are not like those that it was trained on."
+    )
 
 
 def ends(found: Interval, metric: str, signed: bool = False) -> str:

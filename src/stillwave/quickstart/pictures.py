@@ -44,6 +44,7 @@ _POINTS, _HOP = 512, 128
 _FLOOR = 1e-10
 _LEVEL_SECONDS = 0.02
 _LEVEL_FLOOR_DB = -90.0
+_LEVEL_RANGE_DB = 60.0
 
 
 def spectrogram(samples: Samples) -> Decibels:
@@ -66,7 +67,17 @@ def draw_difference(file: Path, first: Samples, second: Samples, rate: int, top_
     """
     floor = top_db - RANGE_DB
     change = np.maximum(spectrogram(second), floor) - np.maximum(spectrogram(first), floor)
-    _image(file, change, rate, len(first), cmap="RdBu_r", vmin=-DIFFERENCE_DB, vmax=DIFFERENCE_DB)
+    _image(file, change, rate, len(first), cmap=_diverging(), vmin=-DIFFERENCE_DB, vmax=DIFFERENCE_DB)
+
+
+def _diverging() -> Any:
+    """Blue to red through nothing at all, so that no difference is the page itself, light or dark."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    blue, red = (0.16, 0.45, 0.86), (0.86, 0.22, 0.16)
+    return LinearSegmentedColormap.from_list(
+        "difference", [(*blue, 1.0), (*blue, 0.0), (*red, 0.0), (*red, 1.0)]
+    )
 
 
 def draw_levels(file: Path, signals: Mapping[str, Samples], rate: int) -> None:
@@ -77,7 +88,8 @@ def draw_levels(file: Path, signals: Mapping[str, Samples], rate: int) -> None:
         level = levels(samples, rate)
         time = (np.arange(len(level)) + 0.5) * _LEVEL_SECONDS
         axes.plot(time, level, color=COLOURS.get(name, INK), linewidth=1.3)
-    axes.set(xlabel="seconds", ylabel="dBFS", xmargin=0)
+    top = max(float(levels(samples, rate).max(initial=_LEVEL_FLOOR_DB)) for samples in signals.values())
+    axes.set(xlabel="seconds", ylabel="dBFS", xmargin=0, ylim=(top - _LEVEL_RANGE_DB, top + 3))
     _save(figure, axes, file)
 
 

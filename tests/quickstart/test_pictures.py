@@ -1,0 +1,86 @@
+"""Pictures show what they claim, by the numbers behind them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stillwave.quickstart import pictures
+
+RATE = 16_000
+
+
+def tone(hertz: float, seconds: float = 1.0, gain: float = 0.5) -> np.ndarray:
+    time = np.arange(int(seconds * RATE)) / RATE
+    return (gain * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
+
+
+def pixels(file: Path) -> np.ndarray:
+    from matplotlib.image import imread
+
+    return imread(file)
+
+
+@pytest.mark.parametrize("hertz", [500.0, 3000.0])
+def test_a_tone_is_a_line_at_its_frequency(hertz: float) -> None:
+    found = pictures.spectrogram(tone(hertz))
+    assert found.shape[0] == 257
+    middle = found[:, found.shape[1] // 2]
+    assert middle.argmax() == round(hertz / RATE * 512)
+
+
+def test_silence_has_a_floor_and_ten_times_the_amplitude_is_20_db() -> None:
+    assert np.isfinite(pictures.spectrogram(np.zeros(4000, np.float32))).all()
+    loud, quiet = (pictures.spectrogram(tone(1000, gain=g)).max() for g in (0.5, 0.05))
+    assert loud - quiet == pytest.approx(20, abs=0.01)
+
+
+def test_levels_are_dbfs_and_end_at_the_floor() -> None:
+    level = pictures.levels(tone(1000, gain=1.0), RATE)
+    assert level == pytest.approx(np.full(50, -3.01), abs=0.05)
+    assert pictures.levels(np.zeros(1600, np.float32), RATE) == pytest.approx(np.full(5, -90.0))
+
+
+def test_the_running_mean_looks_back_only() -> None:
+    found = pictures.running_mean(np.array([2.0, 4.0, 6.0, 100.0]), 2)
+    assert found.tolist() == [2.0, 3.0, 5.0, 53.0]
+
+
+def test_no_difference_is_no_colour(tmp_path: Path) -> None:
+    signal = tone(1000)
+    top = float(pictures.spectrogram(signal).max())
+    pictures.draw_difference(tmp_path / "none.png", signal, signal, RATE, top)
+    pictures.draw_difference(tmp_path / "some.png", signal, 0.1 * signal, RATE, top)
+    left, bottom, right, top_edge = pictures.PLOT
+    height, width = pixels(tmp_path / "none.png").shape[:2]
+    inside = (
+        slice(int((1 - top_edge) * height) + 8, int((1 - bottom) * height) - 8),
+        slice(int(left * width) + 8, int(right * width) - 8),
+    )
+    assert pixels(tmp_path / "none.png")[inside][..., 3].max() < 0.02
+    some = pixels(tmp_path / "some.png")[inside]
+    strongest = some[np.unravel_index(some[..., 3].argmax(), some.shape[:2])]
+    assert strongest[3] > 0.9
+    assert strongest[2] > strongest[0]  # quieter is blue
+
+
+def test_the_plot_fills_the_frame_that_the_page_draws_its_playhead_in(tmp_path: Path) -> None:
+    pictures.draw_spectrogram(tmp_path / "a.png", tone(1000), RATE, 40.0)
+    image = pixels(tmp_path / "a.png")
+    opaque = image[image.shape[0] // 2, :, 3] > 0.99  # a row through the plot: the ink at its left is text
+    columns = np.flatnonzero(opaque) / image.shape[1]
+    assert columns.max() == pytest.approx(pictures.PLOT[2], abs=0.01)
+    assert np.median(np.diff(np.flatnonzero(opaque))) == 1
+    assert opaque.mean() == pytest.approx(pictures.PLOT[2] - pictures.PLOT[0], abs=0.03)
+
+
+def test_curves_and_levels_are_written_and_atomic(tmp_path: Path) -> None:
+    pictures.draw_levels(tmp_path / "levels.png", {"noisy": tone(300), "other": tone(500)}, RATE)
+    curve = [(step, math.exp(-step / 10)) for step in range(1, 40)]
+    pictures.draw_curves(tmp_path / "loss.png", {"teacher": curve, "alone": curve[:1]}, "loss", smooth=True)
+    pictures.draw_curves(tmp_path / "score.png", {"distilled": curve}, "dB")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["levels.png", "loss.png", "score.png"]
+    assert all(pixels(file).std() > 0 for file in tmp_path.iterdir())
