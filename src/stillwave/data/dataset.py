@@ -8,7 +8,7 @@ takes its contiguous share. A run is resumed exactly by asking for the batches f
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +17,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stillwave.data.effects import Samples
+
+_GRACE = 60
+"""Seconds that a worker outlives SIGTERM, so that the loop has its batches until it ends (and ends the worker)."""
 
 
 class Signals(Protocol):
@@ -78,14 +81,14 @@ def batches(
     rank: int = 0,
     processes: int = 1,
     pin_memory: bool = False,
-) -> Iterator[Batch]:
-    """One process's share of the global batches `first` … `last` − 1, made by `workers` processes (0: in this
-    one).
+) -> Generator[Batch, None, None]:
+    """One process's share of the global batches `first` … `last` − 1, made by `workers` processes (0: by this one).
+
+    Close the iterator when leaving it early: an error that it raises keeps it alive, and its processes with it.
     """
     loader = DataLoader(
         Examples(source),
-        # Any iterable of lists will do; an iterator could be used once only.
-        batch_sampler=list(shares(batch_size, first, last, rank, processes)),
+        batch_sampler=shares(batch_size, first, last, rank, processes),  # any iterable of lists will do
         num_workers=workers,
         collate_fn=collate,
         worker_init_fn=_settle,
@@ -94,7 +97,13 @@ def batches(
         # Else the loader draws from the global one, and a resumed run would differ.
         generator=torch.Generator(),
     )
-    return iter(loader)
+    stream = iter(loader)
+    try:
+        yield from stream
+    finally:
+        end_workers = getattr(stream, "_shutdown_workers", None)
+        if end_workers is not None:
+            end_workers()
 
 
 def collate(items: list[tuple[int, Signals]]) -> Batch:
@@ -105,7 +114,7 @@ def collate(items: list[tuple[int, Signals]]) -> Batch:
 
 
 def _settle(_: int) -> None:
-    """In a worker: one thread, and no signals. Ctrl-C reaches the whole group; the training loop decides."""
+    """In a worker: one thread, and time for the training loop to end on a signal that reaches the whole group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE))
     torch.set_num_threads(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from stillwave.data.dataset import Batch, Signals, Source, batches
 from stillwave.errors import StillwaveError
 from stillwave.schema import SAMPLE_RATE, Recipe
 from stillwave.train import objective, run, state, validation
-from stillwave.train.distributed import World, join
+from stillwave.train.distributed import World, available_cores, join
 from stillwave.train.faults import explained
 from stillwave.train.interrupts import Interrupts, Stopped
 from stillwave.train.journal import Journal
@@ -42,6 +42,7 @@ def train(recipe: Recipe, run_folder: Path | str, *, quiet: bool = False, resume
             stack.enter_context(run.opened(folder, recipe, resume=resume))
         world.firsts(None)  # nobody reads before the folder is in order
         stack.enter_context(torch.random.fork_rng([world.device] if world.device.type == "cuda" else []))
+        stack.enter_context(available_cores(world))
         stack.enter_context(explained(recipe))
         trainer = Trainer(recipe, folder, world, quiet=quiet)
         if trainer.progress.finished:
@@ -77,14 +78,17 @@ class Trainer:
     def fit(self, source: Source, development: Sequence[Signals], metric: validation.Metric) -> None:
         """Go on to the end of the run, a signal, or an error."""
         settings = self.recipe.train
-        groups = self._groups(source)
         journal = (
             Journal(self.folder, step=self.progress.step, tensorboard=settings.tensorboard)
             if self.world.first
             else None
         )
         try:
-            with Interrupts() as asked, self._bar() as advance:
+            with (
+                contextlib.closing(self._groups(source)) as groups,
+                Interrupts() as asked,
+                self._bar() as advance,
+            ):
                 while not self.progress.finished:
                     values = self._step(groups, journal)
                     self._validate_if_due(development, metric, journal)
@@ -133,7 +137,7 @@ class Trainer:
                 f"{reason}); they are in {file.parent}. A lower optimiser.lr is the usual cure"
             )
 
-    def _groups(self, source: Source) -> Iterator[list[Batch]]:
+    def _groups(self, source: Source) -> Generator[list[Batch], None, None]:
         """The batches of each update, from the next step on."""
         settings = self.recipe.train
         stream = batches(
@@ -146,8 +150,9 @@ class Trainer:
             processes=self.world.size,
             pin_memory=self.world.device.type == "cuda",
         )
-        while True:
-            yield [self._to_device(next(stream)) for _ in range(settings.accumulate)]
+        with contextlib.closing(stream):
+            while True:
+                yield [self._to_device(next(stream)) for _ in range(settings.accumulate)]
 
     def _to_device(self, batch: Batch) -> Batch:
         return Batch(*(tensor.to(self.world.device, non_blocking=True) for tensor in batch))

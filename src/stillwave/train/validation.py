@@ -6,16 +6,19 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from stillwave.data.dataset import Signals
 from stillwave.data.effects import Samples
-from stillwave.evaluate.metrics import Score
 from stillwave.train.distributed import World
 
-Metric = Callable[[Samples, Samples], Score]
+if TYPE_CHECKING:
+    from stillwave.evaluate.metrics import Score
+
+Metric = Callable[[Samples, Samples], "Score"]
 """(clean [N], estimate [N]) → a score, higher is better, or the reason why there is none."""
 
 SHOWN = 3
