@@ -1,0 +1,106 @@
+"""Reports: what they show, what they escape, and that files hold exact values."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from stillwave.evaluate import Row, Score, Scores, latex, markdown, summarise, write_report
+from stillwave.evaluate.report import as_csv
+from stillwave.evaluate.tables import REASONS, notes, plain, table, with_interval
+
+METRICS = ("stoi", "si_sdr")
+
+
+def row(name, system, values, snr=None, inverted=False):
+    entries = (Score(None, v) if isinstance(v, str) else Score(v) for v in values)
+    return Row(name, system, snr, dict(zip(METRICS, entries, strict=True)), inverted)
+
+
+@pytest.fixture
+def scores():
+    rows = (
+        row("a, 1", "noisy", (0.1 + 0.2, 1 / 3), 0.0),
+        row("a, 1", "my_net|v2", (0.75, 10.0), 0.0, True),
+        row("b", "noisy", (0.5, -7.25), 5.0),
+        row("b", "my_net|v2", ('too "short", it is', 12.0), 5.0),
+    )
+    return Scores(("noisy", "my_net|v2"), METRICS, rows)
+
+
+def test_csv_holds_exact_values(scores):
+    lines = list(csv.DictReader(io.StringIO(as_csv(scores))))
+    assert len(lines) == 4
+    for line, row in zip(lines, scores.rows, strict=True):
+        assert (line["id"], line["system"], float(line["snr_db"])) == (row.id, row.system, row.snr_db)
+        assert line["inverted"] == str(int(row.inverted))
+        for metric in METRICS:
+            value = row.scores[metric].value
+            assert (float(line[metric]) if line[metric] else None) == value
+    assert lines[3]["reasons"] == 'stoi: too "short", it is'
+
+
+def test_markdown_has_every_part(scores):
+    text = markdown(summarise(scores))
+    assert "# Scores of 2 recordings" in text
+    assert "| system | STOI ×100 | SI-SDR dB |" in text
+    assert "| noisy | 40.00 [30.00, 50.00] | -3.46 [-7.25, 0.33] |" in text
+    assert "| my_net\\|v2 | 75.00 (1 without) | 11.00 [10.00, 12.00] |" in text
+    assert "## Difference from noisy, paired by recording" in text
+    assert "| my_net\\|v2 | +45.00 | +14.46 [+9.67, +19.25] |" in text
+    assert "| 0 dB | noisy | 30.00 | 0.33 |" in text
+    assert "| 5 dB | my_net\\|v2 | – | 12.00 |" in text
+    assert "- my_net|v2: 1 of 2 estimates have inverted polarity" in text
+    assert '- my_net|v2: 1 without STOI: too "short", it is' in text
+
+
+def test_every_row_of_a_table_has_as_many_cells():
+    lines = list(table(["a", "b"], [["1|2", "3"]]))
+    assert lines == ["| a | b |", "| --- | --- |", "| 1\\|2 | 3 |"]
+
+
+def test_notes_are_one_line_a_reason_and_bounded():
+    rows = tuple(row(str(i), "net", (f"reason {i}",) * 2) for i in range(REASONS + 4))
+    found = notes(summarise(Scores(("net",), METRICS, rows)))
+    assert len(found) == REASONS + 1
+    assert found[0] == "net: 1 without any score: reason 0"
+    assert found[-1] == "net: 4 further reasons (all are in scores.csv)"
+
+
+def test_latex_escapes():
+    rows = (row("1", "50%_a&b#{c}~^\\$", (0.5, 1.0)), row("1", "none", ("silent", "silent")))
+    text = latex(summarise(Scores(("50%_a&b#{c}~^\\$", "none"), METRICS, rows)))
+    assert r"50\%\_a\&b\#\{c\}\textasciitilde{}\textasciicircum{}\textbackslash{}\$ & 50.00 & 1.00 \\" in text
+    assert r"STOI $\times$100" in text
+    assert r"none & -- & -- \\" in text
+    assert text.count("&") == 3 * 2 + 1  # header and two rows of three cells; the escaped one
+    assert text.startswith(r"\begin{tabular}{lcc}")
+
+
+def test_latex_has_intervals(scores):
+    assert r" & {\scriptsize [30.00, 50.00]} & {\scriptsize [-7.25, 0.33]} \\" in latex(summarise(scores))
+
+
+def test_json_has_no_nan(scores):
+    data = plain(summarise(scores))
+    text = json.dumps(data, allow_nan=False)
+    found = json.loads(text)["means"]["my_net|v2"]["stoi"]
+    assert found["interval"] == {"mean": 0.75, "low": None, "high": None, "count": 1}
+    assert found["reasons"] == {'too "short", it is': 1}
+
+
+def test_no_value_is_a_dash():
+    assert with_interval(None, "stoi") == "–"
+
+
+def test_report(scores, tmp_path):
+    summary = summarise(scores)
+    write_report(scores, summary, tmp_path / "new" / "out")
+    assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == {
+        "scores.csv", "summary.json", "summary.md", "summary.tex",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "new/out/summary.json").read_text())["recordings"] == 2
+    assert (tmp_path / "new/out/summary.md").read_text() == markdown(summary)
