@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from stillwave.distill import DistillError
 from stillwave.distill.calibration import Calibration, pool_lags, sorted_others
 from stillwave.distill.similarity import similarities

@@ -1,8 +1,9 @@
 import oracle
 import pytest
 import torch
-from stillwave.distill.fusion import Fuser
 from torch.nn import functional as F  # noqa: N812
+
+from stillwave.distill.fusion import Fuser
 
 SHRINKING, GROWING, MIXED, ALONE = [17, 9, 4], [4, 9, 17], [4, 9, 5, 5], [6]
 

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+
 from stillwave.distill.similarity import distribution, jeffreys, similarities
 
 ALL = [(0, 0)]

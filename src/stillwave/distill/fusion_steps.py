@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812
 
-from stillwave.distill.method import full_precision
+from stillwave.distill.method import full_backward
 
 NORM_EPSILON = 1e-5  # InstanceNorm2d's
 
@@ -53,12 +52,11 @@ class _Moments(torch.autograd.Function):
         return mean, centred @ centred.mT / flat.shape[-1]
 
     @staticmethod
-    @once_differentiable
+    @full_backward
     def backward(ctx: Any, of_mean: Tensor, of_covariance: Tensor) -> Tensor:
         flat, mean = ctx.saved_tensors
         # The mean inside `centred` adds nothing: centred rows sum to 0.
-        with full_precision(flat.device):
-            slope = (of_covariance + of_covariance.mT) @ (flat - mean)
+        slope = (of_covariance + of_covariance.mT) @ (flat - mean)
         total: Tensor = slope.add_(of_mean).div_(flat.shape[-1])
         return total
 
@@ -72,7 +70,7 @@ class _PReLU(torch.autograd.Function):
         return F.prelu(x, slope)
 
     @staticmethod
-    @once_differentiable
+    @full_backward
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ctx.saved_tensors
         return _prelu_gradients(gradient, x, slope)
@@ -90,17 +88,16 @@ class _Blend(torch.autograd.Function):
         return (gates[..., :1] * active).addcmul_(gates[..., 1:], y)
 
     @staticmethod
-    @once_differentiable
+    @full_backward
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         x, slope, y, weight, gates = ctx.saved_tensors
         active = F.prelu(x, slope)
         of_x, of_y = weight.chunk(2, 1)
         dots = torch.stack([(gradient * active).sum(-1), (gradient * y).sum(-1)], -1)
         logits = dots.mul_(gates).mul_(1 - gates).flatten(0, 1)  # derivative by the logits [B·N, 2]
-        with full_precision(x.device):
-            by_active = (gates[..., :1] * gradient).flatten(0, 1).addmm_(logits, of_x).view_as(x)
-            by_y = (gates[..., 1:] * gradient).flatten(0, 1).addmm_(logits, of_y).view_as(y)
-            by_weight = torch.cat([logits.mT @ active.flatten(0, 1), logits.mT @ y.flatten(0, 1)], 1)
+        by_active = (gates[..., :1] * gradient).flatten(0, 1).addmm_(logits, of_x).view_as(x)
+        by_y = (gates[..., 1:] * gradient).flatten(0, 1).addmm_(logits, of_y).view_as(y)
+        by_weight = torch.cat([logits.mT @ active.flatten(0, 1), logits.mT @ y.flatten(0, 1)], 1)
         return *_prelu_gradients(by_active, x, slope), by_y, by_weight, logits.sum(0)
 
 
@@ -119,7 +116,7 @@ class _Normalise(torch.autograd.Function):
         return F.prelu(centred.mul_(inverse).mul_(weight).add_(bias), slope)
 
     @staticmethod
-    @once_differentiable
+    @full_backward
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         raw, mean, inverse, weight, bias, slope = ctx.saved_tensors
         unit = (raw - mean).mul_(inverse)

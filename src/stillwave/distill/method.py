@@ -6,15 +6,17 @@ files, processes or optimisers, and changes nothing that it is given.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from stillwave.errors import StillwaveError, nearest
 from stillwave.schema import Frozen
@@ -121,3 +123,15 @@ def full_precision(device: torch.device) -> Iterator[None]:
     """No autocast inside."""
     with torch.autocast(device.type, enabled=False):
         yield
+
+
+def full_backward(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """For the `backward` of a `torch.autograd.Function`: once differentiable, and no autocast inside."""
+
+    @functools.wraps(backward)
+    def run(ctx: Any, *gradients: Any) -> Any:
+        with full_precision(ctx.saved_tensors[0].device):
+            return backward(ctx, *gradients)
+
+    wrapped: Callable[..., Any] = once_differentiable(run)
+    return wrapped

@@ -24,9 +24,8 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from stillwave.distill.method import full_precision
+from stillwave.distill.method import full_backward
 
 Stream = Literal["time", "batch"]
 STREAMS: tuple[Stream, ...] = ("time", "batch")
@@ -140,7 +139,7 @@ class _Grams(torch.autograd.Function):
         return tuple(grams)
 
     @staticmethod
-    @once_differentiable
+    @full_backward
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:
         (feature,) = ctx.saved_tensors
         left = iter(gradients)
@@ -148,12 +147,11 @@ class _Grams(torch.autograd.Function):
         batch = next(left) if ctx.batch else None
         if time is None and batch is None:
             return None, None, None
-        with full_precision(feature.device):
-            rows = _rows(feature)
-            total = torch.zeros_like(rows) if time is None else (time + time.mT) @ rows
-            if batch is not None:
-                across = batch.transpose(0, 1)
-                total += ((across + across.mT) @ rows.transpose(0, 1)).transpose(0, 1)
+        rows = _rows(feature)
+        total = torch.zeros_like(rows) if time is None else (time + time.mT) @ rows
+        if batch is not None:
+            across = batch.transpose(0, 1)
+            total += ((across + across.mT) @ rows.transpose(0, 1)).transpose(0, 1)
         return _unrows(total, feature), None, None
 
 
@@ -175,7 +173,7 @@ class _Jeffreys(torch.autograd.Function):
         return torch.stack(columns, -1)
 
     @staticmethod
-    @once_differentiable
+    @full_backward
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         n, distributions = ctx.n, ctx.saved_tensors
         logs = [d.log() for d in distributions]
