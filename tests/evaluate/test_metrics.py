@@ -38,7 +38,9 @@ def test_more_noise_is_worse(key):
 
 def test_si_sdr_by_hand():
     clean = np.array([1, -1, 1, -1], dtype=np.float32)
-    estimate = np.array([1, -1, 2, -2], dtype=np.float32)  # 1.5 × clean + (−0.5, 0.5, 0.5, −0.5): energies 9 and 1
+    estimate = np.array(
+        [1, -1, 2, -2], dtype=np.float32
+    )  # 1.5 × clean + (−0.5, 0.5, 0.5, −0.5): energies 9 and 1
     assert si_sdr(clean, estimate) == pytest.approx(10 * np.log10(9))
 
 

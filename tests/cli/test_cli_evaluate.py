@@ -1,0 +1,180 @@
+"""`stillwave evaluate` as its users meet it: what goes to stdout, what ends it, and what it leaves behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from verbs import call
+
+from stillwave import checkpoint
+from stillwave.cli.evaluate import evaluate
+from stillwave.models import build
+from stillwave.schema import ModelConfig
+
+RATE = 16_000
+
+
+def recording(seed: int, snr_db: float | None = None) -> np.ndarray:
+    """Noise with syllables, or that in other noise of an exact SNR."""
+    rng = np.random.default_rng([3, seed])
+    clean = 0.1 * rng.standard_normal(RATE) * (0.1 + np.abs(np.sin(9 * np.arange(RATE) / RATE)))
+    if snr_db is None:
+        return clean
+    extra = rng.standard_normal(RATE)
+    return clean + extra * np.sqrt((clean**2).sum() / (extra**2).sum() / 10 ** (snr_db / 10))
+
+
+def save(path: Path, samples: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, RATE, subtype="FLOAT")
+
+
+@pytest.fixture
+def folders(tmp_path) -> Path:
+    """clean/, noisy/ (5 dB), mine/ (15 dB) and mixtures.csv."""
+    for index in range(3):
+        for side, snr_db in (("clean", None), ("noisy", 5), ("mine", 15)):
+            save(tmp_path / side / f"{index}.wav", recording(index, snr_db))
+    (tmp_path / "mixtures.csv").write_text("id,snr_db\n0,5\n1,5\n2,0\n")
+    return tmp_path
+
+
+def run(*arguments):
+    return call(evaluate, *arguments, "--jobs", 1)
+
+
+def sides(folder: Path):
+    return "--clean", folder / "clean", "--enhanced", folder / "mine", "--noisy", folder / "noisy"
+
+
+def test_json_is_all_that_stdout_gets(folders):
+    result = run(*sides(folders), "--metrics", "snr, si_sdr,", "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["systems"] == ["noisy", "mine"]
+    assert found["metrics"] == ["snr", "si_sdr"]
+    assert found["means"]["noisy"]["snr"]["interval"]["mean"] == pytest.approx(5, abs=1e-3)
+    assert found["means"]["mine"]["snr"]["interval"]["count"] == 3
+    assert found["differences"]["mine"]["snr"]["mean"] == pytest.approx(10, abs=1e-3)
+
+
+def test_markdown_where_stdout_is_no_terminal(folders):
+    result = run(*sides(folders), "--metrics", "snr")
+    assert result.exit_code == 0
+    assert "| noisy | 5.00 [5.00, 5.00] |" in result.stdout
+    assert "| mine | 15.00 [15.00, 15.00] |" in result.stdout
+
+
+def test_a_terminal_gets_a_row_a_metric(folders, capsys):
+    from stillwave.cli.evaluate import _show
+    from stillwave.evaluate import score_pairs, summarise
+    from stillwave.evaluate.inputs import from_folders
+
+    save(folders / "mine" / "2.wav", -recording(2, 15))
+    save(folders / "mine" / "1.wav", recording(1)[:-1])
+    items = from_folders(folders / "clean", {"[mine]": folders / "mine"}, folders / "noisy")
+    _show(summarise(score_pairs(items, ("snr", "si_sdr"), 1, quiet=True)))
+    shown = capsys.readouterr().out
+    lines = shown.splitlines()
+    assert any("noisy" in line and "[mine]" in line for line in lines)
+    assert any("SNR dB" in line and "5.00 [5.00, 5.00]" in line for line in lines)
+    assert any("SI-SDR dB" in line for line in lines)
+    assert "[mine]: 1 of 3 estimates have inverted polarity" in shown
+    assert "lengths differ" in shown
+
+
+def test_the_folder_it_leaves(folders):
+    out = folders / "scores"
+    result = run(*sides(folders), "--metrics", "snr", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert {path.name for path in out.iterdir()} >= {
+        "scores.csv",
+        "summary.json",
+        "summary.md",
+        "summary.tex",
+    }
+    with (out / "scores.csv").open() as handle:
+        assert len(list(csv.DictReader(handle))) == 6
+
+
+def test_a_checkpoint_end_to_end(folders, tmp_path):
+    torch.manual_seed(0)
+    network = build(ModelConfig(channels=8, blocks=1))
+    checkpoint.save(tmp_path / "model", network, checkpoint.Card(model=network.config))
+    for side in ("clean", "noisy"):
+        (folders / side / "2.wav").unlink()
+    (folders / "mixtures.csv").write_text("id,snr_db\n0,5\n1,0\n")
+    result = run(
+        f"tiny={tmp_path / 'model'}", "--on", folders, "--metrics", "si_sdr,stoi",
+        "--device", "cpu", "--out", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["systems"] == ["noisy", "tiny"]
+    assert found["means"]["tiny"]["si_sdr"]["interval"]["count"] == 2
+    assert list(found["by_snr"]) == ["0 dB", "5 dB"]
+    estimate, _ = soundfile.read(tmp_path / "out" / "audio" / "tiny" / "0.wav")
+    assert len(estimate) == RATE
+
+
+def test_only_the_noisy_files(folders):
+    result = run("--on", folders, "--metrics", "snr", "--json")
+    assert json.loads(result.stdout)["systems"] == ["noisy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--metrics", "pesq_bw"], "did you mean 'pesq_"),
+        (["--baseline", "mien"], "did you mean 'mine'"),
+        (["--baseline", "zzz"], "known: mine, noisy"),
+        (["--on", "."], "give one or the other"),
+        (["model"], "checkpoints need --on"),
+    ],
+)
+def test_wrong_arguments_are_met_before_anything_is_scored(folders, monkeypatch, arguments, words):
+    monkeypatch.setattr("stillwave.evaluate.score_pairs", lambda *_: pytest.fail("scored"))
+    result = run(*arguments[:0], *sides(folders), *arguments)
+    assert result.exit_code == 2
+    assert words in " ".join(result.stderr.split())
+    assert result.stdout == ""
+
+
+def test_nothing_named(folders):
+    result = run("--clean", folders / "clean")
+    assert result.exit_code == 2
+    assert "give --on FOLDER" in result.stderr
+
+
+def test_an_output_that_cannot_be_a_folder_is_met_first(folders, monkeypatch):
+    monkeypatch.setattr("stillwave.evaluate.score_pairs", lambda *_: pytest.fail("scored"))
+    (folders / "file").write_text("")
+    result = run(*sides(folders), "--out", folders / "file")
+    assert result.exit_code == 2
+    assert "file" in result.stderr
+
+
+def test_nothing_scored_says_why_and_fails(folders):
+    for index in range(3):
+        save(folders / "mine" / f"{index}.wav", np.zeros(RATE))
+    result = run("--clean", folders / "clean", "--enhanced", folders / "mine", "--metrics", "snr")
+    assert result.exit_code == 2
+    assert "the estimate is silent" in result.stdout
+    assert "nothing could be scored" in result.stderr
+
+
+def test_ctrl_c_ends_cleanly(folders, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stillwave.evaluate.scoring.score_file", interrupt)
+    result = run(*sides(folders), "--metrics", "snr", "--json")
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
+    assert result.stdout == ""

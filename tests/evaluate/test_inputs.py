@@ -1,0 +1,133 @@
+"""What is paired with what, from folders and from checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from voices import RATE, noisy, voice
+
+from stillwave import checkpoint
+from stillwave.data.manifest import ManifestError
+from stillwave.errors import StillwaveError
+from stillwave.evaluate import score_pairs
+from stillwave.evaluate.inputs import from_checkpoints, from_folders, named
+from stillwave.models import build
+from stillwave.schema import ModelConfig
+
+
+def files(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, voice(0.5), RATE)
+    return folder
+
+
+def test_folders_are_paired_by_name_whatever_the_suffix(tmp_path):
+    clean = files(tmp_path / "clean", "a.wav", "deep/b.wav")
+    mine = files(tmp_path / "mine", "a.flac", "deep/b.wav")
+    items = from_folders(clean, {"mine": mine})
+    assert [item.id for item in items] == ["a", "deep/b"]
+    assert items[0].clean == clean / "a.wav"
+    assert items[0].estimates == {"mine": mine / "a.flac"}
+    assert not items[0].problems
+
+
+def test_what_is_on_one_side_only_is_counted(tmp_path):
+    clean = files(tmp_path / "clean", "a.wav", "only-clean.wav")
+    mine = files(tmp_path / "mine", "a.wav", "only-mine.wav")
+    noisy_folder = files(tmp_path / "noisy", "a.wav", "only-clean.wav")
+    items = {item.id: item for item in from_folders(clean, {"mine": mine}, noisy_folder)}
+    assert set(items) == {"a", "only-clean", "only-mine"}
+    scores = score_pairs(list(items.values()), ("snr",), 1, quiet=True)
+    reasons = {(row.id, row.system): row.scores["snr"].reason for row in scores.rows}
+    assert "no file of this name" in reasons["only-clean", "mine"]
+    assert "no clean file" in reasons["only-mine", "mine"]
+    assert "no file of this name" in reasons["only-mine", "noisy"]
+    assert scores.systems == ("noisy", "mine")
+
+
+def test_dns_challenge_names_are_paired_by_file_id(tmp_path):
+    clean = files(tmp_path / "clean", "clean_fileid_1.wav", "clean_fileid_12.wav")
+    mine = files(tmp_path / "mine", "x_snr5_fileid_12.wav", "y_snr0_tl-20_fileid_1.wav")
+    items = from_folders(clean, {"mine": mine})
+    pairs = {(i.clean.name, i.estimates["mine"].name) for i in items}
+    assert pairs == {
+        ("clean_fileid_1.wav", "y_snr0_tl-20_fileid_1.wav"),
+        ("clean_fileid_12.wav", "x_snr5_fileid_12.wav"),
+    }
+
+
+def test_folders_that_cannot_be(tmp_path):
+    clean = files(tmp_path / "clean", "a.wav")
+    with pytest.raises(StillwaveError, match="--enhanced noisy"):
+        from_folders(clean, {"noisy": clean})
+    with pytest.raises(ManifestError, match="no such folder"):
+        from_folders(clean, {"mine": tmp_path / "absent"})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ManifestError, match="no recordings"):
+        from_folders(tmp_path / "empty", {"mine": clean})
+
+
+def test_names_of_systems(tmp_path):
+    assert named(["mine=a/b", "runs/x"]) == {"mine": Path("a/b"), "x": Path("runs/x")}
+    for values, word in (
+        (["a=1", "a=2"], "twice"),
+        (["=path"], "cannot name"),
+        (["a/b=path"], "plain name"),
+        ([".hidden=path"], "plain name"),
+    ):
+        with pytest.raises(StillwaveError, match=word):
+            named(values)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    network = build(ModelConfig(channels=8, blocks=1))
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    checkpoint.save(folder, network, checkpoint.Card(model=network.config))
+    return folder
+
+
+@pytest.fixture
+def mixtures(tmp_path) -> Path:
+    folder = tmp_path / "test"
+    for side in ("noisy", "clean"):
+        (folder / side).mkdir(parents=True)
+    for index, snr_db in enumerate((0, 10)):
+        clean = voice(1, index)
+        soundfile.write(folder / "clean" / f"{index}.wav", clean, RATE, subtype="FLOAT")
+        soundfile.write(folder / "noisy" / f"{index}.wav", noisy(clean, snr_db), RATE, subtype="FLOAT")
+    (folder / "mixtures.csv").write_text("id,snr_db\n0,0\n1,\n")
+    return folder
+
+
+def test_checkpoints_enhance_the_pairs(mixtures, model, tmp_path):
+    items = from_checkpoints(mixtures, {"tiny": model}, tmp_path / "work", "cpu", quiet=True)
+    assert [item.snr_db for item in items] == [0, None]
+    for item in items:
+        estimate, rate = soundfile.read(item.estimates["tiny"])
+        assert rate == RATE
+        assert len(estimate) == RATE
+        assert np.abs(estimate).max() > 0
+    assert items[0].estimates["tiny"] == tmp_path / "work" / "tiny" / "0.wav"
+
+
+def test_what_cannot_be_enhanced_is_counted(mixtures, model, tmp_path):
+    (mixtures / "noisy" / "1.wav").write_text("no audio")
+    items = from_checkpoints(mixtures, {"tiny": model}, tmp_path / "work", "cpu", quiet=True)
+    scores = score_pairs(items, ("si_sdr",), 1, quiet=True)
+    found = {(row.id, row.system): row.scores["si_sdr"] for row in scores.rows}
+    assert found["0", "tiny"].value is not None
+    assert found["1", "tiny"].value is None
+    assert found["1", "tiny"].reason.startswith("not enhanced")
+
+
+def test_a_checkpoint_may_not_stand_in_for_noisy(mixtures, model, tmp_path):
+    with pytest.raises(StillwaveError, match="noisy"):
+        from_checkpoints(mixtures, {"noisy": model}, tmp_path / "work")
