@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,7 +82,7 @@ def _in_processes(tasks: Sequence[tuple[Item, str]], keys: Sequence[str], jobs: 
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     try:
-        with parallel_config(backend="loky", inner_max_num_threads=1):
+        with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_leave_ctrl_c):
             # Files take from 50 ms to seconds: one at a time keeps all processes busy to the end.
             pool = Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
             yield from pool(delayed(score_file)(item, system, keys) for item, system in tasks)
@@ -89,6 +90,11 @@ def _in_processes(tasks: Sequence[tuple[Item, str]], keys: Sequence[str], jobs: 
         raise StillwaveError(
             "a scoring process was ended from outside, perhaps for want of memory; try fewer jobs"
         ) from None
+
+
+def _leave_ctrl_c() -> None:
+    """Ctrl-C reaches every process of a terminal; the parent ends the others, which have nothing to say."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def score_file(item: Item, system: str, keys: Sequence[str]) -> Row:
