@@ -43,7 +43,9 @@ def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     site = tmp_path_factory.mktemp("site")
     for name in base_requirements():
         distribution = metadata.distribution(name)
-        tops = {file.parts[0] for file in distribution.files or [] if file.parts[0] not in ("..", "__pycache__")}
+        tops = {
+            file.parts[0] for file in distribution.files or [] if file.parts[0] not in ("..", "__pycache__")
+        }
         for top in tops:
             link = site / top
             if not link.exists():

@@ -1,0 +1,83 @@
+"""Run every benchmark and put what they print into docs/benchmarks.md: no figure there is typed by hand.
+
+    python benchmarks/all.py --audio AUDIO --checkpoint RUN [--only mixer evaluation] [--threads 2]
+
+AUDIO holds train/ (speech/, noise/, rir/) and test/ (noisy/, clean/, mixtures.csv); RUN is a trained network.
+A section that is not run keeps what it held before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from stillwave.files import write_text
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+INTRO = """# Benchmarks
+
+Written by `benchmarks/all.py`; every section says how it was measured. Machines are shared and noisy: ratios of two
+things measured in one run, medians and spreads mean something; single times do not.
+"""
+
+
+def main() -> None:
+    options = _options()
+    sections = _read()
+    for name, title, arguments in _plan(options):
+        if options.only and name not in options.only:
+            continue
+        command = [sys.executable, f"benchmarks/{name}.py", *arguments]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{name} failed:\n{done.stderr}")
+        shown = " ".join(["python", *command[1:]]).replace(str(options.audio), "AUDIO")
+        shown = shown.replace(str(options.checkpoint), "RUN")
+        day = datetime.date.today().isoformat()
+        sections[title] = f"`{shown}`, {day}\n\n{_demote(done.stdout.strip())}\n"
+        write_text(PAGE, INTRO + "".join(f"\n## {title}\n\n{text}" for title, text in sections.items()))
+
+
+def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
+    audio, threads = options.audio, str(options.threads)
+    return [
+        ("distillation_step", "The distillation loss against its formulas", ["--threads", threads]),
+        ("network_step", "A training step of the network", ["--threads", threads]),
+        ("mixer", "Mixing", [str(audio / "train")]),
+        ("evaluation", "Scoring in parallel", ["--folder", str(audio / "test")]),
+        (
+            "enhance_blocks",
+            "Long recordings in windows",
+            [str(options.checkpoint), str(audio / "test/noisy"), "--clean", str(audio / "test/clean")],
+        ),
+    ]
+
+
+def _demote(text: str) -> str:
+    """Headings one level below the section's."""
+    return re.sub(r"^#+", lambda found: "#" * min(6, len(found[0]) + 2), text, flags=re.MULTILINE)
+
+
+def _read() -> dict[str, str]:
+    if not PAGE.exists():
+        return {}
+    parts = re.split(r"^## (.+)\n\n", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {title: text.rstrip() + "\n" for title, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--audio", type=Path, required=True)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--threads", type=int, default=2)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
