@@ -2,9 +2,10 @@
 
 Importing the package is cheap and needs no PyTorch; what needs it is imported when first used.
 
->>> import stillwave
->>> sorted(stillwave.__all__)
-['Distiller', '__version__', 'load', 'train']
+Examples:
+    >>> import stillwave
+    >>> sorted(stillwave.__all__)
+    ['Distiller', '__version__', 'load', 'train']
 """
 
 from __future__ import annotations

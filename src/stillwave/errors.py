@@ -32,10 +32,11 @@ class MissingExtraError(StillwaveError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a mistyped name: the nearest known names, or all of them.
 
-    >>> nearest("enhence", ["enhance", "train"])
-    "did you mean 'enhance'?"
-    >>> nearest("zzz", ["b", "a"])
-    'known: a, b'
+    Examples:
+        >>> nearest("enhence", ["enhance", "train"])
+        "did you mean 'enhance'?"
+        >>> nearest("zzz", ["b", "a"])
+        'known: a, b'
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)

@@ -19,12 +19,13 @@ from stillwave.errors import StillwaveError
 class Stft(nn.Module):
     """Half-overlapped STFT without parameters. No frame depends on samples outside itself.
 
-    >>> stft = Stft()
-    >>> spectrum = stft.analyse(torch.ones(2, 16_000))
-    >>> spectrum.shape, spectrum.dtype
-    (torch.Size([2, 64, 257]), torch.complex64)
-    >>> stft.synthesise(spectrum, 16_000).sub(1).abs().max().item() < 1e-6
-    True
+    Examples:
+        >>> stft = Stft()
+        >>> spectrum = stft.analyse(torch.ones(2, 16_000))
+        >>> spectrum.shape, spectrum.dtype
+        (torch.Size([2, 64, 257]), torch.complex64)
+        >>> stft.synthesise(spectrum, 16_000).sub(1).abs().max().item() < 1e-6
+        True
     """
 
     window: Tensor
@@ -40,8 +41,9 @@ class Stft(nn.Module):
     def frames(self, samples: int) -> int:
         """Number of frames of a signal: ceil(samples / hop) + 1.
 
-        >>> [Stft().frames(n) for n in (1, 256, 257)]
-        [2, 2, 3]
+        Examples:
+            >>> tuple(Stft().frames(n) for n in (1, 256, 257))
+            (2, 2, 3)
         """
         return -(-samples // self.hop) + 1
 

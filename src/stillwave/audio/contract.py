@@ -25,8 +25,9 @@ def check(samples: Any, name: str = "samples") -> Samples:
 
     Raises `AudioError`, naming `name`, for another type or shape, no samples, NaN or infinity.
 
-    >>> check(np.array([-32768, 16384], dtype=np.int16))
-    array([[-1. ,  0.5]], dtype=float32)
+    Examples:
+        >>> check(np.array([-32768, 16384], dtype=np.int16))
+        array([[-1. ,  0.5]], dtype=float32)
     """
     if not isinstance(samples, np.ndarray):
         raise AudioError(f"{name}: expected a NumPy array, got {type(samples).__name__}")

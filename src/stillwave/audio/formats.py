@@ -66,8 +66,9 @@ def subtype_for(path: Path | str, source: str | None = None) -> str:
 
     The source's own where the format holds it, else the next that loses nothing, else the format's default.
 
-    >>> subtype_for("a.flac", "FLOAT"), subtype_for("a.wav", "PCM_U8"), subtype_for("a.ogg", "PCM_24")
-    ('PCM_24', 'PCM_16', 'VORBIS')
+    Examples:
+        >>> subtype_for("a.flac", "FLOAT"), subtype_for("a.wav", "PCM_U8"), subtype_for("a.ogg", "PCM_24")
+        ('PCM_24', 'PCM_16', 'VORBIS')
     """
     allowed = format_of(path).subtypes
     return next((s for s in _NEAREST.get(source or "", ()) if s in allowed), allowed[0])

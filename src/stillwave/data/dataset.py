@@ -60,8 +60,9 @@ def shares(batch_size: int, first: int, last: int, rank: int = 0, processes: int
 
     Raises ValueError when the batch cannot be shared equally.
 
-    >>> list(shares(4, 1, 3, rank=1, processes=2))
-    [[6, 7], [10, 11]]
+    Examples:
+        >>> list(shares(4, 1, 3, rank=1, processes=2))
+        [[6, 7], [10, 11]]
     """
     if batch_size % processes:
         raise ValueError(f"a batch of {batch_size} cannot be shared equally by {processes} processes")

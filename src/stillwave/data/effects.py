@@ -39,8 +39,9 @@ def active_level(samples: Samples) -> float:
 def decibels(power: float) -> float:
     """Power ratio in dB; −200 for 0.
 
-    >>> decibels(100.0)
-    20.0
+    Examples:
+        >>> decibels(100.0)
+        20.0
     """
     return 10 * float(np.log10(max(power, 1e-20)))
 
@@ -64,8 +65,9 @@ def at_snr(speech: Samples, noise: Samples, wanted_db: float) -> Samples:
 def fast_length(length: int) -> int:
     """The least 2^a·3^b·5^c ≥ `length`: FFTs of such lengths are quick.
 
-    >>> fast_length(1021), fast_length(70001)
-    (1024, 72000)
+    Examples:
+        >>> fast_length(1021), fast_length(70001)
+        (1024, 72000)
     """
     best = 1 << (length - 1).bit_length()
     five = 1

@@ -26,8 +26,9 @@ def source_of(recording: Recording, pattern: str | None = None) -> str:
     In this order: the first group of the regular expression `pattern` in the file's stem; the manifest's
     `source`; the source of an ESC-50 name; the stem.
 
-    >>> source_of(Recording(path="a/1-17367-A.wav", sample_rate=16000, channels=1, seconds=5))
-    '17367'
+    Examples:
+        >>> source_of(Recording(path="a/1-17367-A.wav", sample_rate=16000, channels=1, seconds=5))
+        '17367'
     """
     stem = recording.path.stem
     if pattern is not None:

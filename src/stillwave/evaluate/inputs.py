@@ -81,8 +81,9 @@ def _tracked(pairs: Sequence[Pair], what: str, quiet: bool) -> Iterable[Pair]:
 def named(values: Sequence[str]) -> dict[str, Path]:
     """`NAME=PATH` or `PATH` (whose last part is the name) to name → path. Raises StillwaveError for a name given twice.
 
-    >>> named(["mine=out/a", "runs/student"])
-    {'mine': PosixPath('out/a'), 'student': PosixPath('runs/student')}
+    Examples:
+        >>> named(["mine=out/a", "runs/student"])
+        {'mine': PosixPath('out/a'), 'student': PosixPath('runs/student')}
     """
     result: dict[str, Path] = {}
     for value in values:

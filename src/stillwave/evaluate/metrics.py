@@ -161,14 +161,15 @@ def find_fault(clean: Samples, estimate: Samples) -> str | None:
 def si_sdr(clean: Samples, estimate: Samples) -> float:
     """Scale-invariant signal-to-distortion ratio in dB, means removed. Blind to polarity: see `inverted`.
 
-    >>> t = np.linspace(0, 1, 16_000, endpoint=False)
-    >>> tone, other = np.sin(2 * np.pi * 100 * t), np.sin(2 * np.pi * 200 * t)
-    >>> round(si_sdr(tone, tone + 0.1 * other), 6), round(si_sdr(tone, -3 * (tone + 0.1 * other)), 6)
-    (20.0, 20.0)
-    >>> si_sdr(tone, 2 * tone)
-    Traceback (most recent call last):
-        ...
-    stillwave.evaluate.metrics.MetricError: the estimate equals the reference: SI-SDR is infinite
+    Examples:
+        >>> t = np.linspace(0, 1, 16_000, endpoint=False)
+        >>> tone, other = np.sin(2 * np.pi * 100 * t), np.sin(2 * np.pi * 200 * t)
+        >>> round(si_sdr(tone, tone + 0.1 * other), 6), round(si_sdr(tone, -3 * (tone + 0.1 * other)), 6)
+        (20.0, 20.0)
+        >>> si_sdr(tone, 2 * tone)
+        Traceback (most recent call last):
+            ...
+        stillwave.evaluate.metrics.MetricError: the estimate equals the reference: SI-SDR is infinite
     """
     s, e = _centred(clean), _centred(estimate)
     if not s.any():

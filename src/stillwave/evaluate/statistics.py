@@ -59,8 +59,9 @@ class Summary:
 def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> Interval:
     """Percentile bootstrap of the mean (Efron & Tibshirani 1993), resampling recordings.
 
-    >>> bootstrap([2.0, 2.0, 2.0])
-    Interval(mean=2.0, low=2.0, high=2.0, count=3)
+    Examples:
+        >>> bootstrap([2.0, 2.0, 2.0])
+        Interval(mean=2.0, low=2.0, high=2.0, count=3)
     """
     data = np.asarray(values, dtype=np.float64)
     mean = float(math.fsum(data) / len(data))

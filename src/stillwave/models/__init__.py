@@ -18,8 +18,9 @@ NETWORKS: dict[str, Callable[[ModelConfig], Denoiser]] = {"dpdcrn": DPDCRN}
 def build(config: ModelConfig) -> Denoiser:
     """The network of a recipe, with fresh weights. Raises `RecipeError` for a name that is not in `NETWORKS`.
 
-    >>> build(PRESETS["dpdcrn-student"]).config.channels
-    64
+    Examples:
+        >>> build(PRESETS["dpdcrn-student"]).config.channels
+        64
     """
     if config.name not in NETWORKS:
         raise RecipeError(

@@ -20,8 +20,9 @@ class DPDCRN(Denoiser):
 
     With several microphones all of them are seen and the mask multiplies microphone 0.
 
-    >>> sum(p.numel() for p in DPDCRN(ModelConfig(channels=64, blocks=1)).parameters())
-    595494
+    Examples:
+        >>> sum(p.numel() for p in DPDCRN(ModelConfig(channels=64, blocks=1)).parameters())
+        595494
     """
 
     def __init__(self, config: ModelConfig) -> None:

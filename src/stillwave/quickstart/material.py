@@ -6,22 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stillwave.data import Recording, write_manifest
+from stillwave.data import Recording, read_manifest, write_manifest
 from stillwave.data.corpora import folders
 from stillwave.data.manifest import ManifestError, hours
 from stillwave.schema import SAMPLE_RATE, MixingConfig, Range, Sources
 
-HELD_OUT = 0.12
-"""Share of a user's speech and noise that is kept for the test, where the folder has none of its own."""
-MIXTURES = 36
-"""Made for the test in that case."""
+HELD_OUT = 0.1
+"""Share of a user's speech and noise that is kept from training, for development and for a test each."""
+DEVELOPMENT, TEST = 24, 36
+"""Mixtures made of it."""
+BABBLERS = 6
+"""Speakers that training needs before it can put babble behind one."""
 
 _SOURCES = {
     "speech": ("speech.jsonl", "speech.csv", "speech"),
     "noise": ("noise.jsonl", "noise.csv", "noise"),
     "rooms": ("rooms.jsonl", "rir.jsonl", "rooms.csv", "rir.csv", "rooms", "rir"),
 }
-_TEST_MIXING = MixingConfig(
+_FIXED = MixingConfig(
     snr_db=Range(low=0, high=15),
     level_dbfs=Range(low=-32, high=-22),
     noises=1,
@@ -37,19 +39,20 @@ By = Literal["auto", "recording"]
 
 @dataclass(frozen=True)
 class Material:
-    """Where everything is. `test` is a folder of fixed mixtures that no training or choosing sees."""
+    """Where everything is. Training and choosing see nothing of `test`."""
 
     train: Sources
-    development: str | Sources
+    development: str
+    """A folder of fixed mixtures, as `test` is."""
     test: Path
     synthetic: bool
+    babble: bool
     sentence: str
     """What it is, for the page."""
 
 
 def demo(folder: Path, seed: int, jobs: int | None) -> Material:
     """Build the demo corpus (or find it built). Raises MissingExtraError without the `demo` extra."""
-    from stillwave.data import read_manifest
     from stillwave.data.demo.corpus import build
 
     corpus = build(folder, seed=seed, jobs=jobs)
@@ -60,6 +63,7 @@ def demo(folder: Path, seed: int, jobs: int | None) -> Material:
         development=str((corpus / "development").resolve()),
         test=corpus / "test",
         synthetic=True,
+        babble=True,
         sentence=_sentence(recordings, "synthetic voices"),
     )
 
@@ -67,42 +71,43 @@ def demo(folder: Path, seed: int, jobs: int | None) -> Material:
 def own(audio: Path, work: Path) -> Material:
     """A user's folder: DIR/train/{speech,noise,rir}.csv or .jsonl, or DIR/{speech,noise[,rooms]} folders.
 
-    DIR/test with noisy/ and clean/ is the test; without one, speakers and noise recordings are held out and
-    mixed. Manifests and such mixtures are written below `work`; a second call finds them there. Training
-    holds out speakers and noises of its own to choose by. Raises ManifestError for a folder without speech
+    DIR/test with noisy/ and clean/ is the test. Speakers and noise recordings are held out and mixed for
+    development, and for a test where there is none. Manifests and mixtures are written below `work`; a second
+    call finds them there. Raises ManifestError for a folder without speech
     or noise, or with too few speakers or noise recordings to share out.
     """
     if not audio.is_dir():
         raise ManifestError(f"{audio}: there is no such folder")
-    test = audio / "test"
-    has_test = (test / "noisy").is_dir() and (test / "clean").is_dir()
+    has_test = (audio / "test" / "noisy").is_dir() and (audio / "test" / "clean").is_dir()
+    wanted = {"development": DEVELOPMENT} if has_test else {"development": DEVELOPMENT, "test": TEST}
     if not (work / "speech.jsonl").exists():
-        _gather(audio, work, hold_out=not has_test)
-    if not has_test:
-        test = work / "test"
-        if not test.is_dir():
-            _mix_test(work, test)
+        _gather(audio, work, list(wanted))
+    for name, count in wanted.items():
+        if not (work / name / "mixtures.csv").exists():
+            _mix(work, name, count)
     found = {name: work / f"{name}.jsonl" for name in _SOURCES if (work / f"{name}.jsonl").exists()}
-    sources = Sources(**{name: str(path.resolve()) for name, path in found.items()})
-    from stillwave.data import read_manifest
-
     recordings = {name: read_manifest(path) for name, path in found.items()}
-    return Material(sources, sources, test, False, _sentence(recordings, "speakers"))
+    return Material(
+        train=Sources(**{name: str(path.resolve()) for name, path in found.items()}),
+        development=str((work / "development").resolve()),
+        test=audio / "test" if has_test else work / "test",
+        synthetic=False,
+        babble=len({recording.speaker for recording in recordings["speech"]} - {""}) >= BABBLERS,
+        sentence=_sentence(recordings, "speakers"),
+    )
 
 
-def _gather(audio: Path, work: Path, *, hold_out: bool) -> None:
+def _gather(audio: Path, work: Path, sets: list[str]) -> None:
     """Scan, share out, and write the manifests; that of speech last, which says that all are there."""
-    kept: dict[str, list[Recording]] = {}
-    held: dict[str, list[Recording]] = {}
-    for name in _SOURCES:
-        recordings = _scan(audio, name)
-        kept[name], held[name] = _share(audio, name, recordings) if hold_out else (recordings, [])
-        if name != "rooms":
-            _check_enough(audio, name, kept[name])
-    for folder, side in ((work / "held_out", held), (work, kept)):
-        for name in ("noise", "rooms", "speech"):
-            if side[name]:
-                write_manifest(folder / f"{name}.jsonl", side[name])
+    sides: dict[str, dict[str, list[Recording]]] = {name: {} for name in ("", *sets)}
+    for kind in _SOURCES:
+        for side, recordings in _share(audio, kind, _scan(audio, kind), sets).items():
+            sides[side][kind] = recordings
+    for side in (*sets, ""):
+        folder = work / "held_out" / side if side else work
+        for kind in ("noise", "rooms", "speech"):
+            if sides[side][kind]:
+                write_manifest(folder / f"{kind}.jsonl", sides[side][kind])
 
 
 def _scan(audio: Path, name: str) -> list[Recording]:
@@ -119,25 +124,25 @@ def _scan(audio: Path, name: str) -> list[Recording]:
     return load(source, folders.describe if name == "speech" else folders.describe_noise)
 
 
-def _share(audio: Path, name: str, recordings: list[Recording]) -> tuple[list[Recording], list[Recording]]:
+def _share(
+    audio: Path, kind: str, recordings: list[Recording], sets: list[str]
+) -> dict[str, list[Recording]]:
+    """Whole speakers, noises and rooms for each set; what is left ("") is to train on.
+
+    Few rooms are heard in all sets: there is no way to have some in each, and nothing depends on it.
+    """
     from stillwave.data.split import group_of, split
 
-    by = _unit(name)
-    groups = {group_of(recordings, by)(recording) for recording in recordings} if recordings else set()
-    if name == "rooms" and len(groups) < 4:
-        return recordings, []
-    if len(groups) < 3:
-        raise ManifestError(_too_few(audio, name, len(groups), 3))
-    return split(recordings, HELD_OUT, by=by)
-
-
-def _check_enough(audio: Path, name: str, recordings: list[Recording]) -> None:
-    from stillwave.data.split import group_of
-
-    by = _unit(name)
-    groups = {group_of(recordings, by)(recording) for recording in recordings}
-    if len(groups) < 2:
-        raise ManifestError(_too_few(audio, name, len(groups), 2))
+    unit = _unit(kind)
+    groups = {group_of(recordings, unit)(recording) for recording in recordings} if recordings else set()
+    if len(groups) <= len(sets):
+        if kind == "rooms":
+            return {side: recordings for side in ("", *sets)}
+        raise ManifestError(_too_few(audio, kind, len(groups), len(sets) + 1))
+    sides = {}
+    for side in sets:
+        recordings, sides[side] = split(recordings, HELD_OUT, by=unit)
+    return {"": recordings, **sides}
 
 
 def _unit(name: str) -> By:
@@ -145,23 +150,22 @@ def _unit(name: str) -> By:
     return "auto" if name == "speech" else "recording"
 
 
-def _too_few(audio: Path, name: str, count: int, needed: int) -> str:
-    what = "speakers (or recordings, where none are named)" if name == "speech" else "recordings of noise"
-    why = "one to learn from, one to choose by" + (", one to test on" if needed == 3 else "")
-    return f"{audio}: has {count} {what}; at least {needed} are needed: {why}"
+def _too_few(audio: Path, kind: str, count: int, needed: int) -> str:
+    what = "speaker(s) (recordings, where none are named)" if kind == "speech" else "recording(s) of noise"
+    why = "to learn from, to choose by" + (" and to test on" if needed == 3 else "")
+    return f"{audio}: has {count} {what}; at least {needed} are needed: {why}, one each"
 
 
-def _mix_test(work: Path, folder: Path) -> None:
-    from stillwave.data import read_manifest
+def _mix(work: Path, name: str, count: int) -> None:
     from stillwave.data.mixing import Mixer
     from stillwave.data.pairs import write_mixtures
     from stillwave.data.store import Store
 
-    files = {name: work / "held_out" / f"{name}.jsonl" for name in _SOURCES}
-    held = {name: read_manifest(path) if path.exists() else [] for name, path in files.items()}
+    files = {kind: work / "held_out" / name / f"{kind}.jsonl" for kind in _SOURCES}
+    held = {kind: read_manifest(path) if path.exists() else [] for kind, path in files.items()}
     store = Store(work / "cache", SAMPLE_RATE)
-    mixer = Mixer(held["speech"], held["noise"], held["rooms"], _TEST_MIXING, None, 0, store)
-    write_mixtures(mixer, min(MIXTURES, 3 * len(held["speech"])), folder)
+    mixer = Mixer(held["speech"], held["noise"], held["rooms"], _FIXED, None, 0, store)
+    write_mixtures(mixer, min(count, 3 * len(held["speech"])), work / name)
 
 
 def _sentence(recordings: dict[str, list[Recording]], who: str) -> str:

@@ -114,8 +114,9 @@ def write(folder: Path, facts: Facts) -> Path:
 def verdict(paired: Mapping[str, Interval | None]) -> str:
     """What the paired differences allow to be said, and no more.
 
-    >>> verdict({"si_sdr": Interval(0.4, 0.1, 0.7, 36)})
-    'Distillation helped: SI-SDR (dB) +0.40 [+0.10, +0.70].'
+    Examples:
+        >>> verdict({"si_sdr": Interval(0.4, 0.1, 0.7, 36)})
+        'Distillation helped: SI-SDR (dB) +0.40 [+0.10, +0.70].'
     """
     known = {metric: found for metric, found in paired.items() if found is not None}
     if not known:
@@ -149,8 +150,9 @@ def warning(facts: Facts) -> str:
 def ends(found: Interval, metric: str, signed: bool = False) -> str:
     """The ends of an interval; nothing where one recording alone gave it.
 
-    >>> ends(Interval(0.4, 0.1, 0.75, 36), "si_sdr")
-    '0.10 … 0.75'
+    Examples:
+        >>> ends(Interval(0.4, 0.1, 0.75, 36), "si_sdr")
+        '0.10 … 0.75'
     """
     if math.isnan(found.low):
         return ""
@@ -160,8 +162,9 @@ def ends(found: Interval, metric: str, signed: bool = False) -> str:
 def size(value: float | None) -> str:
     """A count in three digits or so: 595494 → '595 k', 2.42e9 → '2.42 G'.
 
-    >>> size(595494), size(13.26e9), size(12), size(None)
-    ('595 k', '13.3 G', '12', '–')
+    Examples:
+        >>> size(595494), size(13.26e9), size(12), size(None)
+        ('595 k', '13.3 G', '12', '–')
     """
     if value is None:
         return "–"
@@ -175,8 +178,9 @@ def size(value: float | None) -> str:
 def duration(seconds: float | None) -> str:
     """Seconds as people say them.
 
-    >>> duration(7.4), duration(200), duration(None)
-    ('7.4 s', '3 min 20 s', '–')
+    Examples:
+        >>> duration(7.4), duration(200), duration(None)
+        ('7.4 s', '3 min 20 s', '–')
     """
     if seconds is None:
         return "–"

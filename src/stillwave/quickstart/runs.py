@@ -30,8 +30,10 @@ def recipe(settings: Settings, key: str, material: Material) -> Recipe:
 
     base = load(RECIPES[key])
     steps = settings.steps(base.train.steps)
+    mixing = base.data.mixing if material.babble else base.data.mixing.model_copy(update={"babble": 0.0})
     data = base.data.model_copy(
         update={
+            "mixing": mixing,
             "train": material.train,
             "development": material.development,
             "cache": str((settings.output / "cache").resolve()),

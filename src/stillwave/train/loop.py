@@ -52,6 +52,7 @@ def train(recipe: Recipe, run_folder: Path | str, *, quiet: bool = False, resume
             source = sources.mixtures(recipe, world)
             trainer.licences = sources.licences(source)
             trainer.fit(source, sources.development(recipe), metric)
+        world.firsts(None)  # nobody looks for the result, or leaves, before it is written
         return checkpoint.resolve(folder)
 
 

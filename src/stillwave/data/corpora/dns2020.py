@@ -38,8 +38,9 @@ def kind_of(path: Path) -> str:
 def describe(path: Path) -> dict[str, str] | str:
     """What a training file's name tells, or why it is left out.
 
-    >>> describe(Path("noise/traffic_248091_3.wav"))
-    {'licence': 'see the DNS Challenge', 'label': 'traffic', 'source': 'traffic_248091'}
+    Examples:
+        >>> describe(Path("noise/traffic_248091_3.wav"))
+        {'licence': 'see the DNS Challenge', 'label': 'traffic', 'source': 'traffic_248091'}
     """
     kind = kind_of(path)
     if not kind:
@@ -61,8 +62,9 @@ def describe(path: Path) -> dict[str, str] | str:
 def file_id(name: str) -> str | None:
     """The number by which noisy and clean belong together.
 
-    >>> file_id("clnsp1_train_69005_1_snr15_tl-21_fileid_158.wav"), file_id("clean_fileid_158.wav")
-    ('158', '158')
+    Examples:
+        >>> file_id("clnsp1_train_69005_1_snr15_tl-21_fileid_158.wav"), file_id("clean_fileid_158.wav")
+        ('158', '158')
     """
     found = _FILE_ID.search(name)
     return found.group(1) if found else None
@@ -71,8 +73,9 @@ def file_id(name: str) -> str | None:
 def mixture_facts(stem: str) -> dict[str, str]:
     """SNR in dB and noise from the name of a noisy file, as far as it tells them.
 
-    >>> mixture_facts("clnsp1_train_69005_1_snr15_tl-21_fileid_158")
-    {'snr_db': '15', 'noise': 'train_69005_1'}
+    Examples:
+        >>> mixture_facts("clnsp1_train_69005_1_snr15_tl-21_fileid_158")
+        {'snr_db': '15', 'noise': 'train_69005_1'}
     """
     end = _NOISY.search(stem)
     if end is None:

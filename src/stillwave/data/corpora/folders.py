@@ -15,8 +15,9 @@ LAYOUT = "FOLDER/SPEAKER/…/NAME.wav, or any folder"
 def describe(path: Path) -> dict[str, str]:
     """The speaker is the first sub-folder; none for files directly in the folder.
 
-    >>> describe(Path("p225/day1/001.wav"))
-    {'speaker': 'p225'}
+    Examples:
+        >>> describe(Path("p225/day1/001.wav"))
+        {'speaker': 'p225'}
     """
     return {"speaker": path.parts[0]} if len(path.parts) > 1 else {}
 

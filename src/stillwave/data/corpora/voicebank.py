@@ -29,8 +29,9 @@ def kind_of(path: Path) -> str:
 def describe(path: Path) -> dict[str, str] | str:
     """The speaker of a clean training file, or why a file is left out.
 
-    >>> describe(Path("clean_trainset_28spk_wav/p226_001.wav"))
-    {'licence': 'CC-BY-4.0', 'speaker': 'p226'}
+    Examples:
+        >>> describe(Path("clean_trainset_28spk_wav/p226_001.wav"))
+        {'licence': 'CC-BY-4.0', 'speaker': 'p226'}
     """
     if not kind_of(path):
         folders = "/".join(path.parts[:-1])
