@@ -6,6 +6,7 @@ Examples:
     >>> import stillwave
     >>> sorted(stillwave.__all__)
     ['Distiller', '__version__', 'load', 'train']
+
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
         "did you mean 'enhance'?"
         >>> nearest("zzz", ["b", "a"])
         'known: a, b'
+
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)

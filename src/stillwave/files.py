@@ -25,7 +25,7 @@ def atomic_file(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -42,8 +42,8 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             _sync(file)
         old = target.with_name(f".{target.name}.{os.getpid()}.old")
         if target.exists():
-            os.rename(target, old)
-        os.rename(temporary, target)
+            target.rename(old)
+        temporary.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

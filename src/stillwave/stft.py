@@ -26,6 +26,7 @@ class Stft(nn.Module):
         (torch.Size([2, 64, 257]), torch.complex64)
         >>> stft.synthesise(spectrum, 16_000).sub(1).abs().max().item() < 1e-6
         True
+
     """
 
     window: Tensor
@@ -44,6 +45,7 @@ class Stft(nn.Module):
         Examples:
             >>> tuple(Stft().frames(n) for n in (1, 256, 257))
             (2, 2, 3)
+
         """
         return -(-samples // self.hop) + 1
 

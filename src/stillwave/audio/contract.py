@@ -28,6 +28,7 @@ def check(samples: Any, name: str = "samples") -> Samples:
     Examples:
         >>> check(np.array([-32768, 16384], dtype=np.int16))
         array([[-1. ,  0.5]], dtype=float32)
+
     """
     if not isinstance(samples, np.ndarray):
         raise AudioError(f"{name}: expected a NumPy array, got {type(samples).__name__}")

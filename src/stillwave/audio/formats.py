@@ -69,6 +69,7 @@ def subtype_for(path: Path | str, source: str | None = None) -> str:
     Examples:
         >>> subtype_for("a.flac", "FLOAT"), subtype_for("a.wav", "PCM_U8"), subtype_for("a.ogg", "PCM_24")
         ('PCM_24', 'PCM_16', 'VORBIS')
+
     """
     allowed = format_of(path).subtypes
     return next((s for s in _NEAREST.get(source or "", ()) if s in allowed), allowed[0])

@@ -41,7 +41,9 @@ def guard(verb: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             _say(str(MissingExtraError(f"'{verb.__name__}'", EXTRAS[missing])))
             raise typer.Exit(2) from None
-        except BrokenPipeError:  # the reader of our stdout has gone: nothing left to say, nor anyone to hear it
+        except (
+            BrokenPipeError
+        ):  # the reader of our stdout has gone: nothing left to say, nor anyone to hear it
             raise typer.Exit(141) from None
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""

@@ -63,6 +63,7 @@ def shares(batch_size: int, first: int, last: int, rank: int = 0, processes: int
     Examples:
         >>> list(shares(4, 1, 3, rank=1, processes=2))
         [[6, 7], [10, 11]]
+
     """
     if batch_size % processes:
         raise ValueError(f"a batch of {batch_size} cannot be shared equally by {processes} processes")

@@ -42,6 +42,7 @@ def decibels(power: float) -> float:
     Examples:
         >>> decibels(100.0)
         20.0
+
     """
     return 10 * float(np.log10(max(power, 1e-20)))
 
@@ -68,6 +69,7 @@ def fast_length(length: int) -> int:
     Examples:
         >>> fast_length(1021), fast_length(70001)
         (1024, 72000)
+
     """
     best = 1 << (length - 1).bit_length()
     five = 1

@@ -29,6 +29,7 @@ def source_of(recording: Recording, pattern: str | None = None) -> str:
     Examples:
         >>> source_of(Recording(path="a/1-17367-A.wav", sample_rate=16000, channels=1, seconds=5))
         '17367'
+
     """
     stem = recording.path.stem
     if pattern is not None:

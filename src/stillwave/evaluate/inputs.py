@@ -84,6 +84,7 @@ def named(values: Sequence[str]) -> dict[str, Path]:
     Examples:
         >>> named(["mine=out/a", "runs/student"])
         {'mine': PosixPath('out/a'), 'student': PosixPath('runs/student')}
+
     """
     result: dict[str, Path] = {}
     for value in values:

@@ -170,6 +170,7 @@ def si_sdr(clean: Samples, estimate: Samples) -> float:
         Traceback (most recent call last):
             ...
         stillwave.evaluate.metrics.MetricError: the estimate equals the reference: SI-SDR is infinite
+
     """
     s, e = _centred(clean), _centred(estimate)
     if not s.any():

@@ -62,6 +62,7 @@ def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES
     Examples:
         >>> bootstrap([2.0, 2.0, 2.0])
         Interval(mean=2.0, low=2.0, high=2.0, count=3)
+
     """
     data = np.asarray(values, dtype=np.float64)
     mean = float(math.fsum(data) / len(data))

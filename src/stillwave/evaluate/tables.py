@@ -26,6 +26,7 @@ def number(value: float, metric: str, *, signed: bool = False) -> str:
     Examples:
         >>> number(0.7587, "stoi"), number(0.0312, "pesq_wb", signed=True)
         ('75.87', '+0.031')
+
     """
     entry = METRICS[metric]
     return f"{value * entry.factor:{'+' if signed else ''}.{entry.decimals}f}"

@@ -21,6 +21,7 @@ def build(config: ModelConfig) -> Denoiser:
     Examples:
         >>> build(PRESETS["dpdcrn-student"]).config.channels
         64
+
     """
     if config.name not in NETWORKS:
         raise RecipeError(

@@ -23,6 +23,7 @@ class DPDCRN(Denoiser):
     Examples:
         >>> sum(p.numel() for p in DPDCRN(ModelConfig(channels=64, blocks=1)).parameters())
         595494
+
     """
 
     def __init__(self, config: ModelConfig) -> None:

@@ -137,7 +137,7 @@ def _share(
     groups = {group_of(recordings, unit)(recording) for recording in recordings} if recordings else set()
     if len(groups) <= len(sets):
         if kind == "rooms":
-            return {side: recordings for side in ("", *sets)}
+            return dict.fromkeys(("", *sets), recordings)
         raise ManifestError(_too_few(audio, kind, len(groups), len(sets) + 1))
     sides = {}
     for side in sets:

@@ -117,6 +117,7 @@ def verdict(paired: Mapping[str, Interval | None]) -> str:
     Examples:
         >>> verdict({"si_sdr": Interval(0.4, 0.1, 0.7, 36)})
         'Distillation helped: SI-SDR (dB) +0.40 [+0.10, +0.70].'
+
     """
     known = {metric: found for metric, found in paired.items() if found is not None}
     if not known:
@@ -153,6 +154,7 @@ def ends(found: Interval, metric: str, signed: bool = False) -> str:
     Examples:
         >>> ends(Interval(0.4, 0.1, 0.75, 36), "si_sdr")
         '0.10 … 0.75'
+
     """
     if math.isnan(found.low):
         return ""
@@ -165,6 +167,7 @@ def size(value: float | None) -> str:
     Examples:
         >>> size(595494), size(13.26e9), size(12), size(None)
         ('595 k', '13.3 G', '12', '–')
+
     """
     if value is None:
         return "–"
@@ -181,6 +184,7 @@ def duration(seconds: float | None) -> str:
     Examples:
         >>> duration(7.4), duration(200), duration(None)
         ('7.4 s', '3 min 20 s', '–')
+
     """
     if seconds is None:
         return "–"

@@ -41,6 +41,7 @@ def describe(path: Path) -> dict[str, str] | str:
     Examples:
         >>> describe(Path("noise/traffic_248091_3.wav"))
         {'licence': 'see the DNS Challenge', 'label': 'traffic', 'source': 'traffic_248091'}
+
     """
     kind = kind_of(path)
     if not kind:
@@ -65,6 +66,7 @@ def file_id(name: str) -> str | None:
     Examples:
         >>> file_id("clnsp1_train_69005_1_snr15_tl-21_fileid_158.wav"), file_id("clean_fileid_158.wav")
         ('158', '158')
+
     """
     found = _FILE_ID.search(name)
     return found.group(1) if found else None
@@ -76,6 +78,7 @@ def mixture_facts(stem: str) -> dict[str, str]:
     Examples:
         >>> mixture_facts("clnsp1_train_69005_1_snr15_tl-21_fileid_158")
         {'snr_db': '15', 'noise': 'train_69005_1'}
+
     """
     end = _NOISY.search(stem)
     if end is None:

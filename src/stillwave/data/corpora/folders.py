@@ -18,6 +18,7 @@ def describe(path: Path) -> dict[str, str]:
     Examples:
         >>> describe(Path("p225/day1/001.wav"))
         {'speaker': 'p225'}
+
     """
     return {"speaker": path.parts[0]} if len(path.parts) > 1 else {}
 

@@ -32,6 +32,7 @@ def describe(path: Path) -> dict[str, str] | str:
     Examples:
         >>> describe(Path("clean_trainset_28spk_wav/p226_001.wav"))
         {'licence': 'CC-BY-4.0', 'speaker': 'p226'}
+
     """
     if not kind_of(path):
         folders = "/".join(path.parts[:-1])
