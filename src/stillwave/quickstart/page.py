@@ -116,7 +116,7 @@ def verdict(paired: Mapping[str, Interval | None]) -> str:
 
     Examples:
         >>> verdict({"si_sdr": Interval(0.4, 0.1, 0.7, 36)})
-        'Distillation helped: SI-SDR (dB) +0.40 [+0.10, +0.70].'
+        'Distillation helped: SI-SDR dB +0.40 [+0.10, +0.70].'
 
     """
     known = {metric: found for metric, found in paired.items() if found is not None}
