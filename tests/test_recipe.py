@@ -67,7 +67,7 @@ def test_faults_name_file_key_and_remedy(text, sentence):
         ("a:\n  b: {c: 1\n", "recipe.yaml, line 3: "),
         ("a: b: c", "recipe.yaml, line 1: "),
         ("a: \x00", "recipe.yaml: is not YAML"),
-        ("[" * 5000, "recipe.yaml: is not YAML"),
+        ("[" * 1500, "recipe.yaml: is not YAML"),
         ("a: !!python/object/apply:os.system [ls]", "recipe.yaml, line 1: could not determine a constructor"),
     ],
 )

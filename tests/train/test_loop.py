@@ -324,3 +324,10 @@ def test_a_full_disk_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):
 def test_several_microphones_are_refused_where_mixtures_have_one():
     with pytest.raises(RecipeError, match=r"model.microphones: .* set it to 1"):
         sources.mixtures(toy_recipe("model.microphones=2"), ONE)
+
+
+def test_half_precision_on_a_cpu_is_told_to_be_none(tmp_path, capsys):
+    half = train_toy(tmp_path / "half", "train.precision=bf16", "train.steps=1")
+    assert "train.precision: bf16 is for GPUs; computing in fp32" in capsys.readouterr().err
+    full = train_toy(tmp_path / "full", "train.steps=1")
+    assert all(torch.equal(weights(half)[name], value) for name, value in weights(full).items())

@@ -68,6 +68,8 @@ class Trainer:
         self.learner = Learner(recipe, world)
         self.progress = state.Progress(teacher=objective.teacher_sha256(recipe))
         self._resume()
+        if recipe.train.precision != "fp32" and self.learner.updater.half is None:
+            self.say(f"train.precision: {recipe.train.precision} is for GPUs; computing in fp32")
 
     def say(self, sentence: str) -> None:
         """A line on the terminal, from the first process only."""
