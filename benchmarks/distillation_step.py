@@ -75,16 +75,18 @@ def measure(name: str, passes: int, threads: int) -> dict[str, Any]:
     student, teacher = features(64, 1, True), features(128, 4, False)
     step = program(name, student, teacher)
     before = resident()
-    seconds = []
+    seconds, processor = [], []
     for _ in range(passes + 1):
         for layers in student.values():
             for layer in layers:
                 layer.grad = None
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         loss = step()
         loss.backward()
         seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds[1:], "bytes": resident() - before, "loss": float(loss.detach())}
+        processor.append(time.process_time() - used)
+    peak = resident() - before
+    return {"seconds": seconds[1:], "processor": processor[1:], "bytes": peak, "loss": float(loss.detach())}
 
 
 def features(channels: int, blocks: int, student: bool) -> dict[str, list[Any]]:
@@ -130,13 +132,16 @@ def resident() -> int:
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    seconds = [second for run in runs for second in run["seconds"]]
-    memory = [run["bytes"] / 2**30 for run in runs]
     return {
-        "seconds": {"median": statistics.median(seconds), "min": min(seconds), "max": max(seconds)},
-        "gib": {"median": statistics.median(memory), "min": min(memory), "max": max(memory)},
+        "seconds": spread([second for run in runs for second in run["seconds"]]),
+        "processor": spread([second for run in runs for second in run["processor"]]),
+        "gib": spread([run["bytes"] / 2**30 for run in runs]),
         "loss": runs[0]["loss"],
     }
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def machine(options: argparse.Namespace) -> dict[str, Any]:
@@ -161,20 +166,21 @@ def markdown(result: dict[str, Any]) -> str:
         f"B = {BATCH}, T = {FRAMES}; {facts}",
         f"relative difference of the released loss from the plain one: {result['deviation']:.1e}",
         "",
-        "| program | seconds, median (min – max) | peak GiB, median (min – max) | faster | of the memory |",
-        "|---|---|---|---|---|",
+        "median (min – max); in brackets: of the plain transcription's median",
+        "",
+        "| program | seconds | processor seconds | peak GiB |",
+        "|---|---|---|---|",
     ]
     plain = result["programs"]["plain"]
     for name, found in result["programs"].items():
-        s, m = found["seconds"], found["gib"]
-        faster = plain["seconds"]["median"] / s["median"]
-        share = m["median"] / plain["gib"]["median"]
-        lines.append(
-            f"| {PROGRAMS[name]} | {s['median']:.2f} ({s['min']:.2f} – {s['max']:.2f}) "
-            f"| {m['median']:.2f} ({m['min']:.2f} – {m['max']:.2f}) "
-            f"| {faster:.1f} × | {share:.0%} |"
-        )
+        cells = [cell(found[key], plain[key]) for key in ("seconds", "processor", "gib")]
+        lines.append(f"| {PROGRAMS[name]} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def cell(found: dict[str, float], plain: dict[str, float]) -> str:
+    ratio = f"1/{plain['median'] / found['median']:.1f}"
+    return f"{found['median']:.2f} ({found['min']:.2f} – {found['max']:.2f}) [{ratio}]"
 
 
 if __name__ == "__main__":

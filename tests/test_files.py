@@ -74,3 +74,10 @@ def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path) -> None:
     values = json.loads(target.read_text())
     assert len(values) == 200_000
     assert len(set(values)) == 1
+
+
+def test_a_new_folder_is_as_open_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    with atomic_folder(tmp_path / "atomic"):
+        pass
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
