@@ -71,7 +71,9 @@ class Comparison:
     @cached_property
     def dnsmos(self) -> dict[str, float]:
         """DNSMOS P.835 of the estimate."""
-        return _dnsmos(self.estimate)
+        from stillwave.evaluate.dnsmos import dnsmos
+
+        return dnsmos(self.estimate)
 
 
 @dataclass(frozen=True)
@@ -248,11 +250,3 @@ def _same_draws() -> Iterator[None]:
         yield
     finally:
         np.random.set_state(before)
-
-
-def _dnsmos(estimate: Samples) -> dict[str, float]:
-    from speechmos import dnsmos
-
-    peak = float(np.abs(estimate).max())
-    result = dnsmos.run(estimate / max(1.0, peak), sr=SAMPLE_RATE)  # it refuses values beyond ±1
-    return {key: float(value) for key, value in result.items() if key.endswith("_mos")}

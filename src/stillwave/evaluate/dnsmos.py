@@ -1,0 +1,64 @@
+"""DNSMOS P.835: ratings of speech, background and overall quality by a network, without a reference.
+
+C. K. A. Reddy, V. Gopal, R. Cutler, "DNSMOS P.835", ICASSP 2022. The network comes with the package `speechmos`.
+It is run here because that package's module imports librosa (for another measure, P.808) and lets each process
+take every core. The values are the same.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stillwave.audio import Samples
+from stillwave.errors import MissingExtraError
+from stillwave.schema import SAMPLE_RATE
+
+_WINDOW = int(9.01 * SAMPLE_RATE)
+# From the network's outputs to ratings: a x² + b x + c, published with it.
+_CURVES = {
+    "sig_mos": (-0.08397278, 1.22083953, 0.0052439),
+    "bak_mos": (-0.13166888, 1.60915514, -0.39604546),
+    "ovrl_mos": (-0.06766283, 1.11546468, 0.04602535),
+}
+
+
+def dnsmos(estimate: Samples) -> dict[str, float]:
+    """`sig_mos`, `bak_mos`, `ovrl_mos` of `[N]` at 16 kHz: means over windows of 9.01 s, one every second.
+
+    Shorter recordings are repeated. Values beyond ±1 are scaled, as a whole, to a peak of 1.
+    Raises MissingExtraError without `speechmos`.
+    """
+    samples = (estimate / max(1.0, float(np.abs(estimate).max()))).astype(np.float32)
+    while len(samples) < _WINDOW:
+        samples = np.concatenate((samples, samples))
+    network = _network()
+    windows = (samples[None, start : start + _WINDOW] for start in _starts(len(samples)))
+    raw = np.array([network.run(None, {"input_1": window})[0][0] for window in windows])
+    return {key: float(np.polyval(c, raw[:, i]).mean()) for i, (key, c) in enumerate(_CURVES.items())}
+
+
+def _starts(length: int) -> list[int]:
+    """Where windows begin: as in the published program, which counts whole seconds, and leaves out a window
+    whose end, (i + 9.01) · 16 000 in floating point, rounds down to a sample less.
+    """
+    count = int(length // SAMPLE_RATE - 9.01) + 1
+    ends = [int((i + 9.01) * SAMPLE_RATE) for i in range(count)]
+    return [i * SAMPLE_RATE for i, end in enumerate(ends) if end - i * SAMPLE_RATE >= _WINDOW]
+
+
+@cache
+def _network() -> Any:
+    import onnxruntime
+
+    package = find_spec("speechmos")
+    if package is None or package.origin is None:
+        raise MissingExtraError("DNSMOS", "dnsmos")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # files are scored side by side
+    model = Path(package.origin).parent / "dnsmos_models" / "sig_bak_ovr.onnx"
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
