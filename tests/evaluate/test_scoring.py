@@ -119,6 +119,20 @@ def test_other_rates_are_brought_to_16_khz(tmp_path):
     assert row.scores["si_sdr"].value == pytest.approx(20, abs=0.1)
 
 
+def test_rates_that_differ_are_a_reason(tmp_path):
+    clean = save(tmp_path / "c.wav", np.repeat(voice(1), 3), 48_000)
+    reason = one_fault(Item("x", clean, {"a": save(tmp_path / "e.wav", voice(1))}))
+    assert reason == "sampling rates differ: 48000 Hz of reference, 16000 Hz of estimate"
+
+
+def test_a_file_that_is_absent_moves_no_system(items):
+    first = Item(
+        "first", items[0].clean, {"b": items[0].estimates["b"]}, problems={"noisy": "gone", "a": "gone"}
+    )
+    rest = [Item(i.id, i.clean, {"noisy": i.estimates["b"], **i.estimates}) for i in items]
+    assert score_pairs([first, *rest], ("snr",), 1, quiet=True).systems == ("noisy", "a", "b")
+
+
 def test_nothing_to_score():
     with pytest.raises(StillwaveError, match="nothing to score"):
         score_pairs([])

@@ -69,12 +69,19 @@ def score_pairs(
     if not items:
         raise StillwaveError("there is nothing to score: no recordings are paired")
     keys = choose(metrics)
-    systems = tuple(dict.fromkeys(name for item in items for name in (*item.estimates, *item.problems)))
+    systems = _in_order(items)
     tasks = [(item, system) for item in items for system in systems]
     jobs = min(jobs or cores(), len(tasks))
     done = _in_processes(tasks, keys, jobs) if jobs > 1 else (score_file(*task, keys) for task in tasks)
     rows = list(done if quiet else track(done, "score", total=len(tasks)))
     return Scores(systems, keys, tuple(rows))
+
+
+def _in_order(items: Sequence[Item]) -> tuple[str, ...]:
+    """Systems as the item with most files has them, `noisy` first: a file that is absent moves none."""
+    fullest = max(items, key=lambda item: len(item.estimates))
+    others = [name for item in (fullest, *items) for name in (*item.estimates, *item.problems)]
+    return tuple(dict.fromkeys(sorted(others, key=lambda name: name != NOISY)))
 
 
 def _in_processes(tasks: Sequence[tuple[Item, str]], keys: Sequence[str], jobs: int) -> Iterator[Row]:
@@ -108,9 +115,13 @@ def score_file(item: Item, system: str, keys: Sequence[str]) -> Row:
     if item.clean is None:
         return without("there is no clean file of this name")
     try:
-        clean, estimate = _load(item.clean), _load(item.estimates[system])
+        (clean, rate), (estimate, other) = _load(item.clean), _load(item.estimates[system])
     except AudioError as error:
         return without(_without_path(str(error), item))
+    if (
+        rate != other
+    ):  # neither is resampled to the other in silence: which band is compared is the user's choice
+        return without(f"sampling rates differ: {rate} Hz of reference, {other} Hz of estimate")
     return Row(item.id, system, item.snr_db, score(clean, estimate, keys), inverted(clean, estimate))
 
 
@@ -131,9 +142,9 @@ def mean_score(metric: str, clean: Sequence[Samples], estimates: Sequence[Sample
     return (math.fsum(values) / len(values) if values else math.nan), len(scores) - len(values)
 
 
-def _load(path: Path) -> Samples:
-    """A file at 16 kHz: `[N]`, or `[channels, N]` where it has several (which is then a fault)."""
+def _load(path: Path) -> tuple[Samples, int]:
+    """A file at 16 kHz: `[N]`, or `[channels, N]` where it has several (which is then a fault), and its own rate."""
     samples, rate = read(path)
     if rate != SAMPLE_RATE:
         samples = resample(samples, rate, SAMPLE_RATE)
-    return np.ascontiguousarray(samples[0] if len(samples) == 1 else samples)
+    return np.ascontiguousarray(samples[0] if len(samples) == 1 else samples), rate
