@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stillwave.audio import read, write
 from stillwave.console import track
+from stillwave.data.corpora.dns2020 import mixture_facts
 from stillwave.data.pairs import Pair, by_name, read_pairs
 from stillwave.errors import AudioError, StillwaveError
 from stillwave.evaluate.scoring import NOISY, Item
@@ -32,10 +33,17 @@ def from_folders(clean: Path, enhanced: Mapping[str, Path], noisy: Path | None =
             id=name,
             clean=references.get(name),
             estimates={system: files[name] for system, files in found.items() if name in files},
+            snr_db=_stated_snr(found[NOISY].get(name)) if noisy else None,
             problems={s: f"{sides[s]} holds no file of this name" for s, f in found.items() if name not in f},
         )
         for name in names
     ]
+
+
+def _stated_snr(noisy: Path | None) -> float | None:
+    """The SNR in a file's name, as the DNS Challenge states it."""
+    stated = mixture_facts(noisy.stem).get("snr_db") if noisy else None
+    return float(stated) if stated else None
 
 
 def from_checkpoints(
