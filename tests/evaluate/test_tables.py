@@ -50,9 +50,9 @@ def test_markdown_has_every_part(scores):
     assert "| noisy | 40.00 [30.00, 50.00] | -3.46 [-7.25, 0.33] |" in text
     assert "| my_net\\|v2 | 75.00 (1 without) | 11.00 [10.00, 12.00] |" in text
     assert "## Difference from noisy, paired by recording" in text
-    assert "| my_net\\|v2 | +45.00 | +14.46 [+9.67, +19.25] |" in text
+    assert "| my_net\\|v2 | +45.00 (over 1) | +14.46 [+9.67, +19.25] |" in text
     assert "| 0 dB | noisy | 30.00 | 0.33 |" in text
-    assert "| 5 dB | my_net\\|v2 | – | 12.00 |" in text
+    assert "| 5 dB | my_net\\|v2 | – (1 without) | 12.00 |" in text
     assert "- my_net|v2: 1 of 2 estimates have inverted polarity" in text
     assert '- my_net|v2: 1 without STOI: too "short", it is' in text
 

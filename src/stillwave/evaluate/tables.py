@@ -62,7 +62,7 @@ def _sections(summary: Summary) -> Iterator[str]:
     if summary.differences:
         yield f"\n## Difference from {summary.baseline}, paired by recording\n"
         rows = [
-            [s, *(with_interval(cells[m], m, signed=True) for m in metrics)]
+            [s, *(_difference(cells[m], m, summary.recordings) for m in metrics)]
             for s, cells in summary.differences.items()
         ]
         yield from table(["system", *map(heading, metrics)], rows)
@@ -106,7 +106,13 @@ def _names(names: Sequence[str], summary: Summary) -> str:
 
 
 def _mean(cell: Cell, metric: str) -> str:
-    return "–" if cell.interval is None else number(cell.interval.mean, metric)
+    shown = "–" if cell.interval is None else number(cell.interval.mean, metric)
+    return shown if not cell.failed else f"{shown} ({cell.failed} without)"
+
+
+def _difference(interval: Interval | None, metric: str, recordings: int) -> str:
+    shown = with_interval(interval, metric, signed=True)
+    return shown if interval is None or interval.count == recordings else f"{shown} (over {interval.count})"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
