@@ -1,11 +1,13 @@
 """stillwave distils speech enhancement: it turns a large denoiser into a small one and keeps its quality.
 
+`stillwave.train.train` and `stillwave.evaluate` are the rest of the road; see the reference.
+
 Importing the package is cheap and needs no PyTorch; what needs it is imported when first used.
 
 Examples:
     >>> import stillwave
     >>> sorted(stillwave.__all__)
-    ['Distiller', '__version__', 'load', 'train']
+    ['Distiller', '__version__', 'load']
 
 """
 
@@ -17,12 +19,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stillwave.distill import Distiller
     from stillwave.enhance import load
-    from stillwave.train import train
 
 __version__ = "0.1.0"
-__all__ = ["Distiller", "__version__", "load", "train"]
+__all__ = ["Distiller", "__version__", "load"]
 
-_HOME = {"Distiller": "stillwave.distill", "load": "stillwave.enhance", "train": "stillwave.train"}
+_HOME = {"Distiller": "stillwave.distill", "load": "stillwave.enhance"}
 
 
 def __getattr__(name: str) -> Any:

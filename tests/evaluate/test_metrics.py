@@ -174,7 +174,7 @@ def test_a_wrong_name_is_met_with_the_nearest():
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"stillwave\[dnsmos\]"):
+    with pytest.raises(MissingExtraError, match=r"stillwave\[eval\]"):
         choose(["dnsmos_sig"])
     assert choose(["si_sdr"]) == ("si_sdr",)
 

@@ -21,7 +21,7 @@ GROUPS = {
 EXTRAS = {  # an import that fails → the extra that brings it
     "torch": "train", "safetensors": "train", "tensorboard": "train", "matplotlib": "train",
     "joblib": "train", "pesq": "eval", "pystoi": "eval", "scipy": "eval",
-    "speechmos": "dnsmos", "librosa": "dnsmos", "espeakng_loader": "demo",
+    "speechmos": "eval", "espeakng_loader": "demo",
 }  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def guard(verb: Callable[..., Any]) -> Callable[..., Any]:
             return verb(*args, **kwargs)
         except StillwaveError as error:
             _say(str(error))
-            raise typer.Exit(2) from None
+            raise typer.Exit(getattr(error, "code", 2)) from None  # a run that was asked to stop has its own
         except ModuleNotFoundError as error:
             missing = (error.name or "").partition(".")[0]
             if missing not in EXTRAS:

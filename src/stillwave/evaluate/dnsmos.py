@@ -57,7 +57,7 @@ def _network() -> Any:
 
     package = find_spec("speechmos")
     if package is None or package.origin is None:
-        raise MissingExtraError("DNSMOS", "dnsmos")
+        raise MissingExtraError("DNSMOS", "eval")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # files are scored side by side
     model = Path(package.origin).parent / "dnsmos_models" / "sig_bak_ovr.onnx"

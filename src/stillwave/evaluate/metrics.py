@@ -90,7 +90,7 @@ class Metric:
     decimals: int = 3
 
 
-_PESQ, _STOI, _DNSMOS = ("pesq", "eval"), ("pystoi", "eval"), ("speechmos", "dnsmos")
+_PESQ, _STOI, _DNSMOS = ("pesq", "eval"), ("pystoi", "eval"), ("speechmos", "eval")
 
 METRICS: dict[str, Metric] = {
     metric.key: metric
