@@ -31,7 +31,8 @@ def plan(inputs: Sequence[Path], output: Path) -> Plan:
 
     One file and an output with the suffix of an audio format: a file. Everything else goes into `output` as a
     folder: files by their names, folders by the paths inside them. In folders, only the suffixes of
-    `audio.FORMATS` are taken. Raises `AudioError` for a missing input and for two inputs with one target.
+    `audio.FORMATS` are taken. Raises `AudioError` for a missing input, a suffix
+    that is no format, and two inputs with one target.
     """
     for path in inputs:
         if not path.exists():
@@ -41,6 +42,11 @@ def plan(inputs: Sequence[Path], output: Path) -> Plan:
     if single and output.suffix.lower() in FORMATS and not output.is_dir():
         made.jobs.append(Job(inputs[0], output))
         return made
+    if single and output.suffix and not output.exists():
+        raise AudioError(
+            f"{output}: '{output.suffix}' is no audio format that can be written; known: {', '.join(sorted(FORMATS))}; "
+            "for a folder give a name without a suffix, or make it first"
+        )
     if output.exists() and not output.is_dir():
         raise AudioError(f"{output}: this is a file; give a folder for more than one recording")
     for path in inputs:
