@@ -162,7 +162,10 @@ def test_the_stopwatch_adds_up_over_sittings_and_interruptions(tmp_path: Path) -
         raise KeyboardInterrupt
     with watch.stage("b"):
         pass
+    with watch.stage("b", anew=True):
+        pass
     found = json.loads((tmp_path / "times.json").read_text())
+    assert found["b"] < 1
     assert 100 <= found["a"] < 110
     assert list(found) == ["a", "b"]
 

@@ -53,7 +53,7 @@ def run(settings: Settings) -> Result:
     with watch.stage("Enhancing and scoring"):
         checkpoints = {key: runs.folder(settings, key) for key in runs.RECIPES}
         scored = scoring.score(found.test, checkpoints, out / "scores", settings.jobs)
-    with watch.stage("Examples and pictures"):
+    with watch.stage("Examples and pictures", anew=True):
         systems = _systems(settings, watch)
         shown = _examples(settings, found, scored, systems)
         curves = _curves(settings)
@@ -188,6 +188,7 @@ def _commands(settings: Settings) -> list[tuple[str, str]]:
     out = settings.output
     student = shlex.quote(str(out / "runs" / "distilled"))
     data = "corpus/train" if settings.audio is None else "data"
+    audio = "" if settings.audio is None else f" --audio {shlex.quote(str(settings.audio))}"
     sets = " ".join(
         f"--set data.{side}.{kind}={shlex.quote(str(out / data / f'{kind}.jsonl'))}"
         for side in ("train", "development")
@@ -196,7 +197,7 @@ def _commands(settings: Settings) -> list[tuple[str, str]]:
     return [
         ("Denoise a recording of your own", f"stillwave enhance my.wav -o my-enhanced.wav -m {student}"),
         ("What the student is and costs", f"stillwave info {student}"),
-        ("Train longer", f"stillwave quickstart -o {shlex.quote(str(out) + '-60')} --minutes 60"),
+        ("Train longer", f"stillwave quickstart -o {shlex.quote(str(out) + '-60')} --minutes 60{audio}"),
         ("A larger teacher, then its student", f"stillwave train small-teacher -o runs/teacher {sets}"),
         ("", f"stillwave distill small-student -o runs/student --teacher runs/teacher {sets}"),
         ("Every recipe that ships", "stillwave recipes ls"),

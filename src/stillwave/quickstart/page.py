@@ -12,7 +12,7 @@ from stillwave.errors import MissingExtraError
 from stillwave.evaluate import METRICS, Interval
 from stillwave.evaluate.tables import heading, number, with_interval
 from stillwave.files import write_text
-from stillwave.quickstart.pictures import PLOT
+from stillwave.quickstart.pictures import DIFFERENCE_DB, PLOT
 
 FILE = "index.html"
 
@@ -106,31 +106,32 @@ def write(folder: Path, facts: Facts) -> Path:
         best=_best(facts),
         total=sum(seconds for _, seconds in facts.times),
         plot=PLOT,
+        difference_db=f"{DIFFERENCE_DB:g}",
     )
     write_text(folder / FILE, text)
     return folder / FILE
 
 
 def verdict(paired: Mapping[str, Interval | None]) -> str:
-    """What the paired differences allow to be said, and no more.
+    """What the paired differences allow to be said, and no more: with 95 % intervals, and all of them.
 
-    Examples:
-        >>> verdict({"si_sdr": Interval(0.4, 0.1, 0.7, 36)})
-        'Distillation helped: SI-SDR dB +0.40 [+0.10, +0.70].'
-
+    >>> verdict({"si_sdr": Interval(0.4, 0.1, 0.7, 36), "stoi": Interval(0.0, -0.01, 0.01, 36)})
+    'Distillation helped: SI-SDR dB +0.40 [+0.10, +0.70]. It may be chance: STOI ×100 +0.00 [-1.00, +1.00].'
     """
     known = {metric: found for metric, found in paired.items() if found is not None}
+    better = {metric: found for metric, found in known.items() if found.low > 0}
+    worse = {metric: found for metric, found in known.items() if found.high < 0}
+    open_ = {metric: found for metric, found in known.items() if metric not in better | worse}
     if not known:
         return "No mixture could be scored for both students, so nothing can be said of distillation."
-    better = _told({metric: found for metric, found in known.items() if found.low > 0})
-    worse = _told({metric: found for metric, found in known.items() if found.high < 0})
-    if better and worse:
-        return f"Distillation helped in part: {better}. It did harm in part: {worse}."
-    if better:
-        return f"Distillation helped: {better}."
-    if worse:
-        return f"Distillation did not help here, it did harm: {worse}."
-    return f"This test cannot tell the distilled student from the one trained alone: {_told(known)}."
+    if not better and not worse:
+        return f"This test cannot tell the distilled student from the one trained alone: {_told(open_)}."
+    parts = {
+        "Distillation helped" if not worse else "Distillation helped in part": better,
+        "It did harm" if better else "Distillation did not help here, it did harm": worse,
+        "It may be chance": open_,
+    }
+    return " ".join(f"{what}: {_told(found)}." for what, found in parts.items() if found)
 
 
 def warning(facts: Facts) -> str:

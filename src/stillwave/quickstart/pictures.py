@@ -34,7 +34,7 @@ COLOURS = {
 
 RANGE_DB = 75.0
 """What a spectrogram shows below its loudest point."""
-DIFFERENCE_DB = 20.0
+DIFFERENCE_DB = 12.0
 """Where the colours of a difference end."""
 
 PLOT = (0.09, 0.21, 0.985, 0.965)
@@ -61,13 +61,21 @@ def draw_spectrogram(file: Path, samples: Samples, rate: int, top_db: float) -> 
 
 
 def draw_difference(file: Path, first: Samples, second: Samples, rate: int, top_db: float) -> None:
-    """Where `second` is louder (red) or quieter (blue) than `first`, in dB.
+    """Where `second` is louder (red) or quieter (blue) than `first`, in dB, in patches of 3 bins by 5 frames.
 
     Both are raised to the floor of the other pictures first: what no picture shows is no difference here.
     """
     floor = top_db - RANGE_DB
-    change = np.maximum(spectrogram(second), floor) - np.maximum(spectrogram(first), floor)
-    _image(file, change, rate, len(first), cmap=_diverging(), vmin=-DIFFERENCE_DB, vmax=DIFFERENCE_DB)
+    before, after = (np.maximum(_patches(spectrogram(samples)), floor) for samples in (first, second))
+    limits = {"vmin": -DIFFERENCE_DB, "vmax": DIFFERENCE_DB}
+    _image(file, after - before, rate, len(first), cmap=_diverging(), **limits)
+
+
+def _patches(values: Decibels) -> Decibels:
+    """Mean power around each point: the differences of single points are mostly chance."""
+    power = np.pad(10 ** (values / 10), ((1, 1), (2, 2)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(power, (3, 5))
+    return np.asarray(10 * np.log10(windows.mean((-1, -2))))
 
 
 def _diverging() -> Any:
@@ -109,11 +117,20 @@ def draw_curves(file: Path, curves: Mapping[str, Curve], ylabel: str, *, smooth:
         steps, values = (np.asarray(column, dtype=float) for column in zip(*curve, strict=True))
         colour = COLOURS.get(name, INK)
         if smooth:
-            axes.plot(steps, values, color=colour, linewidth=0.6, alpha=0.25)
+            axes.plot(steps, values, color=colour, linewidth=0.6, alpha=0.2)
             values = running_mean(values, max(1, len(values) // 20))
         axes.plot(steps, values, color=colour, linewidth=1.8, marker=None if smooth else "o", markersize=3.5)
     axes.set(xlabel="training step", ylabel=ylabel)
+    if smooth:
+        axes.set_ylim(*_most([value for curve in curves.values() for _, value in curve]))
     _save(figure, axes, file)
+
+
+def _most(values: Sequence[float]) -> tuple[float, float]:
+    """Limits that leave out single spikes: the middle 96 % and a tenth more on both sides."""
+    low, high = np.percentile(values, (2, 98))
+    margin = max(0.1 * (high - low), 1e-6)
+    return float(low - margin), float(high + margin)
 
 
 def running_mean(values: npt.NDArray[np.float64], width: int) -> npt.NDArray[np.float64]:

@@ -70,13 +70,14 @@ class Stopwatch:
         self.seconds: dict[str, float] = read_json(file) or {}
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add what the block takes to a stage, also when it is interrupted."""
+    def stage(self, name: str, *, anew: bool = False) -> Iterator[None]:
+        """Add what the block takes to a stage, also when it is interrupted; `anew`: it begins from nothing."""
+        before = 0.0 if anew else self.seconds.get(name, 0.0)
         started = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - started, 2)
+            self.seconds[name] = round(before + time.perf_counter() - started, 2)
             write_json(self._file, self.seconds)
 
 
