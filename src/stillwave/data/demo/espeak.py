@@ -79,7 +79,8 @@ class Espeak:
             data = link
         initialise = self._library.espeak_Initialize
         self.sample_rate: int = initialise(_SYNCHRONOUS, 0, str(data).encode(), _DONT_EXIT)
-        if self.sample_rate <= 0:
+        # Asked for a second time in a process, it says that all is well whatever it finds.
+        if self.sample_rate <= 0 or not (data / "phontab").is_file():
             raise StillwaveError(f"{data}: espeak-ng cannot read its data; reinstall espeakng-loader")
         self._chunks: list[npt.NDArray[np.int16]] = []
         # The attribute keeps the callback alive: ctypes frees it otherwise, and C would call into nothing.
@@ -105,9 +106,10 @@ class Espeak:
         self._chunks.clear()
         encoded = text.encode()
         failed = self._library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8, None, None)
-        if failed or not self._chunks:
+        spoken = np.concatenate([np.zeros(0, np.int16), *self._chunks])
+        if failed or not spoken.any():
             raise StillwaveError(f"espeak-ng said nothing for '{text[:40]}' with voice '{voice.name}'")
-        return np.concatenate(self._chunks).astype(np.float32) / np.float32(32768)
+        return spoken.astype(np.float32) / np.float32(32768)
 
     def _collect(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
         if samples and count > 0:

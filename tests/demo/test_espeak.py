@@ -1,0 +1,92 @@
+"""The binding itself, in this process: what `speak_in_process` does in its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from stillwave.data.demo import espeak
+from stillwave.data.demo.espeak import Espeak, Voice
+from stillwave.errors import MissingExtraError, StillwaveError
+
+needs_espeak = pytest.mark.skipif(not espeak.available(), reason="needs the demo extra")
+TEXT = "Seven wooden boxes."
+
+
+@needs_espeak
+def test_speech_is_float_within_full_scale_at_espeaks_own_rate() -> None:
+    speaker = Espeak()
+    assert speaker.sample_rate == 22050
+    assert speaker.version.count(".") >= 1
+    samples = speaker.speak(TEXT, Voice("en-us", "m1"))
+    assert samples.dtype == np.float32
+    assert 0.05 < np.abs(samples).max() < 1
+    assert 0.5 < len(samples) / speaker.sample_rate < 5
+
+
+@needs_espeak
+def test_more_words_last_longer_and_nothing_of_the_last_sentence_is_left() -> None:
+    speaker, voice = Espeak(), Voice("en", "f1")
+    long = speaker.speak(f"{TEXT} {TEXT} {TEXT}", voice)
+    short = speaker.speak(TEXT, voice)
+    assert len(long) > 2 * len(short)
+
+
+@needs_espeak
+def test_data_in_a_folder_with_a_long_name_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espeak, "_LONGEST_PATH", 10)
+    assert len(Espeak().speak(TEXT, Voice("en", "m1"))) > 0
+
+
+@needs_espeak
+def test_an_unknown_voice_and_an_empty_text_are_refused() -> None:
+    speaker = Espeak()
+    with pytest.raises(StillwaveError, match=r"has no voice 'tlh\+m1'"):
+        speaker.speak(TEXT, Voice("tlh", "m1"))
+    with pytest.raises(StillwaveError, match="said nothing for ''"):
+        speaker.speak("", Voice("en", "m1"))
+
+
+@needs_espeak
+def test_data_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import espeakng_loader
+
+    monkeypatch.setattr(espeakng_loader, "get_data_path", lambda: str(tmp_path / "none"))
+    with pytest.raises(StillwaveError, match="cannot read its data; reinstall"):
+        Espeak()
+
+
+@needs_espeak
+def test_the_command_reads_a_job_and_writes_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    voice = {"language": "en", "variant": "m1", "pitch": 40, "intonation": 50, "words_per_minute": 180}
+    job = {"voice": voice, "lines": [[TEXT, str(tmp_path / "a.wav")]], "sample_rate": 16000}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(job)))
+    assert espeak._main() == 0
+    assert capsys.readouterr().out.strip() == Espeak().version
+    assert soundfile.info(tmp_path / "a.wav").samplerate == 16000
+    job["voice"] = voice | {"language": "tlh"}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(job)))
+    assert espeak._main() == 1
+    assert "no voice" in capsys.readouterr().err
+
+
+def test_a_process_that_dies_without_a_word_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    died = subprocess.CompletedProcess([], -11, stdout="", stderr="")
+    monkeypatch.setattr(espeak, "available", lambda: True)
+    monkeypatch.setattr(espeak.subprocess, "run", lambda *_, **__: died)
+    with pytest.raises(StillwaveError, match=r"could not speak as 'en\+m1': it ended with code -11"):
+        espeak.speak_in_process(Voice("en", "m1"), [], 16000)
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "espeakng_loader", None)
+    with pytest.raises(MissingExtraError, match=r"stillwave\[demo\]"):
+        Espeak()
