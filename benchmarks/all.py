@@ -46,7 +46,11 @@ def main() -> None:
 def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
     audio, threads = options.audio, str(options.threads)
     return [
-        ("distillation_step", "The distillation loss against its formulas", ["--threads", threads]),
+        (
+            "distillation_step",
+            "The distillation loss against its formulas",
+            ["--threads", threads, "--repeats", "3"],
+        ),
         ("network_step", "A training step of the network", ["--threads", threads]),
         ("mixer", "Mixing", [str(audio / "train")]),
         ("evaluation", "Scoring in parallel", ["--folder", str(audio / "test")]),
