@@ -136,6 +136,13 @@ def test_what_is_missing_is_said_before_anything_is_computed(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("minutes", [float("nan"), float("inf"), 0.0, -1.0])
+def test_minutes_that_are_none_are_refused(tmp_path: Path, minutes: float) -> None:
+    with pytest.raises(StillwaveError, match="is no time to train in"):
+        flow.run(Settings(tmp_path / "out", minutes=minutes))
+    assert not (tmp_path / "out").exists()
+
+
 def test_steps_follow_the_minutes_and_nothing_else(tmp_path: Path) -> None:
     sources = Sources(speech="s", noise="n")
     found = Material(sources, "d", tmp_path, synthetic=True, babble=True, sentence="")

@@ -24,7 +24,7 @@ def quickstart(
     minutes: Annotated[
         float, typer.Option(help="About how long on two cores; it sets the number of steps.", min=0.1)
     ] = 12.0,
-    seed: Annotated[int, typer.Option(help="Of corpus, weights and mixtures.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of corpus, weights and mixtures.", min=0, max=2**32 - 1)] = 0,
     jobs: Annotated[
         int | None, typer.Option(help="Processes for the corpus and the scores; by default all cores.", min=1)
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ class Settings:
 
         Raises StillwaveError that names the setting that differs.
         """
+        if not math.isfinite(self.minutes) or self.minutes <= 0:
+            raise StillwaveError(f"minutes: {self.minutes} is no time to train in; give a number such as 12")
         if self.output.exists() and not self.output.is_dir():
             raise StillwaveError(f"{self.output}: is a file; the quickstart needs a folder (-o)")
         file = self.output / "quickstart.json"
