@@ -11,6 +11,7 @@ import toys
 from torch.nn.parallel import DistributedDataParallel
 
 from stillwave.distill import Balance, Distiller, DistillError
+from stillwave.distill.balance import gradient_norm
 from stillwave.schema import I2srfTfckdConfig
 
 WORLD = 2
@@ -34,11 +35,13 @@ def step(
     estimate, losses = run(noisy)
     se, kd = estimate.abs().mean(), torch.stack(list(losses.values())).sum()
     weight = Balance(0.5, 3).weight(se, kd, student.parameters())
+    norm = gradient_norm(kd, list(student.parameters()))
     (se + 2 * kd).backward()
     return {
         "losses": {name: loss.detach() for name, loss in losses.items()},
         "gradients": {name: p.grad for name, p in distiller.named_parameters() if p.requires_grad},
         "weight": weight,
+        "norm": norm,
     }
 
 

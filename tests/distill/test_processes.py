@@ -20,4 +20,5 @@ def test_two_processes_equal_one(tmp_path, options):
             close = 1e-5 * float(gradient.abs().max()) + 1e-9
             torch.testing.assert_close(found["gradients"][name], gradient, rtol=1e-5, atol=close, msg=name)
         assert found["weight"] == pytest.approx(expected["weight"], rel=1e-4)
+        assert found["norm"] == pytest.approx(expected["norm"], rel=1e-4)
         assert "different sizes (examples × frames: 1 × 6, 2 × 6)" in found["uneven"]

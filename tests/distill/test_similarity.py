@@ -127,7 +127,9 @@ def test_a_row_just_above_the_floor_counts():
 
 
 def test_opposite_rows_have_finite_gradient():
-    f = torch.tensor([[1.0, 2.0], [-1.0, -2.0], [3.0, 1.0]]).view(1, 1, 3, 2).requires_grad_()
+    # So large that the 1e-6 beside the norms does not keep S from 0.
+    f = 1e4 * torch.tensor([[1.0, 2.0], [-1.0, -2.0], [3.0, 1.0]])
+    f = f.view(1, 1, 3, 2).requires_grad_()
     p = distribution(similarities(feature(1, 1, 3, 2, seed=1, dtype=torch.float32))["time"].cosine)
     q = distribution(similarities(f)["time"].cosine)
     assert q.min() > 0
