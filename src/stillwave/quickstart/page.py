@@ -143,9 +143,11 @@ def warning(facts: Facts) -> str:
     ]
     if not below:
         return ""
+    *some, last = below
+    names = f"{', '.join(some)} and {last}" if some else last
     return (
-        f"By {' and '.join(below)} it does not reach the noisy input yet: it was trained for too few steps, "
-        "or these mixtures are not like those that it was trained on."
+        f"By {names} the distilled student does not reach the noisy input yet: it was trained for too few "
+        "steps, or these mixtures are not like those that it was trained on."
     )
 
 
