@@ -102,3 +102,10 @@ def test_a_source_that_is_absent_is_named(manifests):
     data = config("-train", "-none")
     with pytest.raises(ManifestError, match=r"speech-none\.jsonl: there is no such"):
         gather(data, "train", manifests)
+
+
+def test_a_development_side_of_few_speakers_goes_without_babble(manifests):
+    data = config(mixing=MixingConfig(babble=1.0))
+    assert len({r.speaker for r in gather(data, "development", manifests)["speech"]}) < 5
+    assert "babble" not in build_mixer(data, "development", 0, manifests)(0, 0).facts.effects
+    assert "babble" in build_mixer(data, "train", 0, manifests)(0, 0).facts.effects

@@ -12,12 +12,13 @@ from typing import Literal
 
 from stillwave.data import split as splitting
 from stillwave.data.corpora import folders
+from stillwave.data.draw import BABBLERS, speaker_of
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.mixing import Mixer, Mixture
 from stillwave.data.pairs import load_pair, read_pairs
 from stillwave.data.scan import load
 from stillwave.data.store import Store
-from stillwave.schema import DataConfig, Sources
+from stillwave.schema import DataConfig, MixingConfig, Sources
 
 HELD_OUT = 0.1
 _SPLIT_SEED = 0
@@ -53,7 +54,7 @@ def build_mixer(
         material["speech"],
         material["noise"],
         material["rooms"],
-        data.mixing,
+        _without_babble(data.mixing, material["speech"]) if split == "development" else data.mixing,
         None if whole else data.segment_seconds,
         seed,
         store,
@@ -73,6 +74,12 @@ def development_pairs(data: DataConfig, seed: int = 0, base: Path | str = ".") -
         return [load_pair(pairs[i * len(pairs) // count]) for i in range(count)]
     mixer = build_mixer(data, "development", seed, base, whole=True, prepare=False)
     return [mixer(0, index) for index in range(data.development_items)]
+
+
+def _without_babble(mixing: MixingConfig, speech: list[Recording]) -> MixingConfig:
+    """A few speakers held out make no babble: their development set goes without, where training has it."""
+    enough = len({speaker_of(recording) for recording in speech}) > BABBLERS[0]
+    return mixing if enough else mixing.model_copy(update={"babble": 0.0})
 
 
 def gather(data: DataConfig, split: Split, base: Path = Path()) -> Material:
