@@ -1,0 +1,78 @@
+"""The root command: the table of verbs, and how faults end."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import stillwave
+from stillwave.cli import GROUPS, VERBS, build, guard
+from stillwave.errors import StillwaveError
+
+RUNNER = CliRunner()
+
+
+def end(error: BaseException) -> tuple[int, str]:
+    """Exit code and stderr of a verb that raises."""
+    app = typer.Typer()
+
+    def verb() -> None:
+        raise error
+
+    app.command()(guard(verb))
+    result = RUNNER.invoke(app)
+    return result.exit_code, " ".join(result.stderr.split())
+
+
+def test_the_version() -> None:
+    result = RUNNER.invoke(build(), ["--version"])
+    assert result.output.strip() == f"stillwave {stillwave.__version__}"
+
+
+def test_help_lists_every_verb_and_each_shows_an_example() -> None:
+    listed = RUNNER.invoke(build(), ["--help"]).output
+    for verb in (*VERBS, *GROUPS):
+        assert verb in listed
+    for verb in VERBS:
+        shown = RUNNER.invoke(build(), [verb, "--help"]).output
+        assert "Example:" in shown, verb
+        assert f"stillwave {verb}" in shown, verb
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_sub_verbs_show_examples(group: str) -> None:
+    for command in __import__(f"stillwave.cli.{group}", fromlist=["app"]).app.registered_commands:
+        name = command.name or command.callback.__name__
+        assert "Example:" in RUNNER.invoke(build(), [group, name, "--help"]).output, name
+
+
+def test_what_the_user_can_mend_is_one_sentence() -> None:
+    assert end(StillwaveError("a.wav: is [empty]")) == (2, "error: a.wav: is [empty]")
+
+
+def test_a_full_disk_names_the_file() -> None:
+    assert end(OSError(28, "No space left on device", "out.wav")) == (
+        2,
+        "error: out.wav: No space left on device",
+    )
+
+
+def test_a_missing_package_names_its_extra() -> None:
+    code, said = end(ModuleNotFoundError("No module named 'pesq'", name="pesq"))
+    assert (code, "stillwave[eval]" in said) == (2, True)
+
+
+def test_an_unknown_missing_module_is_a_fault_of_ours() -> None:
+    app = typer.Typer()
+
+    def verb() -> None:
+        raise ModuleNotFoundError("No module named 'nowhere'", name="nowhere")
+
+    app.command()(guard(verb))
+    assert isinstance(RUNNER.invoke(app).exception, ModuleNotFoundError)
+
+
+def test_ctrl_c_and_a_closed_pipe() -> None:
+    assert end(KeyboardInterrupt())[0] == 130
+    assert end(BrokenPipeError()) == (141, "")
