@@ -62,7 +62,10 @@ def in_process(name: str, options: argparse.Namespace) -> dict[str, Any]:
     command = [sys.executable, __file__, "--only", name]
     command += ["--passes", str(options.passes), "--threads", str(options.threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["killed: the plain transcription needs 11 GiB"])[-1]
+        sys.exit(f"{PROGRAMS[name]} ended with status {done.returncode}: {last}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
