@@ -1,5 +1,7 @@
 import json
 import signal
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -294,13 +296,29 @@ def test_resume_false_wants_a_folder_without_a_run(tmp_path):
         train_toy(tmp_path / "run", "train.steps=1", resume=False)
 
 
-def test_two_processes_do_not_share_a_run_folder(tmp_path):
-    fcntl = pytest.importorskip("fcntl")
+HOLD = """
+import fcntl, os, sys, time
+handle = open(sys.argv[1], "w")
+fcntl.lockf(handle, fcntl.LOCK_EX)
+if os.fork() == 0:  # as a data worker: it outlives its parent with the file open
+    os.close(1)
+    time.sleep(30)
+    os._exit(0)
+print("held", flush=True)
+time.sleep(30)
+"""
+
+
+def test_a_run_folder_is_one_processs_own_until_it_dies(tmp_path):
+    pytest.importorskip("fcntl")
     (tmp_path / "run").mkdir()
-    with (tmp_path / "run" / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run" / ".lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
         with pytest.raises(StillwaveError, match="another process is training here"):
             train_toy(tmp_path / "run")
+        holder.kill()
+    train_toy(tmp_path / "run", "train.steps=1")
 
 
 def test_a_full_disk_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):

@@ -80,7 +80,10 @@ def _note_session(folder: Path) -> None:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """An advisory lock that the system drops with the process, however that ends."""
+    """An advisory lock that the system drops with the process, however that ends.
+
+    Of the process, not of the open file: worker processes, which outlive a killed parent by seconds, do not hold it.
+    """
     try:
         import fcntl
     except ImportError:  # Windows: two runs in one folder are then the user's to avoid
@@ -88,7 +91,7 @@ def _lock(folder: Path) -> Iterator[None]:
         return
     with (folder / ".lock").open("w") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StillwaveError(
                 f"{folder}: another process is training here; wait or give another folder"
