@@ -138,15 +138,23 @@ def _show(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(report, indent=2))
         return
-    print(f"machine: {report['machine']}; {report['runs']} runs of {SECONDS} s mixtures")
+    machine = ", ".join(f"{key} {value}" for key, value in report["machine"].items())
+    print(f"{report['runs']} runs (cold: one) of mixtures of {SECONDS} s; {machine}\n")
+    print(
+        "| case | seconds of mixture per second and core | fastest … slowest | by the clock |\n|---|---|---|---|"
+    )
     for name, value in report.items():
         if isinstance(value, dict) and "core" in value:
             core, wall = value["core"], value["wall"]
-            print(
-                f"{name:24} {core['median']:8.0f} s of mixture per second and core "
-                f"({core['min']:.0f} to {core['max']:.0f}); by the clock {wall['median']:.0f}"
-            )
-    print(f"loader: {report['loader']}")
+            spread = f"{core['max']:.0f} … {core['min']:.0f}"
+            print(f"| {name} | {core['median']:.0f} | {spread} | {wall['median']:.0f} |")
+    loader = report["loader"]
+    per_second = loader["batches_per_second"]
+    print(
+        f"\n`cold` decodes Opus on the way; training decodes everything once, before its first step. The loader with "
+        f"{loader['workers']} workers gives {per_second['median']} batches of {loader['batch']} a second "
+        f"({per_second['min']} to {per_second['max']}), {loader['mean_ms_per_batch']} ms a batch."
+    )
 
 
 if __name__ == "__main__":
