@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from stillwave.errors import RecipeError, nearest
 from stillwave.recipe_faults import check_key, explain, unknown_keys
 from stillwave.schema import PRESETS, Recipe
+from stillwave.schema.methods import METHOD_CONFIGS, VARIANTS, method_section
 
 FREE_KEYS = ("data.workers", "data.cache", "train.device", "train.tensorboard")
 """Keys that may differ between two sittings of one run: they say where it runs, not what it computes."""
@@ -46,10 +47,10 @@ def loads(
 ) -> Recipe:
     """As `load`, from YAML text; `name` stands for the file in messages."""
     data = _parse(text, name)
-    _expand_preset(data, name)
+    _expand(data, name)
     for override in overrides:
         _override(data, override)
-    _expand_preset(data, name)
+    _expand(data, name)
     if teacher is not None:
         if not isinstance(data.get("distill"), dict):
             raise RecipeError(
@@ -147,12 +148,19 @@ def _parse(text: str, name: str) -> dict[str, Any]:
     return data
 
 
-def _expand_preset(data: dict[str, Any], name: str) -> None:
+def _expand(data: dict[str, Any], name: str) -> None:
+    """Put sections where names stand for them: a preset's network, a method or a variant of one."""
     model = data.get("model")
     if isinstance(model, str):
         if model not in PRESETS:
             raise RecipeError(f"{name}: model: '{model}' is not a preset; {nearest(model, PRESETS)}")
         data["model"] = PRESETS[model].model_dump()
+    distill = data.get("distill")
+    if isinstance(distill, dict) and distill.get("method") is not None:
+        method = distill["method"] = method_section(distill["method"])
+        if isinstance(method, dict) and method["name"] not in METHOD_CONFIGS:
+            known = nearest(str(method["name"]), [*METHOD_CONFIGS, *VARIANTS])
+            raise RecipeError(f"{name}: distill.method: '{method['name']}' is not a method; {known}")
 
 
 def _override(data: dict[str, Any], override: str) -> None:

@@ -47,16 +47,16 @@ def _mapped(annotation: Any) -> list[type[BaseModel]]:
 
 def check_key(key: str) -> None:
     """Refuse an override of a key that no recipe has."""
-    model: type[BaseModel] | None = Recipe
+    models: list[type[BaseModel]] = [Recipe]
     done: list[str] = []
     for part in key.split("."):
-        if model is None:
+        if not models:
             return  # inside a free mapping (taps), or beyond a value: the check of the whole will tell
-        if part not in model.model_fields:
+        known = {name: field for model in models for name, field in model.model_fields.items()}
+        if part not in known:
             dotted = ".".join([*done, part])
-            raise RecipeError(f"--set {key}: {dotted} is not a key; {nearest(part, model.model_fields)}")
-        found = _models(model.model_fields[part].annotation)
-        model = found[0] if found else None
+            raise RecipeError(f"--set {key}: {dotted} is not a key; {nearest(part, known)}")
+        models = _models(known[part].annotation)
         done.append(part)
 
 
@@ -72,13 +72,23 @@ def unknown_keys(data: dict[str, Any], model: type[BaseModel], prefix: str = "")
         if inner and value is None and type(None) not in typing.get_args(annotation):
             data[key] = {}  # a section with all its lines commented out
         elif inner and isinstance(value, dict):
-            yield from unknown_keys(value, inner[0], f"{dotted}.")
+            yield from unknown_keys(value, _member(inner, value), f"{dotted}.")
         elif isinstance(value, dict):
             for name, entry in value.items():  # a mapping of sections, such as taps
                 for member in _mapped(annotation) if isinstance(entry, dict) else ():
                     yield from unknown_keys(entry, member, f"{dotted}.{name}.")
         elif isinstance(value, bool) and not _takes_bool(annotation):
             yield f"{dotted} is {json.dumps(value)}; it must be {_wanted_type(annotation)}"
+
+
+def _member(models: list[type[BaseModel]], section: dict[str, Any]) -> type[BaseModel]:
+    """The member of a union that a section means, by its `name`."""
+    named = (
+        [model for model in models if model.model_fields["name"].default == section.get("name")]
+        if models[1:]
+        else []
+    )
+    return named[0] if named else models[0]
 
 
 def _takes_bool(annotation: Any) -> bool:

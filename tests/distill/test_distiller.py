@@ -187,7 +187,7 @@ def test_a_method_of_ones_own():
         def build(cls, config, shapes):
             return cls()
 
-        def losses(self, student, teacher):
+        def losses(self, student, teacher, given):
             return {"output": (student.estimate - teacher.estimate).abs().mean()}
 
     try:
@@ -206,5 +206,5 @@ def test_the_flagship_refuses_a_foreign_configuration():
     class Other(Frozen):
         name: str = "i2srf_tfckd"
 
-    with pytest.raises(DistillError, match="wants an I2srfTfckdConfig"):
+    with pytest.raises(DistillError, match="wants a I2srfTfckdConfig"):
         distiller(method=Other())

@@ -7,7 +7,7 @@ import toys
 from released_distillation import released_weights
 
 from stillwave.distill import DistillError
-from stillwave.distill.i2srf_tfckd import pairs
+from stillwave.distill.methods.i2srf_tfckd import pairs
 from stillwave.distill.similarity import distribution, jeffreys, similarities
 from stillwave.schema import I2srfTfckdConfig
 

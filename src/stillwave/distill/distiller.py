@@ -10,11 +10,11 @@ import torch
 from rich.table import Table
 from torch import Tensor, nn
 
-from stillwave.distill.gather import gather_observed, processes
-from stillwave.distill.method import DistillError, Layer, Method, Observed, Shapes, build
+from stillwave.distill.gather import gather_given, gather_observed, processes
+from stillwave.distill.method import DistillError, Given, Layer, Method, Observed, Shapes, build, named
 from stillwave.distill.taps import Taps
 from stillwave.errors import nearest
-from stillwave.schema import Frozen, TapSet
+from stillwave.schema import Frozen, LossConfig, TapSet
 
 TapNames = Mapping[str, TapSet | tuple[Sequence[str], Sequence[str]]]
 
@@ -37,6 +37,7 @@ class Distiller(nn.Module):
         taps: for each set the layers of both, {"set": (student layers, teacher layers)} in network order (see
             `taps.py` for how a layer is written); by default both networks' `default_taps()`.
         example: an input such as training gives (for `embedding: released`, of its very size).
+        loss: the enhancement loss beside which the method works; some methods use the same functional.
 
     Raises:
         DistillError: at construction, for whatever does not fit together.
@@ -51,18 +52,19 @@ class Distiller(nn.Module):
         taps: TapNames | None = None,
         *,
         example: Tensor,
+        loss: LossConfig | None = None,
     ) -> None:
         super().__init__()
         _check_apart(teacher, student)
         self.student = student
         # In a tuple, so that it is not registered.
         self._teacher = (teacher.requires_grad_(False).eval(),)
-        self.sets = _sets(taps, student, teacher)
+        self.sets = _sets(taps, student, teacher) if named(method).uses_features else {}
         self._taps = {
             "student": Taps(student, _flat(s for s, _ in self.sets.values()), "student"),
             "teacher": Taps(teacher, _flat(t for _, t in self.sets.values()), "teacher"),
         }
-        self.shapes = self._dry_run(example)
+        self.shapes = self._dry_run(example, loss or LossConfig())
         self.method = build(method, self.shapes)
         self.method.to(example.device)
 
@@ -75,13 +77,23 @@ class Distiller(nn.Module):
         """What the method trains besides the student; give it to the optimiser too."""
         return (p for p in self.method.parameters() if p.requires_grad)
 
-    def forward(self, *inputs: Any, **options: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """Both networks on the same input: the student's estimate and the method's named losses."""
+    def forward(
+        self, *inputs: Any, clean: Tensor | None = None, **options: Any
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Both networks on the same input: the student's estimate and the method's named losses.
+
+        `clean` is for the methods that compare both estimates with it. Raises DistillError if it is missed.
+        """
+        if clean is None and self.method.uses_clean:
+            raise DistillError(f"{type(self.method).__name__} compares with the clean speech; give clean=…")
         estimate, of_student = self._observe("student", self.student, inputs, options)
         with torch.no_grad():
             _, of_teacher = self._observe("teacher", self.teacher.eval(), inputs, options)
         whole = self.method.uses_estimate
-        return estimate, self.method(gather_observed(of_student, whole), gather_observed(of_teacher, whole))
+        given = gather_given(Given(inputs[0], clean), whole)
+        return estimate, self.method(
+            gather_observed(of_student, whole), gather_observed(of_teacher, whole), given
+        )
 
     def table(self) -> Table:
         """The taps, their shapes (channels × frames × bins) and parameters, to be printed."""
@@ -109,12 +121,13 @@ class Distiller(nn.Module):
             {n: [found[t] for t in names[index]] for n, names in self.sets.items()}, estimate
         )
 
-    def _dry_run(self, example: Tensor) -> Shapes:
+    def _dry_run(self, example: Tensor, loss: LossConfig) -> Shapes:
         student, teacher = (self._taps[side].shapes(example) for side in ("student", "teacher"))
         return Shapes(
             batch=len(example) * processes(),
             student={name: tuple(student[tap] for tap in s) for name, (s, _) in self.sets.items()},
             teacher={name: tuple(teacher[tap] for tap in t) for name, (_, t) in self.sets.items()},
+            loss=loss,
         )
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Distiller:

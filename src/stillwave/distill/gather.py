@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from stillwave.distill.method import DistillError, Observed
+from stillwave.distill.method import DistillError, Given, Observed
 
 
 def processes() -> int:
@@ -35,9 +35,17 @@ def gather_observed(observed: Observed, estimate: bool) -> Observed:
     """
     if processes() == 1:
         return observed
-    _check_even(observed.features)
+    if observed.features:
+        _check_even(observed.features)
     features = {name: [gather(f) for f in layers] for name, layers in observed.features.items()}
     return Observed(features, gather(observed.estimate) if estimate else observed.estimate)
+
+
+def gather_given(given: Given, wanted: bool) -> Given:
+    """All processes' signals, in order of rank, if they are looked at."""
+    if processes() == 1 or not wanted:
+        return given
+    return Given(gather(given.noisy), None if given.clean is None else gather(given.clean))
 
 
 def gather(local: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from stillwave.errors import StillwaveError, nearest
-from stillwave.schema import Frozen
+from stillwave.schema import Frozen, LossConfig
+from stillwave.schema.methods import VARIANTS
 
 
 class DistillError(StillwaveError):
@@ -39,11 +40,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class Shapes:
-    """What a method is built for: the layers of each set, in network order, and the global batch."""
+    """What a method is built for: the layers of each set, in network order, the global batch, and L_SE."""
 
     batch: int
     student: Mapping[str, tuple[Layer, ...]]
     teacher: Mapping[str, tuple[Layer, ...]]
+    loss: LossConfig = field(default_factory=LossConfig)
+    """The enhancement loss beside which the method works."""
 
 
 @dataclass(frozen=True)
@@ -54,25 +57,48 @@ class Observed:
     estimate: Tensor
 
 
+@dataclass(frozen=True)
+class Given:
+    """What both networks were given, and what they should make of it; None where that is not known."""
+
+    noisy: Tensor
+    """[B, N], or [B, M, N] of several microphones."""
+    clean: Tensor | None = None
+    """[B, N]"""
+
+
 class Method(nn.Module, ABC):
     """Base of all methods. Its parameters are the connectors: trained with the student, dropped at export."""
 
     Config: ClassVar[type[Frozen]]
+    title: ClassVar[str] = ""
+    """One line: what is compared, and the source."""
+    uses_features: ClassVar[bool] = True
+    """Whether layers are compared; if not, none is tapped."""
     uses_estimate: ClassVar[bool] = False
-    """Whether `Observed.estimate` is looked at; if so it is gathered over processes like the features."""
+    """Whether estimates are looked at; if so they, and `Given`, are gathered over processes like the features."""
+    uses_clean: ClassVar[bool] = False
+    """Whether `Given.clean` is looked at."""
+    published_weight: ClassVar[float | None] = None
+    """λ as printed, tuned beside another loss than ours: for fidelity tests. None: none is known."""
+    schedule: ClassVar[Literal["joint", "two_step"]] = "joint"
+    first_step: ClassVar[float] = 0.25
+    """Share of the updates for the first of two steps."""
+    warmup: ClassVar[float] = 0.0
+    """Share of the updates over which λ rises from 0."""
 
     @classmethod
     @abstractmethod
-    def build(cls, config: Frozen, shapes: Shapes) -> Method:
+    def build(cls, config: Any, shapes: Shapes) -> Method:
         """Make the method for layers of these shapes. Raises `DistillError` if they do not fit."""
 
     @abstractmethod
-    def losses(self, student: Observed, teacher: Observed) -> dict[str, Tensor]:
+    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
         """Named scalar losses, float32, already weighted: their sum is L_KD. The teacher gets no gradient."""
 
-    def forward(self, student: Observed, teacher: Observed) -> dict[str, Tensor]:
+    def forward(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
         """As `losses`."""
-        return self.losses(student, teacher)
+        return self.losses(student, teacher, given)
 
 
 METHODS: dict[str, type[Method]] = {}
@@ -98,16 +124,30 @@ def build(method: str | Frozen | Method, shapes: Shapes) -> Method:
     """
     if isinstance(method, Method):
         return method
+    cls = named(method)
+    config = _configured(cls, method) if isinstance(method, str) else method
+    if not isinstance(config, cls.Config):
+        wrong = type(config).__name__
+        raise DistillError(f"{cls.__name__} wants a {cls.Config.__name__}, not a {wrong}")
+    return cls.build(config, shapes)
+
+
+def named(method: str | Frozen | Method) -> type[Method]:
+    """The class of a method, from its name, a variant's name, its configuration or itself. Raises DistillError."""
+    if isinstance(method, Method):
+        return type(method)
     name = method if isinstance(method, str) else str(getattr(method, "name", type(method).__name__))
+    name = VARIANTS.get(name, {}).get("name", name)
     if name not in METHODS:
-        raise DistillError(f"there is no distillation method '{name}'; {nearest(name, METHODS)}")
-    cls = METHODS[name]
-    return cls.build(_default(cls, name) if isinstance(method, str) else method, shapes)
+        raise DistillError(
+            f"there is no distillation method '{name}'; {nearest(name, [*METHODS, *VARIANTS])}"
+        )
+    return METHODS[name]
 
 
-def _default(cls: type[Method], name: str) -> Frozen:
+def _configured(cls: type[Method], name: str) -> Frozen:
     try:
-        return cls.Config()
+        return cls.Config(**VARIANTS.get(name, {}))
     except ValidationError as error:
         keys = ", ".join(".".join(str(part) for part in fault["loc"]) for fault in error.errors())
         raise DistillError(f"method '{name}' has no defaults for {keys}; give its configuration") from None

@@ -28,7 +28,11 @@ class Learner:
         self.shared: nn.Module = self.objective
         if world.size > 1:
             devices = [world.device] if world.device.type == "cuda" else None
-            self.shared = DistributedDataParallel(self.objective, device_ids=devices)
+            # Of two steps the first leaves parts of the student alone, the second the connectors.
+            apart = self.updater.plan.second > 0
+            self.shared = DistributedDataParallel(
+                self.objective, device_ids=devices, find_unused_parameters=apart
+            )
 
     @property
     def exported(self) -> nn.Module:

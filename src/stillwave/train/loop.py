@@ -168,6 +168,8 @@ class Trainer:
         settings, progress = self.recipe.train, self.progress
         if progress.step % settings.validate_every and progress.step != settings.steps:
             return
+        if progress.step <= self.learner.updater.plan.second:
+            return  # the first of two steps trains no output: a score would say nothing
         found = validation.validate(self.learner.exported, items, metric, self.world)
         better = found.score is not None and (
             progress.best_score is None or found.score > progress.best_score

@@ -33,11 +33,11 @@ class Objective(nn.Module):
         self.loss = loss
         self.distiller = distiller
 
-    def forward(self, noisy: Tensor, clean: Tensor) -> Terms:
-        """Of a batch: noisy [B, N] or [B, M, N], clean [B, N]."""
-        if self.distiller is None:
+    def forward(self, noisy: Tensor, clean: Tensor, *, distil: bool = True) -> Terms:
+        """Of a batch: noisy [B, N] or [B, M, N], clean [B, N]. `distil=False` leaves the teacher out."""
+        if self.distiller is None or not distil:
             return Terms(self.loss(self.student(noisy), clean), {})
-        estimate, losses = self.distiller(noisy)
+        estimate, losses = self.distiller(noisy, clean=clean)
         return Terms(self.loss(estimate, clean), losses)
 
     def student_parameters(self) -> list[nn.Parameter]:
@@ -67,25 +67,31 @@ def make_objective(recipe: Recipe, example: Tensor) -> Objective:
         torch.manual_seed(recipe.seed)
         student = build(recipe.model)
     distiller = None
-    if recipe.distill is not None:
+    if distils(recipe):
+        assert recipe.distill is not None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed + 1)
-            distiller = _make_distiller(recipe.distill, student, example)
+            distiller = _make_distiller(recipe, recipe.distill, student, example)
     return Objective(student, EnhancementLoss(recipe.loss), distiller)
+
+
+def distils(recipe: Recipe) -> bool:
+    """Whether there is a teacher: a `distill` section with another method than `none`."""
+    return recipe.distill is not None and recipe.distill.method.name != "none"
 
 
 def teacher_sha256(recipe: Recipe) -> str | None:
     """Which teacher it is, whatever its path. Raises CheckpointError."""
-    if recipe.distill is None:
+    if recipe.distill is None or not distils(recipe):
         return None
     return checkpoint.read_card(checkpoint.resolve(Path(recipe.distill.teacher))).sha256
 
 
-def _make_distiller(config: DistillConfig, student: Denoiser, example: Tensor) -> Distiller:
+def _make_distiller(recipe: Recipe, config: DistillConfig, student: Denoiser, example: Tensor) -> Distiller:
     from stillwave.distill import Distiller
 
     teacher, _ = checkpoint.load(config.teacher)
-    return Distiller(teacher, student, config.method, taps=config.taps, example=example)
+    return Distiller(teacher, student, config.method, taps=config.taps, example=example, loss=recipe.loss)
 
 
 def parameter_groups(parameters: list[nn.Parameter], decay: float) -> list[dict[str, object]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +13,12 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
 from stillwave.data.dataset import Batch
+from stillwave.distill.balance import Balance
+from stillwave.distill.schedule import Plan, Shares, published_weight
 from stillwave.schema import DistillConfig, Recipe
 from stillwave.train.distributed import World
-from stillwave.train.objective import Objective, Terms, parameter_groups
+from stillwave.train.objective import Objective, Terms, distils, parameter_groups
 from stillwave.train.schedule import learning_rate
-
-if TYPE_CHECKING:
-    from stillwave.distill import Balance
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -45,18 +44,24 @@ class Updater:
         half = recipe.train.precision if world.device.type == "cuda" else "fp32"  # a CPU gains nothing by it
         self.half = _HALF.get(half)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=half == "fp16")
-        self.balance = _find_balance(recipe.distill)
+        config = recipe.distill if distils(recipe) else None
+        self.balance, self.fixed_weight = _find_weight(config)
+        self.plan = Plan(config, recipe.train.steps)
 
     def step(self, shared: nn.Module, group: list[Batch], step: int) -> Outcome:
         """Update once from the accumulated batches; not at all if a loss or a gradient is not finite."""
-        rate = learning_rate(self.recipe.optimiser, self.recipe.train.steps, step)
+        done, steps = self.plan.span(step)
+        if done == 0:
+            self.optimiser.state.clear()
+        rate = learning_rate(self.recipe.optimiser, steps, done)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = rate
+        shares = self.plan.shares(step)
         self.optimiser.zero_grad()
         sums: dict[str, float] = {}
         for number, batch in enumerate(group):
             with self._synchronised(shared, number == len(group) - 1):
-                named = self._backward(shared, batch, len(group))
+                named = self._backward(shared, batch, len(group), shares)
             bad = [name for name, value in named.items() if not math.isfinite(value)]
             if bad:
                 self.optimiser.zero_grad()
@@ -71,10 +76,10 @@ class Updater:
             {"loss": sums, **weight, "lr": rate, "grad_norm": norm if math.isfinite(norm) else None}
         )
 
-    def _backward(self, shared: nn.Module, batch: Batch, parts: int) -> dict[str, float]:
+    def _backward(self, shared: nn.Module, batch: Batch, parts: int, shares: Shares) -> dict[str, float]:
         """Gradients of one batch's part of the loss; its terms, averaged over the processes."""
         with torch.autocast(self.world.device.type, dtype=self.half, enabled=self.half is not None):
-            terms: Terms = shared(batch.noisy, batch.clean)
+            terms: Terms = shared(batch.noisy, batch.clean, distil=shares.distillation > 0)
         enhancement = terms.enhancement["total"]
         distance = torch.stack([*terms.distillation.values()]).sum() if terms.distillation else None
         named = self._shared_values(terms)
@@ -83,8 +88,10 @@ class Updater:
         total = enhancement
         named["total"] = named["enhancement"]
         if distance is not None:
-            weight = self._weight(enhancement, distance)
-            total = enhancement + weight * distance
+            weight = self._weight(enhancement, distance) * shares.distillation
+            # A loss of share 0 stays out of the graph: zero gradients would still decay weights.
+            total = enhancement + weight * distance if shares.enhancement else weight * distance
+            named["total"] *= shares.enhancement
             named["total"] += weight * sum(named[f"distill.{name}"] for name in terms.distillation)
             named["lambda"] = weight
         torch.autograd.backward(self.scaler.scale(total / parts))
@@ -94,8 +101,7 @@ class Updater:
         """λ: the recipe's, or as balanced so far."""
         if self.balance is not None:
             return self.balance.weight(enhancement, distance, self.objective.student_parameters())
-        assert self.recipe.distill is not None
-        return float(self.recipe.distill.weight)
+        return self.fixed_weight
 
     def _shared_values(self, terms: Terms) -> dict[str, float]:
         """Every term as a number, averaged over the processes; one process's NaN is everybody's."""
@@ -139,10 +145,10 @@ class Updater:
         self.scaler.load_state_dict(scaler)
 
 
-def _find_balance(config: DistillConfig | None) -> Balance | None:
-    """What finds λ, where the recipe does not give it."""
-    if config is None or config.weight != "balanced":
-        return None
-    from stillwave.distill import Balance
-
-    return Balance(config.rho, config.balance_steps)
+def _find_weight(config: DistillConfig | None) -> tuple[Balance | None, float]:
+    """What finds λ, or λ. Raises DistillError."""
+    if config is None:
+        return None, 0.0
+    if config.weight == "balanced":
+        return Balance(config.rho, config.balance_steps), 0.0
+    return None, published_weight(config) if config.weight == "published" else config.weight

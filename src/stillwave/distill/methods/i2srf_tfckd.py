@@ -34,6 +34,7 @@ from stillwave.distill.calibration import Calibration
 from stillwave.distill.fusion import Fuser
 from stillwave.distill.method import (
     DistillError,
+    Given,
     Layer,
     Method,
     Observed,
@@ -44,7 +45,7 @@ from stillwave.distill.method import (
 )
 from stillwave.distill.similarity import STREAMS, Similarity, Stream, distribution, jeffreys, similarities
 from stillwave.errors import nearest
-from stillwave.schema import Frozen, I2srfTfckdConfig
+from stillwave.schema import I2srfTfckdConfig
 
 INTER = "inter"
 
@@ -116,6 +117,8 @@ class I2srfTfckd(Method):
     """
 
     Config = I2srfTfckdConfig
+    title = "sets of layers, calibrated in time and batch, and their recursive fusion (arXiv 2506.13127)"
+    published_weight = 1.0
 
     def __init__(self, config: I2srfTfckdConfig, shapes: Shapes) -> None:
         super().__init__()
@@ -141,10 +144,8 @@ class I2srfTfckd(Method):
         self.fusers["teacher"].requires_grad_(self._teacher_learns)
 
     @classmethod
-    def build(cls, config: Frozen, shapes: Shapes) -> I2srfTfckd:
+    def build(cls, config: I2srfTfckdConfig, shapes: Shapes) -> I2srfTfckd:
         """Raises `DistillError` if the layers or options do not fit together."""
-        if not isinstance(config, I2srfTfckdConfig):
-            raise DistillError(f"i2srf_tfckd wants an I2srfTfckdConfig, not {type(config).__name__}")
         return cls(config, shapes)
 
     @property
@@ -153,7 +154,7 @@ class I2srfTfckd(Method):
         each = cast("dict[str, Comparison]", dict(self.comparisons.items()))
         return {name: comparison.weights for name, comparison in each.items()}
 
-    def losses(self, student: Observed, teacher: Observed) -> dict[str, Tensor]:
+    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
         """See the module's head. Any B and T with `embedding: pooled`; at B = 1 the batch stream is 0."""
         device = next(iter(student.features.values()))[0].device
         with full_precision(device):

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from stillwave.schema.base import Count, Fraction, Frozen, Positive
+from stillwave.schema.methods import I2srfTfckdConfig, MethodConfig, method_section
+
+__all__ = [
+    "PRESETS",
+    "SAMPLE_RATE",
+    "Count",
+    "DataConfig",
+    "DistillConfig",
+    "Frozen",
+    "I2srfTfckdConfig",
+    "LossConfig",
+    "MethodConfig",
+    "MixingConfig",
+    "ModelConfig",
+    "OptimiserConfig",
+    "Positive",
+    "Range",
+    "Recipe",
+    "Sources",
+    "TapSet",
+    "TrainConfig",
+]
 
 SAMPLE_RATE = 16_000
-
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Frozen(BaseModel):
-    """Base of every recipe model: immutable, no unknown keys, no NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Range(Frozen):
@@ -146,58 +160,32 @@ class TapSet(Frozen):
     teacher: tuple[str, ...]
 
 
-class I2srfTfckdConfig(Frozen):
-    """I²SRF-TFCKD (arXiv 2506.13127). Every part that the paper ablates can be switched off."""
-
-    name: Literal["i2srf_tfckd"] = "i2srf_tfckd"
-    intra: bool = True
-    """The terms inside each set."""
-    inter: bool = True
-    """The term between the fused features of the sets."""
-    fusion: Literal["recursive", "mean"] = "recursive"
-    time: bool = True
-    batch: bool = True
-    calibration: bool = True
-    """False: every teacher layer has the same weight."""
-    pairs: Literal["all", "one_to_one"] = "all"
-    cross_weighting: bool = False
-    embedding: Literal["released", "pooled"] = "pooled"
-    """`released`: Linear layers over T and B, one batch size and length. `pooled`: any of both."""
-    normalise: Literal["frames", "embedding"] | None = None
-    """Axis over which query and key have unit norm; by default that of the embedding chosen."""
-    temperature: Positive = 1.0
-    scale: Literal["released", "balanced"] | None = None
-    """`released`: the batch distance is divided by B². `balanced`: by B·T, as the time distance is."""
-    fusion_channels: Count = 128
-    batch_expansion: Count = 4
-    pooled_size: Annotated[int, Field(ge=2)] = 32
-    set_weights: dict[str, float] = Field(default_factory=dict)
-    """Weight of each set's term by name (and `inter`); 1 where not given."""
-
-    @model_validator(mode="after")
-    def _something(self) -> I2srfTfckdConfig:
-        if not (self.intra or self.inter):
-            raise ValueError("intra and inter are both off: nothing is left to distil")
-        if not (self.time or self.batch):
-            raise ValueError("time and batch are both off: nothing is left to distil")
-        return self
-
-
-MethodConfig = I2srfTfckdConfig
-
-
 class DistillConfig(Frozen):
     """What a student learns from: a teacher, a method, and how much it counts."""
 
     teacher: str
     """A checkpoint folder."""
     method: MethodConfig = I2srfTfckdConfig()
+    """A method's name, a variant's name, or its section."""
     taps: dict[str, TapSet] | None = None
     """Sets of layers; by default those that the networks themselves name."""
-    weight: float | Literal["balanced"] = "balanced"
-    """λ of L = L_SE + λ·L_KD, or `balanced`: λ = rho · |∇L_SE| / |∇L_KD|, frozen after `balance_steps`."""
+    weight: float | Literal["balanced", "published"] = "balanced"
+    """λ of L = L_SE + λ·L_KD, or `balanced`: λ = rho · |∇L_SE| / |∇L_KD|, frozen after `balance_steps`, or
+    `published`: the number printed for the method, which was tuned beside another loss."""
     rho: Positive = 0.3
     balance_steps: Count = 50
+    schedule: Literal["joint", "two_step"] | None = None
+    """`joint`: both losses together. `two_step`: distillation alone for the first `first_step` of the updates,
+    then the enhancement loss alone. By default the method's own."""
+    first_step: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """By default the method's own."""
+    warmup: Fraction | None = None
+    """Share of the updates over which λ rises from 0 to its value. By default the method's own."""
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _named(cls, given: Any) -> Any:
+        return method_section(given)
 
 
 class Recipe(Frozen):

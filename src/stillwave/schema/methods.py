@@ -1,0 +1,275 @@
+"""What `distill.method` may say: one model a method, its name the discriminator, and the named variants.
+
+Each method's formulas, and which options come from where, are in its file of `distill/methods/`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from stillwave.schema.base import Count, Frozen, NotNegative, Positive
+
+
+class NoneConfig(Frozen):
+    """No distillation: the reference of every comparison. The teacher is not loaded."""
+
+    name: Literal["none"] = "none"
+
+
+class OutputConfig(Frozen):
+    """The student's estimate against the teacher's."""
+
+    name: Literal["output"] = "output"
+    target: Literal["spectrum", "mask", "waveform"] = "spectrum"
+    gate: bool = False
+    """Only examples in which the teacher is nearer to the clean speech than the student."""
+
+
+class FitnetsConfig(Frozen):
+    """FitNets hints (1412.6550)."""
+
+    name: Literal["fitnets"] = "fitnets"
+    layers: Literal["middle", "all"] = "middle"
+    standardise: bool = True
+    """Divide by the running variance of each teacher channel."""
+
+
+class AtConfig(Frozen):
+    """Attention transfer (1612.03928)."""
+
+    name: Literal["at"] = "at"
+    power: Positive = 2.0
+    norm: Literal["example", "frame", "bin"] = "example"
+    mode: Literal["code", "paper"] = "code"
+    reduction: Literal["mean", "sum_per_example"] = "mean"
+
+
+class SpConfig(Frozen):
+    """Similarity-preserving (1907.09682)."""
+
+    name: Literal["sp"] = "sp"
+    centre: bool = False
+
+
+class RkdConfig(Frozen):
+    """Relational distillation (1904.05068)."""
+
+    name: Literal["rkd"] = "rkd"
+    relation: Literal["examples", "frames"] = "examples"
+    distance: NotNegative = 25.0
+    angle: NotNegative = 50.0
+    bands: Count = 16
+    frames: Annotated[int, Field(ge=3)] = 64
+
+
+class ClskdConfig(Frozen):
+    """CLSKD-style: fused layers, examples compared frame by frame (Interspeech 2022, reconstructed)."""
+
+    name: Literal["clskd"] = "clskd"
+    fuse: Literal["student", "teacher", "off"] = "student"
+    fusion_channels: Count | None = None
+
+
+class ReviewkdConfig(Frozen):
+    """ReviewKD (2104.09044)."""
+
+    name: Literal["reviewkd"] = "reviewkd"
+    hcl: Literal["square", "frequency"] = "frequency"
+    norm: Literal["batch", "instance"] = "instance"
+    middle: Literal["last", "all"] = "last"
+
+
+class SemckdConfig(Frozen):
+    """SemCKD (2012.03236)."""
+
+    name: Literal["semckd"] = "semckd"
+    rows: Literal["any_batch", "released"] = "any_batch"
+    """`released`: embeds raw Gram rows, so one batch size only."""
+    regressor: Literal["1x1", "released"] = "1x1"
+    within_sets: bool = True
+    detach_attention: bool = True
+    standardise: bool = True
+
+
+class AbckdConfig(Frozen):
+    """ABC-KD-style: each student layer against an attended mixture of teacher layers (2305.16665, reconstructed)."""
+
+    name: Literal["abckd"] = "abckd"
+    layers: Literal["sets", "all"] = "sets"
+    alpha: Literal["learned", "detached_similarity", "uniform"] = "learned"
+    width: Count = 64
+
+
+class UclfwpkdConfig(Frozen):
+    """UCLFWPKD: fused student layers, frame-weighted probabilities over the batch (TASLP 2024)."""
+
+    name: Literal["uclfwpkd"] = "uclfwpkd"
+    fuse: bool = True
+    reduction: Literal["released", "mean_over_T"] = "mean_over_T"
+    frame_weight: Literal["released", "energy", "uniform"] = "released"
+    fusion_channels: Count | None = None
+
+
+Gram = Literal["b", "bt", "bf", "btf", "st", "sf"]
+
+
+class TwoStepConfig(Frozen):
+    """Two-step: similarity-preserving pre-training, then the enhancement loss alone (2309.08144)."""
+
+    name: Literal["two_step"] = "two_step"
+    grams: tuple[Gram, ...] = ("st", "sf")
+    most_bins: Count = 16
+    most_frames: Count = 32
+
+    @model_validator(mode="after")
+    def _something(self) -> TwoStepConfig:
+        if not self.grams:
+            raise ValueError("grams names no matrix; give at least one of b, bt, bf, btf, st, sf")
+        return self
+
+
+class SubbandConfig(Frozen):
+    """Sub-band-style: estimates compared band by band (2005.14435, reconstructed)."""
+
+    name: Literal["subband"] = "subband"
+    bands: Annotated[int, Field(ge=1, le=64)] = 4
+    gate: bool = True
+    """Only bands in which the teacher is nearer to the clean speech than the student."""
+
+
+class DfkdConfig(Frozen):
+    """DFKD-style: low and high bands apart, at the crossover of the teacher's spectrum (2502.04711, reconstructed)."""
+
+    name: Literal["dfkd"] = "dfkd"
+    crossover: Literal["dynamic", "fixed"] = "dynamic"
+    fixed_hz: Positive = 2000.0
+    high: NotNegative = 2.0
+    """Weight η of the high band."""
+
+
+class DispatchConfig(Frozen):
+    """DISPatch: the time-frequency patches in which the teacher is ahead (2509.15922)."""
+
+    name: Literal["dispatch"] = "dispatch"
+    patch_bins: Annotated[int, Field(ge=1, le=257)] = 20
+    keep: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """κ: share of the patches that is kept."""
+    multi_scale: bool = False
+    """MSSP: fine patches below 2 kHz, coarse ones above."""
+    scales: tuple[Count, Count] = (10, 40)
+    require_positive: bool = False
+    compression: Annotated[float, Field(gt=0, le=1)] = 1.0
+    distance: Literal["magnitude", "complex"] = "magnitude"
+
+
+class CosineConfig(Frozen):
+    """Latent-cosine-style (2505.03442, reconstructed)."""
+
+    name: Literal["cosine"] = "cosine"
+    layers: Literal["middle", "encoder"] = "middle"
+    over: Literal["frame", "position", "example"] = "frame"
+    centre: bool = True
+
+
+class I2srfTfckdConfig(Frozen):
+    """I²SRF-TFCKD (arXiv 2506.13127). Every part that the paper ablates can be switched off."""
+
+    name: Literal["i2srf_tfckd"] = "i2srf_tfckd"
+    intra: bool = True
+    """The terms inside each set."""
+    inter: bool = True
+    """The term between the fused features of the sets."""
+    fusion: Literal["recursive", "mean"] = "recursive"
+    time: bool = True
+    """The stream that compares the frames of an example."""
+    batch: bool = True
+    """The stream that compares the examples of a batch, frame by frame (the released program's "frequency")."""
+    frequency: bool = False
+    """The stream that compares frequency bands, frame by frame (ours)."""
+    bands: Annotated[int, Field(ge=2, le=257)] = 32
+    """Bands that both sides are pooled to for the frequency stream."""
+    band_scale: Literal["linear", "erb"] = "linear"
+    calibration: bool = True
+    """False: every teacher layer has the same weight."""
+    pairs: Literal["all", "one_to_one"] = "all"
+    cross_weighting: bool = False
+    embedding: Literal["released", "pooled"] = "pooled"
+    """`released`: Linear layers over T and B, one batch size and length. `pooled`: any of both."""
+    normalise: Literal["frames", "embedding"] | None = None
+    """Axis over which query and key have unit norm; by default that of the embedding chosen."""
+    temperature: Positive = 1.0
+    scale: Literal["released", "balanced"] | None = None
+    """`released`: the batch distance is divided by B². `balanced`: by B·T, as the time distance is."""
+    fusion_channels: Count = 128
+    batch_expansion: Count = 4
+    pooled_size: Annotated[int, Field(ge=2)] = 32
+    set_weights: dict[str, float] = Field(default_factory=dict)
+    """Weight of each set's term by name (and `inter`); 1 where not given."""
+
+    @model_validator(mode="after")
+    def _something(self) -> I2srfTfckdConfig:
+        if not (self.intra or self.inter):
+            raise ValueError("intra and inter are both off: nothing is left to distil")
+        if not (self.time or self.batch or self.frequency):
+            raise ValueError("time, batch and frequency are all off: nothing is left to distil")
+        return self
+
+
+MethodConfig = Annotated[
+    NoneConfig
+    | OutputConfig
+    | FitnetsConfig
+    | AtConfig
+    | SpConfig
+    | RkdConfig
+    | ClskdConfig
+    | ReviewkdConfig
+    | SemckdConfig
+    | AbckdConfig
+    | UclfwpkdConfig
+    | TwoStepConfig
+    | SubbandConfig
+    | DfkdConfig
+    | DispatchConfig
+    | CosineConfig
+    | I2srfTfckdConfig,
+    Field(discriminator="name"),
+]
+
+METHOD_CONFIGS: dict[str, type[Frozen]] = {
+    config.model_fields["name"].default: config for config in get_args(get_args(MethodConfig)[0])
+}
+"""Every method's model, in the order of the documentation."""
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "rkd-frames": {"name": "rkd", "relation": "frames"},
+    "two_step-btf": {"name": "two_step", "grams": ["btf"]},
+    "dispatch-mssp": {"name": "dispatch", "multi_scale": True},
+    "i2srf_tfckd-released": {"name": "i2srf_tfckd", "embedding": "released"},
+    "i2srf_tfckd-cross": {"name": "i2srf_tfckd", "cross_weighting": True},
+    "i2srf_tfckd-frequency": {"name": "i2srf_tfckd", "frequency": True, "batch": False},
+    "i2srf_tfckd-no-intra": {"name": "i2srf_tfckd", "intra": False},
+    "i2srf_tfckd-no-inter": {"name": "i2srf_tfckd", "inter": False},
+    "i2srf_tfckd-mean-fusion": {"name": "i2srf_tfckd", "fusion": "mean"},
+    "i2srf_tfckd-time-only": {"name": "i2srf_tfckd", "batch": False},
+    "i2srf_tfckd-batch-only": {"name": "i2srf_tfckd", "time": False},
+    "i2srf_tfckd-frequency-only": {"name": "i2srf_tfckd", "time": False, "batch": False, "frequency": True},
+    "i2srf_tfckd-uniform": {"name": "i2srf_tfckd", "calibration": False},
+    "i2srf_tfckd-one-to-one": {"name": "i2srf_tfckd", "pairs": "one_to_one"},
+}
+"""Methods with other options than their defaults, by a name that may stand for them wherever a method is named."""
+
+DEFAULT_METHOD = "i2srf_tfckd"
+
+
+def method_section(given: Any) -> Any:
+    """A method's section from its name, a variant's name, or itself (without a name: the default method's)."""
+    if isinstance(given, str):
+        return dict(VARIANTS.get(given, {"name": given}))
+    if isinstance(given, dict) and "name" not in given:
+        return {"name": DEFAULT_METHOD, **given}
+    if isinstance(given, dict) and given["name"] in VARIANTS:
+        return {**given, **VARIANTS[given["name"]]}
+    return given
