@@ -51,6 +51,7 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
             "The distillation loss against its formulas",
             ["--threads", threads, "--repeats", "3"],
         ),
+        ("methods", "A training step with each method", ["--threads", "1"]),
         ("network_step", "A training step of the network", ["--threads", threads]),
         ("mixer", "Mixing", [str(audio / "train")]),
         ("evaluation", "Scoring in parallel", ["--folder", str(audio / "test")]),

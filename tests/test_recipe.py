@@ -7,6 +7,7 @@ from stillwave import recipe as recipes
 from stillwave.errors import RecipeError
 from stillwave.recipe import differences, dump, load, loads, locate, shipped
 from stillwave.schema import PRESETS, Recipe
+from stillwave.schema.methods import METHOD_CONFIGS, VARIANTS
 
 BASE = "data: {train: {speech: a, noise: b}, development: d}\n"
 
@@ -209,3 +210,54 @@ def test_any_yaml_is_a_recipe_or_a_recipe_error(value):
         loads(yaml.safe_dump(value))
     except RecipeError as error:
         assert str(error).startswith("recipe")
+
+
+METHOD = "data: {train: {speech: a, noise: b}, development: c}\ndistill: {teacher: t, method: METHOD}\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("at", {"name": "at"}),
+        ("rkd-frames", {"name": "rkd", "relation": "frames"}),
+        ("{name: at, power: 1}", {"name": "at", "power": 1.0}),
+        ("{fusion_channels: 16}", {"name": "i2srf_tfckd", "fusion_channels": 16}),
+        ("null", {"name": "i2srf_tfckd"}),
+    ],
+)
+def test_a_method_is_its_name_a_variants_name_or_a_section(written, meant):
+    recipe = loads(METHOD.replace("METHOD", written))
+    assert {key: getattr(recipe.distill.method, key) for key in meant} == meant
+    assert loads(dump(recipe)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (
+            "i2srf_tfckd-crss",
+            "distill.method: 'i2srf_tfckd-crss' is not a method; did you mean 'i2srf_tfckd-cross'",
+        ),
+        ("{name: at, pwer: 1}", "distill.method.pwer is not a key; did you mean 'power'?"),
+        ("{name: at, power: -1}", "distill.method.power is -1; it must be greater than 0"),
+        ("{name: sp, power: 1}", "distill.method.power is not a key; known: centre, name"),
+        ("[at]", 'distill.method is ["at"]; it must be'),
+    ],
+)
+def test_a_method_that_is_none_is_told_of(written, told):
+    with pytest.raises(RecipeError) as caught:
+        loads(METHOD.replace("METHOD", written))
+    assert told in str(caught.value)
+
+
+def test_overrides_reach_the_options_of_any_method():
+    assert loads(METHOD.replace("METHOD", "at"), ["distill.method.power=3"]).distill.method.power == 3
+    assert loads(METHOD.replace("METHOD", "at"), ["distill.method=sp"]).distill.method.name == "sp"
+    with pytest.raises(RecipeError, match="distill.method.powr is not a key"):
+        loads(METHOD.replace("METHOD", "at"), ["distill.method.powr=3"])
+
+
+def test_every_variant_is_a_method_with_other_options():
+    for name, section in VARIANTS.items():
+        config = METHOD_CONFIGS[section["name"]](**section)
+        assert config != METHOD_CONFIGS[section["name"]](), name
