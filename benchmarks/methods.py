@@ -4,8 +4,9 @@
 
 Each method is a process of its own. In it steps of the student alone and steps with the method take turns, so that a
 busy machine slows both; a ratio is of medians, its spread of the ratios of neighbours. A step is forward, loss,
-backward and AdamW. "Teacher" is its forward pass, which every method needs and a cache of it saves. Memory is the peak resident
-size with the method above the peak of the student alone (on a GPU: of what was allocated). The table goes to stdout.
+backward and AdamW. "Teacher" is its forward pass, which every method needs and a cache of it saves. Memory is the peak
+resident size with the method above the peak of the student alone (on a GPU: of what was allocated). The table goes to
+stdout.
 """
 
 from __future__ import annotations

@@ -253,7 +253,7 @@ def test_a_method_that_is_none_is_told_of(written, told):
 def test_overrides_reach_the_options_of_any_method():
     assert loads(METHOD.replace("METHOD", "at"), ["distill.method.power=3"]).distill.method.power == 3
     assert loads(METHOD.replace("METHOD", "at"), ["distill.method=sp"]).distill.method.name == "sp"
-    with pytest.raises(RecipeError, match="distill.method.powr is not a key"):
+    with pytest.raises(RecipeError, match=r"distill\.method\.powr is not a key"):
         loads(METHOD.replace("METHOD", "at"), ["distill.method.powr=3"])
 
 
