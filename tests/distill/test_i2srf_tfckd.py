@@ -7,7 +7,7 @@ import toys
 from released_distillation import released_weights
 
 from stillwave.distill import DistillError
-from stillwave.distill.methods.i2srf_tfckd import pairs
+from stillwave.distill.comparison import pairs
 from stillwave.distill.similarity import distribution, jeffreys, similarities
 from stillwave.schema import I2srfTfckdConfig
 
@@ -23,6 +23,11 @@ ABLATIONS = [
     {"pairs": "one_to_one"},
     {"cross_weighting": True},
     {"set_weights": {"middle": 0.0, "inter": 0.5}},
+    {"frequency": True, "bands": 3},
+    {"frequency": True, "bands": 4, "time": False, "batch": False, "band_scale": "erb"},
+    {"frequency": True, "bands": 2, "batch": False, "cross_weighting": True},
+    {"frequency": True, "bands": 2, "calibration": False},
+    {"frequency": True, "bands": 2, "pairs": "one_to_one"},
 ]
 each_ablation = pytest.mark.parametrize("options", ABLATIONS, ids=str)
 
@@ -365,8 +370,8 @@ def with_frames(sets, name, index, frames):
             {"inter": False, "set_weights": dict.fromkeys(("encoder", "middle", "decoder"), 0.0)},
             "every term out",
         ),
-        ({"cross_weighting": True, "batch": False}, "needs time, batch, calibration"),
-        ({"cross_weighting": True, "calibration": False}, "needs time, batch, calibration"),
+        ({"cross_weighting": True, "batch": False}, "needs exactly two of time, batch and frequency"),
+        ({"cross_weighting": True, "calibration": False}, "needs exactly two of time, batch and frequency"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options, message):

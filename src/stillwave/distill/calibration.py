@@ -12,7 +12,7 @@ Two forms of what is embedded:
   and a change of level changes nothing. Time: the row's similarities averaged over lags t' − t, from −(T−1)
   to T−1 in equal parts (a part with no frame in it is 0). Batch: the similarities to the *other* examples in
   falling order, interpolated linearly to a fixed number, so that the order of the batch means nothing; with
-  no other example, 0.
+  no other example, 0. Frequency: each band's mean similarity to the other bands, a profile of `bands` numbers.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from stillwave.distill.bands import profile
 from stillwave.distill.method import DistillError
 from stillwave.distill.similarity import Similarity, Stream
 from stillwave.schema import I2srfTfckdConfig
@@ -79,6 +80,8 @@ class Calibration(nn.Module):
         return (queries @ keys.mT / self.temperature).softmax(-1)
 
     def _summary(self, similarity: Similarity) -> Tensor:
+        if self.stream == "frequency":
+            return profile(similarity.cosine)
         if self.pooled_size is not None:
             pool = pool_lags if self.stream == "time" else sorted_others
             return pool(similarity.cosine, self.pooled_size)
@@ -119,6 +122,8 @@ def _by_lag(rows: Tensor) -> Tensor:
 
 def _size(stream: Stream, config: I2srfTfckdConfig, batch: int, frames: int) -> EmbeddingSize:
     pooled = config.embedding == "pooled"
+    if stream == "frequency":
+        return EmbeddingSize(config.bands, 2 * config.bands, config.bands)
     if stream == "time":
         width = config.pooled_size if pooled else frames
         return EmbeddingSize(width, 2 * width, width)

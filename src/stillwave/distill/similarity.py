@@ -1,7 +1,7 @@
 """Similarities of the rows of feature maps, and the distance between two sets of them.
 
 A feature map F [B, C, T, D] is read as one row of C·D numbers for each example and frame, M [B, T, CD]. Two
-*streams* compare rows:
+*streams* compare rows (the third, `frequency`, has rows of its own: `bands.py`):
 
 - `time`:  the frames of one example,      Gram [B, T, T], entry (b, t, t') = ⟨M_bt, M_bt'⟩;
 - `batch`: the examples at one frame,      Gram [B, T, B], entry (b, t, b') = ⟨M_bt, M_b't⟩.
@@ -27,8 +27,10 @@ from torch import Tensor
 
 from stillwave.distill.method import full_backward
 
-Stream = Literal["time", "batch"]
-STREAMS: tuple[Stream, ...] = ("time", "batch")
+Stream = Literal["time", "batch", "frequency"]
+STREAMS: tuple[Stream, ...] = ("time", "batch", "frequency")
+OF_FRAMES: tuple[Stream, ...] = ("time", "batch")
+"""Those whose rows are whole frames."""
 
 NORM_EPSILON = 1e-6
 SILENCE = 1e-5
@@ -37,18 +39,23 @@ SMALLEST = 1e-6
 
 @dataclass(frozen=True)
 class Similarity:
-    """One stream of one layer: inner products and cosines, both [B, T, T] (time) or [B, T, B] (batch)."""
+    """One stream of one layer: inner products and cosines.
+
+    Both [B, T, T] (time), [B, T, B] (batch) or, one matrix a frame, [B, T, bands, bands] (frequency).
+    """
 
     gram: Tensor
     cosine: Tensor
 
 
-def similarities(feature: Tensor, streams: Sequence[Stream] = STREAMS) -> dict[Stream, Similarity]:
-    """Gram and cosine matrices of a feature map [B, C, T, D], one matrix product for each stream."""
+def similarities(feature: Tensor, streams: Sequence[Stream] = OF_FRAMES) -> dict[Stream, Similarity]:
+    """Gram and cosine matrices of a feature map [B, C, T, D], one matrix product for each stream of frames."""
     time, batch = "time" in streams, "batch" in streams
+    if not (time or batch):
+        return {}
     outputs = iter(_Grams.apply(feature, time, batch))  # type: ignore[no-untyped-call]
-    grams: dict[Stream, Tensor] = {stream: next(outputs) for stream in STREAMS if stream in streams}
-    inverse = _inverse_norms(_squares(grams))
+    grams: dict[Stream, Tensor] = {stream: next(outputs) for stream in OF_FRAMES if stream in streams}
+    inverse = inverse_norms(_squares(grams))
     # Row t of example b meets the rows of the same example (time) or those of the same frame (batch).
     others: dict[Stream, Tensor] = {"time": inverse.unsqueeze(1), "batch": inverse.mT.unsqueeze(0)}
     return {
@@ -69,12 +76,12 @@ def jeffreys(
     """Symmetric KL divergence Σ (p − q)(log p − log q) of each row, for each pair (student i, teacher j).
 
     Args:
-        student: distributions [B, T, K], one a layer; they get the gradient.
+        student: distributions [..., K], one a layer; they get the gradient.
         teacher: the same; constants.
         pairs: indices into both.
 
     Returns:
-        [B, T, pairs], ≥ 0, and exactly 0 with zero gradient where the two are equal.
+        [..., pairs], ≥ 0, and exactly 0 with zero gradient where the two are equal.
 
     """
     constants = [p.detach() for p in teacher]
@@ -91,7 +98,8 @@ def _squares(grams: dict[Stream, Tensor]) -> Tensor:
     return grams["batch"].diagonal(dim1=0, dim2=2).mT
 
 
-def _inverse_norms(squares: Tensor) -> Tensor:
+def inverse_norms(squares: Tensor) -> Tensor:
+    """1/norm of each row from its square [B, rows]; 0, without gradient, for the silent rows of an example."""
     # Written as "≤" so that NaN is not taken for silence: a broken feature must show in the loss.
     silent = squares <= SILENCE**2 * squares.amax(1, keepdim=True)
     # The root is taken of 1 where silent: its derivative at 0 is infinite, and infinity times 0 is NaN.

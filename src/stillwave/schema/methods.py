@@ -202,7 +202,8 @@ class I2srfTfckdConfig(Frozen):
     temperature: Positive = 1.0
     scale: Literal["released", "balanced"] | None = None
     """`released`: the batch distance is divided by B². `balanced`: by B·T, as the time distance is."""
-    fusion_channels: Count = 128
+    fusion_channels: Count | None = None
+    """By default as many as the teacher's widest tapped layer has."""
     batch_expansion: Count = 4
     pooled_size: Annotated[int, Field(ge=2)] = 32
     set_weights: dict[str, float] = Field(default_factory=dict)

@@ -6,10 +6,16 @@ authors' program computes; the golden tests hold it to that.
 
 Inside a set with n student and m teacher layers, and between the fused features of all sets:
 
-    L = 1/n Σ_ij [ 1/(B·T) Σ_bt α^time_btij J^time_btij + 1/(B·B) Σ_bt α^batch_btij J^batch_btij ]
+    L = 1/n Σ_ij [ 1/(B·T) Σ_bt α^time_btij J^time_btij + 1/(B·B) Σ_bt α^batch_btij J^batch_btij
+                   + 1/(B·T) Σ_bt α^freq_btij 1/K Σ_k J^freq_btkij ]
 
 J is the distance between row distributions (`similarity.py`), α the calibration (`calibration.py`). The
-second divisor makes the batch stream grow as T/B; `scale: balanced` divides it by B·T.
+second divisor makes the batch stream grow as T/B; `scale: balanced` divides it by B·T. What the authors' program
+calls frequency is our batch stream; `frequency: true` adds a stream of K bands (`bands.py`, ours).
+
+Blind to: polarity, rotations of the compared axis, and the level of a row (`similarity.py`). The frequency
+stream never compares two frames or two bands' levels: another rotation of the channels at each frame costs it
+nothing.
 
 Choices that the paper leaves open:
 
@@ -19,18 +25,21 @@ Choices that the paper leaves open:
   with weight 1.
 - `calibration: false` weighs each teacher layer 1/m. Teacher fusers learn only through the keys of the
   inter-set calibration; without it they stay as they were drawn, and are not among the trained parameters.
-- `cross_weighting`: each stream's distances get the other stream's weights.
+- `cross_weighting`: each stream's distances get the other stream's weights. It needs exactly two streams: time
+  and batch as in the released program, or, as the paper's abstract reads, time and frequency.
+- `fusion_channels`: by default as many as the teacher's widest tapped layer has (128 in the paper).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
-from stillwave.distill.calibration import Calibration
+from stillwave.distill.bands import Bands
+from stillwave.distill.comparison import Comparison
 from stillwave.distill.fusion import Fuser
 from stillwave.distill.method import (
     DistillError,
@@ -43,70 +52,11 @@ from stillwave.distill.method import (
     full_precision,
     register,
 )
-from stillwave.distill.similarity import STREAMS, Similarity, Stream, distribution, jeffreys, similarities
+from stillwave.distill.similarity import STREAMS, Stream
 from stillwave.errors import nearest
 from stillwave.schema import I2srfTfckdConfig
 
 INTER = "inter"
-
-
-class Comparison(nn.Module):
-    """The loss between n student and m teacher feature maps. `weights` are the last α by stream, detached."""
-
-    def __init__(self, n: int, m: int, config: I2srfTfckdConfig, batch: int, frames: int) -> None:
-        super().__init__()
-        self.config = config
-        self.streams: tuple[Stream, ...] = tuple(s for s in STREAMS if getattr(config, s))
-        self.pairs = pairs(n, m, config)
-        self.layers = n, m
-        # One teacher layer has weight 1 whatever its key: nothing to learn.
-        self.calibrated = config.calibration and config.pairs == "all" and m > 1
-        self.calibrations = nn.ModuleDict(
-            {s: Calibration(n, m, s, config, batch, frames) for s in self.streams} if self.calibrated else {}
-        )
-        self.weights: dict[Stream, Tensor] = {}
-
-    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        """Scalar loss. Gradient flows into the teacher's maps only through the keys, if they carry one."""
-        _check_alike([*student, *teacher])
-        of_student = [similarities(feature, self.streams) for feature in student]
-        of_teacher = [similarities(feature, self.streams) for feature in teacher]
-        alpha = {
-            s: self._alpha(s, [x[s] for x in of_student], [x[s] for x in of_teacher]) for s in self.streams
-        }
-        self.weights = {s: a.detach() for s, a in alpha.items()}
-        n, _ = self.layers
-        total = student[0].new_zeros(())
-        for stream in self.streams:
-            rows = jeffreys(
-                [distribution(x[stream].cosine) for x in of_student],
-                [distribution(x[stream].cosine.detach()) for x in of_teacher],
-                self.pairs,
-            )
-            weights = torch.stack([alpha[self._weighing(stream)][..., i, j] for i, j in self.pairs], -1)
-            total = total + (weights * rows).sum() / self._divisor(stream, rows)
-        return total / n
-
-    def _alpha(self, stream: Stream, student: list[Similarity], teacher: list[Similarity]) -> Tensor:
-        if self.calibrated:
-            alpha: Tensor = self.calibrations[stream](student, teacher)
-            return alpha
-        n, m = self.layers
-        fixed = student[0].cosine.new_full((n, m), 1 / m)
-        if self.config.pairs == "one_to_one":
-            fixed.zero_()[tuple(zip(*self.pairs, strict=True))] = 1.0
-        B, T, _ = student[0].cosine.shape
-        return fixed.expand(B, T, n, m)
-
-    def _weighing(self, stream: Stream) -> Stream:
-        if not self.config.cross_weighting:
-            return stream
-        return "batch" if stream == "time" else "time"
-
-    def _divisor(self, stream: Stream, rows: Tensor) -> int:
-        B, T, _ = rows.shape
-        scale = self.config.scale or ("released" if self.config.embedding == "released" else "balanced")
-        return B * B if stream == "batch" and scale == "released" else B * T
 
 
 @register("i2srf_tfckd")
@@ -124,6 +74,7 @@ class I2srfTfckd(Method):
         super().__init__()
         _check(config, shapes)
         self.config = config
+        self.bands = _bands(config, shapes)
         self.set_weights = {name: config.set_weights.get(name, 1.0) for name in _terms(config, shapes)}
         frames = {name: layers[0].frames for name, layers in shapes.student.items()}
         self.comparisons = nn.ModuleDict()
@@ -133,13 +84,16 @@ class I2srfTfckd(Method):
                 self._build_inter(shapes, next(iter(frames.values())))
                 continue
             n, m = len(shapes.student[name]), len(shapes.teacher[name])
-            self.comparisons[name] = Comparison(n, m, config, shapes.batch, frames[name])
+            self.comparisons[name] = Comparison(n, m, config, shapes.batch, frames[name], self.bands)
 
     def _build_inter(self, shapes: Shapes, frames: int) -> None:
         config, sets = self.config, len(shapes.student)
-        inter = self.comparisons[INTER] = Comparison(sets, sets, config, shapes.batch, frames)
+        width = config.fusion_channels or max(layer.channels for layer in _layers(shapes.teacher))
+        inter = self.comparisons[INTER] = Comparison(sets, sets, config, shapes.batch, frames, self.bands)
         for side, layers in (("student", shapes.student), ("teacher", shapes.teacher)):
-            self.fusers[side] = nn.ModuleDict({name: _fuser(name, ls, config) for name, ls in layers.items()})
+            self.fusers[side] = nn.ModuleDict(
+                {name: _fuser(name, ls, width, config.fusion) for name, ls in layers.items()}
+            )
         self._teacher_learns = inter.calibrated
         self.fusers["teacher"].requires_grad_(self._teacher_learns)
 
@@ -185,16 +139,25 @@ def visit(name: str, layers: Sequence[Tensor]) -> list[Tensor]:
     return list(layers)[::-1] if name == "decoder" else list(layers)
 
 
-def pairs(n: int, m: int, config: I2srfTfckdConfig) -> list[tuple[int, int]]:
-    """The (student, teacher) layers that are compared, from 0."""
-    if config.pairs == "one_to_one":
-        return [(i, -(-(i + 1) * m // n) - 1) for i in range(n)]
-    return [(i, j) for i in range(n) for j in range(m)]
+def _layers(*sides: Mapping[str, tuple[Layer, ...]]) -> list[Layer]:
+    return [layer for side in sides for layers in side.values() for layer in layers]
 
 
-def _fuser(name: str, layers: Sequence[Layer], config: I2srfTfckdConfig) -> Fuser:
+def _fuser(name: str, layers: Sequence[Layer], width: int, mode: Literal["recursive", "mean"]) -> Fuser:
     channels = [layer.channels for layer in layers]
-    return Fuser(channels[::-1] if name == "decoder" else channels, config.fusion_channels, config.fusion)
+    return Fuser(channels[::-1] if name == "decoder" else channels, width, mode)
+
+
+def _bands(config: I2srfTfckdConfig, shapes: Shapes) -> Bands | None:
+    if not config.frequency:
+        return None
+    coarsest = min(_layers(shapes.student, shapes.teacher), key=lambda layer: layer.bins)
+    if coarsest.bins < config.bands:
+        raise DistillError(
+            f"the frequency stream has {config.bands} bands, but layer '{coarsest.name}' has {coarsest.bins} bins; "
+            f"lower bands to at most {coarsest.bins}, or tap layers with more bins"
+        )
+    return Bands(config.bands, config.band_scale, coarsest.bins)
 
 
 def _terms(config: I2srfTfckdConfig, shapes: Shapes) -> list[str]:
@@ -218,17 +181,20 @@ def _check(config: I2srfTfckdConfig, shapes: Shapes) -> None:
             raise DistillError(f"a set cannot be called '{name}'; choose another plain word")
         _check_frames(f"set '{name}'", [*shapes.student[name], *shapes.teacher[name]])
     if config.inter:
-        layers = [*shapes.student.values(), *shapes.teacher.values()]
-        _check_frames("the inter-set term (inter: true)", [layer for some in layers for layer in some])
+        _check_frames("the inter-set term (inter: true)", _layers(shapes.student, shapes.teacher))
 
 
 def _check_options(config: I2srfTfckdConfig) -> None:
-    if config.cross_weighting and not (
-        config.time and config.batch and config.calibration and config.pairs == "all"
-    ):
+    streams = [stream for stream in STREAMS if getattr(config, stream)]
+    if config.cross_weighting and not (len(streams) == 2 and config.calibration and config.pairs == "all"):
         raise DistillError(
-            "cross_weighting exchanges the weights of both streams: it needs time, batch, "
-            "calibration and pairs 'all'"
+            "cross_weighting exchanges the weights of two streams: it needs exactly two of time, batch and "
+            f"frequency (not {len(streams)}), calibration, and pairs 'all'"
+        )
+    if config.frequency and config.embedding == "released":
+        raise DistillError(
+            "embedding 'released' is the authors' program, which has no frequency stream; "
+            "choose embedding 'pooled' or frequency false"
         )
     for name, weight in config.set_weights.items():
         if weight < 0:
@@ -245,10 +211,3 @@ def _check_frames(what: str, layers: Sequence[Layer]) -> None:
                 f"{what} compares frames one by one, but layer '{first.name}' has {first.frames} and "
                 f"'{layer.name}' has {layer.frames}; tap layers with the same number of frames"
             )
-
-
-def _check_alike(features: Sequence[Tensor]) -> None:
-    sizes = {(f.shape[0], f.shape[2]) for f in features}
-    if len(sizes) > 1:
-        listed = ", ".join(f"{b} examples of {t} frames" for b, t in sorted(sizes))
-        raise DistillError(f"features to compare differ in size: {listed}; tap layers of one length")
