@@ -40,7 +40,7 @@ class AtConfig(Frozen):
     """Attention transfer (1612.03928)."""
 
     name: Literal["at"] = "at"
-    power: Positive = 2.0
+    power: Annotated[float, Field(ge=1)] = 2.0
     norm: Literal["example", "frame", "bin"] = "example"
     mode: Literal["code", "paper"] = "code"
     reduction: Literal["mean", "sum_per_example"] = "mean"
@@ -62,6 +62,13 @@ class RkdConfig(Frozen):
     angle: NotNegative = 50.0
     bands: Count = 16
     frames: Annotated[int, Field(ge=3)] = 64
+    """At most so many frames of an example are compared with one another."""
+
+    @model_validator(mode="after")
+    def _something(self) -> RkdConfig:
+        if self.distance == self.angle == 0:
+            raise ValueError("distance and angle are both 0: nothing is left to distil")
+        return self
 
 
 class ClskdConfig(Frozen):
