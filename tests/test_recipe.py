@@ -261,3 +261,26 @@ def test_every_variant_is_a_method_with_other_options():
     for name, section in VARIANTS.items():
         config = METHOD_CONFIGS[section["name"]](**section)
         assert config != METHOD_CONFIGS[section["name"]](), name
+
+
+ABLATIONS = {
+    "no-intra": {"intra"},
+    "no-inter": {"inter"},
+    "mean-fusion": {"fusion"},
+    "time-only": {"batch"},
+    "batch-only": {"time"},
+    "frequency-only": {"time", "batch", "frequency"},
+    "uniform": {"calibration"},
+    "one-to-one": {"pairs"},
+}
+
+
+def test_every_ablation_is_shipped():
+    assert {name for name in shipped() if name.startswith("ablation-")} == {f"ablation-{n}" for n in ABLATIONS}
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_differs_from_small_student_in_what_it_ablates(name):
+    whole, ablated = load("small-student"), load(f"ablation-{name}")
+    changed = {f"distill.method.{option}" for option in ABLATIONS[name]}
+    assert set(differences(whole, ablated)) - {"name"} == changed
