@@ -281,7 +281,7 @@ def test_nothing_to_learn_from_a_twin(case):
     what = twins()
     twin = make(configured(case), what.shapes)
     assert total(twin, what).abs() < 1e-6
-    other = Scene(what.student, observed_with(what.teacher, lambda x: x.flip(0)), what.noisy, what.clean)
+    other = Scene(observed_with(what.student, lambda x: x.flip(0)), what.teacher, what.noisy, what.clean)
     assert total(twin, other) > 1e-4
 
 
