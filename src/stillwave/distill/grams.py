@@ -20,6 +20,8 @@ carry no gradient.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
@@ -87,7 +89,9 @@ def spread(total: int, most: int, draw: Tensor) -> Tensor | None:
     """
     if total <= most:
         return None
-    turn = max(round(0.618 * total), 1)
+    turn = round(0.618 * total)
+    while math.gcd(turn, total) > 1:  # so that every position has its turn
+        turn += 1
     return (torch.arange(most, device=draw.device) * total + draw * turn % total) // most
 
 

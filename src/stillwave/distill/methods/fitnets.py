@@ -7,7 +7,7 @@ A. Romero et al., "FitNets: Hints for Thin Deep Nets", ICLR 2015, arXiv 1412.655
 r is a 1×1 convolution with a bias from the student's to the teacher's channels, trained along and dropped at
 export. The published programs add a norm and a ReLU to it, which cannot fit the signed features of networks with
 PReLU; they leave σ out and weigh the loss 100. `standardise: true` (ours) divides by the running variance σ_c² of
-each teacher channel, so that loud channels do not decide; σ² is at least 1e-4 of the channels' mean.
+each teacher channel, so that loud channels do not decide; σ² is at least 1e-6 of the channels' mean.
 
 Layers: the end of the middle set in both networks (without a set `middle`: of the set in the middle of the depth);
 `layers: all` takes every pair. `schedule: two_step` is the paper's: hints alone, for a fifth of the updates.
@@ -26,7 +26,8 @@ from stillwave.distill.method import Given, Method, Observed, Shapes, full_preci
 from stillwave.distill.pairing import Pair, check_frames, features, one_to_one, same_bins
 from stillwave.schema.methods import FitnetsConfig
 
-LEAST_VARIANCE = 1e-4
+LEAST_VARIANCE = 1e-6
+"""-60 dB."""
 
 
 @register("fitnets")
