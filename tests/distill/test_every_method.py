@@ -147,6 +147,7 @@ def test_each_connector_gets_a_gradient(built):
     assert [name for name, p in built.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
+@pytest.mark.parametrize("case", SOME_SLOW, indirect=True)
 @pytest.mark.parametrize("about", ["inputs", "connectors"])
 def test_the_gradient_is_the_slope(case, built, about):
     if listed(case, NOT_THE_SLOPE):
@@ -241,6 +242,7 @@ def test_nan_is_not_hidden(case, built):
     assert total(built, scene().changed(broken, torch.clone, torch.clone)).isnan()
 
 
+@pytest.mark.parametrize("case", SOME_SLOW, indirect=True)
 def test_a_resumed_method_goes_on_as_if_nothing_had_happened(case, built):
     for seed in (0, 10):
         losses(built, scene(seed=seed))
@@ -254,6 +256,7 @@ def test_a_resumed_method_goes_on_as_if_nothing_had_happened(case, built):
         }
 
 
+@pytest.mark.parametrize("case", SOME_SLOW, indirect=True)
 def test_the_order_of_examples_does_not_matter(case, built):
     what = scene()
     settled(built, what)
@@ -265,6 +268,7 @@ def test_the_order_of_examples_does_not_matter(case, built):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("case", SOME_SLOW, indirect=True)
 def test_global_random_state_is_neither_used_nor_moved(built):
     what = scene()
     settled(built, what)
@@ -313,6 +317,7 @@ def test_with_networks_the_teacher_stays_as_it_was(distiller):
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in distiller.student.parameters())
 
 
+@pytest.mark.parametrize("case", SOME_SLOW, indirect=True)
 def test_the_exported_student_is_the_same(distiller):
     _, student = toys.pair()
     expected = student.state_dict()
