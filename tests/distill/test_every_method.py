@@ -5,72 +5,27 @@ import copy
 import pytest
 import torch
 import toys
+from cases import (
+    CASES,
+    CONSTANT,
+    FIXED_SIZE,
+    FOR_SLOPES,
+    ORDERED,
+    SINGLE_PRECISION,
+    SOME_SLOW,
+    ZERO_FOR_TWINS,
+    base,
+    configured,
+    listed,
+    reached,
+)
 from scenes import Scene, inputs, losses, make, observed_with, scene, total, twins
 
 from stillwave.distill import METHODS, Distiller, DistillError
 from stillwave.distill.method import named
-from stillwave.schema.methods import METHOD_CONFIGS, VARIANTS
-
-CASES = [name for name in [*METHODS, *VARIANTS] if name != "none"]
-
-OPTIONS = {
-    "i2srf_tfckd": {"pooled_size": 4, "fusion_channels": 4},
-    "i2srf_tfckd-frequency": {"bands": 4},
-    "i2srf_tfckd-frequency-only": {"bands": 4},
-    "rkd-frames": {"frames": 4},
-    "two_step": {"most_bins": 3, "most_frames": 5},
-}
-"""Of a method and of a variant: so that 7 frames and 4 bins are enough, or not taken whole, and time is short."""
-
-FIXED_SIZE = {"i2srf_tfckd-released": "its embeddings are Linear layers over the batch and the frames"}
-ORDERED = {"i2srf_tfckd-released": "its embeddings read a row of the batch's Gram matrix by position"}
-CONSTANT = {
-    "i2srf_tfckd": (
-        "fusers.teacher",
-        "the teacher's similarities are constants, its fusers learn by the keys",
-    )
-}
-"""Connectors whose part in the loss is cut from the graph on purpose."""
-NOT_THE_SLOPE = {"semckd": "gradient through its attention is cut on purpose"}
-SINGLE_PRECISION = {"output": "the enhancement loss is 32-bit throughout"}
-ZERO_FOR_TWINS = ("at", "sp", "rkd", "two_step", "subband", "dfkd", "dispatch")
-"""Methods without connectors (and without a floor, as `output` has one)."""
-
-MASK = ("decoder", 2)
-WITHOUT_MASK = {(name, i) for name, fs in toys.of_student().items() for i in range(len(fs))} - {MASK}
-WAIST = {("encoder", 2), ("middle", 0), ("decoder", 0)}
-REACHES = {"fitnets": {("middle", 0)}, "cosine": {("middle", 0)}, "sp": WAIST, "rkd": WAIST}
-"""The student's layers that a method names; by default all but the mask."""
-WITH_MASK = ("i2srf_tfckd", "uclfwpkd")
+from stillwave.schema.methods import METHOD_CONFIGS
 
 SIZES = [(1, 7), (2, 7), (3, 1), (1, 1), (5, 12)]
-
-
-def base(case):
-    return VARIANTS.get(case, {"name": case})["name"]
-
-
-def listed(case, table):
-    return case in table or base(case) in table
-
-
-def reached(case):
-    if base(case) in WITH_MASK:
-        return WITHOUT_MASK | {MASK}
-    return REACHES.get(base(case), WITHOUT_MASK)
-
-
-SOME_SLOW = [
-    pytest.param(case, marks=pytest.mark.slow) if case in VARIANTS and base(case) == "i2srf_tfckd" else case
-    for case in CASES
-]
-"""For tests of many runs: the flagship's variants, which share its code, wait for the slow set."""
-
-
-def configured(case):
-    return named(case).Config(
-        **{**VARIANTS.get(case, {}), **OPTIONS.get(base(case), {}), **OPTIONS.get(case, {})}
-    )
 
 
 @pytest.fixture(params=CASES)
@@ -149,9 +104,8 @@ def test_each_connector_gets_a_gradient(built):
 
 @pytest.mark.parametrize("case", SOME_SLOW, indirect=True)
 @pytest.mark.parametrize("about", ["inputs", "connectors"])
-def test_the_gradient_is_the_slope(case, built, about):
-    if listed(case, NOT_THE_SLOPE):
-        pytest.skip(NOT_THE_SLOPE[base(case)])
+def test_the_gradient_is_the_slope(case, about):
+    built = make(configured(case, **FOR_SLOPES.get(base(case), {})), scene().shapes)
     single = listed(case, SINGLE_PRECISION)
     h, tolerance = (1e-4, 2e-2) if single else (1e-7, 1e-3)
     what = scene() if single else scene().each(torch.Tensor.double)

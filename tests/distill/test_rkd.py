@@ -17,7 +17,6 @@ LINE = torch.tensor([[[0.0], [1.0], [2.0]]])
 def compare(student, teacher, **options):
     """Losses between two sets of examples [n, d], as features of one frame and d channels."""
     maps = [x[:, :, None, None] for x in (student, teacher)]
-    layers = [{"only": (Layer("x", *f.shape[1:]),)} for f in maps]
     # Two channels are taken for a mask; zeros change no distance.
     maps = [torch.cat([f, torch.zeros(len(f), 3, 1, 1)], 1) for f in maps]
     layers = [{"only": (Layer("x", *f.shape[1:]),)} for f in maps]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from scenes import losses, make, scene, twins
+from scenes import Scene, losses, make, scene, twins
 
 from stillwave.distill import Observed
 from stillwave.distill.methods.sp import SimilarityPreserving
@@ -17,13 +17,9 @@ def sp(what, **options):
 
 def value(student, teacher, **options):
     """Of the two features alone."""
-    import toys
-    from scenes import Scene
-
     nothing = torch.empty(0)
     sides = [{"only": [f]} for f in (student, teacher)]
     what = Scene(Observed(sides[0], nothing), Observed(sides[1], nothing), nothing, nothing)
-    assert toys.shapes(*sides).batch == len(student)
     (found,) = losses(sp(what, **options), what).values()
     return found.item()
 
