@@ -1,0 +1,105 @@
+"""CLSKD-style: fused layers, whose examples are compared with one another frame by frame.
+
+After J. Cheng et al., "Cross-Layer Similarity Knowledge Distillation for Speech Enhancement", Interspeech 2022, pp.
+926–930. Reconstructed: of the source only the abstract was at hand (paths across layers, a similarity at each
+frame), and the same authors' later program.
+
+    G_t = M_:,t M_:,tᵀ [B, B]: inner products of the batch's examples at frame t     G~: rows of unit L2 norm
+    L_l = 1/(T·B²) Σ_t ‖G~^t_t − G~^s_t‖²_F,     L = Σ_levels L_l
+
+Choices where the source is silent: the mean over frames; the student's levels are fused as in ReviewKD with
+InstanceNorm (`fuse: student`, see `levels.py`), `fusion_channels` wide (default: as ReviewKD); where the teacher has
+more layers in a set, the last of each share is met; the mask is no level. `fuse: teacher`, the abstract's other
+reading: the student's own layers meet the average of the teacher's levels visited so far, each channel standardised
+over the batch, bins resized to the level's (nearest); they must agree in channels, and nothing is trained beside the
+student. `fuse: off`: layer against layer.
+
+Any T; both sides with the same frames; any C and D. A batch of one has nothing to compare: 0, which `skipped` counts.
+Blind to sign, level and rotations of each frame's row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from stillwave.distill.grams import gram_distance, nothing
+from stillwave.distill.levels import Levels, levels, maps, resized
+from stillwave.distill.method import DistillError, Given, Method, Observed, Shapes, full_precision, register
+from stillwave.distill.methods.reviewkd import review
+from stillwave.schema.methods import ClskdConfig
+
+
+@register("clskd")
+class CrossLayerSimilarity(Method):
+    """One loss for each level, named after its set and layer."""
+
+    Config = ClskdConfig
+    title = "CLSKD-style: fused layers, examples compared at each frame (Interspeech 2022, reconstructed)"
+    skipped: Tensor
+
+    def __init__(self, config: ClskdConfig, sets: list[Levels]) -> None:
+        super().__init__()
+        self.config = config
+        self.sets = sets
+        fused = sets if config.fuse == "student" else []
+        self.fusers = nn.ModuleList(
+            review(visits, width=config.fusion_channels, resize=False) for visits in fused
+        )
+        self.register_buffer("skipped", torch.zeros((), dtype=torch.int64))
+
+    @classmethod
+    def build(cls, config: ClskdConfig, shapes: Shapes) -> CrossLayerSimilarity:
+        """Raises `DistillError` if there is no level, frames differ, or teacher layers to average in channels."""
+        found = levels(shapes, "clskd")
+        if config.fuse == "teacher":
+            for visits in found.values():
+                _check_channels(visits)
+        return cls(config, list(found.values()))
+
+    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+        """See the file's head."""
+        found: dict[str, Tensor] = {}
+        for index, visits in enumerate(self.sets):
+            ours, theirs = maps(visits, student, teacher)
+            if len(ours[0]) < 2:
+                self.skipped += index == 0
+                found |= {label: nothing(f) for label, f in zip(visits, ours, strict=True)}
+                continue
+            with full_precision(ours[0].device):
+                if self.config.fuse == "student":
+                    ours = self.fusers[index](ours)
+                if self.config.fuse == "teacher":
+                    theirs = averages(theirs)
+                for label, s, t in zip(visits, ours, theirs, strict=True):
+                    found[label] = gram_distance(s, t, "bt")
+        return found
+
+
+@torch.no_grad()
+def averages(visited: Sequence[Tensor]) -> list[Tensor]:
+    """For each level, the mean of the standardised maps up to it, at its bins."""
+    so_far: list[Tensor] = []
+    found = []
+    for feature in visited:
+        so_far.append(_standardised(feature).permute(0, 2, 3, 1))
+        found.append(torch.stack([resized(f, feature.shape[3]) for f in so_far]).mean(0).permute(0, 3, 1, 2))
+    return found
+
+
+def _standardised(feature: Tensor) -> Tensor:
+    """Each channel with mean 0 and variance 1 over the batch; 0 where it does not vary."""
+    variance, mean = torch.var_mean(feature, (0, 2, 3), correction=0, keepdim=True)
+    return (feature - mean) * variance.masked_fill(variance == 0, 1.0).rsqrt()
+
+
+def _check_channels(visits: Levels) -> None:
+    first, *others = (pair.teacher for pair in visits.values())
+    for layer in others:
+        if layer.channels != first.channels:
+            raise DistillError(
+                f"clskd with fuse 'teacher' averages teacher layers, but '{first.name}' has {first.channels} channels "
+                f"and '{layer.name}' has {layer.channels}; tap layers of the same number, or choose fuse 'student'"
+            )
