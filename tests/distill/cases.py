@@ -43,7 +43,8 @@ WITHOUT_MASK = {(name, i) for name, fs in toys.of_student().items() for i in ran
 WAIST = {("encoder", 2), ("middle", 0), ("decoder", 0)}
 REACHES = {"fitnets": {("middle", 0)}, "cosine": {("middle", 0)}, "sp": WAIST, "rkd": WAIST}
 """The student's layers that a method names; by default all but the mask."""
-WITH_MASK = ("i2srf_tfckd", "uclfwpkd")
+WITH_MASK = ("i2srf_tfckd", "reviewkd", "uclfwpkd")
+"""Methods that compare decoders to their end, as published."""
 
 
 def base(case: str) -> str:
