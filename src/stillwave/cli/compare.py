@@ -1,0 +1,137 @@
+"""`stillwave compare`: methods × seeds × students, one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stillwave.cli.recipes import AsJson, Sets
+from stillwave.cli.train import Quiet
+from stillwave.console import err
+from stillwave.errors import RecipeError, StillwaveError
+
+if TYPE_CHECKING:
+    from stillwave.compare import Cell, Grid, Result
+
+
+def compare(
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="GRID", help="The grid's folder; the same command continues."),
+    ],
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="A recipe with a 'distill' section, or its name.")
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(metavar="CKPT", help="The teacher; by default the recipe's.")
+    ] = None,
+    on: Annotated[
+        Path | None, typer.Option(metavar="TEST", help="Folder of mixtures that every student is scored on.")
+    ] = None,
+    methods: Annotated[
+        str, typer.Option(help="Comma-separated; `all`: every method, `ablations`: the flagship's variants.")
+    ] = "output,at,i2srf_tfckd",
+    seeds: Annotated[str, typer.Option(help="As in 0,1,2 or 0-4.")] = "0,1,2",
+    students: Annotated[
+        str | None, typer.Option(help="Channels x blocks, as in 8x1,16x1; by default the recipe's.")
+    ] = None,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option("--variant", help="LABEL={name: METHOD, option: value}; also weight, rho, warmup, …"),
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Comma-separated; by default all but DNSMOS and SNR.")
+    ] = None,
+    overrides: Sets = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Cells at once; by default one for each --threads-per-job cores."),
+    ] = None,
+    threads: Annotated[int, typer.Option("--threads-per-job", min=1, help="Threads of each cell.")] = 1,
+    engine: Annotated[str, typer.Option(help="joblib: this machine. ray: a Ray cluster.")] = "joblib",
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Write the report anew; train nothing.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Which method of distillation helps a student, by how much, and is it real?
+
+    Every cell (method × seed × student) is a run folder with the same data,
+    budget and teacher; a seed has the same mixtures and first weights for all
+    methods. The student alone is always among them. What is finished is kept:
+    the same command continues, and more methods or seeds may be added.
+
+    Example:
+        stillwave compare small-student --teacher runs/teacher --on test/ -o grid
+        stillwave compare small-student --on test/ -o grid --methods all --seeds 0-4
+        stillwave compare -o grid --report-only --json
+
+    """
+    from stillwave.compare import compare as run
+    from stillwave.compare.engines import ENGINES
+    from stillwave.errors import nearest
+    from stillwave.evaluate.scoring import cores
+
+    if engine not in ENGINES:
+        raise StillwaveError(f"--engine {engine}: {nearest(engine, ENGINES)}")
+    grid, cells = _grid(recipe, teacher, on, output, methods, seeds, students, variants, metrics, overrides)
+    at_once = jobs or max(1, cores() // threads)
+    result = run(grid, cells, jobs=at_once, threads=threads, engine=engine, quiet=quiet)
+    _end(result)
+
+
+def _grid(
+    recipe: str | None,
+    teacher: str | None,
+    on: Path | None,
+    output: Path,
+    methods: str,
+    seeds: str,
+    students: str | None,
+    variants: list[str] | None,
+    metrics: str | None,
+    overrides: list[str] | None,
+) -> tuple[Grid, list[Cell]]:
+    """The grid of the folder, with what is asked for, and the cells of the latter."""
+    from stillwave import checkpoint
+    from stillwave.compare import names, open_grid
+    from stillwave.compare.grid import Grid, examine_test
+    from stillwave.evaluate import DEFAULT
+    from stillwave.evaluate.metrics import choose
+    from stillwave.recipe import load
+
+    if recipe is None or on is None:
+        raise StillwaveError("give RECIPE and --on TEST, or --report-only for a grid that is there")
+    loaded = load(recipe, overrides or (), teacher=teacher)
+    if loaded.distill is None:
+        raise RecipeError(f"{recipe}: has no 'distill' section, so there is nothing to compare")
+    place = checkpoint.resolve(loaded.distill.teacher)
+    asked = Grid(
+        folder=output,
+        recipe=loaded,
+        teacher=checkpoint.read_card(place).sha256,
+        test=examine_test(on),
+        metrics=choose([key.strip() for key in metrics.split(",") if key.strip()] if metrics else DEFAULT),
+        methods=names.parse_methods(methods, loaded.distill, variants or ()),
+        seeds=names.parse_seeds(seeds),
+        students=names.parse_students(students, loaded.model),
+    )
+    return open_grid(asked, place), list(asked.cells())
+
+
+def _end(result: Result) -> None:
+    """What failed, one line each, and an exit code that says so."""
+    for name, sentence in result.failed.items():
+        err.print(f"{name}: {sentence}", highlight=False, markup=False)
+    if result.stopped:
+        err.print(
+            f"{result.folder}: stopped with {result.stopped} cells to go; the same command continues",
+            highlight=False,
+            markup=False,
+        )
+        raise typer.Exit(130)
+    if result.failed:
+        raise typer.Exit(1)

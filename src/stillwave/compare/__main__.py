@@ -1,0 +1,7 @@
+"""The process of one cell: `python -m stillwave.compare JOB`."""
+
+import sys
+
+from stillwave.compare.work import main
+
+raise SystemExit(main(sys.argv[1:]))

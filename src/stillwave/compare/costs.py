@@ -1,0 +1,69 @@
+"""What a cell costs: seconds a training step, peak memory, parameters that are trained and then dropped."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stillwave.schema import SAMPLE_RATE, Recipe
+
+TRIM = 0.02
+"""Share of the slowest, and of the fastest, steps that the mean leaves out."""
+
+
+def of_log(run: Path, recipe: Recipe) -> dict[str, Any]:
+    """From a run's log: updates, seconds a step and batches that were set aside."""
+    from stillwave.train.journal import read
+
+    events = read(run)
+    rates = [e["audio_per_second"] for e in events if e["kind"] == "train" and e.get("audio_per_second")]
+    audio = recipe.train.batch_size * recipe.train.accumulate * recipe.data.segment_seconds
+    return {
+        "steps": max((e["step"] for e in events), default=0),
+        "step_seconds": trimmed_mean([audio / rate for rate in rates]),
+        "bad_batches": sum(e["kind"] == "bad_batch" for e in events),
+    }
+
+
+def trimmed_mean(values: list[float]) -> float | None:
+    """A mean, not a median: the steps of a method in two steps are of two kinds. None without values.
+
+    Examples:
+        >>> trimmed_mean([1.0, 2.0, 3.0])
+        2.0
+
+    """
+    if not values:
+        return None
+    cut = int(TRIM * len(values))
+    return float(np.sort(values)[cut : len(values) - cut].mean())
+
+
+def peak_memory(device: str) -> int | None:
+    """Most memory that this process had in use: on the GPU where it trained on one, else its resident set."""
+    import torch
+
+    if device != "cpu" and torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def connectors(recipe: Recipe) -> int:
+    """Parameters that the method trains beside the student's."""
+    import torch
+
+    from stillwave.train.objective import distils, make_objective
+
+    if not distils(recipe):
+        return 0
+    samples = round(recipe.data.segment_seconds * SAMPLE_RATE)
+    objective = make_objective(recipe, torch.zeros(recipe.train.batch_size, samples))
+    return sum(parameter.numel() for parameter in objective.connectors())

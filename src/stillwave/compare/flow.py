@@ -1,0 +1,131 @@
+"""From a grid to its report: what is not done is run, what failed is told, the report is always written."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stillwave import recipe as recipes
+from stillwave.compare.engines import ENGINES, Engine
+from stillwave.compare.grid import REFERENCES, Cell, Grid
+from stillwave.compare.progress import watched
+from stillwave.compare.work import Job, is_done
+from stillwave.errors import StillwaveError
+from stillwave.files import write_json
+
+FAILED = "failed.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of the cells that were asked for."""
+
+    folder: Path
+    done: int
+    failed: dict[str, str] = field(default_factory=dict)
+    """Cell → the sentence that says why."""
+    stopped: int = 0
+    """Cells not finished, because the grid was asked to stop."""
+
+
+def compare(
+    grid: Grid,
+    cells: Sequence[Cell],
+    *,
+    jobs: int = 1,
+    threads: int = 1,
+    engine: str | Engine = "joblib",
+    quiet: bool = False,
+) -> Result:
+    """Run and score the cells that are not done yet, `jobs` at once, and noisy input and teacher.
+
+    A cell that fails stops no other. Raises StillwaveError where nothing can be run at all.
+    """
+    from stillwave.train.interrupts import Interrupts
+
+    run = ENGINES[engine] if isinstance(engine, str) else engine
+    named = {str(grid.folder / "references" / name): name for name in REFERENCES}
+    named |= {str(cell.folder(grid.folder)): str(cell) for cell in cells}
+    work = [*reference_jobs(grid, threads), *(cell_job(grid, cell, jobs, threads) for cell in cells)]
+    todo = [job for job in work if not is_done(job)]
+    failed: dict[str, str] = {}
+    stopped = 0
+    with _alone(grid.folder), Interrupts() as asked:
+        if todo:
+            _prepare(grid, todo)
+            outcomes = run(todo, jobs, lambda: bool(asked.received))
+            for outcome in watched(outcomes, work, todo, quiet=quiet):
+                mark = Path(outcome.folder) / FAILED
+                if outcome.status == "failed":
+                    failed[named[outcome.folder]] = outcome.sentence
+                    with contextlib.suppress(OSError):  # a full disk, most likely: it is told in any case
+                        write_json(mark, {"sentence": outcome.sentence})
+                elif outcome.status == "done":
+                    mark.unlink(missing_ok=True)
+                else:
+                    stopped += 1
+    return Result(grid.folder, len(work) - len(failed) - stopped, failed, stopped)
+
+
+def reference_jobs(grid: Grid, threads: int = 1) -> Iterator[Job]:
+    """The noisy input and the teacher, which are scored once."""
+    for name in REFERENCES:
+        yield Job(
+            folder=str(grid.folder / "references" / name),
+            test=grid.test.folder,
+            test_sha256=grid.test.sha256,
+            metrics=grid.metrics,
+            checkpoint=str(grid.folder.resolve() / "teacher") if name == "teacher" else "",
+            device=grid.recipe.train.device,
+            threads=threads,
+            log=str(grid.folder.resolve() / "logs" / f"{name}.txt"),
+            cwd=str(Path.cwd()),
+        )
+
+
+def cell_job(grid: Grid, cell: Cell, jobs: int = 1, threads: int = 1) -> Job:
+    """A cell as a job. Cells side by side mix in their own process: more processes would only be in the way."""
+    recipe = grid.recipe_of(cell)
+    if jobs > 1:
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"workers": 0})})
+    return Job(
+        folder=str(cell.folder(grid.folder)),
+        test=grid.test.folder,
+        test_sha256=grid.test.sha256,
+        metrics=grid.metrics,
+        recipe=recipes.dump(recipe),
+        device=grid.recipe.train.device,
+        threads=threads,
+        log=str(grid.folder.resolve() / "logs" / f"{cell.student}-{cell.method}-seed-{cell.seed}.txt"),
+        cwd=str(Path.cwd()),
+    )
+
+
+def _prepare(grid: Grid, todo: Sequence[Job]) -> None:
+    """Open the recordings once, before many processes do: faults are found, and all is decoded."""
+    from stillwave.data.sources import build_mixer
+
+    if any(job.recipe for job in todo):
+        build_mixer(grid.recipe.data, prepare=True)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Two commands in one grid would train every cell twice. The lock goes with the process."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with (folder / ".lock").open("w") as handle:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StillwaveError(f"{folder}: another `stillwave compare` is at work here") from None
+        yield
+
+
+def report(grid: Grid) -> None:
+    """Write everything that can be said of the cells that are done."""

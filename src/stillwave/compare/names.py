@@ -1,0 +1,143 @@
+"""What the words of the command line mean (`--methods`, `--seeds`, `--students`), and how tables call methods."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from stillwave.errors import StillwaveError, nearest
+from stillwave.schema import DistillConfig, ModelConfig
+from stillwave.schema.methods import DEFAULT_METHOD, METHOD_CONFIGS, VARIANTS, method_section
+
+NONE = "none"
+
+DISPLAY = {
+    "none": "student alone",
+    "output": "output",
+    "fitnets": "FitNets",
+    "at": "AT",
+    "sp": "SP",
+    "rkd": "RKD",
+    "rkd-frames": "RKD, frames",
+    "clskd": "CLSKD-style",
+    "reviewkd": "ReviewKD",
+    "semckd": "SemCKD",
+    "abckd": "ABC-KD-style",
+    "uclfwpkd": "UCLFWPKD",
+    "two_step": "two-step",
+    "two_step-btf": "two-step, btf",
+    "subband": "sub-band-style",
+    "dfkd": "DFKD-style",
+    "dispatch": "DISPatch",
+    "dispatch-mssp": "DISPatch-MSSP-style",
+    "cosine": "latent-cosine-style",
+    "i2srf_tfckd": "I²SRF-TFCKD",
+    "i2srf_tfckd-released": "I²SRF-TFCKD, as released",
+    "i2srf_tfckd-cross": "I²SRF-TFCKD, cross-weighted",
+    "i2srf_tfckd-frequency": "I²SRF-TFCKD, true frequency stream",
+    "i2srf_tfckd-no-intra": "I²SRF-TFCKD without intra-set",
+    "i2srf_tfckd-no-inter": "I²SRF-TFCKD without inter-set",
+    "i2srf_tfckd-mean-fusion": "I²SRF-TFCKD, mean fusion",
+    "i2srf_tfckd-time-only": "I²SRF-TFCKD, time stream only",
+    "i2srf_tfckd-batch-only": "I²SRF-TFCKD, batch stream only",
+    "i2srf_tfckd-frequency-only": "I²SRF-TFCKD, frequency stream only",
+    "i2srf_tfckd-uniform": "I²SRF-TFCKD without calibration",
+    "i2srf_tfckd-one-to-one": "I²SRF-TFCKD, one to one",
+}
+"""By method or variant. "X-style": reconstructed, where the source could not be read or is silent."""
+
+ABLATIONS = tuple(name for name, section in VARIANTS.items() if section["name"] == DEFAULT_METHOD)
+BESIDE = ("weight", "rho", "balance_steps", "schedule", "first_step", "warmup")
+"""Keys of the `distill` section that `--variant` may set beside the method's own."""
+
+
+def display(name: str, section: dict[str, Any]) -> str:
+    """How tables call a method of the grid; a variant of the user's own says what it is a variant of."""
+    if name in DISPLAY:
+        return DISPLAY[name]
+    return f"{name} ({DISPLAY.get(section['name'], section['name'])})"
+
+
+def parse_methods(text: str, base: DistillConfig, variants: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """`none`, then what is listed, as name → keys of the `distill` section that are its own.
+
+    `all` stands for every method and `ablations` for the variants of the flagship. The options that the recipe
+    (`base`) gives its own method hold for that method and its variants. Raises StillwaveError.
+    """
+    own = dict(_variant(text) for text in variants)
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    names: list[str] = [NONE]
+    for word in words:
+        names += {"all": list(METHOD_CONFIGS), "ablations": [DEFAULT_METHOD, *ABLATIONS]}.get(word, [word])
+    known = {*METHOD_CONFIGS, *VARIANTS, *own}
+    for name in names:
+        if name not in known:
+            raise StillwaveError(f"--methods: there is no method '{name}'; {nearest(name, known)}")
+    return {name: _section(own.get(name, name), base) for name in dict.fromkeys([*names, *own])}
+
+
+def _section(given: str | dict[str, Any], base: DistillConfig) -> dict[str, Any]:
+    if isinstance(given, str):
+        beside, wanted = {}, method_section(given)
+    else:
+        beside = {key: given[key] for key in BESIDE if key in given}
+        wanted = method_section({key: value for key, value in given.items() if key not in BESIDE})
+    inherited = base.method.model_dump(exclude_unset=True) if base.method.name == wanted["name"] else {}
+    return {**beside, "method": {**inherited, **wanted}}
+
+
+def _variant(text: str) -> tuple[str, dict[str, Any]]:
+    """`LABEL={name: at, power: 4}`: a method with options, under a name of its own."""
+    label, equals, mapping = text.partition("=")
+    try:
+        found = yaml.safe_load(mapping)
+    except yaml.YAMLError:
+        found = None
+    if not equals or not isinstance(found, dict) or "name" not in found:
+        raise StillwaveError(f"--variant {text}: write LABEL={{name: METHOD, option: value}}, in quotes")
+    if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", label) or label in METHOD_CONFIGS or label in VARIANTS:
+        raise StillwaveError(f"--variant {text}: '{label}' cannot name a variant; give a new, plain name")
+    return label, found
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`0,1,2` or `0-4` as numbers without repeats.
+
+    Examples:
+        >>> parse_seeds("0-2,7")
+        (0, 1, 2, 7)
+
+    """
+    seeds: list[int] = []
+    for word in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", word)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if not first <= last < 2**32:
+            raise StillwaveError(f"--seeds {text}: write whole numbers, as in 0,1,2 or 0-4")
+        seeds += range(first, last + 1)
+    return tuple(dict.fromkeys(seeds))
+
+
+def parse_students(text: str | None, base: ModelConfig) -> dict[str, ModelConfig]:
+    """`8x1,16x2`, channels × blocks, as name → network; by default the recipe's.
+
+    Examples:
+        >>> parse_students("8x1", ModelConfig())["8x1"].channels
+        8
+
+    """
+    if text is None:
+        return {f"{base.channels}x{base.blocks}": base}
+    students = {}
+    for word in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)[x×](\d+)\s*", word)
+        if match is None or int(match[1]) % 8 or not int(match[1]) or not int(match[2]):
+            raise StillwaveError(
+                f"--students {text}: write channels (a multiple of 8) x blocks, as in 8x1,16x2"
+            )
+        size = {"channels": int(match[1]), "blocks": int(match[2])}
+        students[f"{size['channels']}x{size['blocks']}"] = base.model_copy(update=size)
+    return students

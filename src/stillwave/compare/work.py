@@ -1,0 +1,231 @@
+"""One cell's work, in a process of its own: train, score, keep the facts.
+
+`python -m stillwave.compare JOB` is that process. A process each, because then a cell that runs out of memory
+ends nothing but itself, its peak memory is its own, and its threads are set before PyTorch loads. It stops
+tidily, with a checkpoint, as soon as its standard input ends: when it is asked to, or when its parent is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stillwave.errors import StillwaveError
+from stillwave.files import write_json, write_text
+
+FACTS, SCORES = "cell.json", "scores.csv"
+LOCK_SECONDS = 60.0
+"""How long a cell waits for the process of an earlier sitting to leave its folder."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process is told; all of it is JSON."""
+
+    folder: str
+    test: str
+    test_sha256: str
+    metrics: tuple[str, ...]
+    recipe: str = ""
+    """YAML, of a run to train. Without one a reference is scored: the checkpoint, or the noisy input."""
+    checkpoint: str = ""
+    device: str = "auto"
+    threads: int = 1
+    log: str = ""
+    cwd: str = "."
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return "/".join(Path(self.folder).parts[-3:]) if self.recipe else Path(self.folder).name
+
+
+def work(job: Job) -> None:
+    """Do what is not yet done of a job. Raises StillwaveError, and Stopped once a checkpoint is written."""
+    facts = read_facts(Path(job.folder))
+    if job.recipe:
+        facts |= _train(job)
+    elif job.checkpoint:
+        from stillwave.checkpoint import read_card
+
+        card = read_card(Path(job.checkpoint))
+        facts |= {"checkpoint": card.sha256, "parameters": card.parameters, "model": card.model.model_dump()}
+    if not is_scored(job, facts):
+        facts |= _score(job, facts)
+    write_json(Path(job.folder) / FACTS, facts)
+
+
+def is_done(job: Job) -> bool:
+    """Whether nothing is left to do: the run is finished and scored with these metrics."""
+    facts = read_facts(Path(job.folder))
+    return (facts.get("trained", False) or not job.recipe) and is_scored(job, facts)
+
+
+def is_scored(job: Job, facts: dict[str, Any]) -> bool:
+    """Whether the scores are those of this checkpoint on this test set, and there are enough."""
+    scored = facts.get("scored") or {}
+    return (
+        (Path(job.folder) / SCORES).exists()
+        and scored.get("checkpoint") == facts.get("checkpoint")
+        and scored.get("test") == job.test_sha256
+        and set(job.metrics) <= set(scored.get("metrics", ()))
+    )
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What a cell knows of itself; nothing where it has not come so far."""
+    try:
+        found = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+# --- training ---------------------------------------------------------------------------------------------
+
+
+def _train(job: Job) -> dict[str, Any]:
+    from stillwave import recipe as recipes
+    from stillwave.checkpoint import read_card
+    from stillwave.compare import costs
+    from stillwave.train import train
+
+    folder = Path(job.folder)
+    recipe = recipes.loads(job.recipe, name=job.name)
+    _follow_teacher(folder, job.recipe)
+    _wait_for(folder / ".lock")
+    before = read_facts(folder)
+    best = train(recipe, folder, quiet=True)
+    if before.get("trained"):  # this sitting's memory would be that of scoring
+        return before
+    card = read_card(best)
+    return {
+        "trained": True,
+        "checkpoint": card.sha256,
+        "best_step": card.step,
+        "parameters": card.parameters,
+        "memory_bytes": costs.peak_memory(recipe.train.device),
+        "connectors": costs.connectors(recipe),
+        **costs.of_log(folder, recipe),
+    }
+
+
+def _follow_teacher(folder: Path, text: str) -> None:
+    """A grid that was moved has its teacher elsewhere; the run itself checks that it is the same one."""
+    from stillwave import recipe as recipes
+    from stillwave.train.run import RECIPE
+
+    file = folder / RECIPE
+    if file.exists() and recipes.differences(recipes.load(file), recipes.loads(text)) == ["distill.teacher"]:
+        write_text(file, text)
+
+
+def _wait_for(lock: Path) -> None:
+    """Until no process holds the run's lock, or for a minute: the cell of a killed grid may be writing yet."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    end = time.monotonic() + LOCK_SECONDS
+    while lock.exists() and time.monotonic() < end:
+        with lock.open("r+") as handle:
+            try:
+                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(0.2)
+            else:
+                return
+
+
+# --- scoring ----------------------------------------------------------------------------------------------
+
+
+def _score(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from stillwave.checkpoint import resolve
+    from stillwave.compare.scores import as_csv
+    from stillwave.evaluate import NOISY, score_pairs
+    from stillwave.evaluate.inputs import from_checkpoints
+
+    folder = Path(job.folder)
+    system = "estimate" if job.recipe or job.checkpoint else NOISY
+    models = {} if system == NOISY else {system: resolve(job.checkpoint or folder)}
+    before = (facts.get("scored") or {}).get("metrics", [])
+    metrics = tuple(dict.fromkeys([*job.metrics, *before]))
+    with tempfile.TemporaryDirectory() as scratch:
+        items = from_checkpoints(Path(job.test), models, Path(scratch), _device(job.device), quiet=True)
+        alone = [
+            replace(item, estimates={s: path for s, path in item.estimates.items() if s == system})
+            for item in items
+        ]
+        scores = score_pairs(alone, metrics, jobs=1, quiet=True)
+    write_text(folder / SCORES, as_csv(scores.rows))
+    return {
+        "scored": {
+            "checkpoint": facts.get("checkpoint"),
+            "test": job.test_sha256,
+            "metrics": list(scores.metrics),
+        },
+        "inverted": sum(row.inverted for row in scores.rows),
+    }
+
+
+def _device(name: str) -> str | None:
+    return None if name == "auto" else name
+
+
+# --- the process ------------------------------------------------------------------------------------------
+
+
+def encode(job: Job) -> str:
+    """A job as the process's argument."""
+    return json.dumps(asdict(job))
+
+
+def decode(text: str) -> Job:
+    """The inverse."""
+    plain = json.loads(text)
+    return Job(**{**plain, "metrics": tuple(plain["metrics"])})
+
+
+def stop_with_parent() -> None:
+    """End as on SIGTERM when standard input does."""
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The process: its last line on stdout is a JSON object that says why it failed, if it did."""
+    job = decode(arguments[0])
+    stop_with_parent()
+    import torch
+
+    torch.set_num_threads(job.threads)
+    try:
+        work(job)
+    except StillwaveError as error:
+        return _told(str(error), getattr(error, "code", 2))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _told(f"{where}{error.strerror or error}", 2)
+    return 0
+
+
+def _told(sentence: str, code: int) -> int:
+    sys.stdout.write(json.dumps({"sentence": sentence}) + "\n")
+    return code
