@@ -22,6 +22,7 @@ from stillwave.train.faults import explained
 from stillwave.train.interrupts import Interrupts, Stopped
 from stillwave.train.journal import Journal
 from stillwave.train.learner import Learner
+from stillwave.train.snapshots import Snapshots
 
 
 def train(recipe: Recipe, run_folder: Path | str, *, quiet: bool = False, resume: bool = True) -> Path:
@@ -86,6 +87,9 @@ class Trainer:
             if self.world.first
             else None
         )
+        snapshots = Snapshots(self.recipe, self.folder, self.learner.objective.distiller, development)
+        if journal is not None and not self.progress.step:
+            snapshots.take(0)
         try:
             with (
                 contextlib.closing(self._groups(source)) as groups,
@@ -94,7 +98,8 @@ class Trainer:
             ):
                 while not self.progress.finished:
                     values = self._step(groups, journal)
-                    self._validate_if_due(development, metric, journal)
+                    if self._validate_if_due(development, metric, journal) and journal is not None:
+                        snapshots.take(self.progress.step)
                     self._finish_if_due()
                     signal = self.world.largest(asked.received)
                     due = self.progress.step % settings.checkpoint_every == 0
@@ -164,12 +169,13 @@ class Trainer:
 
     def _validate_if_due(
         self, items: Sequence[Signals], metric: validation.Metric, journal: Journal | None
-    ) -> None:
+    ) -> bool:
+        """Whether it was."""
         settings, progress = self.recipe.train, self.progress
         if progress.step % settings.validate_every and progress.step != settings.steps:
-            return
+            return False
         if progress.step <= self.learner.updater.plan.second:
-            return  # the first of two steps trains no output: a score would say nothing
+            return False  # the first of two steps trains no output: a score would say nothing
         found = validation.validate(self.learner.exported, items, metric, self.world)
         better = found.score is not None and (
             progress.best_score is None or found.score > progress.best_score
@@ -193,6 +199,7 @@ class Trainer:
                 )
         if not self.quiet:
             self.say(f"step {progress.step}: {found.told(settings.metric)}{' (best)' if better else ''}")
+        return True
 
     def _finish_if_due(self) -> None:
         settings, progress = self.recipe.train, self.progress

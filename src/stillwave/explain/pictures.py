@@ -1,0 +1,228 @@
+"""The pictures of `--explain`: weights, similarities and how they changed, each under its spectrogram.
+
+As in the quickstart's pictures: no background, a grey ink that can be read on white as on black, `Figure` and not
+pyplot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stillwave.errors import MissingExtraError
+from stillwave.files import atomic_file
+from stillwave.quickstart.pictures import INK, RANGE_DB, spectrogram
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Values = npt.NDArray[np.float32]
+SMALLEST_SPREAD = 0.01
+"""Weights that differ less from an equal share than this are shown as equal."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The example: mono samples, and their rate."""
+
+    samples: npt.NDArray[np.float32]
+    rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return len(self.samples) / self.rate
+
+
+@dataclass(frozen=True)
+class Row:
+    """One pair of layers and the similarities of both, [y, x]."""
+
+    label: str
+    teacher: Values
+    student: Values
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the axes of similarities are; `None`: seconds."""
+
+    x: str | None
+    y: str | None
+
+
+def draw_weights(
+    file: Path, heard: Heard, streams: Mapping[str, Values], students: int, teachers: int
+) -> None:
+    """α of one term, [T, n, m] a stream: a strip for each pair of layers, along the frames."""
+    pairs = students * teachers
+    heights = [2.2, *(0.28 * pairs + 0.25 for _ in streams)]
+    figure = _figure(9, sum(heights) + 0.6)
+    panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+    _spectrogram(panels[0], heard)
+    colours = _about(1 / teachers, list(streams.values()))
+    for axes, (stream, alpha) in zip(panels[1:], streams.items(), strict=True):
+        strips = alpha.reshape(len(alpha), pairs).T
+        extent = (0, heard.seconds, pairs, 0)
+        image = axes.imshow(strips, aspect="auto", extent=extent, interpolation="nearest", **colours)
+        names = [f"student {i + 1} ← teacher {j + 1}" for i in range(students) for j in range(teachers)]
+        axes.set_yticks(np.arange(pairs) + 0.5, names)
+        axes.set_title(f"α, {stream} stream", fontsize=8, color=INK, loc="left")
+        for edge in range(teachers, pairs, teachers):
+            axes.axhline(edge, color=INK, linewidth=1)
+        _bar(figure, image, axes)
+    panels[-1].set_xlabel("seconds")
+    _save(figure, file)
+
+
+def draw_similarities(file: Path, heard: Heard, rows: Sequence[Row], kind: Kind) -> None:
+    """Teacher, student and their difference side by side, a row each pair of layers, under the spectrogram."""
+    figure = _figure(9.6, 1.6 + (1.5 if kind.y else 2.7) * len(rows) + 0.4)
+    heights = [1.3, *(1.0 if kind.y else 2.4 for _ in rows)]
+    panels = figure.subplots(len(rows) + 1, 3, height_ratios=heights, squeeze=False)
+    for axes, title in zip(panels[0], ("teacher", "student", "student − teacher"), strict=True):
+        _spectrogram(axes, heard)
+        axes.set_title(title, fontsize=9, color=INK)
+    for line, row in zip(panels[1:], rows, strict=True):
+        _compared(figure, line, row, kind, heard.seconds)
+    for axes in panels[-1]:
+        axes.set_xlabel(kind.x or "seconds")
+    for axes in panels[:, 1:].flat:
+        axes.set_ylabel("")
+        axes.tick_params(labelleft=False)
+    for axes in panels[0 if kind.x is None else 1 : -1].flat:
+        axes.tick_params(labelbottom=False)
+    _save(figure, file)
+
+
+def draw_distances(file: Path, lines: Mapping[str, Sequence[float]], steps: Sequence[int]) -> None:
+    """The distance of each term over the training."""
+    figure = _figure(5.6, 2.8)
+    _lines(figure.subplots(), lines, steps)
+    _save(figure, file)
+
+
+def draw_course(
+    file: Path, terms: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], steps: Sequence[int]
+) -> None:
+    """Mean α over the training, {term: {stream: {teacher layer: value at each step}}}: a row each term."""
+    wide = max(len(streams) for streams in terms.values())
+    figure = _figure(3.4 * wide + 0.6, 2.1 * len(terms) + 0.3)
+    panels = figure.subplots(len(terms), wide, sharex=True, sharey=True, squeeze=False)
+    for row, (term, streams) in zip(panels, terms.items(), strict=True):
+        for axes, (stream, lines) in zip(row, streams.items(), strict=True):
+            axes.axhline(1 / len(lines), color=INK, linewidth=0.8, linestyle=":")
+            _lines(axes, lines, steps)
+            axes.set_title(f"{term}, {stream} stream", fontsize=8, color=INK)
+            axes.label_outer()
+    panels[0, 0].set_ylim(0, 1)
+    _save(figure, file)
+
+
+def _lines(axes: Axes, lines: Mapping[str, Sequence[float]], steps: Sequence[int]) -> None:
+    for name, values in lines.items():
+        axes.plot(steps, values, marker="o", markersize=3, linewidth=1.4, label=name)
+    axes.set_xlabel("training step")
+    axes.legend(fontsize=7, frameon=False, labelcolor=INK)
+    axes.grid(color=INK, alpha=0.2, linewidth=0.6)
+
+
+def draw_change(
+    file: Path, heard: Heard, columns: Sequence[str], rows: Mapping[str, Sequence[Values]]
+) -> None:
+    """Similarities of frames at some steps and, last, the teacher's: a row each set, one colour scale a row."""
+    figure = _figure(2.3 * len(columns) + 0.6, 2.2 * len(rows) + 0.4)
+    panels = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
+    extent = (0.0, heard.seconds, 0.0, heard.seconds)
+    for line, (name, matrices) in zip(panels, rows.items(), strict=True):
+        limits = _limits(matrices)
+        for axes, matrix in zip(line, matrices, strict=True):
+            image = axes.imshow(matrix, origin="lower", extent=extent, interpolation="nearest", **limits)
+        line[0].set_ylabel(name)
+        _bar(figure, image, line)
+    for axes, title in zip(panels[0], columns, strict=True):
+        axes.set_title(title, fontsize=8, color=INK)
+    for axes in panels[-1]:
+        axes.set_xlabel("seconds")
+    _save(figure, file)
+
+
+def _compared(figure: Any, line: Sequence[Any], row: Row, kind: Kind, seconds: float) -> None:
+    height, width = row.teacher.shape
+    extent = (0, seconds if kind.x is None else width, 0, seconds if kind.y is None else height)
+    options = {"origin": "lower", "aspect": "auto", "extent": extent, "interpolation": "nearest"}
+    limits = _limits([row.teacher, row.student])
+    for axes, values in zip(line, (row.teacher, row.student), strict=False):
+        image = axes.imshow(values, **options, **limits)
+    _bar(figure, image, line[1])
+    difference = row.student - row.teacher
+    most = max(float(np.abs(difference).max()), 1e-3)
+    _bar(figure, line[2].imshow(difference, cmap="RdBu_r", vmin=-most, vmax=most, **options), line[2])
+    if kind.y is not None and kind.x is None:  # few, and each by itself
+        for axes in line:
+            axes.set_yticks(np.arange(height) + 0.5, [str(k + 1) for k in range(height)])
+    line[0].set_ylabel(f"{row.label}\n{kind.y or 'seconds'}")
+
+
+def _limits(matrices: Sequence[Values]) -> dict[str, Any]:
+    """One scale for all of them: what 98 % of the values lie within."""
+    low, high = np.percentile(np.concatenate([np.ravel(m) for m in matrices]), (1, 99))
+    return {"cmap": "viridis", "vmin": float(low), "vmax": float(max(high, low + 1e-3))}
+
+
+def _about(equal: float, streams: Sequence[Values]) -> dict[str, Any]:
+    """Colours of weights: white is an equal share; to both sides as far as they go."""
+    from matplotlib.colors import TwoSlopeNorm
+
+    spread = max(SMALLEST_SPREAD, *(float(np.abs(alpha - equal).max()) for alpha in streams))
+    low, high = max(0.0, equal - spread), min(1.0, equal + spread)
+    if not low < equal < high:  # one teacher layer: its share is all there is
+        low, high = equal - SMALLEST_SPREAD, equal + SMALLEST_SPREAD
+    return {"cmap": "RdBu_r", "norm": TwoSlopeNorm(equal, low, high)}
+
+
+def _spectrogram(axes: Axes, heard: Heard) -> None:
+    values = spectrogram(heard.samples)
+    top = float(values.max())
+    extent = (0.0, heard.seconds, 0.0, heard.rate / 2000)
+    axes.imshow(
+        values, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - RANGE_DB, vmax=top
+    )
+    axes.set_ylabel("kHz")
+
+
+def _bar(figure: Any, image: Any, axes: Any) -> None:
+    bar = figure.colorbar(image, ax=axes, pad=0.01, fraction=0.05)
+    bar.ax.tick_params(colors=INK, labelsize=7)
+    bar.outline.set_visible(False)
+
+
+def _figure(width: float, height: float) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("drawing", "train") from None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Any, file: Path) -> None:
+    for axes in figure.axes:
+        axes.tick_params(colors=INK, labelsize=7)
+        axes.xaxis.label.set(color=INK, size=8)
+        axes.yaxis.label.set(color=INK, size=8)
+        for spine in axes.spines.values():
+            spine.set_color(INK)
+    from PIL import Image  # matplotlib's own
+
+    whole = BytesIO()
+    figure.savefig(whole, dpi=120, transparent=True)
+    # 256 colours are enough for two colour maps and a grey, at a third of the size.
+    small = Image.open(whole).quantize(256, method=Image.Quantize.FASTOCTREE)
+    with atomic_file(file) as temporary:
+        small.save(temporary, optimize=True)

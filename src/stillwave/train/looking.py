@@ -1,0 +1,120 @@
+"""One fixed batch, and what student, teacher and method make of it.
+
+The batch is of development recordings and has the shape of a training batch, which is what methods are built for: the
+first recordings, over and over if there are too few, each its middle `segment_seconds`. What is kept and drawn is of
+its first example; the others are there for similarities between examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stillwave.data.dataset import Signals
+from stillwave.data.effects import Samples
+from stillwave.distill import Distiller, Given, I2srfTfckd, Observed, Taps
+from stillwave.distill.method import full
+from stillwave.distill.similarity import similarities
+from stillwave.schema import SAMPLE_RATE, Recipe
+
+Sets = Mapping[str, tuple[Sequence[str], Sequence[str]]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Of the shape of a training batch: [B, N] each."""
+
+    noisy: Tensor
+    clean: Tensor
+
+
+@dataclass(frozen=True)
+class Look:
+    """What both networks did with a batch."""
+
+    student: Observed
+    teacher: Observed
+    sets: Sets
+
+
+def fixed_batch(recipe: Recipe, items: Sequence[Signals]) -> Batch:
+    """The batch of a run: the same however often it is asked for."""
+    samples = round(recipe.data.segment_seconds * SAMPLE_RATE)
+    chosen = list(islice(cycle(items), recipe.train.batch_size))
+    noisy, clean = (
+        torch.from_numpy(np.stack([_middle(getattr(item, name), samples) for item in chosen]))
+        for name in ("noisy", "clean")
+    )
+    return Batch(noisy, clean)
+
+
+@torch.no_grad()
+def look(distiller: Distiller, batch: Batch) -> Look:
+    """Run both networks in evaluation mode, in this process alone; modes are put back."""
+    sets = distiller.sets or _default_sets(distiller)
+    ours, theirs = ({name: pair[side] for name, pair in sets.items()} for side in (0, 1))
+    return Look(
+        _observed(distiller.student, "student", ours, batch.noisy),
+        _observed(distiller.teacher, "teacher", theirs, batch.noisy),
+        sets,
+    )
+
+
+@torch.no_grad()
+def snapshot(method: I2srfTfckd, seen: Look, batch: Batch) -> dict[str, Tensor]:
+    """What is kept of a moment of the training, for the first example where it is one's.
+
+    `distance.TERM` (a number), `alpha.TERM.STREAM` [T, n, m], and `similarity.SET` [T, T]: the student's last layer.
+    """
+    losses = method.losses(seen.student, seen.teacher, Given(batch.noisy, batch.clean))
+    kept = {f"distance.{term}": loss for term, loss in losses.items()}
+    for term, streams in method.weights.items():
+        kept |= {f"alpha.{term}.{stream}": alpha[0].half() for stream, alpha in streams.items()}
+    for name, features in seen.student.features.items():
+        kept[f"similarity.{name}"] = frames_alike(features[shown(features)]).half()
+    return {name: tensor.detach().cpu() for name, tensor in kept.items()}
+
+
+def frames_alike(feature: Tensor) -> Tensor:
+    """Cosines between the frames of the first example of [B, C, T, D]: [T, T]."""
+    return similarities(full(feature[:1]), ("time",))["time"].cosine[0]
+
+
+def shown(features: Sequence[Tensor]) -> int:
+    """The last layer that is no mask, else the last."""
+    inner = [i for i, feature in enumerate(features) if feature.shape[1] > 2]
+    return inner[-1] if inner else len(features) - 1
+
+
+def _observed(network: nn.Module, role: str, sets: Mapping[str, Sequence[str]], noisy: Tensor) -> Observed:
+    was_training = network.training
+    network.eval()
+    try:
+        with Taps(network, [tap for taps in sets.values() for tap in taps], role).record() as found:
+            estimate = network(noisy)
+    finally:
+        network.train(was_training)
+    return Observed({name: [found[tap] for tap in taps] for name, taps in sets.items()}, estimate)
+
+
+def _default_sets(distiller: Distiller) -> Sets:
+    """Of a method that compares no layers: what the networks themselves name."""
+    ours, theirs = (_named(network) for network in (distiller.student, distiller.teacher))
+    return {name: (ours[name], theirs[name]) for name in ours if name in theirs}
+
+
+def _named(network: nn.Module) -> dict[str, list[str]]:
+    taps: dict[str, list[str]] = getattr(network, "default_taps", dict)()
+    return taps
+
+
+def _middle(samples: Samples, wanted: int) -> Samples:
+    """The middle of mono samples, silence added where they are too few."""
+    start = max(0, (len(samples) - wanted) // 2)
+    cut = samples[start : start + wanted]
+    return np.pad(cut, (0, wanted - len(cut)))
