@@ -10,6 +10,7 @@ import torch
 from rich.table import Table
 from torch import Tensor, nn
 
+from stillwave.distill.cache import Answer, TeacherCache
 from stillwave.distill.gather import gather_given, gather_observed, processes
 from stillwave.distill.method import DistillError, Given, Layer, Method, Observed, Shapes, build, named
 from stillwave.distill.taps import Taps
@@ -67,6 +68,8 @@ class Distiller(nn.Module):
         self.shapes = self._dry_run(example, loss or LossConfig())
         self.method = build(method, self.shapes)
         self.method.to(example.device)
+        self.cache: TeacherCache | None = None
+        """Where the teacher's answers are kept, if they are (`cache.open_cache`)."""
 
     @property
     def teacher(self) -> nn.Module:
@@ -86,12 +89,11 @@ class Distiller(nn.Module):
         """
         if clean is None and self.method.uses_clean:
             raise DistillError(f"{type(self.method).__name__} compares with the clean speech; give clean=…")
-        estimate, of_student = self._observe("student", self.student, inputs, options)
-        with torch.no_grad():
-            _, of_teacher = self._observe("teacher", self.teacher.eval(), inputs, options)
+        of_student = self._observed("student", self._run("student", self.student, inputs, options))
+        of_teacher = self._observed("teacher", self._taught(inputs, options))
         whole = self.method.uses_estimate
         given = gather_given(Given(inputs[0], clean), whole)
-        return estimate, self.method(
+        return of_student.estimate, self.method(
             gather_observed(of_student, whole), gather_observed(of_teacher, whole), given
         )
 
@@ -111,15 +113,26 @@ class Distiller(nn.Module):
             table.add_section()
         return table
 
-    def _observe(
-        self, side: str, network: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]
-    ) -> tuple[Tensor, Observed]:
+    @torch.no_grad()
+    def _taught(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Answer:
+        """What the teacher says, if it has not been kept."""
+
+        def ask() -> Answer:
+            return self._run("teacher", self.teacher.eval(), inputs, options)
+
+        if self.cache is None or len(inputs) > 1 or options:
+            return ask()
+        return self.cache.answer(inputs[0], list(self._taps["teacher"].taps), ask)
+
+    def _run(self, side: str, network: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Answer:
         with self._taps[side].record() as found:
             estimate = network(*inputs, **options)
+        return Answer(found, estimate)
+
+    def _observed(self, side: str, answer: Answer) -> Observed:
         index = 0 if side == "student" else 1
-        return estimate, Observed(
-            {n: [found[t] for t in names[index]] for n, names in self.sets.items()}, estimate
-        )
+        features = {n: [answer.features[t] for t in names[index]] for n, names in self.sets.items()}
+        return Observed(features, answer.estimate)
 
     def _dry_run(self, example: Tensor, loss: LossConfig) -> Shapes:
         student, teacher = (self._taps[side].shapes(example) for side in ("student", "teacher"))

@@ -181,6 +181,12 @@ class DistillConfig(Frozen):
     """By default the method's own."""
     warmup: Fraction | None = None
     """Share of the updates over which λ rises from 0 to its value. By default the method's own."""
+    cache: str | None = None
+    """A folder that keeps what the teacher says, for the next run over the same examples; null keeps nothing."""
+    cache_gb: Positive = 20.0
+    """The cache's bound, in 10⁹ bytes; it is never exceeded."""
+    cache_precision: Literal["float32", "float16"] = "float32"
+    """`float32` is exact; `float16` halves the cache and rounds what the teacher says, cached or not."""
 
     @field_validator("method", mode="before")
     @classmethod

@@ -53,6 +53,8 @@ def train(recipe: Recipe, run_folder: Path | str, *, quiet: bool = False, resume
             source = sources.mixtures(recipe, world)
             trainer.licences = sources.licences(source)
             trainer.fit(source, sources.development(recipe), metric)
+            if recipe.distill is not None and recipe.distill.cache is not None and not quiet:
+                trainer.say(trainer.learner.objective.told())
         world.firsts(None)  # nobody looks for the result, or leaves, before it is written
         return checkpoint.resolve(folder)
 

@@ -48,6 +48,10 @@ class Objective(nn.Module):
         """What a method trains beside the student; not exported."""
         return [] if self.distiller is None else list(self.distiller.connectors())
 
+    def told(self) -> str:
+        """How far the teacher's cache spared its teacher, in a sentence."""
+        return self.distiller.cache.told() if self.distiller is not None and self.distiller.cache else ""
+
     def method_state(self) -> dict[str, Tensor]:
         """All that the method keeps, for resuming."""
         return {} if self.distiller is None else dict(self.distiller.method.state_dict())
@@ -89,9 +93,14 @@ def teacher_sha256(recipe: Recipe) -> str | None:
 
 def _make_distiller(recipe: Recipe, config: DistillConfig, student: Denoiser, example: Tensor) -> Distiller:
     from stillwave.distill import Distiller
+    from stillwave.distill.cache import open_cache
 
-    teacher, _ = checkpoint.load(config.teacher)
-    return Distiller(teacher, student, config.method, taps=config.taps, example=example, loss=recipe.loss)
+    teacher, card = checkpoint.load(config.teacher)
+    distiller = Distiller(
+        teacher, student, config.method, taps=config.taps, example=example, loss=recipe.loss
+    )
+    distiller.cache = open_cache(config.cache, card.sha256, config.cache_gb, config.cache_precision)
+    return distiller
 
 
 def parameter_groups(parameters: list[nn.Parameter], decay: float) -> list[dict[str, object]]:
