@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +16,7 @@ from stillwave.errors import RecipeError, StillwaveError
 
 if TYPE_CHECKING:
     from stillwave.compare import Cell, Grid, Result
+    from stillwave.compare.results import Results
 
 
 def compare(
@@ -71,16 +74,48 @@ def compare(
 
     """
     from stillwave.compare import compare as run
+    from stillwave.compare import report
     from stillwave.compare.engines import ENGINES
     from stillwave.errors import nearest
     from stillwave.evaluate.scoring import cores
 
     if engine not in ENGINES:
         raise StillwaveError(f"--engine {engine}: {nearest(engine, ENGINES)}")
+    if report_only:
+        _show(report(_existing(output)), as_json)
+        return
     grid, cells = _grid(recipe, teacher, on, output, methods, seeds, students, variants, metrics, overrides)
     at_once = jobs or max(1, cores() // threads)
     result = run(grid, cells, jobs=at_once, threads=threads, engine=engine, quiet=quiet)
+    if result.done:
+        _show(report(grid), as_json)
     _end(result)
+
+
+def _existing(folder: Path) -> Grid:
+    from stillwave.compare.grid import FILE, read
+
+    grid = read(folder)
+    if grid is None:
+        raise StillwaveError(f"{folder}: holds no grid ({FILE})")
+    return grid
+
+
+def _show(results: Results, as_json: bool) -> None:
+    """JSON, a table for a terminal, or Markdown for a pipe; and where the rest is."""
+    from stillwave.compare import tables
+
+    if as_json:
+        from stillwave.compare.report import plain
+
+        typer.echo(json.dumps(plain(results), indent=2, ensure_ascii=False, allow_nan=False))
+    elif sys.stdout.isatty():
+        from stillwave.compare.tables import terminal
+
+        terminal(results)
+    else:
+        typer.echo(tables.markdown(results), nl=False)
+    err.print(f"tables, pictures and all scores are in {results.grid.folder / 'report'}", highlight=False)
 
 
 def _grid(

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stillwave import recipe as recipes
 from stillwave.compare.engines import ENGINES, Engine
@@ -15,7 +16,8 @@ from stillwave.compare.work import Job, is_done
 from stillwave.errors import StillwaveError
 from stillwave.files import write_json
 
-FAILED = "failed.json"
+if TYPE_CHECKING:
+    from stillwave.compare.results import Results
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ def compare(
 
     run = ENGINES[engine] if isinstance(engine, str) else engine
     named = {str(grid.folder / "references" / name): name for name in REFERENCES}
+    marks = {folder: grid.folder / "logs" / f"{name}.failed.json" for folder, name in named.items()}
     named |= {str(cell.folder(grid.folder)): str(cell) for cell in cells}
+    marks |= {str(cell.folder(grid.folder)): cell.failure(grid.folder) for cell in cells}
     work = [*reference_jobs(grid, threads), *(cell_job(grid, cell, jobs, threads) for cell in cells)]
     todo = [job for job in work if not is_done(job)]
     failed: dict[str, str] = {}
@@ -57,7 +61,7 @@ def compare(
             _prepare(grid, todo)
             outcomes = run(todo, jobs, lambda: bool(asked.received))
             for outcome in watched(outcomes, work, todo, quiet=quiet):
-                mark = Path(outcome.folder) / FAILED
+                mark = marks[outcome.folder]
                 if outcome.status == "failed":
                     failed[named[outcome.folder]] = outcome.sentence
                     with contextlib.suppress(OSError):  # a full disk, most likely: it is told in any case
@@ -98,7 +102,7 @@ def cell_job(grid: Grid, cell: Cell, jobs: int = 1, threads: int = 1) -> Job:
         recipe=recipes.dump(recipe),
         device=grid.recipe.train.device,
         threads=threads,
-        log=str(grid.folder.resolve() / "logs" / f"{cell.student}-{cell.method}-seed-{cell.seed}.txt"),
+        log=str(cell.log(grid.folder.resolve())),
         cwd=str(Path.cwd()),
     )
 
@@ -127,5 +131,13 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def report(grid: Grid) -> None:
-    """Write everything that can be said of the cells that are done."""
+def report(grid: Grid) -> Results:
+    """Compute and write everything that can be said of the cells that are done. Raises StillwaveError if none is."""
+    from stillwave.compare.report import write
+    from stillwave.compare.results import collect
+
+    results = collect(grid)
+    if not any(row.is_method or row.seeds for rows in results.sections.values() for row in rows):
+        raise StillwaveError(f"{grid.folder}: no cell is done, so there is nothing to report")
+    write(results)
+    return results

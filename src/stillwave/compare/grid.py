@@ -44,6 +44,14 @@ class Cell:
         """Its run folder."""
         return grid / "runs" / self.student / self.method / f"seed-{self.seed}"
 
+    def log(self, grid: Path) -> Path:
+        """What its process said."""
+        return grid / "logs" / f"{self.student}-{self.method}-seed-{self.seed}.txt"
+
+    def failure(self, grid: Path) -> Path:
+        """Why it failed, where it did; not in its folder, which may be no run folder yet."""
+        return self.log(grid).with_suffix(".failed.json")
+
     def __str__(self) -> str:
         return f"{self.student} {self.method} seed {self.seed}"
 

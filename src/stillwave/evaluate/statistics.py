@@ -135,18 +135,33 @@ def _cells(rows: Sequence[Row], metrics: Sequence[str], seed: int) -> dict[str, 
 
 
 def _by_snr(scores: Scores, seed: int) -> dict[str, dict[str, dict[str, Cell]]]:
-    known = sorted({row.snr_db for row in scores.rows if row.snr_db is not None})
-    if len(known) < 2:
-        return {}
-    exact = len(known) <= 8
-    groups: dict[float, list[Row]] = {}
-    for row in scores.rows:
-        if row.snr_db is not None:
-            groups.setdefault(row.snr_db if exact else 5 * math.floor(row.snr_db / 5), []).append(row)
+    groups = snr_groups({row.id: row.snr_db for row in scores.rows})
     return {
-        (f"{low:g} dB" if exact else f"{low:g} … {low + 5:g} dB"): {
-            system: _cells([row for row in groups[low] if row.system == system], scores.metrics, seed)
+        label: {
+            system: _cells(
+                [row for row in scores.rows if row.system == system and row.id in ids], scores.metrics, seed
+            )
             for system in scores.systems
         }
-        for low in sorted(groups)
+        for label, ids in groups.items()
     }
+
+
+def snr_groups(snr_db: Mapping[str, float | None]) -> dict[str, set[str]]:
+    """Recordings by SNR, lowest first: by the very value where there are eight at most, else in steps of 5 dB.
+
+    Nothing where fewer than two values are known.
+
+    Examples:
+        >>> snr_groups({"a": 0.0, "b": 5.0, "c": None})
+        {'0 dB': {'a'}, '5 dB': {'b'}}
+
+    """
+    known = {id_: snr for id_, snr in snr_db.items() if snr is not None}
+    if len(set(known.values())) < 2:
+        return {}
+    exact = len(set(known.values())) <= 8
+    groups: dict[float, set[str]] = {}
+    for id_, snr in known.items():
+        groups.setdefault(snr if exact else 5 * math.floor(snr / 5), set()).add(id_)
+    return {(f"{low:g} dB" if exact else f"{low:g} … {low + 5:g} dB"): groups[low] for low in sorted(groups)}

@@ -126,7 +126,7 @@ def latex(summary: Summary) -> str:
     lines = [
         r"\begin{tabular}{l" + "c" * len(summary.metrics) + "}",
         r"\toprule",
-        " & ".join(["System", *(_tex(heading(m)) for m in summary.metrics)]) + r" \\",
+        " & ".join(["System", *(tex(heading(m)) for m in summary.metrics)]) + r" \\",
         r"\midrule",
     ]
     for system in summary.systems:
@@ -134,7 +134,7 @@ def latex(summary: Summary) -> str:
         shown = [
             "--" if c is None else number(c.mean, m) for c, m in zip(cells, summary.metrics, strict=True)
         ]
-        lines.append(" & ".join([_tex(system), *shown]) + r" \\")
+        lines.append(" & ".join([tex(system), *shown]) + r" \\")
         ends = [_ends(c, m) for c, m in zip(cells, summary.metrics, strict=True)]
         if any(ends):
             lines.append(" & ".join(["", *ends]) + r" \\")
@@ -148,7 +148,8 @@ def _ends(interval: Interval | None, metric: str) -> str:
     return rf"{{\scriptsize [{low}, {high}]}}"
 
 
-def _tex(text: str) -> str:
+def tex(text: str) -> str:
+    """Text with what LaTeX would read as commands escaped."""
     special = {c: rf"\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     special |= {"\\": r"\textbackslash{}", "×": r"$\times$"}
     return "".join(special.get(character, character) for character in text)
