@@ -88,14 +88,12 @@ class Standardise(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.means, self.squares = RunningAverage(channels), RunningAverage(channels)
+        self.means, self.variances = RunningAverage(channels), RunningAverage(channels)
 
     def forward(self, feature: Tensor) -> Tensor:
         """Of a batch. Not for what carries gradients: the statistics are cut from the graph."""
         variance, mean = torch.var_mean(feature, (0, 2, 3), correction=0)
-        square = self.squares(variance + mean.square())
-        mean = self.means(mean)
-        scale = scale_of((square - mean.square()).clamp_min(0.0))
+        mean, scale = self.means(mean), scale_of(self.variances(variance))
         standard: Tensor = (feature - mean[:, None, None]) / scale[:, None, None]
         return standard
 

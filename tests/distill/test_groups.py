@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from stillwave.distill import DistillError, Layer, Shapes
+from stillwave.distill.groups import Standardise, groups, scale_of
+
+
+def layers(prefix, *described):
+    return tuple(Layer(f"{prefix}.{i}", c, t, d) for i, (c, t, d) in enumerate(described))
+
+
+def shapes(students, teachers):
+    return Shapes(
+        3,
+        {name: layers(f"s.{name}", *s) for name, s in students.items()},
+        {name: layers(f"t.{name}", *t) for name, t in teachers.items()},
+    )
+
+
+A, MASK = (4, 6, 8), (2, 6, 9)
+
+
+def test_one_a_set_or_one_of_all_without_masks():
+    both = shapes({"e": [A, A], "d": [A, MASK], "o": [MASK]}, {"e": [A], "d": [A, A, MASK], "o": [A]})
+    apart = groups(both, "x", apart=True)
+    assert [(g.name, len(g.students), len(g.teachers), g.chooses) for g in apart] == [
+        ("e", 2, 1, False),
+        ("d", 1, 2, True),
+    ]
+    (whole,) = groups(both, "x", apart=False)
+    assert whole.name == "all"
+    assert [m.label for m in whole.students] == ["e_1", "e_2", "d_1"]
+    assert [m.label for m in whole.teachers] == ["e_1", "d_1", "d_2", "o_1"]
+
+
+def test_what_cannot_meet_is_refused():
+    with pytest.raises(DistillError, match="more than 2 channels in both"):
+        groups(shapes({"o": [MASK]}, {"o": [A]}), "x", apart=True)
+    other = (4, 5, 8)
+    two_rates = shapes({"e": [A], "d": [other]}, {"e": [A], "d": [other]})
+    groups(two_rates, "x", apart=True)
+    with pytest.raises(DistillError, match=r"'s\.e\.0' has 6 and 's\.d\.0' has 5"):
+        groups(two_rates, "x", apart=False)
+
+
+def test_standardised_over_batches():
+    torch.manual_seed(0)
+    level, spread = torch.tensor([1.0, -2, 0])[:, None, None], torch.tensor([3.0, 0.1, 10])[:, None, None]
+    batches = [level + spread * torch.randn(4, 3, 5, 6) for _ in range(3)]
+    standardise = Standardise(3)
+    first = standardise(batches[0])
+    torch.testing.assert_close(first.mean((0, 2, 3)), torch.zeros(3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(first.var((0, 2, 3), correction=0), torch.ones(3))
+    for batch in batches[1:]:
+        found = standardise(batch)
+    variance, mean = torch.var_mean(torch.stack(batches), (1, 3, 4), correction=0, keepdim=True)
+    expected = (batches[2] - mean.mean(0)) / variance.mean(0).sqrt()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_channel_that_hardly_varies_does_not_decide():
+    scale = scale_of(torch.tensor([1.0, 1.0, 0.0, 2.0]))
+    torch.testing.assert_close(scale, torch.tensor([1.0, 1.0, 0.01, 2**0.5]))
+    none = torch.zeros(2, requires_grad=True)
+    scale = scale_of(none)
+    assert scale.tolist() == [1, 1]
+    (gradient,) = torch.autograd.grad(scale.sum(), none)
+    assert gradient.tolist() == [0, 0]
