@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 import torch.distributed as dist
@@ -39,6 +39,8 @@ class Balance:
         self._sum_se = 0.0
         self._sum_kd = 0.0
         self._warned = False
+        self.measured: dict[str, float] = {}
+        """Gradient norms of the last batch that was measured."""
 
     @property
     def frozen(self) -> bool:
@@ -61,6 +63,7 @@ class Balance:
             return self.value
         trained = [p for p in parameters if p.requires_grad]
         se, kd = gradient_norm(loss_se, trained), gradient_norm(loss_kd, trained)
+        self.measured = {"enhancement": se, "distillation": kd}
         if math.isfinite(se) and math.isfinite(kd):
             self._count += 1
             self._sum_se += se
@@ -82,8 +85,29 @@ class Balance:
 
 def gradient_norm(loss: Tensor, parameters: Sequence[nn.Parameter]) -> float:
     """‖∂loss/∂parameters‖ with gradients averaged over processes; parameters out of the graph count as 0."""
+    return _norm(_gradient(loss, parameters))
+
+
+def norms(
+    loss_se: Tensor, terms: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]
+) -> dict[str, float]:
+    """Norms as of `gradient_norm`: `enhancement`, `distill.TERM` for each, and `distillation`, that of their sum.
+
+    The graph is kept and no `.grad` touched, so that a step goes on as if nobody had looked.
+    """
+    found = {"enhancement": gradient_norm(loss_se, parameters)}
+    whole: Tensor | None = None
+    for name, term in terms.items():
+        gradient = _gradient(term, parameters)
+        found[f"distill.{name}"] = _norm(gradient)
+        whole = gradient if whole is None else whole + gradient
+    return {**found, "distillation": 0.0 if whole is None else _norm(whole)}
+
+
+def _gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
+    """As one vector, averaged over processes."""
     if not loss.requires_grad:
-        return 0.0
+        return torch.zeros(1, device=loss.device)
     found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
     flat = torch.cat(
         [
@@ -94,4 +118,8 @@ def gradient_norm(loss: Tensor, parameters: Sequence[nn.Parameter]) -> float:
     if processes() > 1:
         dist.all_reduce(flat)
         flat /= processes()
-    return float(torch.linalg.vector_norm(flat, dtype=torch.float64))
+    return flat
+
+
+def _norm(gradient: Tensor) -> float:
+    return float(torch.linalg.vector_norm(gradient, dtype=torch.float64))

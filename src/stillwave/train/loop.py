@@ -23,6 +23,7 @@ from stillwave.train.interrupts import Interrupts, Stopped
 from stillwave.train.journal import Journal
 from stillwave.train.learner import Learner
 from stillwave.train.snapshots import Snapshots
+from stillwave.train.watch import SILENT
 
 
 def train(recipe: Recipe, run_folder: Path | str, *, quiet: bool = False, resume: bool = True) -> Path:
@@ -126,6 +127,10 @@ class Trainer:
         values = {**outcome.values, "audio_per_second": round(seconds / (time.perf_counter() - started), 2)}
         if journal is not None:
             journal.write("train", self.progress.step, **values)
+            if outcome.gradients:
+                journal.write("gradients", self.progress.step, norm=outcome.gradients)
+        for name in outcome.silent:
+            self.say(f"step {self.progress.step}: {name} has been 0 for {SILENT} updates: it teaches nothing")
         return values
 
     def _set_aside(self, batch: Batch, reason: str, journal: Journal | None) -> None:

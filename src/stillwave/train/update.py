@@ -19,6 +19,7 @@ from stillwave.schema import DistillConfig, Recipe
 from stillwave.train.distributed import World
 from stillwave.train.objective import Objective, Terms, distils, parameter_groups
 from stillwave.train.schedule import learning_rate
+from stillwave.train.watch import Watch
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -30,6 +31,10 @@ class Outcome:
     values: dict[str, Any] = field(default_factory=dict)
     bad: Batch | None = None
     reason: str = ""
+    gradients: dict[str, float | None] = field(default_factory=dict)
+    """Norms at the student by term, where they were looked at; None for one that is not finite."""
+    silent: list[str] = field(default_factory=list)
+    """Terms of which it is time to say that they stay at zero."""
 
 
 class Updater:
@@ -47,6 +52,8 @@ class Updater:
         config = recipe.distill if distils(recipe) else None
         self.balance, self.fixed_weight = _find_weight(config)
         self.plan = Plan(config, recipe.train.steps)
+        self.watch = Watch(recipe)
+        self._seen: dict[str, float] = {}
 
     def step(self, shared: nn.Module, group: list[Batch], step: int) -> Outcome:
         """Update once from the accumulated batches; not at all if a loss or a gradient is not finite."""
@@ -59,9 +66,11 @@ class Updater:
         shares = self.plan.shares(step)
         self.optimiser.zero_grad()
         sums: dict[str, float] = {}
+        self._seen = {}
         for number, batch in enumerate(group):
             with self._synchronised(shared, number == len(group) - 1):
-                named = self._backward(shared, batch, len(group), shares)
+                look = number == 0 and self.watch.due(step)
+                named = self._backward(shared, batch, len(group), shares, look=look)
             bad = [name for name, value in named.items() if not math.isfinite(value)]
             if bad:
                 self.optimiser.zero_grad()
@@ -73,10 +82,14 @@ class Updater:
             return Outcome(bad=group[-1], reason="gradient not finite")
         weight = {"lambda": sums.pop("lambda")} if "lambda" in sums else {}
         return Outcome(
-            {"loss": sums, **weight, "lr": rate, "grad_norm": norm if math.isfinite(norm) else None}
+            {"loss": sums, **weight, "lr": rate, "grad_norm": norm if math.isfinite(norm) else None},
+            gradients={name: x if math.isfinite(x) else None for name, x in self._seen.items()},
+            silent=self.watch.silent(sums),
         )
 
-    def _backward(self, shared: nn.Module, batch: Batch, parts: int, shares: Shares) -> dict[str, float]:
+    def _backward(
+        self, shared: nn.Module, batch: Batch, parts: int, shares: Shares, *, look: bool
+    ) -> dict[str, float]:
         """Gradients of one batch's part of the loss; its terms, averaged over the processes."""
         with torch.autocast(self.world.device.type, dtype=self.half, enabled=self.half is not None):
             terms: Terms = shared(batch.noisy, batch.clean, distil=shares.distillation > 0)
@@ -88,6 +101,8 @@ class Updater:
         total = enhancement
         named["total"] = named["enhancement"]
         if distance is not None:
+            if look:
+                self._seen = self.watch.look(terms, self.objective.student_parameters())
             weight = self._weight(enhancement, distance) * shares.distillation
             # A loss of share 0 stays out of the graph: zero gradients would still decay weights.
             total = enhancement + weight * distance if shares.enhancement else weight * distance
@@ -100,7 +115,11 @@ class Updater:
     def _weight(self, enhancement: Tensor, distance: Tensor) -> float:
         """λ: the recipe's, or as balanced so far."""
         if self.balance is not None:
-            return self.balance.weight(enhancement, distance, self.objective.student_parameters())
+            measures = not self.balance.frozen
+            weight = self.balance.weight(enhancement, distance, self.objective.student_parameters())
+            if measures:
+                self._seen = self._seen or self.balance.measured
+            return weight
         return self.fixed_weight
 
     def _shared_values(self, terms: Terms) -> dict[str, float]:
