@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from stillwave.cli.recipes import AsJson, Sets
-from stillwave.cli.train import Quiet, RecipeName, RunFolder, run
+from stillwave.cli.train import Quiet, run
 
 
 def distill(
-    recipe: RecipeName,
-    output: RunFolder,
+    recipe: Annotated[
+        str | None, typer.Argument(metavar="RECIPE", help="A recipe file, or a shipped recipe's name.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="RUN", help="The run folder; the same command resumes it."),
+    ] = None,
     teacher: Annotated[
         str | None,
         typer.Option(metavar="CKPT", help="The teacher's checkpoint or run folder; by default the recipe's."),
     ] = None,
     overrides: Sets = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Train nothing: draw what this run compares, its teacher layers' weights, and how both changed.",
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Train nothing: look at one batch, and say what every loss does in it."),
+    ] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -25,12 +42,35 @@ def distill(
 
     Example:
         stillwave distill small-student -o runs/student --teacher runs/teacher
+        stillwave distill small-student --check --teacher runs/teacher
+        stillwave distill --explain runs/student
 
     """
     from stillwave.errors import RecipeError
     from stillwave.recipe import load
 
+    if explain is not None:
+        _explain(explain, quiet, as_json)
+        return
+    if check and recipe is not None:
+        from stillwave.cli.checking import check as check_recipe
+
+        check_recipe(load(recipe, overrides or (), teacher=teacher), as_json)
+        return
+    if recipe is None or output is None:
+        raise RecipeError(
+            "give a recipe and a run folder, as in `stillwave distill small-student -o runs/student`"
+        )
     loaded = load(recipe, overrides or (), teacher=teacher)
     if loaded.distill is None:
         raise RecipeError(f"{recipe}: has no 'distill' section; use `stillwave train {recipe} -o {output}`")
     run(loaded, output, quiet, as_json)
+
+
+def _explain(folder: Path, quiet: bool, as_json: bool) -> None:
+    import json
+
+    from stillwave.explain.flow import explain
+
+    page = explain(folder, quiet=quiet)
+    typer.echo(json.dumps({"page": str(page)}) if as_json else str(page))

@@ -103,9 +103,9 @@ class Distiller(nn.Module):
         caption = f"connectors, dropped after training: {trained:,} parameters"
         table = Table("set", title="What is compared", caption=caption)
         for side in ("student", "teacher"):
-            table.add_column(f"{side} layer")
-            table.add_column("C × T × D", justify="right")
-            table.add_column("parameters", justify="right")
+            table.add_column(f"{side} layer", overflow="fold")
+            table.add_column("C × T × D", justify="right", no_wrap=True)
+            table.add_column("weights", justify="right", no_wrap=True)
         for name in self.sets:
             rows = zip_longest(self.shapes.student[name], self.shapes.teacher[name])
             for index, (student, teacher) in enumerate(rows):

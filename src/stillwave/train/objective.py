@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from stillwave import checkpoint
+from stillwave.errors import CheckpointError
 from stillwave.losses import EnhancementLoss
 from stillwave.models import Denoiser, build
-from stillwave.schema import DistillConfig, Recipe
+from stillwave.schema import SAMPLE_RATE, DistillConfig, Recipe
 
 if TYPE_CHECKING:
     from stillwave.distill import Distiller
@@ -96,11 +97,27 @@ def _make_distiller(recipe: Recipe, config: DistillConfig, student: Denoiser, ex
     from stillwave.distill.cache import open_cache
 
     teacher, card = checkpoint.load(config.teacher)
+    _check_hears_alike(recipe, config.teacher, card)
     distiller = Distiller(
         teacher, student, config.method, taps=config.taps, example=example, loss=recipe.loss
     )
     distiller.cache = open_cache(config.cache, card.sha256, config.cache_gb, config.cache_precision)
     return distiller
+
+
+def _check_hears_alike(recipe: Recipe, place: str, card: checkpoint.Card) -> None:
+    """Refuse a teacher whose input is not the student's."""
+    if card.sample_rate != SAMPLE_RATE:
+        raise CheckpointError(
+            f"distill.teacher: {place} hears {card.sample_rate} Hz and the student {SAMPLE_RATE} Hz; "
+            f"give a teacher of {SAMPLE_RATE} Hz"
+        )
+    ours, theirs = recipe.model.microphones, card.model.microphones
+    if ours != theirs:
+        raise CheckpointError(
+            f"distill.teacher: {place} hears {theirs} microphone(s) and the student {ours}; "
+            "give a teacher of as many, or change model.microphones"
+        )
 
 
 def parameter_groups(parameters: list[nn.Parameter], decay: float) -> list[dict[str, object]]:
