@@ -151,7 +151,7 @@ def _similarities(story: Story) -> Iterator[Drawing]:
         for stream in comparison.streams if comparison else ("time",):
             rows = [
                 pictures.Row(
-                    f"{ours[i]} · {theirs[j]}" if ours[i] != theirs[j] else ours[i],
+                    ours[i] if ours[i] == theirs[j] else f"teacher: {theirs[j]}\nstudent: {ours[i]}",
                     _matrix(story.seen.teacher.features[name][j], stream, comparison),
                     _matrix(story.seen.student.features[name][i], stream, comparison),
                 )

@@ -27,8 +27,8 @@ figure { margin: 1rem 0 2rem; } img { max-width: 100%; }
 _MEANING = {
     "Calibration weights": "How much each teacher layer counts for each student layer, frame by frame. White is an "
     "equal share, red is more, blue less; over the teacher layers of one student layer the weights sum to 1.",
-    "Similarities, time stream": "How alike any two frames of the example are in a layer: teacher, student, and the "
-    "difference that distillation wants to be nothing. Silent frames are 0.",
+    "Similarities, time stream": "How alike any two frames of the example are in a layer: teacher, student, and "
+    "their difference. Silent frames are 0.",
     "Similarities, batch stream": "How alike the example is to each other example of the batch at each frame.",
     "Similarities, frequency stream": "How alike any two frequency bands are, as a mean over the frames.",
     "Over the training": "From the snapshots that the run kept at its start and at each validation.",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Values = npt.NDArray[np.float32]
+DPI = 120
 SMALLEST_SPREAD = 0.01
 """Weights that differ less from an equal share than this are shown as equal."""
 
@@ -56,6 +57,11 @@ class Kind:
     x: str | None
     y: str | None
 
+    @property
+    def square(self) -> bool:
+        """Whether both axes are the same."""
+        return self.x == self.y
+
 
 def draw_weights(
     file: Path, heard: Heard, streams: Mapping[str, Values], students: int, teachers: int
@@ -78,13 +84,13 @@ def draw_weights(
             axes.axhline(edge, color=INK, linewidth=1)
         _bar(figure, image, axes)
     panels[-1].set_xlabel("seconds")
-    _save(figure, file)
+    _save(figure, file, colours=None)
 
 
 def draw_similarities(file: Path, heard: Heard, rows: Sequence[Row], kind: Kind) -> None:
     """Teacher, student and their difference side by side, a row each pair of layers, under the spectrogram."""
-    figure = _figure(9.6, 1.6 + (1.5 if kind.y else 2.7) * len(rows) + 0.4)
-    heights = [1.3, *(1.0 if kind.y else 2.4 for _ in rows)]
+    figure = _figure(9.6, 1.6 + (2.7 if kind.square else 1.5) * len(rows) + 0.4)
+    heights = [1.3, *(2.4 if kind.square else 1.0 for _ in rows)]
     panels = figure.subplots(len(rows) + 1, 3, height_ratios=heights, squeeze=False)
     for axes, title in zip(panels[0], ("teacher", "student", "student − teacher"), strict=True):
         _spectrogram(axes, heard)
@@ -164,7 +170,7 @@ def _compared(figure: Any, line: Sequence[Any], row: Row, kind: Kind, seconds: f
     difference = row.student - row.teacher
     most = max(float(np.abs(difference).max()), 1e-3)
     _bar(figure, line[2].imshow(difference, cmap="RdBu_r", vmin=-most, vmax=most, **options), line[2])
-    if kind.y is not None and kind.x is None:  # few, and each by itself
+    if not kind.square:  # few, and each by itself
         for axes in line:
             axes.set_yticks(np.arange(height) + 0.5, [str(k + 1) for k in range(height)])
     line[0].set_ylabel(f"{row.label}\n{kind.y or 'seconds'}")
@@ -181,7 +187,7 @@ def _about(equal: float, streams: Sequence[Values]) -> dict[str, Any]:
     from matplotlib.colors import TwoSlopeNorm
 
     spread = max(SMALLEST_SPREAD, *(float(np.abs(alpha - equal).max()) for alpha in streams))
-    low, high = max(0.0, equal - spread), min(1.0, equal + spread)
+    low, high = max(0.0, equal - spread), min(1.0, equal + spread + 1e-6)  # beyond is no colour
     if not low < equal < high:  # one teacher layer: its share is all there is
         low, high = equal - SMALLEST_SPREAD, equal + SMALLEST_SPREAD
     return {"cmap": "RdBu_r", "norm": TwoSlopeNorm(equal, low, high)}
@@ -211,7 +217,8 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Any, file: Path) -> None:
+def _save(figure: Any, file: Path, colours: int | None = 256) -> None:
+    """Write a PNG. With 256 colours it has a third of the size, but fine shades turn into steps."""
     for axes in figure.axes:
         axes.tick_params(colors=INK, labelsize=7)
         axes.xaxis.label.set(color=INK, size=8)
@@ -221,8 +228,9 @@ def _save(figure: Any, file: Path) -> None:
     from PIL import Image  # matplotlib's own
 
     whole = BytesIO()
-    figure.savefig(whole, dpi=120, transparent=True)
-    # 256 colours are enough for two colour maps and a grey, at a third of the size.
-    small = Image.open(whole).quantize(256, method=Image.Quantize.FASTOCTREE)
+    figure.savefig(whole, dpi=DPI, transparent=True)
+    image: Image.Image = Image.open(whole)
+    if colours:
+        image = image.quantize(colours, method=Image.Quantize.FASTOCTREE)
     with atomic_file(file) as temporary:
-        small.save(temporary, optimize=True)
+        image.save(temporary, optimize=True)
