@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,8 @@ Stop = Callable[[], bool]
 Engine = Callable[[Sequence[Job], int, Stop], Iterator["Outcome"]]
 
 _POLL_SECONDS = 0.2
+_GRACE_SECONDS = 120.0
+"""What a process has for its last checkpoint."""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -32,14 +35,26 @@ class Outcome:
 
 
 def in_own_process(job: Job, stop: Stop = lambda: False) -> Outcome:
-    """Run a job in a new process, and wait. When `stop` turns true the process is asked to end, and does with a
-    checkpoint; so it does when this process is gone.
+    """Run a job in a new process, and wait. Never raises for what goes wrong with the job.
+
+    When `stop` turns true the process is asked to end, and does with a checkpoint; so it does when this one is gone.
     """
     if stop():
         return Outcome(job.folder, "stopped")
+    try:
+        with _started(job) as process:
+            asked = _wait(process, stop)
+            return _outcome(job, process, asked)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return Outcome(job.folder, "failed", f"cannot be started: {where}{error.strerror or error}")
+
+
+@contextmanager
+def _started(job: Job) -> Iterator[subprocess.Popen[bytes]]:
+    """The job's process; nothing is left of it afterwards, however the waiting ended."""
     log = Path(job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, **dict.fromkeys(_THREADS, str(job.threads))}
     with log.open("ab") as messages:
         process = subprocess.Popen(
             [sys.executable, "-m", "stillwave.compare", encode(job)],
@@ -47,14 +62,13 @@ def in_own_process(job: Job, stop: Stop = lambda: False) -> Outcome:
             stdout=subprocess.PIPE,
             stderr=messages,
             cwd=job.cwd,
-            env=environment,
+            env={**os.environ, **dict.fromkeys(_THREADS, str(job.threads))},
             start_new_session=True,  # Ctrl-C is this process's to pass on
         )
-        try:
-            asked = _wait(process, stop)
-        finally:
-            _end(process)
-    return _outcome(job, process, asked)
+    try:
+        yield process
+    finally:
+        _end(process)
 
 
 def _wait(process: subprocess.Popen[bytes], stop: Stop) -> bool:
@@ -66,25 +80,31 @@ def _wait(process: subprocess.Popen[bytes], stop: Stop) -> bool:
         except subprocess.TimeoutExpired:
             if stop() and not asked:
                 asked = True
-                assert process.stdin is not None
-                process.stdin.close()
+                _ask_to_end(process)
         else:
             return asked
 
 
+def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
+    """Its standard input ends, and so does it (`work.stop_with_parent`)."""
+    assert process.stdin is not None
+    process.stdin.close()
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Nothing is left behind, however the waiting ended."""
-    if process.stdin is not None and not process.stdin.closed:
-        process.stdin.close()
-    if process.poll() is None:
+    _ask_to_end(process)
+    try:
+        process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
 
 
 def _outcome(job: Job, process: subprocess.Popen[bytes], asked: bool) -> Outcome:
     assert process.stdout is not None
-    with process.stdout as stream:
-        said = stream.read().decode("utf-8", "replace").splitlines()
+    said = process.stdout.read().decode("utf-8", "replace").splitlines()
     if process.returncode == 0:
         return Outcome(job.folder, "done")
     if asked:
@@ -115,13 +135,59 @@ def with_joblib(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[Outco
 
 
 def with_ray(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[Outcome]:
-    """On the Ray cluster that RAY_ADDRESS names or this machine belongs to, else on one started here.
+    """On the Ray cluster that RAY_ADDRESS names or that runs on this machine, else on one started here.
 
-    The grid's folder, the data and the test set must have the same paths on all of its machines.
+    The grid's folder, the recordings and the test set must have the same paths on all of its machines.
     """
-    raise NotImplementedError
+    try:
+        import ray
+    except ImportError:
+        raise MissingExtraError("--engine ray", "cluster") from None
+    ours = not ray.is_initialized()
+    if ours:
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise StillwaveError(f"no Ray cluster can be reached or started: {error}") from None
+    try:
+        yield from _on_ray(ray, jobs, at_once, stop)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _on_ray(ray: Any, jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[Outcome]:
+    waiting, running = list(reversed(jobs)), dict[Any, Job]()
+    asked = False
+    while waiting or running:
+        while waiting and len(running) < at_once and not asked:
+            job = waiting.pop()
+            options = {
+                "num_cpus": job.threads,
+                "num_gpus": int(job.device.startswith("cuda")),
+                "max_retries": 0,
+            }
+            running[ray.remote(**options)(in_own_process).remote(job)] = job
+        ready, _ = ray.wait(list(running), timeout=_POLL_SECONDS) if running else ([], [])
+        for reference in ready:
+            yield _of_ray(ray, reference, running.pop(reference))
+        if stop() and not asked:
+            asked = True
+            for reference in running:
+                ray.cancel(reference, force=False)  # the process that waits is interrupted, and ends its own
+        if asked:
+            yield from (Outcome(waiting.pop().folder, "stopped") for _ in range(len(waiting)))
+
+
+def _of_ray(ray: Any, reference: Any, job: Job) -> Outcome:
+    """A task's outcome; what goes wrong with a machine of the cluster fails the job, and no other."""
+    try:
+        outcome: Outcome = ray.get(reference)
+        return outcome
+    except (ray.exceptions.TaskCancelledError, KeyboardInterrupt):
+        return Outcome(job.folder, "stopped")
+    except ray.exceptions.RayError as error:
+        return Outcome(job.folder, "failed", f"Ray: {str(error).strip().splitlines()[-1]}")
 
 
 ENGINES: dict[str, Engine] = {"joblib": with_joblib, "ray": with_ray}
-
-_unused: tuple[Any, ...] = (threading, MissingExtraError, StillwaveError)

@@ -156,9 +156,8 @@ def gap_closed(method: Array, alone: Array, teacher: Array) -> float | None:
 
     None where the teacher is not clearly ahead: a share of nothing means nothing.
     """
-    gap = estimate(teacher - alone)
+    both = ~np.isnan(method + alone + teacher).any(0)
+    gap = estimate((teacher - alone)[:, both])
     if gap is None or not gap.low > 0:
         return None
-    both = ~np.isnan(method + alone + teacher).any(0)
-    ahead = float((teacher - alone)[:, both].mean())
-    return float((method - alone)[:, both].mean()) / ahead if both.any() and ahead > 0 else None
+    return float((method - alone)[:, both].mean()) / gap.mean

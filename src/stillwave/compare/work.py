@@ -213,10 +213,11 @@ def main(arguments: Sequence[str]) -> int:
     """The process: its last line on stdout is a JSON object that says why it failed, if it did."""
     job = decode(arguments[0])
     stop_with_parent()
-    import torch
-
-    torch.set_num_threads(job.threads)
     try:
+        if job.recipe or job.checkpoint:
+            import torch
+
+            torch.set_num_threads(job.threads)
         work(job)
     except StillwaveError as error:
         return _told(str(error), getattr(error, "code", 2))

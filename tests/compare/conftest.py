@@ -1,0 +1,135 @@
+"""A small world: recordings of a moment, four test mixtures, a teacher; a grid over them takes seconds."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from stillwave import checkpoint
+from stillwave import recipe as recipes
+from stillwave.compare import Grid
+from stillwave.compare.engines import Outcome
+from stillwave.compare.grid import examine_test
+from stillwave.compare.names import parse_methods, parse_seeds, parse_students
+from stillwave.compare.work import work
+from stillwave.errors import StillwaveError
+from stillwave.models import build
+from stillwave.schema import ModelConfig
+
+RATE = 16_000
+RECIPE = """
+name: tiny
+model: {channels: 8, blocks: 1}
+data:
+  train: {speech: FOLDER/speech, noise: FOLDER/noise}
+  development: FOLDER/test
+  development_items: 2
+  segment_seconds: 0.25
+  cache: FOLDER/cache
+  workers: 0
+  mixing: {babble: 0}
+optimiser: {warmup_steps: 1}
+train: {steps: 2, batch_size: 2, checkpoint_every: 1, validate_every: 1, device: cpu, tensorboard: false}
+distill: {teacher: FOLDER/teacher, balance_steps: 1, method: {fusion_channels: 8}}
+"""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    rng = np.random.default_rng(0)
+    time = np.arange(RATE) / RATE
+    for speaker in range(4):
+        (folder / f"speech/s{speaker}").mkdir(parents=True)
+        soundfile.write(folder / f"speech/s{speaker}/0.wav", tone(200 + 100 * speaker, time), RATE)
+    (folder / "noise").mkdir()
+    for number in range(2):
+        soundfile.write(folder / f"noise/{number}.wav", 0.1 * rng.uniform(-1, 1, RATE), RATE)
+    write_test(folder / "test", rng)
+    for name, seed in (("teacher", 0), ("other-teacher", 1)):
+        config = ModelConfig(channels=16, blocks=2)
+        torch.manual_seed(seed)
+        checkpoint.save(folder / name, build(config), checkpoint.Card(model=config))
+    (folder / "recipe.yaml").write_text(RECIPE.replace("FOLDER", str(folder)))
+    return folder
+
+
+def tone(hertz, time):
+    return 0.2 * np.sin(2 * np.pi * hertz * time) * np.sin(2 * np.pi * 3 * time) ** 2
+
+
+def write_test(folder, rng, count=4):
+    lines = ["id,snr_db"]
+    for side in ("noisy", "clean"):
+        (folder / side).mkdir(parents=True)
+    for index in range(count):
+        clean = tone(250 + 50 * index, np.arange(RATE // 2) / RATE)
+        snr = (0, 10)[index % 2]
+        noise = rng.standard_normal(len(clean))
+        noise *= np.sqrt((clean**2).sum() / (noise**2).sum()) * 10 ** (-snr / 20)
+        soundfile.write(folder / f"clean/{index}.wav", clean, RATE)
+        soundfile.write(folder / f"noisy/{index}.wav", clean + noise, RATE)
+        lines.append(f"{index},{snr}")
+    (folder / "mixtures.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def describe(world):
+    """A grid, not opened yet."""
+
+    def make(folder, *overrides, methods="at", seeds="0", students=None, variants=(), metrics=("si_sdr",)):
+        recipe = recipes.load(world / "recipe.yaml", overrides)
+        place = checkpoint.resolve(recipe.distill.teacher)
+        return Grid(
+            folder=folder,
+            recipe=recipe,
+            teacher=checkpoint.read_card(place).sha256,
+            test=examine_test(world / "test"),
+            metrics=metrics,
+            methods=parse_methods(methods, recipe.distill, variants),
+            seeds=parse_seeds(seeds),
+            students=parse_students(students, recipe.model),
+        )
+
+    return make
+
+
+def here(jobs, at_once, stop):
+    """An engine without processes: quick, and it can be patched."""
+    for job in jobs:
+        if stop():
+            yield Outcome(job.folder, "stopped")
+            continue
+        try:
+            work(job)
+        except StillwaveError as error:
+            yield Outcome(job.folder, "failed", str(error))
+        else:
+            yield Outcome(job.folder, "done")
+
+
+def scores_of(grid):
+    """Every score of every cell and reference, by path."""
+    return {str(f.relative_to(grid)): f.read_text() for f in sorted(grid.rglob("scores.csv")) if f.parent.name != "report"}
+
+
+def results_of(grid):
+    return json.loads((grid / "report" / "results.json").read_text())
+
+
+def sources_with_nan(recipe, world):
+    """Training mixtures that no run survives."""
+    from types import SimpleNamespace
+
+    silent = np.full(round(recipe.data.segment_seconds * RATE), np.nan, dtype=np.float32)
+    return lambda epoch, index: SimpleNamespace(noisy=silent, clean=silent)
