@@ -115,7 +115,9 @@ class TeacherCache:
         others = self._recall(name, None, torch.device("cpu"))  # layers that other runs tap
         packed = {key: _packed(tensor, self.precision) for key, tensor in {**others, **tensors}.items()}
         layouts = {key: layout for key, (_, layout) in packed.items()}
-        content = save({key: tensor for key, (tensor, _) in packed.items()}, {"layouts": json.dumps(layouts)})
+        # A network may hand on one tensor as layer and estimate; safetensors wants each in memory of its own.
+        own = {key: values.clone() if key != _ESTIMATE else values for key, (values, _) in packed.items()}
+        content = save(own, {"layouts": json.dumps(layouts)})
         try:
             self.added += self.shelf.put(name, content)
         except OSError as error:

@@ -11,6 +11,7 @@ and what runs of other data left behind goes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ class Shelf:
     def __init__(self, folder: Path, limit: int, suffix: str) -> None:
         self.folder, self.limit, self.suffix = folder, limit, suffix
         self._lock = FileLock(folder / _LOCK, timeout=_PATIENCE)
-        self._opened = time.time()
+        self._opened = time.time() - 1  # files are stamped by a clock that may lag
         self._counted = False
         self._oldest: Iterator[Path] | None = None
 
@@ -70,7 +71,8 @@ class Shelf:
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
-            self._counted = False
+            with contextlib.suppress(OSError):
+                self._note(total)
             raise
         return True
 
