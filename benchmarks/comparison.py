@@ -1,0 +1,130 @@
+"""The comparison of all methods on real audio, from the recordings to docs/comparison.md. Resumable at every point.
+
+    python benchmarks/comparison.py --audio AUDIO [--methods all] [--seeds 0,1,2] [--jobs 4] [--work scratch]
+
+AUDIO holds train/ (speech, noise, rooms) and test/ (noisy/, clean/, mixtures.csv). Manifests and a development set are
+cut from train/ alone; the teacher is trained (comparison/teacher.yaml), then every cell of the grid
+(comparison/student.yaml), one thread a cell. What is finished is kept: the same command goes on, and more methods or
+seeds may be added. The page is the grid's report under a head that says what was done, and comparison/discussion.md,
+the only part that is written by hand. `--page` writes it anew from what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from stillwave.files import write_text
+
+HERE = Path(__file__).parent / "comparison"
+DOCS = Path(__file__).parents[1] / "docs"
+METRICS = "pesq_wb,pesq_nb,stoi,si_sdr"
+HEAD = """# The comparison
+
+One teacher, one student, every method, the same budget: which distillation helps a small denoiser, by how much, and is
+it real? What is compared and how it is made comparable: [Methods compared](methods.md).
+
+- **Audio.** 3.3 hours of speech by 180 speakers (speechocean762, 16 kHz), 30 minutes of noise (ESC-50), 26 measured
+  rooms, mixed on the fly at −5 … 15 dB. Judged on 40 mixtures of other speakers, noises and rooms, which nothing was
+  trained, tuned or stopped on.
+- **Teacher.** DPDCRN with 32 channels and 2 blocks ({teacher} parameters), 2400 updates of 8 × 2 s.
+- **Student.** DPDCRN with 8 channels and 1 block ({student} parameters), {steps} updates of 4 × 1.5 s: {minutes:.0f}
+  minutes of audio. λ balanced with ρ = 0.3 for every method, untuned.
+- **Why this budget.** It is what four cores can do for every method with several seeds in an afternoon: about five
+  minutes a run. It is a hundredth of what the papers train for. What it shows is which methods help *early*; a method
+  that pays late is not seen here.
+- **Machine.** {machine}, torch {torch}, one thread a run, {day}. The teacher's forward pass was cached, so times hold
+  a reading of the cache and not the pass itself: what a step costs in full is in the [benchmarks](benchmarks.md).
+
+`{command}`
+"""
+
+
+def main() -> None:
+    options = arguments()
+    work = options.work.resolve()
+    grid = work / "comparison" / "grid"
+    if not options.page:
+        run(options, work, grid)
+    write_page(options, grid)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--audio", type=Path, required=True)
+    parser.add_argument("--methods", default="all")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--work", type=Path, default=Path("scratch"), help="manifests, runs, cache")
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    return parser.parse_args()
+
+
+def run(options: argparse.Namespace, work: Path, grid: Path) -> None:
+    from stillwave.quickstart import material
+
+    found = material.own(options.audio, work / "material")
+    data = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]
+    sets = [part for key in [*data, f"data.development={found.development}"] for part in ("--set", key)]
+    teacher = work / "comparison" / "teacher"
+    stillwave("train", str(HERE / "teacher.yaml"), "-o", str(teacher), *sets)
+    cache = ["--set", f"distill.cache={work / 'comparison' / 'cache'}", "--set", "distill.cache_gb=45"]
+    stillwave(
+        *("compare", str(HERE / "student.yaml"), "--teacher", str(teacher), "-o", str(grid)),
+        *("--on", str(options.audio / "test"), "--methods", options.methods, "--seeds", options.seeds),
+        *("--jobs", str(options.jobs), "--metrics", METRICS, *sets, *cache),
+    )
+
+
+def stillwave(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "stillwave", *arguments], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def write_page(options: argparse.Namespace, grid: Path) -> None:
+    import torch
+
+    report = grid / "report"
+    described = json.loads((grid / "grid.json").read_text(encoding="utf-8"))
+    train = described["recipe"]["train"]
+    seconds = train["steps"] * train["batch_size"] * described["recipe"]["data"]["segment_seconds"]
+    head = HEAD.format(
+        teacher=f"{parameters(grid / 'references' / 'teacher'):,}",
+        student=f"{parameters(next((grid / 'runs').glob('*/none/seed-*'))):,}",
+        steps=train["steps"],
+        minutes=seconds / 60,
+        machine=f"{os.cpu_count()} cores of {processor()}",
+        torch=torch.__version__,
+        day=datetime.date.today().isoformat(),
+        command="python benchmarks/comparison.py --audio AUDIO",
+    )
+    body = (report / "report.md").read_text(encoding="utf-8").split("\n", 1)[1].strip()
+    for picture in report.glob("*.svg"):
+        shutil.copyfile(picture, DOCS / "pictures" / f"comparison-{picture.name}")
+        body = body.replace(f"({picture.name})", f"(pictures/comparison-{picture.name})")
+    discussion = (HERE / "discussion.md").read_text(encoding="utf-8").strip()
+    write_text(DOCS / "comparison.md", f"{head}\n{discussion}\n\n{body}\n")
+
+
+def parameters(cell: Path) -> int:
+    return int(json.loads((cell / "cell.json").read_text(encoding="utf-8"))["parameters"])
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+if __name__ == "__main__":
+    main()
