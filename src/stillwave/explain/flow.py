@@ -97,7 +97,9 @@ def _recipe(folder: Path) -> Recipe:
     recipe = recipes.load(file)
     if not objective.distils(recipe):
         raise StillwaveError(f"{folder}: is a run without a teacher; there is nothing to explain")
-    return recipe
+    assert recipe.distill is not None
+    live = recipe.distill.model_copy(update={"cache": None})  # of one batch nothing need be kept
+    return recipe.model_copy(update={"distill": live})
 
 
 def _snapshots(
