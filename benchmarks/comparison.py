@@ -53,7 +53,7 @@ def main() -> None:
     grid = work / "comparison" / "grid"
     if not options.page:
         run(options, work, grid)
-    write_page(options, grid)
+    write_page(grid)
 
 
 def arguments() -> argparse.Namespace:
@@ -89,7 +89,7 @@ def stillwave(*arguments: str) -> None:
         sys.exit(done.returncode)
 
 
-def write_page(options: argparse.Namespace, grid: Path) -> None:
+def write_page(grid: Path) -> None:
     import torch
 
     report = grid / "report"
