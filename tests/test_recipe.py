@@ -257,6 +257,12 @@ def test_overrides_reach_the_options_of_any_method():
         loads(METHOD.replace("METHOD", "at"), ["distill.method.powr=3"])
 
 
+def test_an_option_can_be_set_of_a_variant_that_is_set():
+    sets = ["distill.method=rkd-frames", "distill.method.frames=9"]
+    method = loads(METHOD.replace("METHOD", "at"), sets).distill.method
+    assert (method.name, method.relation, method.frames) == ("rkd", "frames", 9)
+
+
 def test_every_variant_is_a_method_with_other_options():
     for name, section in VARIANTS.items():
         config = METHOD_CONFIGS[section["name"]](**section)

@@ -53,7 +53,7 @@ def loads(
     _expand(data, name)
     for override in overrides:
         _override(data, override)
-    _expand(data, name)
+        _expand(data, name)  # each time: the next may change an option of the method that this one names
     if teacher is not None:
         if not isinstance(data.get("distill"), dict):
             raise RecipeError(
