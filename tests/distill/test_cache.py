@@ -175,7 +175,7 @@ def test_the_bound_holds_and_the_rest_is_computed(tmp_path):
 
 
 def test_a_full_disk_is_told_of_once_and_stops_nothing(tmp_path, monkeypatch, capsys):
-    ask, asked = answers(a=torch.randn(2, 3, 4, 5))
+    ask, _ = answers(a=torch.randn(2, 3, 4, 5))
     cache = opened(tmp_path)
     cache.answer(NOISY, ["a"], ask)
 
