@@ -53,7 +53,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--passes", type=int, default=7, help="timed steps of each kind")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--folder", help="where the cache lies meanwhile; by default where temporary files do")
+    parser.add_argument(
+        "--folder", help="where the cache lies meanwhile; by default where temporary files do"
+    )
     return parser.parse_args()
 
 
@@ -88,7 +90,9 @@ def measure(options: argparse.Namespace, method: str, precision: Any, folder: Pa
     return {**found, "bytes": kept.shelf.total() / (options.passes + 1)}
 
 
-def program(options: argparse.Namespace, method: str) -> tuple[Any, Callable[[Any], None], Callable[[Any], None]]:
+def program(
+    options: argparse.Namespace, method: str
+) -> tuple[Any, Callable[[Any], None], Callable[[Any], None]]:
     import torch
 
     from stillwave.distill import Distiller

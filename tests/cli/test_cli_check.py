@@ -1,0 +1,91 @@
+"""`stillwave distill --check` as its users meet it."""
+
+import json
+
+import pytest
+from test_cli_distill import place  # noqa: F401
+from test_cli_train import one_thread  # noqa: F401
+from verbs import call
+
+from stillwave.cli.distill import distill
+
+
+def check(place, *options):  # noqa: F811
+    return call(distill, place / "taught.yaml", "--check", "--teacher", place / "teacher", *options)
+
+
+def test_a_look_in_words(place, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    result = check(place)
+    assert result.exit_code == 0, result.stderr
+    for wanted in ("encoder.0", "8 × 17 × 129", "middle.outputs.1", "enhancement", "inter", "λ = "):
+        assert wanted in result.stdout, wanted
+    assert "batch: 2 × 0.25 s of the recipe's own mixtures" in result.stdout
+    assert "schedule: 3 updates with both losses" in result.stdout
+    assert not list(tmp_path.iterdir()), "a look leaves nothing behind"
+
+
+def test_a_look_in_figures(place):  # noqa: F811
+    result = check(place, "--json", "--set", "distill.rho=0.4")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert [term["name"] for term in found["terms"]] == ["encoder", "middle", "decoder", "inter"]
+    assert found["parameters"]["student"] == 9930
+    assert found["taps"]["middle"]["teacher"][1] == {
+        "name": "middle.outputs.1", "channels": 16, "frames": 17, "bins": 64, "parameters": 0,
+    }  # fmt: skip
+    gradients = [term["gradient"] for term in found["terms"]]
+    assert sum(term["share"] for term in found["terms"]) == pytest.approx(1)
+    assert 0 < found["weight"] * max(gradients) <= 0.4 * found["gradient"] * 1.5
+
+
+def test_without_the_data_a_batch_is_made_up(place):  # noqa: F811
+    result = check(place, "--set", "data.train={speech: gone, noise: gone}", "--set", "distill.method=at")
+    assert result.exit_code == 0, result.stderr
+    assert "of made-up speech and noise, for want of the recipe's (gone: " in result.stdout
+
+
+def test_a_warning_is_no_error(place):  # noqa: F811
+    result = check(place, "--set", "distill.weight=1e6", "--set", "distill.method=sp")
+    assert result.exit_code == 0
+    assert "warning: " in result.stdout
+    assert "dominates" in result.stdout
+    assert "nothing looks wrong" not in result.stdout
+
+
+def test_a_schedule_of_two_steps_is_told(place):  # noqa: F811
+    result = check(place, "--set", "distill.method=two_step", "--set", "train.steps=100")
+    assert "schedule: 100 updates: 25 of distillation alone, then 75 without" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "distill.taps={a: {student: [encodr.0], teacher: [encoder.0]}}"], "did you mean 'encoder"),
+        (["--set", "distill.method=none"], "has no teacher (no distill section, or method none)"),
+        (["--teacher", "absent"], "absent: no such folder"),
+    ],
+)
+def test_what_a_run_would_refuse_is_an_error(place, options, message):  # noqa: F811
+    result = check(place, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_cache_is_neither_made_nor_filled(place, tmp_path):  # noqa: F811
+    from stillwave.distill.cache import open_cache
+
+    cache = tmp_path / "cache"
+    assert check(place, "--set", f"distill.cache={cache}", "--set", "distill.method=at").exit_code == 0
+    assert not cache.exists()
+    open_cache(cache, "another", 1.0, "float32")
+    refused = check(place, "--set", f"distill.cache={cache}", "--set", "distill.method=at")
+    assert refused.exit_code == 2
+    assert "answers of another teacher" in refused.stderr
+
+
+def test_a_recipe_without_a_teacher_has_nothing_to_check(place):  # noqa: F811
+    result = call(distill, place / "alone.yaml", "--check")
+    assert result.exit_code == 2
+    assert "tiny: has no teacher" in result.stderr

@@ -1,0 +1,60 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from toy import make_teacher, toy_recipe
+
+from stillwave.distill.method import DistillError
+from stillwave.train.objective import make_objective
+from stillwave.train.selfcheck import check, dry_batch
+
+
+def test_made_up_speech_is_like_speech():
+    noisy, clean, origin = dry_batch(toy_recipe("data.segment_seconds=2"), 3)
+    assert origin.startswith("made-up")
+    assert noisy.shape == clean.shape == (3, 32_000)
+    assert noisy.dtype == clean.dtype == torch.float32
+    assert noisy.abs().max() < 2
+    snr = 10 * torch.log10(clean.square().sum(1) / (noisy - clean).square().sum(1))
+    assert torch.allclose(snr, torch.full((3,), 5.0), atol=0.2)
+    frames = clean.unfold(1, 320, 320).square().mean(2)
+    assert (frames.amin(1) < 1e-3 * frames.amax(1)).all(), "there are pauses"
+    assert not torch.equal(clean[0], clean[1])
+
+
+def test_several_microphones():
+    noisy, clean, _ = dry_batch(toy_recipe("model.microphones=2"), 2)
+    assert noisy.shape == (2, 2, 1600)
+    assert clean.shape == (2, 1600)
+
+
+def test_few_examples_unless_the_method_wants_all(tmp_path):
+    teacher = make_teacher(tmp_path / "teacher")
+    few = check(toy_recipe(f"distill={{teacher: {teacher}, method: at}}", "train.batch_size=8"))
+    assert few.batch.startswith("4 × 0.1 s (training: 8)")
+    assert few.findings.terms
+
+
+def test_a_method_that_wants_all_examples_gets_them(tmp_path, monkeypatch):
+    teacher = make_teacher(tmp_path / "teacher")
+    recipe = toy_recipe(f"distill={{teacher: {teacher}, method: at}}", "train.batch_size=6")
+
+    def picky(recipe, example):
+        if len(example) < 6:
+            raise DistillError("too few")
+        return make_objective(recipe, example)
+
+    monkeypatch.setattr("stillwave.train.selfcheck.make_objective", picky)
+    assert check(recipe).batch.startswith("6 × 0.1 s of ")
+    with pytest.raises(DistillError, match="too few"):
+        check(toy_recipe(f"distill={{teacher: {teacher}, method: at}}", "train.batch_size=3"))
+
+
+def test_figures_that_are_no_numbers_are_json_too(tmp_path):
+    teacher = make_teacher(tmp_path / "teacher")
+    found = check(toy_recipe(f"distill={{teacher: {teacher}, method: at}}"))
+    broken = replace(found, findings=replace(found.findings, enhancement=float("nan"), weight=float("inf")))
+    read = json.loads(json.dumps(broken.as_json(), allow_nan=False))
+    assert (read["enhancement"], read["weight"]) == ("nan", "inf")
+    assert read["gradient"] == found.findings.gradient
