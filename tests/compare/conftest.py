@@ -1,6 +1,7 @@
 """A small world: recordings of a moment, four test mixtures, a teacher; a grid over them takes seconds."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from stillwave import checkpoint
 from stillwave import recipe as recipes
-from stillwave.compare import Grid
+from stillwave.compare import Grid, open_grid
 from stillwave.compare.engines import Outcome
 from stillwave.compare.grid import examine_test
 from stillwave.compare.names import parse_methods, parse_seeds, parse_students
@@ -83,25 +84,31 @@ def write_test(folder, rng, count=4):
     (folder / "mixtures.csv").write_text("\n".join(lines) + "\n")
 
 
+def described(
+    world, folder, *overrides, methods="at", seeds="0", students=None, variants=(), metrics=("si_sdr",)
+):
+    """A grid, not opened yet."""
+    recipe = recipes.load(world / "recipe.yaml", overrides)
+    place = checkpoint.resolve(recipe.distill.teacher)
+    return Grid(
+        folder=folder,
+        recipe=recipe,
+        teacher=checkpoint.read_card(place).sha256,
+        test=examine_test(world / "test"),
+        metrics=metrics,
+        methods=parse_methods(methods, recipe.distill, variants),
+        seeds=parse_seeds(seeds),
+        students=parse_students(students, recipe.model),
+    )
+
+
 @pytest.fixture
 def describe(world):
-    """A grid, not opened yet."""
+    return partial(described, world)
 
-    def make(folder, *overrides, methods="at", seeds="0", students=None, variants=(), metrics=("si_sdr",)):
-        recipe = recipes.load(world / "recipe.yaml", overrides)
-        place = checkpoint.resolve(recipe.distill.teacher)
-        return Grid(
-            folder=folder,
-            recipe=recipe,
-            teacher=checkpoint.read_card(place).sha256,
-            test=examine_test(world / "test"),
-            metrics=metrics,
-            methods=parse_methods(methods, recipe.distill, variants),
-            seeds=parse_seeds(seeds),
-            students=parse_students(students, recipe.model),
-        )
 
-    return make
+def opened(grid):
+    return open_grid(grid, grid.recipe.distill.teacher)
 
 
 def here(jobs, at_once, stop):
@@ -120,7 +127,11 @@ def here(jobs, at_once, stop):
 
 def scores_of(grid):
     """Every score of every cell and reference, by path."""
-    return {str(f.relative_to(grid)): f.read_text() for f in sorted(grid.rglob("scores.csv")) if f.parent.name != "report"}
+    return {
+        str(f.relative_to(grid)): f.read_text()
+        for f in sorted(grid.rglob("scores.csv"))
+        if f.parent.name != "report"
+    }
 
 
 def results_of(grid):

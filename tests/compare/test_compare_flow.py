@@ -5,9 +5,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from conftest import here, results_of, scores_of
 
-from stillwave.compare import Cell, compare, open_grid, report
+from conftest import described, here, opened, results_of, scores_of, sources_with_nan
+from stillwave.compare import Cell, compare, write_report
 from stillwave.compare import work as work_module
 from stillwave.compare.flow import cell_job, reference_jobs
 from stillwave.compare.work import is_done, read_facts
@@ -16,30 +16,15 @@ from stillwave.train import Stopped, journal, sources
 
 
 def run(grid, **options):
-    grid = open_grid(grid, grid.recipe.distill.teacher)
+    grid = opened(grid)
     return compare(grid, list(grid.cells()), engine=here, quiet=True, **options), grid
 
 
 @pytest.fixture(scope="module")
-def whole(world, tmp_path_factory, request):
+def whole(world, tmp_path_factory):
     """A finished grid, to be looked at."""
     folder = tmp_path_factory.mktemp("grids") / "whole"
-    grid = _described(world, folder)
-    return run(grid)[1]
-
-
-def _described(world, folder, methods="at,i2srf_tfckd", seeds="0,1"):
-    from stillwave import checkpoint
-    from stillwave import recipe as recipes
-    from stillwave.compare import Grid
-    from stillwave.compare.grid import examine_test
-    from stillwave.compare.names import parse_methods, parse_seeds, parse_students
-
-    recipe = recipes.load(world / "recipe.yaml")
-    return Grid(
-        folder, recipe, checkpoint.read_card(world / "teacher").sha256, examine_test(world / "test"), ("si_sdr", "stoi"),
-        parse_methods(methods, recipe.distill), parse_seeds(seeds), parse_students(None, recipe.model),
-    )  # fmt: skip
+    return run(described(world, folder, methods="at,i2srf_tfckd", seeds="0,1", metrics=("si_sdr", "stoi")))[1]
 
 
 def test_every_cell_is_a_run_folder_with_scores(whole):
@@ -58,7 +43,9 @@ def test_every_cell_is_a_run_folder_with_scores(whole):
 
 def test_methods_start_the_same_and_hear_the_same(whole):
     def first(method):
-        return next(e for e in journal.read(Cell("8x1", method, 1).folder(whole.folder)) if e["kind"] == "train")
+        return next(
+            e for e in journal.read(Cell("8x1", method, 1).folder(whole.folder)) if e["kind"] == "train"
+        )
 
     alone, taught = first("none")["loss"], first("at")["loss"]
     assert taught["enhancement"] == pytest.approx(alone["enhancement"], rel=1e-6)
@@ -66,18 +53,20 @@ def test_methods_start_the_same_and_hear_the_same(whole):
 
 
 def test_the_report_is_quick_and_the_same_without_training(whole, monkeypatch):
-    report(whole)
+    write_report(whole)
     before = {f.name: f.read_bytes() for f in (whole.folder / "report").iterdir() if f.suffix != ".png"}
     monkeypatch.setattr(work_module, "work", None)
     result, _ = run(whole)
     assert (result.done, result.failed, result.stopped) == (8, {}, 0)
-    report(whole)
-    assert {f.name: f.read_bytes() for f in (whole.folder / "report").iterdir() if f.suffix != ".png"} == before
+    write_report(whole)
+    assert {
+        f.name: f.read_bytes() for f in (whole.folder / "report").iterdir() if f.suffix != ".png"
+    } == before
 
 
 def test_a_cut_grid_ends_with_the_same_scores(world, whole, tmp_path, monkeypatch):
     """Cut in the middle of a cell's training, and then before a cell is scored."""
-    grid = _described(world, tmp_path / "cut", methods="at")
+    grid = described(world, tmp_path / "cut", seeds="0,1", metrics=("si_sdr", "stoi"))
     write, score = journal.Journal.write, work_module._score
 
     def write_and_die(self, kind, step, **values):
@@ -106,7 +95,7 @@ def test_a_cell_that_fails_stops_no_other_and_is_counted(describe, tmp_path):
     assert list(result.failed) == ["8x1 at seed 0"]
     assert "nowhere" in result.failed["8x1 at seed 0"]
     assert result.done == 4
-    found = report(grid)
+    found = write_report(grid)
     assert found.failed == result.failed
     told = (grid.folder / "report/report.md").read_text()
     assert "failed: 8x1 at seed 0: " in told
@@ -115,18 +104,16 @@ def test_a_cell_that_fails_stops_no_other_and_is_counted(describe, tmp_path):
 
 
 def test_a_cell_that_diverged_is_tried_again_and_its_mark_goes(describe, tmp_path, monkeypatch):
-    from conftest import sources_with_nan
-
     grid = describe(tmp_path / "grid", "train.max_bad_batches=1", methods="none")
     with monkeypatch.context() as patch:
         patch.setattr(sources, "mixtures", sources_with_nan)
-        result, opened = run(grid)
+        result, grid = run(grid)
     assert "non-finite" in result.failed["8x1 none seed 0"]
     with pytest.raises(StillwaveError, match="no cell is done"):
-        report(opened)
-    result, opened = run(grid)
+        write_report(grid)
+    result, grid = run(grid)
     assert not result.failed
-    assert not report(opened).failed
+    assert not write_report(grid).failed
 
 
 def test_methods_seeds_and_metrics_are_added_later(describe, tmp_path):
@@ -136,17 +123,17 @@ def test_methods_seeds_and_metrics_are_added_later(describe, tmp_path):
     result, grid = run(describe(folder, methods="sp", seeds="1", metrics=("si_sdr", "snr")))
     assert result.done == 2 + 3 * 2
     assert {f: f.stat().st_mtime_ns for f in before} == before, "nothing was trained again"
-    (rows,) = report(grid).sections.values()
+    (rows,) = write_report(grid).sections.values()
     assert [row.name for row in rows] == ["noisy", "teacher", "none", "at", "sp"]
     assert all(row.seeds == (0, 1) for row in rows[2:])
     assert all(row.means["snr"] is not None for row in rows)
 
 
 def test_a_partial_grid_reports_what_it_has(describe, tmp_path):
-    grid = open_grid(describe(tmp_path / "grid", methods="at,sp", seeds="0,1"), describe(tmp_path).recipe.distill.teacher)
+    grid = opened(describe(tmp_path / "grid", methods="at,sp", seeds="0,1"))
     cells = [Cell("8x1", method, seed) for method, seed in (("none", 0), ("at", 0), ("none", 1))]
     compare(grid, cells, engine=here, quiet=True)
-    found = report(grid)
+    found = write_report(grid)
     (rows,) = found.sections.values()
     assert [row.name for row in rows] == ["noisy", "teacher", "none", "at"]
     assert rows[2].seeds == (0, 1)
@@ -156,7 +143,7 @@ def test_a_partial_grid_reports_what_it_has(describe, tmp_path):
 
 
 def test_a_grid_that_is_asked_to_stop_says_how_many_are_to_go(describe, tmp_path):
-    grid = open_grid(describe(tmp_path / "grid"), describe(tmp_path).recipe.distill.teacher)
+    grid = opened(describe(tmp_path / "grid"))
 
     def engine(jobs, at_once, stop):
         done = here(jobs[:3], at_once, stop)
@@ -171,13 +158,15 @@ def test_two_commands_in_one_grid_are_refused(describe, tmp_path):
     import subprocess
     import sys
 
-    grid = open_grid(describe(tmp_path / "grid"), describe(tmp_path).recipe.distill.teacher)
+    grid = opened(describe(tmp_path / "grid"))
     hold = (
         "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); "
         "sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", hold, str(grid.folder / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", hold, str(grid.folder / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as other:
         other.stdout.readline()
         with pytest.raises(StillwaveError, match="another `stillwave compare` is at work here"):
@@ -200,7 +189,7 @@ def test_a_full_disk_is_one_sentence_and_fails_the_cell_alone(describe, tmp_path
 
 
 def test_recordings_that_are_absent_are_told_before_any_cell_starts(describe, tmp_path):
-    grid = open_grid(describe(tmp_path / "grid", "data.train.speech=absent"), describe(tmp_path).recipe.distill.teacher)
+    grid = opened(describe(tmp_path / "grid", "data.train.speech=absent"))
     with pytest.raises(StillwaveError, match="absent"):
         compare(grid, list(grid.cells()), engine=here, quiet=True)
 
@@ -223,7 +212,7 @@ def test_scores_of_another_checkpoint_are_not_taken(whole):
 
 
 def test_a_grid_that_was_moved_goes_on(describe, tmp_path):
-    grid = open_grid(describe(tmp_path / "one"), describe(tmp_path).recipe.distill.teacher)
+    grid = opened(describe(tmp_path / "one"))
 
     def engine(jobs, at_once, stop):
         yield from here(jobs[:3], at_once, stop)

@@ -1,6 +1,5 @@
 """Processes of cells: how they end is told, and they end with the process that started them."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import scores_of
 
-from stillwave.compare import compare, engines, open_grid
+from conftest import opened, scores_of
+from stillwave.compare import compare, engines
 from stillwave.compare.engines import Outcome, in_own_process, with_joblib
 from stillwave.compare.flow import cell_job, reference_jobs
 from stillwave.compare.work import decode, encode, is_done
@@ -20,8 +19,7 @@ from stillwave.train import journal
 
 @pytest.fixture
 def grid(describe, tmp_path):
-    described = describe(tmp_path / "grid")
-    return open_grid(described, described.recipe.distill.teacher)
+    return opened(describe(tmp_path / "grid"))
 
 
 @pytest.fixture
@@ -80,15 +78,15 @@ def test_threads_are_set_before_anything_loads(job, program, tmp_path):
 
 def test_a_process_that_cannot_be_started_fails_its_job_alone(job):
     outcome = in_own_process(replace(job, cwd="/nowhere"))
-    assert outcome == Outcome(
-        job.folder, "failed", "cannot be started: /nowhere: No such file or directory"
-    )
+    assert outcome == Outcome(job.folder, "failed", "cannot be started: /nowhere: No such file or directory")
 
 
 def test_when_asked_to_stop_processes_end_and_no_more_begin(job, program, tmp_path):
     program(f"echo x >> {tmp_path}/began; cat > /dev/null; exit 143")
     asked = iter([False, False, True])
-    outcomes = list(with_joblib([job, replace(job, folder="b"), replace(job, folder="c")], 1, lambda: next(asked, True)))
+    outcomes = list(
+        with_joblib([job, replace(job, folder="b"), replace(job, folder="c")], 1, lambda: next(asked, True))
+    )
     assert [outcome.status for outcome in outcomes] == ["stopped"] * 3
     assert (tmp_path / "began").read_text() == "x\n"
 
@@ -106,7 +104,7 @@ def test_as_many_at_once_as_were_asked_for(job, program, tmp_path):
 @pytest.mark.slow
 def test_a_cell_stops_with_a_checkpoint_when_its_parent_is_gone(describe, tmp_path):
     grid = describe(tmp_path / "grid", "train.steps=100000", "train.checkpoint_every=100000")
-    grid = open_grid(grid, grid.recipe.distill.teacher)
+    grid = opened(grid)
     cell = next(iter(grid.cells()))
     job = cell_job(grid, cell)
     parent = subprocess.Popen(
@@ -125,8 +123,27 @@ def test_a_cell_stops_with_a_checkpoint_when_its_parent_is_gone(describe, tmp_pa
 @pytest.mark.slow
 def test_a_killed_grid_continues_to_the_same_scores(world, describe, tmp_path):
     def start(folder):
-        command = [sys.executable, "-m", "stillwave", "compare", str(world / "recipe.yaml"), "--on", str(world / "test")]
-        command += ["-o", str(folder), "--methods", "at", "--seeds", "0,1", "--metrics", "si_sdr", "--jobs", "2"]
+        command = [
+            sys.executable,
+            "-m",
+            "stillwave",
+            "compare",
+            str(world / "recipe.yaml"),
+            "--on",
+            str(world / "test"),
+        ]
+        command += [
+            "-o",
+            str(folder),
+            "--methods",
+            "at",
+            "--seeds",
+            "0,1",
+            "--metrics",
+            "si_sdr",
+            "--jobs",
+            "2",
+        ]
         command += ["--set", "train.steps=12", "--quiet"]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -158,7 +175,7 @@ def test_ray_runs_the_same_grid(describe, tmp_path, monkeypatch):
         grids = []
         for engine in ("ray", "joblib"):
             grid = describe(tmp_path / engine, methods="at")
-            grid = open_grid(grid, grid.recipe.distill.teacher)
+            grid = opened(grid)
             result = compare(grid, list(grid.cells()), jobs=2, engine=engine, quiet=True)
             assert (result.done, result.failed) == (4, {})
             grids.append(scores_of(grid.folder))
@@ -197,4 +214,3 @@ def wait_until(happened, seconds=120):
     while not happened():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.05)
-    assert os.getpid()

@@ -2,19 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from conftest import opened
 from stillwave import checkpoint
 from stillwave import recipe as recipes
-from stillwave.compare import Cell, open_grid
+from stillwave.compare import Cell
 from stillwave.compare.grid import examine_test, read
 from stillwave.errors import RecipeError, StillwaveError
 from stillwave.schema import ModelConfig
-
-
-def opened(grid):
-    return open_grid(grid, grid.recipe.distill.teacher)
 
 
 def test_cells_come_seed_by_seed(describe, tmp_path):
@@ -31,7 +29,10 @@ def test_recipes_of_cells_differ_in_seed_network_and_method_alone(describe, tmp_
     grid = describe(tmp_path / "grid", seeds="0,5", students="8x1,16x2", variants=[variant])
     one = grid.recipe_of(Cell("8x1", "at", 0))
     assert recipes.differences(one, grid.recipe_of(Cell("8x1", "at", 5))) == ["seed"]
-    assert recipes.differences(one, grid.recipe_of(Cell("16x2", "at", 0))) == ["model.channels", "model.blocks"]
+    assert recipes.differences(one, grid.recipe_of(Cell("16x2", "at", 0))) == [
+        "model.channels",
+        "model.blocks",
+    ]
     strong = grid.recipe_of(Cell("8x1", "strong", 0))
     assert recipes.differences(one, strong) == ["distill.method.power", "distill.rho"]
     none = grid.recipe_of(Cell("8x1", "none", 0))
@@ -96,8 +97,6 @@ def test_another_test_set_is_refused_even_at_the_same_path(describe, world, tmp_
     shutil.copytree(world / "test", copy)
     assert examine_test(copy).sha256 == grid.test.sha256
     shutil.copy(copy / "noisy/0.wav", copy / "noisy/1.wav")
-    from dataclasses import replace
-
     with pytest.raises(StillwaveError, match="another test set"):
         opened(replace(grid, test=examine_test(copy)))
 

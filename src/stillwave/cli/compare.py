@@ -74,7 +74,7 @@ def compare(
 
     """
     from stillwave.compare import compare as run
-    from stillwave.compare import report
+    from stillwave.compare import write_report
     from stillwave.compare.engines import ENGINES
     from stillwave.errors import nearest
     from stillwave.evaluate.scoring import cores
@@ -82,13 +82,13 @@ def compare(
     if engine not in ENGINES:
         raise StillwaveError(f"--engine {engine}: {nearest(engine, ENGINES)}")
     if report_only:
-        _show(report(_existing(output)), as_json)
+        _show(write_report(_existing(output)), as_json)
         return
     grid, cells = _grid(recipe, teacher, on, output, methods, seeds, students, variants, metrics, overrides)
-    at_once = jobs or max(1, cores() // threads)
+    at_once = jobs or (len(cells) + 2 if engine == "ray" else max(1, cores() // threads))
     result = run(grid, cells, jobs=at_once, threads=threads, engine=engine, quiet=quiet)
     if result.done:
-        _show(report(grid), as_json)
+        _show(write_report(grid), as_json)
     _end(result)
 
 

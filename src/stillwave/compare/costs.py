@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ TRIM = 0.02
 
 
 def of_log(run: Path, recipe: Recipe) -> dict[str, Any]:
-    """From a run's log: updates, seconds a step and batches that were set aside."""
+    """From a run's log: updates, seconds a step, batches that were set aside, λ."""
     from stillwave.train.journal import read
 
     events = read(run)
@@ -25,7 +26,14 @@ def of_log(run: Path, recipe: Recipe) -> dict[str, Any]:
         "steps": max((e["step"] for e in events), default=0),
         "step_seconds": trimmed_mean([audio / rate for rate in rates]),
         "bad_batches": sum(e["kind"] == "bad_batch" for e in events),
+        "lambda": last_weight(events),
     }
+
+
+def last_weight(events: Sequence[Mapping[str, Any]]) -> float | None:
+    """λ as it came out: the last that a run used."""
+    known = [e["lambda"] for e in events if e["kind"] == "train" and e.get("lambda")]
+    return float(known[-1]) if known else None
 
 
 def trimmed_mean(values: list[float]) -> float | None:

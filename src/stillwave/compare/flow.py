@@ -131,7 +131,7 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def report(grid: Grid) -> Results:
+def write_report(grid: Grid) -> Results:
     """Compute and write everything that can be said of the cells that are done. Raises StillwaveError if none is."""
     from stillwave.compare.report import write
     from stillwave.compare.results import collect

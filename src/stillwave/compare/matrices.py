@@ -83,11 +83,22 @@ def systems(grid: Grid, student: str, material: Material) -> dict[str, System]:
         name: System(
             seeds=tuple(key.seed for key in found if isinstance(key, Cell)),
             values=_matrices(grid, [material.table[key] for key in found], place),
-            facts=tuple(read_facts(material.files[key]) for key in found),
+            facts=tuple(_facts(material.files[key]) for key in found),
             unscored=_reasons(grid, [material.table[key] for key in found]),
         )
         for name, found in keys.items()
     }
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """Those of a cell; λ from its log where an earlier version did not note it."""
+    facts = read_facts(folder)
+    if facts.get("trained") and "lambda" not in facts:
+        from stillwave.compare.costs import last_weight
+        from stillwave.train.journal import read
+
+        facts["lambda"] = last_weight(read(folder))
+    return facts
 
 
 def _matrices(grid: Grid, found: list[list[scores.Line]], place: Mapping[str, int]) -> dict[str, Array]:

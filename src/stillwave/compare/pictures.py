@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stillwave.compare.cells import star
 from stillwave.compare.results import Results, Row
-from stillwave.compare.tables import star
 from stillwave.errors import MissingExtraError
 from stillwave.evaluate import METRICS
 from stillwave.evaluate.tables import heading

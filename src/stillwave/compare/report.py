@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stillwave import provenance
-from stillwave.compare import page, pictures, tables
+from stillwave.compare import page, pictures, tables, words
 from stillwave.compare.results import Results
 from stillwave.files import write_json, write_text
 
@@ -24,20 +24,22 @@ def write(results: Results) -> Path:
     folder = results.grid.folder / FOLDER
     write_text(folder / "scores.csv", scores_csv(results))
     write_json(folder / "results.json", plain(results))
-    write_text(folder / "report.md", tables.markdown(results))
     write_text(folder / "table.tex", tables.latex(results))
-    drawn = {}
-    for file in pictures.forest(results, folder / "forest"):
-        drawn["Difference of each method from the student alone; blue: p < 0.05, all comparisons counted"] = (
-            file
-        )
-    for student in results.sections:
-        for file in pictures.by_snr(results, student, folder / f"by-snr-{student}"):
-            drawn[f"Difference from the student alone by SNR, student {student}; the five best are named"] = (
-                file
-            )
+    drawn = _draw(results, folder)
+    names = {caption: file.name for caption, file in drawn.items()}
+    write_text(folder / "report.md", tables.markdown(results, names))
     write_text(folder / "index.html", page.render(results, drawn))
     return folder
+
+
+def _draw(results: Results, folder: Path) -> dict[str, Path]:
+    """The pictures, as PNG and SVG; returns the latter by caption."""
+    sure = "Difference of each method from the student alone; blue: p < 0.05, all comparisons counted"
+    files = {sure: pictures.forest(results, folder / "forest")}
+    for student in results.sections:
+        caption = f"Difference from the student alone by SNR, student {student}; the five best are named"
+        files[caption] = pictures.by_snr(results, student, folder / f"by-snr-{student}")
+    return {caption: found[-1] for caption, found in files.items() if found}
 
 
 def scores_csv(results: Results) -> str:
@@ -51,7 +53,7 @@ def scores_csv(results: Results) -> str:
 
 
 def plain(results: Results) -> dict[str, Any]:
-    """Everything for JSON: exact, unscaled values; NaN becomes null."""
+    """Everything for JSON: exact, unscaled values; NaN and infinity become null."""
     found: dict[str, Any] = _plain(
         {
             "grid": results.grid.describe(),
@@ -61,7 +63,7 @@ def plain(results: Results) -> dict[str, Any]:
             "students": results.sections,
             "failed": results.failed,
             "missing": results.missing,
-            "how_to_read": tables.HOW_TO_READ,
+            "how_to_read": words.how_to_read(results),
         }
     )
     return found
@@ -74,4 +76,4 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

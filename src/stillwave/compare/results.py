@@ -28,6 +28,8 @@ class Costs:
     time_ratio: float | None = None
     memory_bytes: float | None = None
     extra_memory_bytes: float | None = None
+    weight: float | None = None
+    """λ, in the mean over seeds; with `balanced` it is what came out."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ def _costs(system: System, alone: System | None) -> Costs:
         step_seconds=seconds,
         time_ratio=seconds / seconds_alone if seconds and seconds_alone else None,
         memory_bytes=memory,
+        weight=_mean(system.facts, "lambda"),
         extra_memory_bytes=None if memory is None or memory_alone is None else memory - memory_alone,
     )
 
