@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from stillwave.distill import Balance, Distiller, DistillError
 from stillwave.distill.balance import gradient_norm
-from stillwave.schema import I2srfTfckdConfig
+from stillwave.schema import Frozen, I2srfTfckdConfig
 
 WORLD = 2
 
@@ -21,18 +21,15 @@ def batch() -> torch.Tensor:
     return torch.randn(4, 96, generator=torch.Generator().manual_seed(3))
 
 
-def step(
-    noisy: torch.Tensor, example: torch.Tensor, options: dict[str, Any], parallel: bool
-) -> dict[str, Any]:
+def step(noisy: torch.Tensor, example: torch.Tensor, config: Frozen, parallel: bool) -> dict[str, Any]:
     teacher, student = toys.pair()
     student.norm.eval()  # batch statistics are the network's own business
     student.dropout.p = 0.0
     torch.manual_seed(5)
-    config = I2srfTfckdConfig(fusion_channels=8, pooled_size=4, **options)
     distiller = Distiller(teacher, student, config, example=example)
     student.norm.eval()
     run = DistributedDataParallel(distiller) if parallel else distiller
-    estimate, losses = run(noisy)
+    estimate, losses = run(noisy, clean=0.5 * noisy)
     se, kd = estimate.abs().mean(), torch.stack(list(losses.values())).sum()
     weight = Balance(0.5, 3).weight(se, kd, student.parameters())
     norm = gradient_norm(kd, list(student.parameters()))
@@ -45,14 +42,14 @@ def step(
     }
 
 
-def work(rank: int, folder: str, options: dict[str, Any]) -> None:
+def work(rank: int, folder: str, configs: dict[str, Frozen]) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORLD)
     try:
         mine = batch().chunk(WORLD)[rank]
-        result = step(mine, mine, options, parallel=True)
-        result["uneven"] = refusal(batch()[: rank + 1])
-        torch.save(result, Path(folder) / f"{rank}.pt")
+        results = {name: step(mine, mine, config, parallel=True) for name, config in configs.items()}
+        uneven = refusal(batch()[: rank + 1])
+        torch.save({"results": results, "uneven": uneven}, Path(folder) / f"{rank}.pt")
     finally:
         dist.destroy_process_group()
 
