@@ -31,7 +31,7 @@ def test_two_processes_equal_one(found: list[dict[str, Any]], name: str) -> None
         for term, loss in expected["losses"].items():
             torch.testing.assert_close(result["losses"][term], loss, rtol=1e-5, atol=1e-9)
         assert result["gradients"].keys() == expected["gradients"].keys()
-        # Where a method is blind (RKD to a bias) a gradient is nothing but rounding: so the network's largest counts too.
+        # Where a method is blind (RKD to a bias) a gradient is rounding only: so the network's largest counts too.
         most = max(float(gradient.abs().max()) for gradient in expected["gradients"].values())
         for parameter, gradient in expected["gradients"].items():
             close = 1e-5 * float(gradient.abs().max()) + 1e-6 * most
