@@ -17,7 +17,7 @@ from stillwave.evaluate import METRICS
 from stillwave.evaluate.tables import heading
 from stillwave.files import atomic_file
 
-INK, SURE, OPEN = "#808791", "#2f7fe0", "#9aa3ad"
+INK, BETTER, WORSE, OPEN = "#808791", "#2f7fe0", "#c94f6d", "#9aa3ad"
 LINES = ("#2f7fe0", "#dd7f1f", "#2f9e68", "#8f6bd9", "#c94f6d")
 """Colours of the methods that the picture by SNR names; the others are grey."""
 SUFFIXES = (".png", ".svg")
@@ -65,7 +65,7 @@ def _forest_panel(axis: Any, metric: str, found: Sequence[tuple[str, Row]]) -> N
     for place, (_, row) in enumerate(found):
         estimate = row.differences[metric]
         assert estimate is not None
-        colour = SURE if star(row, metric) else OPEN
+        colour = (BETTER if estimate.mean > 0 else WORSE) if star(row, metric) else OPEN
         if not math.isnan(estimate.low):
             axis.plot(
                 [factor * estimate.low, factor * estimate.high], [place, place], color=colour, linewidth=1.8

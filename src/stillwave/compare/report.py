@@ -34,7 +34,7 @@ def write(results: Results) -> Path:
 
 def _draw(results: Results, folder: Path) -> dict[str, Path]:
     """The pictures, as PNG and SVG; returns the latter by caption."""
-    sure = "Difference of each method from the student alone; blue: p < 0.05, all comparisons counted"
+    sure = "Difference of each method from the student alone; in colour: p < 0.05, all comparisons counted"
     files = {sure: pictures.forest(results, folder / "forest")}
     for student in results.sections:
         caption = f"Difference from the student alone by SNR, student {student}; the five best are named"

@@ -25,9 +25,13 @@ def verdicts(results: Results) -> Iterator[str]:
     """For each metric, what may be said after the correction, and no more."""
     rows = [(s, row) for s, found in results.sections.items() for row in found if row.is_method]
     for metric in results.grid.metrics:
-        sure = [(row.differences[metric], _called(s, row, results)) for s, row in rows if star(row, metric)]
-        better = [name for found, name in sure if found and found.mean > 0]
-        worse = [name for found, name in sure if found and found.mean < 0]
+        sure = {
+            _called(s, row, results): found.mean
+            for s, row in rows
+            if (found := row.differences[metric]) is not None and star(row, metric)
+        }
+        ordered = sorted(sure, key=lambda name: -abs(sure[name]))
+        better, worse = ([n for n in ordered if sign * sure[n] > 0] for sign in (1, -1))
         said = [f"better than the student alone: {', '.join(better)}"] if better else []
         said += [f"worse: {', '.join(worse)}"] if worse else []
         yield f"{METRICS[metric].name}: {'; '.join(said) or 'no method can be told from the student alone'}."
