@@ -415,3 +415,27 @@ def test_cuda_equals_cpu():
     toys.total(method.cuda(), moved, on_gpu[1]).backward()
     for a, b in zip(toys.gradients(moved), expected, strict=True):
         torch.testing.assert_close(a.cpu(), b, rtol=1e-3, atol=1e-6)
+
+
+def test_centred_features_may_share_anything():
+    student, teacher = toys.of_student(), toys.of_teacher()
+    shared = {
+        name: [f + 5 * torch.randn(f.shape[1], 1, f.shape[3]) for f in fs] for name, fs in student.items()
+    }
+    for centre in (False, True):
+        method = toys.method(student, teacher, centre=centre, inter=False)
+        with torch.no_grad():
+            plain, moved = (toys.total(method, features, teacher) for features in (student, shared))
+        assert (abs(moved / plain - 1) < 1e-3) == centre
+
+
+def test_centring_spreads_what_was_all_alike():
+    student, teacher = toys.of_student(), toys.of_teacher()
+    alike = {name: [f.abs() + 3 for f in fs] for name, fs in student.items()}
+    losses = {}
+    for centre in (False, True):
+        method = toys.method(alike, teacher, centre=centre, calibration=False)
+        (comparison,) = [c for name, c in method.comparisons.items() if name == "middle"]
+        cosine = comparison.similarities(alike["middle"][0])["time"].cosine
+        losses[centre] = float(cosine.std())
+    assert losses[True] > 5 * losses[False]

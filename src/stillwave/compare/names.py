@@ -38,6 +38,7 @@ DISPLAY = {
     "i2srf_tfckd-released": "I²SRF-TFCKD (as released)",
     "i2srf_tfckd-cross": "I²SRF-TFCKD (cross-weighted)",
     "i2srf_tfckd-frequency": "I²SRF-TFCKD (true frequency stream)",
+    "i2srf_tfckd-centred": "I²SRF-TFCKD (centred)",
     "i2srf_tfckd-no-intra": "I²SRF-TFCKD without intra-set",
     "i2srf_tfckd-no-inter": "I²SRF-TFCKD without inter-set",
     "i2srf_tfckd-mean-fusion": "I²SRF-TFCKD (mean fusion)",

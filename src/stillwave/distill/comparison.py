@@ -58,6 +58,8 @@ class Comparison(nn.Module):
 
     def similarities(self, feature: Tensor) -> dict[Stream, Similarity]:
         """Of one feature map, by stream."""
+        if self.config.centre:
+            feature = feature - feature.mean((0, 2), keepdim=True)
         found = similarities(feature, self.streams)
         if self.bands is not None:
             found["frequency"] = self.bands.similarity(feature)

@@ -198,6 +198,8 @@ class I2srfTfckdConfig(Frozen):
     bands: Annotated[int, Field(ge=2, le=257)] = 32
     """Bands that both sides are pooled to for the frequency stream."""
     band_scale: Literal["linear", "erb"] = "linear"
+    centre: bool = False
+    """Subtract from each layer its mean over the batch and its frames, before anything is compared (ours)."""
     calibration: bool = True
     """False: every teacher layer has the same weight."""
     pairs: Literal["all", "one_to_one"] = "all"
@@ -258,6 +260,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "i2srf_tfckd-released": {"name": "i2srf_tfckd", "embedding": "released"},
     "i2srf_tfckd-cross": {"name": "i2srf_tfckd", "cross_weighting": True},
     "i2srf_tfckd-frequency": {"name": "i2srf_tfckd", "frequency": True, "batch": False},
+    "i2srf_tfckd-centred": {"name": "i2srf_tfckd", "centre": True},
     "i2srf_tfckd-no-intra": {"name": "i2srf_tfckd", "intra": False},
     "i2srf_tfckd-no-inter": {"name": "i2srf_tfckd", "inter": False},
     "i2srf_tfckd-mean-fusion": {"name": "i2srf_tfckd", "fusion": "mean"},

@@ -27,6 +27,8 @@ Choices that the paper leaves open:
   inter-set calibration; without it they stay as they were drawn, and are not among the trained parameters.
 - `cross_weighting`: each stream's distances get the other stream's weights. It needs exactly two streams: time
   and batch as in the released program, or, as the paper's abstract reads, time and frequency.
+- `centre` (ours): features of one sign, or with a large part that all frames share, have cosines near 1 whatever
+  they say, and P is flat. Without their mean they spread. With one frame and one example nothing is left.
 - `fusion_channels`: by default as many as the teacher's widest tapped layer has (128 in the paper).
 """
 
