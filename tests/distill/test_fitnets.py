@@ -139,6 +139,6 @@ def test_it_can_be_learnt():
 def test_unequal_frames_are_refused():
     student, teacher = toys.of_student(frames=7), toys.of_teacher(frames=8)
     with pytest.raises(
-        DistillError, match=r"fitnets compares frames one by one, but layer 'middle\.0' has 7"
+        DistillError, match=r"fitnets compares frames one by one, but student layer 'middle\.0' has 7"
     ):
         make("fitnets", toys.shapes(student, teacher))

@@ -57,8 +57,9 @@ def check_frames(pairs: Sequence[Pair], method: str) -> None:
     for pair in pairs:
         if pair.student.frames != pair.teacher.frames:
             raise DistillError(
-                f"{method} compares frames one by one, but layer '{pair.student.name}' has {pair.student.frames} "
-                f"and '{pair.teacher.name}' has {pair.teacher.frames}; tap layers with the same number of frames"
+                f"{method} compares frames one by one, but student layer '{pair.student.name}' has "
+                f"{pair.student.frames} and teacher layer '{pair.teacher.name}' has {pair.teacher.frames}; "
+                "tap layers with the same number of frames"
             )
 
 
