@@ -11,6 +11,7 @@ memory, as they are while the runs of a grid follow one another closely, and, wh
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import platform
 import statistics
@@ -78,7 +79,7 @@ def measure(options: argparse.Namespace, method: str, precision: Any, folder: Pa
             if number:  # the first turn warms up
                 found[kind].append(spent)
 
-        spent = seconds(lambda noisy=noisy: alone(noisy))
+        spent = seconds(functools.partial(alone, noisy))
         if number:
             found["alone"].append(spent)
         timed("live", None)
