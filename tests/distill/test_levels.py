@@ -160,7 +160,7 @@ def test_masks_are_levels_if_asked_for():
 
 
 def test_other_frames_are_refused_by_name():
-    with pytest.raises(DistillError, match=r"'x\.0' has 6 and 'x\.0' has 5"):
+    with pytest.raises(DistillError, match=r"student layer 'x\.0' has 6 and teacher layer 'x\.0' has 5"):
         levels(shapes(a=([(4, 6, 8)], [(4, 5, 8)])), "x")
     with pytest.raises(DistillError, match=r"fuses layers frame by frame, but layer 'x\.1' has 3"):
         levels(shapes(a=([(4, 6, 8), (4, 3, 8)], [(4, 6, 8), (4, 3, 8)])), "x")
