@@ -5,6 +5,7 @@ Without `torchrun` (no WORLD_SIZE) all of this is the identity of one process.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +88,7 @@ def join(device: str) -> Iterator[World]:
         yield World(rank, size, place)
     finally:
         if ours:
+            gc.collect()  # DDP is a cycle that holds the group: one that outlives this aborts the process at exit
             dist.destroy_process_group()
 
 

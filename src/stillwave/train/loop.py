@@ -36,8 +36,6 @@ def train(recipe: Recipe, run_folder: Path | str, *, quiet: bool = False, resume
     Raises StillwaveError: bad recipe, data or checkpoints, the run folder of another recipe, a full disk,
     too many non-finite batches; and Stopped after Ctrl-C or SIGTERM, once a checkpoint is written.
     """
-    from stillwave.train import sources
-
     folder = Path(run_folder)
     with join(recipe.train.device) as world, contextlib.ExitStack() as stack:
         if world.first:
@@ -46,18 +44,25 @@ def train(recipe: Recipe, run_folder: Path | str, *, quiet: bool = False, resume
         stack.enter_context(torch.random.fork_rng([world.device] if world.device.type == "cuda" else []))
         stack.enter_context(available_cores(world))
         stack.enter_context(explained(recipe))
-        trainer = Trainer(recipe, folder, world, quiet=quiet)
-        if trainer.progress.finished:
-            trainer.say(f"{folder}: this run is finished ({trainer.progress.finished})")
-        else:
-            metric = sources.metric(recipe.train.metric)
-            source = sources.mixtures(recipe, world)
-            trainer.licences = sources.licences(source)
-            trainer.fit(source, sources.development(recipe), metric)
-            if recipe.distill is not None and recipe.distill.cache is not None and not quiet:
-                trainer.say(trainer.learner.objective.told())
+        _run(recipe, folder, world, quiet)
         world.firsts(None)  # nobody looks for the result, or leaves, before it is written
         return checkpoint.resolve(folder)
+
+
+def _run(recipe: Recipe, folder: Path, world: World, quiet: bool) -> None:
+    """All that holds networks, apart: it is gone before the processes part."""
+    from stillwave.train import sources
+
+    trainer = Trainer(recipe, folder, world, quiet=quiet)
+    if trainer.progress.finished:
+        trainer.say(f"{folder}: this run is finished ({trainer.progress.finished})")
+        return
+    metric = sources.metric(recipe.train.metric)
+    source = sources.mixtures(recipe, world)
+    trainer.licences = sources.licences(source)
+    trainer.fit(source, sources.development(recipe), metric)
+    if recipe.distill is not None and recipe.distill.cache is not None and not quiet:
+        trainer.say(trainer.learner.objective.told())
 
 
 class Trainer:
