@@ -49,17 +49,17 @@ it real? What is compared and how it is made comparable: [Methods compared](meth
 
 def main() -> None:
     options = arguments()
-    work = options.work.resolve()
-    grid = work / "comparison" / "grid"
+    place = options.work.resolve() / "comparison"
     if not options.page:
-        run(options, work, grid)
-    write_page(grid)
+        run(options, place)
+    write_page(place)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--audio", type=Path, required=True)
     parser.add_argument("--methods", default="all")
+    parser.add_argument("--variants", default="ablations", help="of the flagship; a table of their own")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--work", type=Path, default=Path("scratch"), help="manifests, runs, cache")
@@ -67,20 +67,21 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(options: argparse.Namespace, work: Path, grid: Path) -> None:
+def run(options: argparse.Namespace, place: Path) -> None:
     from stillwave.quickstart import material
 
-    found = material.own(options.audio, work / "material")
+    found = material.own(options.audio, options.work.resolve() / "material")
     data = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]
     sets = [part for key in [*data, f"data.development={found.development}"] for part in ("--set", key)]
-    teacher = work / "comparison" / "teacher"
+    teacher = place / "teacher"
     stillwave("train", str(HERE / "teacher.yaml"), "-o", str(teacher), *sets)
-    cache = ["--set", f"distill.cache={work / 'comparison' / 'cache'}", "--set", "distill.cache_gb=45"]
-    stillwave(
-        *("compare", str(HERE / "student.yaml"), "--teacher", str(teacher), "-o", str(grid)),
-        *("--on", str(options.audio / "test"), "--methods", options.methods, "--seeds", options.seeds),
-        *("--jobs", str(options.jobs), "--metrics", METRICS, *sets, *cache),
-    )
+    cache = ["--set", f"distill.cache={place / 'cache'}", "--set", "distill.cache_gb=45"]
+    for grid, methods in (("grid", options.methods), ("flagship", options.variants)):
+        stillwave(
+            *("compare", str(HERE / "student.yaml"), "--teacher", str(teacher), "-o", str(place / grid)),
+            *("--on", str(options.audio / "test"), "--methods", methods, "--seeds", options.seeds),
+            *("--jobs", str(options.jobs), "--metrics", METRICS, *sets, *cache),
+        )
 
 
 def stillwave(*arguments: str) -> None:
@@ -89,10 +90,10 @@ def stillwave(*arguments: str) -> None:
         sys.exit(done.returncode)
 
 
-def write_page(grid: Path) -> None:
+def write_page(place: Path) -> None:
     import torch
 
-    report = grid / "report"
+    grid = place / "grid"
     described = json.loads((grid / "grid.json").read_text(encoding="utf-8"))
     train = described["recipe"]["train"]
     seconds = train["steps"] * train["batch_size"] * described["recipe"]["data"]["segment_seconds"]
@@ -106,12 +107,21 @@ def write_page(grid: Path) -> None:
         day=datetime.date.today().isoformat(),
         command="python benchmarks/comparison.py --audio AUDIO",
     )
-    body = (report / "report.md").read_text(encoding="utf-8").split("\n", 1)[1].strip()
-    for picture in report.glob("*.svg"):
-        shutil.copyfile(picture, DOCS / "pictures" / f"comparison-{picture.name}")
-        body = body.replace(f"({picture.name})", f"(pictures/comparison-{picture.name})")
     discussion = (HERE / "discussion.md").read_text(encoding="utf-8").strip()
-    write_text(DOCS / "comparison.md", f"{head}\n{discussion}\n\n{body}\n")
+    page = f"{head}\n{discussion}\n\n# All methods\n\n{report(grid)}\n"
+    if (place / "flagship" / "report").exists():
+        page += f"\n# The flagship's variants\n\n{report(place / 'flagship')}\n"
+    write_text(DOCS / "comparison.md", page)
+
+
+def report(grid: Path) -> str:
+    """A grid's tables, with its pictures among the site's."""
+    body = (grid / "report" / "report.md").read_text(encoding="utf-8").split("\n", 1)[1].strip()
+    for picture in (grid / "report").glob("*.svg"):
+        name = f"comparison-{grid.name}-{picture.name}"
+        shutil.copyfile(picture, DOCS / "pictures" / name)
+        body = body.replace(f"({picture.name})", f"(pictures/{name})")
+    return body
 
 
 def parameters(cell: Path) -> int:

@@ -68,6 +68,17 @@ def test_failed_cells_are_told_and_the_exit_code_says_so(command):
     assert "student alone" in result.stdout, "what was done is reported"
 
 
+def test_where_every_cell_fails_the_reasons_are_told(command, monkeypatch):
+    def full(jobs, at_once, stop):
+        yield from (Outcome(job.folder, "failed", "no space left") for job in jobs)
+
+    monkeypatch.setitem(engines.ENGINES, "joblib", full)
+    result = command()
+    assert result.exit_code == 1
+    assert "8x1 at seed 0: no space left" in result.stderr
+    assert "no cell is done" in result.stderr
+
+
 def test_a_stop_says_how_to_go_on(command, monkeypatch):
     monkeypatch.setitem(
         engines.ENGINES, "joblib", lambda jobs, *_: iter([Outcome(job.folder, "stopped") for job in jobs])

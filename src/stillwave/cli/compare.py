@@ -87,9 +87,15 @@ def compare(
     grid, cells = _grid(recipe, teacher, on, output, methods, seeds, students, variants, metrics, overrides)
     at_once = jobs or (len(cells) + 2 if engine == "ray" else max(1, cores() // threads))
     result = run(grid, cells, jobs=at_once, threads=threads, engine=engine, quiet=quiet)
-    if result.done:
+    _tell(result)
+    try:
         _show(write_report(grid), as_json)
-    _end(result)
+    except StillwaveError as error:
+        if not (result.failed or result.stopped):
+            raise
+        err.print(str(error), highlight=False, markup=False)
+    if result.stopped or result.failed:
+        raise typer.Exit(130 if result.stopped else 1)
 
 
 def _existing(folder: Path) -> Grid:
@@ -157,8 +163,8 @@ def _grid(
     return open_grid(asked, place), list(asked.cells())
 
 
-def _end(result: Result) -> None:
-    """What failed, one line each, and an exit code that says so."""
+def _tell(result: Result) -> None:
+    """What failed, one line each, and what was stopped."""
     for name, sentence in result.failed.items():
         err.print(f"{name}: {sentence}", highlight=False, markup=False)
     if result.stopped:
@@ -167,6 +173,3 @@ def _end(result: Result) -> None:
             highlight=False,
             markup=False,
         )
-        raise typer.Exit(130)
-    if result.failed:
-        raise typer.Exit(1)

@@ -58,9 +58,9 @@ def distill(
         check_recipe(load(recipe, overrides or (), teacher=teacher), as_json)
         return
     if recipe is None or output is None:
-        raise RecipeError(
-            "give a recipe and a run folder, as in `stillwave distill small-student -o runs/student`"
-        )
+        wanted = "--check" if check else "-o runs/student"
+        what = "a recipe" if check else "a recipe and a run folder"
+        raise RecipeError(f"give {what}, as in `stillwave distill small-student {wanted}`")
     loaded = load(recipe, overrides or (), teacher=teacher)
     if loaded.distill is None:
         raise RecipeError(f"{recipe}: has no 'distill' section; use `stillwave train {recipe} -o {output}`")

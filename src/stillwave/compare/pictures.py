@@ -30,8 +30,8 @@ def forest(results: Results, stem: Path) -> list[Path]:
     panels = {metric: found for metric, found in panels.items() if found}
     if not panels:
         return []
-    columns = min(_COLUMNS, len(panels))
-    rows = math.ceil(len(panels) / columns)
+    rows = math.ceil(len(panels) / _COLUMNS)
+    columns = math.ceil(len(panels) / rows)  # four are two and two
     height = 0.9 + 0.27 * max(map(len, panels.values()))
     figure = _figure(5.2 * columns, height * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
