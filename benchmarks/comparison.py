@@ -16,6 +16,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -37,9 +38,8 @@ it real? What is compared and how it is made comparable: [Methods compared](meth
 - **Teacher.** DPDCRN with 32 channels and 2 blocks ({teacher} parameters), 2400 updates of 8 × 2 s.
 - **Student.** DPDCRN with 8 channels and 1 block ({student} parameters), {steps} updates of 4 × 1.5 s: {minutes:.0f}
   minutes of audio. λ balanced with ρ = 0.3 for every method, untuned.
-- **Why this budget.** It is what four cores can do for every method with several seeds in an afternoon: about five
-  minutes a run. It is a hundredth of what the papers train for. What it shows is which methods help *early*; a method
-  that pays late is not seen here.
+- **Why this budget.** It is what four cores can do for every method with several seeds in an afternoon: two to
+  six minutes a run. Papers train for days. What it shows is which methods help *early*; one that pays late is not seen.
 - **Machine.** {machine}, torch {torch}, one thread a run, {day}. The teacher's forward pass was cached, so times hold
   a reading of the cache and not the pass itself: what a step costs in full is in the [benchmarks](benchmarks.md).
 
@@ -108,9 +108,9 @@ def write_page(place: Path) -> None:
         command="python benchmarks/comparison.py --audio AUDIO",
     )
     discussion = (HERE / "discussion.md").read_text(encoding="utf-8").strip()
-    page = f"{head}\n{discussion}\n\n# All methods\n\n{report(grid)}\n"
+    page = f"{head}\n{discussion}\n\n## All methods\n\n{report(grid)}\n"
     if (place / "flagship" / "report").exists():
-        page += f"\n# The flagship's variants\n\n{report(place / 'flagship')}\n"
+        page += f"\n## The flagship's variants\n\n{report(place / 'flagship')}\n"
     write_text(DOCS / "comparison.md", page)
 
 
@@ -121,7 +121,7 @@ def report(grid: Path) -> str:
         name = f"comparison-{grid.name}-{picture.name}"
         shutil.copyfile(picture, DOCS / "pictures" / name)
         body = body.replace(f"({picture.name})", f"(pictures/{name})")
-    return body
+    return re.sub(r"^##", "###", body, flags=re.MULTILINE)
 
 
 def parameters(cell: Path) -> int:
