@@ -22,6 +22,10 @@ class CheckpointError(StillwaveError):
     """A checkpoint that is absent, cut short, or not what it says it is."""
 
 
+class StateError(StillwaveError):
+    """A stream's state that does not belong to the network or the block it meets."""
+
+
 class MissingExtraError(StillwaveError):
     """A feature whose optional dependencies are not installed."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stillwave.errors import RecipeError, nearest
+from stillwave.models.bsrnn import BSRNN
 from stillwave.models.denoiser import Denoiser
 from stillwave.models.dpdcrn import DPDCRN
 from stillwave.schema import PRESETS, ModelConfig
 
-__all__ = ["DPDCRN", "NETWORKS", "PRESETS", "Denoiser", "build"]
+__all__ = ["BSRNN", "DPDCRN", "NETWORKS", "PRESETS", "Denoiser", "build"]
 
-NETWORKS: dict[str, Callable[[ModelConfig], Denoiser]] = {"dpdcrn": DPDCRN}
+NETWORKS: dict[str, Callable[[ModelConfig], Denoiser]] = {"bsrnn": BSRNN, "dpdcrn": DPDCRN}
 """What `ModelConfig.name` may be. Register a network of your own by adding it here."""
 
 

@@ -24,6 +24,7 @@ class Denoiser(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.microphones = config.microphones
+        self.causal = config.causal
         self.stft = stft
 
     @abstractmethod
@@ -37,6 +38,14 @@ class Denoiser(nn.Module, ABC):
     @abstractmethod
     def default_taps(self) -> dict[str, list[str]]:
         """Sets of layers worth comparing in distillation: set name to layer names, in network order."""
+
+    def check_spectrum(self, spectrum: Tensor) -> None:
+        """Raise StillwaveError unless `spectrum` is what `estimate` takes."""
+        wanted = (2 * self.microphones, self.stft.bins)
+        if spectrum.ndim != 4 or (spectrum.shape[1], spectrum.shape[3]) != wanted:
+            raise StillwaveError(
+                f"estimate takes a spectrum [B, {wanted[0]}, T, {wanted[1]}], got {list(spectrum.shape)}"
+            )
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Noisy `[B, N]` or `[B, microphones, N]`, N ≥ 1, to the estimate `[B, N]` at microphone 0.

@@ -1,6 +1,9 @@
 """DPDCRN: dual-path dense convolutional recurrent network (Cheng et al., arXiv 2506.13127).
 
-Not causal: attention along time sees the whole signal, InstanceNorm and GroupNorm average over all frames.
+As published it is not causal: attention along time sees the whole signal, InstanceNorm and GroupNorm average
+over all frames. With `causal` attention is bounded to the past and norms see no later frame (`norms.py`);
+everything else never looked ahead. The causal form sees compressed magnitudes (`compress`): its norms cannot
+take a recording's level out as those over a whole signal do.
 """
 
 from __future__ import annotations
@@ -8,9 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from stillwave.errors import StillwaveError
 from stillwave.models.denoiser import Denoiser
-from stillwave.models.layers import ConvStage, DilatedDense, DualPath, MaskHead, apply_mask
+from stillwave.models.layers import ConvStage, DilatedDense, DualPath, MaskHead, apply_mask, compress
 from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
 
@@ -28,31 +30,27 @@ class DPDCRN(Denoiser):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config, Stft(n_fft=512, hop=256))
-        c, kernel, stride = config.channels, (1, 3), (1, 2)
+        c, kernel, stride, norm = config.channels, (1, 3), (1, 2), config.norm
         self.encoder = nn.ModuleList(
             [
-                ConvStage(nn.Conv2d(2 * config.microphones, c, kernel, stride=stride, padding=(0, 1))),
-                ConvStage(nn.Conv2d(c, c, kernel, stride=stride)),
-                DilatedDense(c),
+                ConvStage(nn.Conv2d(2 * config.microphones, c, kernel, stride=stride, padding=(0, 1)), norm),
+                ConvStage(nn.Conv2d(c, c, kernel, stride=stride), norm),
+                DilatedDense(c, config.depth, norm),
             ]
         )
-        self.middle = DualPath(c, config.blocks)
+        self.middle = DualPath(c, config.blocks, norm, config.past_frames if config.causal else 0)
         self.decoder = nn.ModuleList(
             [
-                DilatedDense(c),
-                ConvStage(nn.ConvTranspose2d(c, c, kernel, stride=stride)),
+                DilatedDense(c, config.depth, norm),
+                ConvStage(nn.ConvTranspose2d(c, c, kernel, stride=stride), norm),
                 MaskHead(c, self.stft.bins),
             ]
         )
 
     def estimate(self, spectrum: Tensor) -> Tensor:
         """`[B, 2·microphones, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
-        wanted = (2 * self.microphones, self.stft.bins)
-        if spectrum.ndim != 4 or (spectrum.shape[1], spectrum.shape[3]) != wanted:
-            raise StillwaveError(
-                f"estimate takes a spectrum [B, {wanted[0]}, T, {wanted[1]}], got {list(spectrum.shape)}"
-            )
-        x = spectrum
+        self.check_spectrum(spectrum)
+        x = compress(spectrum, self.config.compression)
         if x.device.type == "cpu":  # convolutions are up to a third cheaper in this layout
             x = x.contiguous(memory_format=torch.channels_last)
         for stage in (*self.encoder, self.middle, *self.decoder):

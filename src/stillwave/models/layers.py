@@ -9,20 +9,26 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stillwave.models.fused import norm_prelu
+from stillwave.models.norms import make_norm
+from stillwave.models.streaming import Memory, Past
 
 
 class ConvStage(nn.Module):
-    """A convolution (or its transpose), affine InstanceNorm, and PReLU with a slope for each channel."""
+    """A convolution (or its transpose), a norm (see `norms.py`), and PReLU with a slope for each channel."""
 
-    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, norm: str = "instance") -> None:
         super().__init__()
         self.conv = conv
-        self.norm = nn.InstanceNorm2d(conv.out_channels, affine=True)
+        self.norm = make_norm(norm, conv.out_channels)
         self.activation = nn.PReLU(conv.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Any map to `[B, out_channels, T', D']`."""
-        return norm_prelu(self.conv(x), self.norm, self.activation)
+        x = self.conv(x)
+        if isinstance(self.norm, nn.InstanceNorm2d):
+            return norm_prelu(x, self.norm, self.activation)
+        y: Tensor = self.activation(self.norm(x))
+        return y
 
 
 class DilatedDense(nn.Module):
@@ -32,12 +38,15 @@ class DilatedDense(nn.Module):
     output alone leaves.
     """
 
-    def __init__(self, channels: int, depth: int = 4) -> None:
+    def __init__(self, channels: int, depth: int = 4, norm: str = "instance") -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            ConvStage(nn.Conv2d((k + 1) * channels, channels, (2, 3), dilation=(2**k, 1), padding=(0, 1)))
+            ConvStage(
+                nn.Conv2d((k + 1) * channels, channels, (2, 3), dilation=(2**k, 1), padding=(0, 1)), norm
+            )
             for k in range(depth)
         )
+        self.pasts = nn.ModuleList(Past(2**k) for k in range(depth))
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, T, D]` to the same shape."""
@@ -45,16 +54,22 @@ class DilatedDense(nn.Module):
         for k, layer in enumerate(self.layers):
             if k:
                 seen = torch.cat([newest, seen], dim=1)
-            newest = layer(functional.pad(seen, (0, 0, 2**k, 0)))
+            newest = layer(self.pasts[k](seen))
         return newest
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention (Vaswani et al., 2017) over sequences `[N, L, C]`, without a mask."""
+    """Multi-head self-attention (Vaswani et al., 2017) over sequences `[B, S, L, C]`.
 
-    def __init__(self, channels: int, heads: int = 4) -> None:
+    Without a mask; or, with `past`, from each position to itself and the `past` − 1 before it alone. Keys and
+    values before the start are zeros.
+    """
+
+    def __init__(self, channels: int, past: int = 0, heads: int = 4) -> None:
         super().__init__()
         self.heads = heads
+        self.past = past
+        self.memory = Memory() if past else None
         self.input = nn.Linear(channels, 3 * channels)
         self.output = nn.Linear(channels, channels)
         nn.init.xavier_uniform_(self.input.weight)
@@ -62,53 +77,105 @@ class Attention(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[N, L, C]` to the same shape."""
-        qkv = self.input(x).unflatten(-1, (3, self.heads, -1))
+        """`[B, S, L, C]` to the same shape."""
+        B, S, L, C = x.shape
+        qkv = self.input(x).view(B * S, L, 3, self.heads, C // self.heads)
         # contiguous heads: the backward pass of the fused attention is a third slower on strided ones
         q, k, v = qkv.permute(2, 0, 3, 1, 4).contiguous()
-        mixed = functional.scaled_dot_product_attention(q, k, v)
-        y: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        if self.memory is None:
+            mixed = functional.scaled_dot_product_attention(q, k, v)
+        else:
+            k, v = self._with_past(torch.stack([k, v]), B, self.memory)
+            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=self._reach(L, x.device))
+        y: Tensor = self.output(mixed.transpose(1, 2).reshape(B, S, L, C))
+        return y
+
+    def _with_past(self, keys_values: Tensor, batch: int, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Keys and values `[2, B·S, heads, L, E]` behind those of the `past` − 1 positions before."""
+        _, N, H, L, E = keys_values.shape
+        parted = keys_values.reshape(2, batch, N // batch, H, L, E).transpose(0, 1)
+        before = memory.recall(parted.new_zeros(batch, 2, N // batch, H, self.past - 1, E))
+        whole = torch.cat([before, parted], dim=4)
+        memory.keep(whole[:, :, :, :, 1 - self.past :])
+        k, v = whole.transpose(0, 1).flatten(1, 2).unbind(0)
+        return k, v
+
+    def _reach(self, length: int, device: torch.device) -> Tensor:
+        """Which of the `past` − 1 + L keys each of L queries may see: its own and those just before."""
+        query = torch.arange(length, device=device)[:, None]
+        key = torch.arange(length + self.past - 1, device=device)[None, :]
+        return (key >= query) & (key < query + self.past)
+
+
+class ForwardGRU(nn.GRU):
+    """A GRU over `[B, S, L, C]`, from the past to the future, which remembers where it was."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__(channels, hidden, batch_first=True)
+        self.memory = Memory()
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """`[B, S, L, C]` to `[B, S, L, hidden]`."""
+        B, S, L, C = x.shape
+        before = self.memory.recall(x.new_zeros(B, S, self.hidden_size))
+        hidden, last = super().forward(x.reshape(B * S, L, C), before.reshape(1, B * S, self.hidden_size))
+        self.memory.keep(last.reshape(B, S, self.hidden_size))
+        y: Tensor = hidden.reshape(B, S, L, self.hidden_size)
+        return y
+
+
+class BothWaysGRU(nn.GRU):
+    """A GRU over `[B, S, L, C]` in both directions; nothing outlives the call."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__(channels, hidden, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """`[B, S, L, C]` to `[B, S, L, 2·hidden]`."""
+        B, S, L, C = x.shape
+        hidden, _ = super().forward(x.reshape(B * S, L, C))
+        y: Tensor = hidden.reshape(B, S, L, 2 * self.hidden_size)
         return y
 
 
 class SequencePath(nn.Module):
-    """Attention, then a GRU with twice as many hidden units as channels, each with a residual."""
+    """Attention, then a GRU with twice as many hidden units as channels, each with a residual.
 
-    def __init__(self, channels: int, bidirectional: bool) -> None:
+    Along frequency the GRU runs both ways. Along time it runs forward, and attention, with `past`, sees that
+    many frames; with `past` = 0 all of them, later ones too.
+    """
+
+    def __init__(self, channels: int, bidirectional: bool, past: int = 0) -> None:
         super().__init__()
         hidden = 2 * channels
         self.norm_in = nn.LayerNorm(channels)
-        self.attention = Attention(channels)
+        self.attention = Attention(channels, past)
         self.norm_mid = nn.LayerNorm(channels)
-        self.gru = nn.GRU(channels, hidden, batch_first=True, bidirectional=bidirectional)
+        self.gru = (BothWaysGRU if bidirectional else ForwardGRU)(channels, hidden)
         self.linear = nn.Linear(2 * hidden if bidirectional else hidden, channels)
         self.norm_out = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[N, L, C]` to the same shape."""
+        """`[B, S, L, C]`, S sequences of length L of each example, to the same shape."""
         x = self.norm_mid(x + self.attention(self.norm_in(x)))
-        hidden, _ = self.gru(x)
-        y: Tensor = self.norm_out(x + self.linear(functional.relu(hidden)))
+        y: Tensor = self.norm_out(x + self.linear(functional.relu(self.gru(x))))
         return y
 
 
 class DualPathBlock(nn.Module):
     """What two paths make of one map: along frequency (both ways) and along time (forward)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: str = "instance", past: int = 0) -> None:
         super().__init__()
         self.frequency = SequencePath(channels, bidirectional=True)
-        self.frequency_norm = nn.GroupNorm(1, channels, eps=1e-8)
-        self.time = SequencePath(channels, bidirectional=False)
-        self.time_norm = nn.GroupNorm(1, channels, eps=1e-8)
+        self.frequency_norm = make_norm(norm, channels, shared=True)
+        self.time = SequencePath(channels, bidirectional=False, past=past)
+        self.time_norm = make_norm(norm, channels, shared=True)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """`[B, C, T, D]` to the outputs along frequency and along time, each of the same shape."""
-        B, C, T, D = x.shape
-        frames = x.permute(0, 2, 3, 1).reshape(B * T, D, C)
-        along_frequency = self.frequency(frames).view(B, T, D, C).permute(0, 3, 1, 2)
-        tracks = x.permute(0, 3, 2, 1).reshape(B * D, T, C)
-        along_time = self.time(tracks).view(B, D, T, C).permute(0, 3, 2, 1)
+        along_frequency = self.frequency(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        along_time = self.time(x.permute(0, 3, 2, 1)).permute(0, 3, 2, 1)
         return self.frequency_norm(along_frequency), self.time_norm(_like(along_time))
 
 
@@ -124,11 +191,11 @@ class DualPath(nn.Module):
     nothing: they are the names under which the head's output after each block can be tapped.
     """
 
-    def __init__(self, channels: int, blocks: int) -> None:
+    def __init__(self, channels: int, blocks: int, norm: str = "instance", past: int = 0) -> None:
         super().__init__()
         half = channels // 2
         self.input = nn.Sequential(nn.Conv2d(channels, half, 1), nn.PReLU())
-        self.blocks = nn.ModuleList(DualPathBlock(half) for _ in range(blocks))
+        self.blocks = nn.ModuleList(DualPathBlock(half, norm, past) for _ in range(blocks))
         self.frequency_scale = nn.Parameter(torch.ones(1))
         self.time_scale = nn.Parameter(torch.ones(1))
         self.head = nn.Sequential(nn.PReLU(), nn.Conv2d(half, channels, 1))
@@ -156,6 +223,18 @@ class MaskHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, T, D]` to `[B, 2, T, bins]`, bins ≤ 2·D + 1."""
         return cast(Tensor, self.conv(x))[..., : self.bins]
+
+
+def compress(spectrum: Tensor, power: float) -> Tensor:
+    """Magnitudes to the power of `power`, phases as they are: `[B, 2·M, T, F]`, reals then imaginaries.
+
+    The gradient is finite at 0: |X|² + 1e-8 takes the place of |X|² (full scale is 1, a window sums to 326).
+    """
+    if power == 1:
+        return spectrum
+    real, imaginary = spectrum.chunk(2, dim=1)
+    scale = (real.square() + imaginary.square() + 1e-8) ** ((power - 1) / 2)
+    return spectrum * torch.cat([scale, scale], dim=1)
 
 
 def apply_mask(mask: Tensor, noisy: Tensor) -> Tensor:

@@ -53,11 +53,42 @@ class ModelConfig(Frozen):
     channels: Annotated[int, Field(ge=8, multiple_of=8)] = 64
     blocks: Count = 1
     microphones: Count = 1
+    causal: bool = False
+    """No frame of the estimate depends on a later frame of the input, so that the network can stream."""
+    norm: Literal["instance", "frame", "running", "batch"] = "instance"
+    """What feature maps are normalised over (`models/norms.py`); `instance` sees the whole signal."""
+    past_frames: Annotated[int, Field(ge=2, le=1000)] = 32
+    """How many frames attention along time sees in a causal network, the present one among them."""
+    depth: Annotated[int, Field(ge=1, le=6)] = 4
+    """Convolutions in each dense stage of DPDCRN."""
+    compression: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Power that magnitudes are raised to before the network sees them."""
+    bands: Annotated[int, Field(ge=8, le=64)] = 32
+    """Bands that a band-split network cuts the spectrum into."""
+
+    @model_validator(mode="after")
+    def _sees_no_future(self) -> ModelConfig:
+        if self.causal and self.norm == "instance":
+            raise ValueError(
+                "a causal network cannot use norm 'instance', which sees the whole signal; use 'frame'"
+            )
+        return self
+
+
+def _causal(name: str, channels: int, **sizes: int) -> ModelConfig:
+    common = {"name": name, "causal": True, "norm": "frame", "compression": 0.3}
+    return ModelConfig.model_validate({**common, "channels": channels, **sizes})
 
 
 PRESETS = {
     "dpdcrn-teacher": ModelConfig(channels=128, blocks=4),
     "dpdcrn-student": ModelConfig(channels=64, blocks=1),
+    "dpdcrn-m": _causal("dpdcrn", channels=64),
+    "dpdcrn-s": _causal("dpdcrn", channels=32),
+    "dpdcrn-xs": _causal("dpdcrn", channels=8, depth=3, past_frames=16),
+    "bsrnn-m": _causal("bsrnn", channels=64, blocks=3),
+    "bsrnn-s": _causal("bsrnn", channels=48, blocks=2),
+    "bsrnn-xs": _causal("bsrnn", channels=24, blocks=2, bands=28),
 }
 """Networks by name; in a recipe `model: dpdcrn-student` stands for its section."""
 

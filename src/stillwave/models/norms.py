@@ -1,0 +1,92 @@
+"""Normalisation of feature maps `[B, C, T, D]`, by how much of the signal it looks at.
+
+| kind | statistics over | sees ahead | memory |
+|---|---|---|---|
+| `instance` | all frames of one example | the whole signal | none |
+| `frame` | one frame (all channels and bins) | no | none |
+| `running` | frames so far, of weight falling to 1/e within a second | no | three numbers a group |
+| `batch` | the training batches, frozen afterwards | no | none |
+
+`frame` forgets how loud a frame is beside its neighbours; `running` keeps that; `batch` does not adapt to the
+recording at all, costs nothing when run (it is an affine map), and makes what a process trains depend on how
+many processes share a batch. Which is best is measured, not known: see docs/streaming.md.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from stillwave.models.streaming import Memory
+
+MEMORY_FRAMES = 62.5
+"""Frames after which `running` gives a frame 1/e of its weight: a second at a hop of 256 at 16 kHz."""
+
+
+def make_norm(kind: str, channels: int, *, shared: bool = False) -> nn.Module:
+    """An affine norm for `channels` channels; `shared` takes one mean and variance for all of them."""
+    if kind == "instance":
+        return nn.GroupNorm(1, channels, eps=1e-8) if shared else nn.InstanceNorm2d(channels, affine=True)
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    return FrameNorm(channels) if kind == "frame" else RunningNorm(channels, 1 if shared else channels)
+
+
+class _Affine(nn.Module):
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def _scale(self, x: Tensor) -> Tensor:
+        return x * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class FrameNorm(_Affine):
+    """Mean 0 and variance 1 within every frame: layer normalisation over channels and bins."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__(channels, eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, T, D]` to the same shape."""
+        centred = x - x.mean((1, 3), keepdim=True)
+        return self._scale(centred * torch.rsqrt(centred.square().mean((1, 3), keepdim=True) + self.eps))
+
+
+class RunningNorm(_Affine):
+    """Mean and variance of the frames so far, recent ones counting more: no frame sees a later one.
+
+    With μ_t and q_t the means of x and x² in frame t, M_t = Σ_s a^(t−s) μ_s / Σ_s a^(t−s) and likewise Q_t,
+    s ≤ t; then y_t = (x_t − M_t) / √(Q_t − M_t² + eps). Both sums and their weight are the memory, so the
+    first frame has its own statistics and an hour of frames does not add up to anything large.
+    """
+
+    def __init__(self, channels: int, groups: int, eps: float = 1e-5) -> None:
+        super().__init__(channels, eps)
+        self.groups = groups
+        self.decay = math.exp(-1 / MEMORY_FRAMES)
+        self.memory = Memory()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, T, D]` to the same shape."""
+        B, C, T, D = x.shape
+        grouped = x.reshape(B, self.groups, C // self.groups, T, D)
+        moments = torch.stack([grouped.mean((2, 4)), grouped.square().mean((2, 4))], dim=1)  # [B, 2, G, T]
+        sums = self._accumulate(torch.cat([moments.flatten(1, 2), torch.ones_like(moments[:, 0, :1])], dim=1))
+        mean, power = (sums[:, :-1] / sums[:, -1:]).chunk(2, dim=1)
+        scale = torch.rsqrt((power - mean.square()).clamp(min=0) + self.eps)
+        return self._scale(((grouped - mean[:, :, None, :, None]) * scale[:, :, None, :, None]).flatten(1, 2))
+
+    def _accumulate(self, values: Tensor) -> Tensor:
+        """Decaying sums of `[B, M, T]` along T."""
+        frames = torch.arange(values.shape[2], device=values.device)
+        age = frames[None, :] - frames[:, None]  # [s, t]
+        weights = torch.where(age >= 0, self.decay ** age.clamp(min=0).to(values.dtype), 0.0)
+        before = self.memory.recall(values.new_zeros(values.shape[:2]))
+        sums = values @ weights + before[:, :, None] * self.decay ** (frames + 1).to(values.dtype)
+        self.memory.keep(sums[:, :, -1])
+        return sums
