@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from stillwave.errors import StillwaveError, nearest
-from stillwave.schema import DistillConfig, ModelConfig
+from stillwave.schema import PRESETS, DistillConfig, ModelConfig
 from stillwave.schema.methods import DEFAULT_METHOD, METHOD_CONFIGS, VARIANTS, method_section
 
 NONE = "none"
@@ -123,22 +124,42 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def parse_students(text: str | None, base: ModelConfig) -> dict[str, ModelConfig]:
-    """`8x1,16x2`, channels × blocks, as name → network; by default the recipe's.
+    """`8x1,16x2` (channels × blocks) or presets, perhaps with one option, as name → network.
+
+    By default the recipe's own. Raises StillwaveError.
 
     Examples:
         >>> parse_students("8x1", ModelConfig())["8x1"].channels
         8
+        >>> parse_students("bsrnn-xs,dpdcrn-xs:norm=running", ModelConfig())["dpdcrn-xs-norm-running"].norm
+        'running'
 
     """
     if text is None:
         return {f"{base.channels}x{base.blocks}": base}
-    students = {}
-    for word in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)[x×](\d+)\s*", word)
-        if match is None or int(match[1]) % 8 or not int(match[1]) or not int(match[2]):
-            raise StillwaveError(
-                f"--students {text}: write channels (a multiple of 8) x blocks, as in 8x1,16x2"
-            )
-        size = {"channels": int(match[1]), "blocks": int(match[2])}
-        students[f"{size['channels']}x{size['blocks']}"] = base.model_copy(update=size)
-    return students
+    return dict(_student(word.strip(), base) for word in text.split(","))
+
+
+def _student(word: str, base: ModelConfig) -> tuple[str, ModelConfig]:
+    if size := re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", word):
+        channels, blocks = int(size[1]), int(size[2])
+        plain = {**base.model_dump(), "channels": channels, "blocks": blocks}
+        return f"{channels}x{blocks}", _network(plain, word)
+    preset, colon, option = word.partition(":")
+    if preset not in PRESETS:
+        raise StillwaveError(
+            f"--students {word}: neither channels x blocks, as in 8x1, nor a preset; {nearest(preset, PRESETS)}"
+        )
+    if not colon:
+        return preset, PRESETS[preset]
+    key, _, value = option.partition("=")
+    return f"{preset}-{key}-{value}", _network({**PRESETS[preset].model_dump(), key: value}, word)
+
+
+def _network(plain: dict[str, object], word: str) -> ModelConfig:
+    try:
+        return ModelConfig.model_validate(plain)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise StillwaveError(f"--students {word}: {where}: {fault['msg']}") from None
