@@ -65,8 +65,12 @@ class BSRNN(Denoiser):
         return apply_mask(mask, spectrum)
 
     def default_taps(self) -> dict[str, list[str]]:
-        """One set, `middle`: the bands' vectors after each block."""
-        return {"middle": [f"blocks.{i}:btdc" for i in range(len(self.blocks))]}
+        """The bands' vectors as they enter, after each block, and before the masks."""
+        return {
+            "encoder": ["split:btdc"],
+            "middle": [f"blocks.{i}:btdc" for i in range(len(self.blocks))],
+            "decoder": ["mask_hidden:btdc"],
+        }
 
 
 class BandBlock(nn.Module):
