@@ -1,0 +1,199 @@
+"""Causal students of several sizes, norms and kinds on real audio: quality against cost. Resumable at every point.
+
+    python benchmarks/sizes.py --audio AUDIO [--jobs 4] [--work scratch] [--page]
+
+AUDIO holds train/ (speech, noise, rooms) and test/ (noisy/, clean/, mixtures.csv). The teacher is the comparison's
+(benchmarks/comparison.py trains it). What is finished is kept. `--page` writes docs/sizes.md from what is there;
+sizes/discussion.md is the only part of it that is written by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+
+from comparison import METRICS, processor, stillwave  # type: ignore[import-not-found]
+from stillwave.compare import grid as grids
+from stillwave.compare import matrices
+from stillwave.compare.matrices import System
+from stillwave.compare.names import display
+from stillwave.compare.statistics import Array, estimate
+from stillwave.deploy.complexity import count_macs
+from stillwave.evaluate import METRICS as SCORES
+from stillwave.files import write_text
+from stillwave.models import build
+from stillwave.models.streaming import get_state, streaming
+from stillwave.schema import ModelConfig
+
+Found = Mapping[str, Mapping[str, System]]
+"""Student → method (or reference) → scores."""
+
+HERE = Path(__file__).parent / "sizes"
+DOCS = Path(__file__).parents[1] / "docs"
+SIZES = ("dpdcrn-m", "dpdcrn-s", "dpdcrn-xs", "bsrnn-m", "bsrnn-s", "bsrnn-xs")
+PLAN = (  # students, methods, seeds
+    ("dpdcrn-xs,dpdcrn-xs:norm=running,dpdcrn-xs:norm=batch,bsrnn-xs", "none", "0,1,2"),
+    ("bsrnn-s,bsrnn-m,dpdcrn-s,dpdcrn-m", "none", "0"),
+    ("bsrnn-xs,dpdcrn-xs", "cosine,i2srf_tfckd-one-to-one", "0,1,2"),
+)
+HEAD = """# Sizes
+
+Causal students, from smallest to largest: what they cost and what they are worth after the same training. How they run:
+[Streaming](how-to/streaming.md); what a frame costs on a processor: [Benchmarks](benchmarks.md).
+
+- **Budget.** {updates} updates of 8 × 2 s of mixtures (4.4 hours) for every student, whatever its size: far from
+  converged, most of all the large ones. Learning rate 6e-3 for all.
+- **Audio.** Training: 3.3 hours of speech by 180 speakers (speechocean762), 30 minutes of noise (ESC-50), 26 rooms.
+  Test: 40 mixtures of others at −5 … 15 dB.
+- **Teacher** of the distilled ones: the comparison's non-causal DPDCRN with 32 channels and 2 blocks.
+- **Machine.** {machine}, torch {torch}, one thread a run, {day}.
+
+`python benchmarks/sizes.py --audio AUDIO`
+"""
+NORMS = ("dpdcrn-xs", "dpdcrn-xs-norm-running", "dpdcrn-xs-norm-batch")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--audio", type=Path, required=True)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--work", type=Path, default=Path("scratch"), help="manifests, runs")
+    parser.add_argument("--page", action="store_true", help="only write the page")
+    options = parser.parse_args()
+    work = options.work.resolve()
+    if not options.page:
+        run(options, work)
+    write_page(work / "sizes")
+
+
+def run(options: argparse.Namespace, work: Path) -> None:
+    from stillwave.quickstart import material
+
+    found = material.own(options.audio, work / "material")
+    data = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]
+    sets = [part for key in [*data, f"data.development={found.development}"] for part in ("--set", key)]
+    for students, methods, seeds in PLAN:
+        stillwave(
+            *("compare", str(HERE / "student.yaml"), "--teacher", str(work / "comparison" / "teacher")),
+            *("--on", str(options.audio / "test"), "-o", str(work / "sizes"), "--students", students),
+            *(
+                "--methods",
+                methods,
+                "--seeds",
+                seeds,
+                "--jobs",
+                str(options.jobs),
+                "--metrics",
+                METRICS,
+                *sets,
+            ),
+        )
+
+
+def write_page(place: Path) -> None:
+    grid = grids.read(place)
+    if grid is None:
+        sys.exit(f"{place}: nothing is there yet")
+    material = matrices.gather(grid)
+    found = {name: matrices.systems(grid, name, material) for name in grid.students}
+    head = HEAD.format(
+        updates=grid.recipe.train.steps,
+        machine=f"{os.cpu_count()} cores of {processor()}",
+        torch=torch.__version__,
+        day=datetime.date.today().isoformat(),
+    )
+    parts = [
+        head,
+        (HERE / "discussion.md").read_text(encoding="utf-8").strip() + "\n",
+        "## Quality against cost\n",
+        *quality(grid, found),
+        "\nMeans with 95 % intervals over recordings (and seeds, where there are several). Look-ahead of all: none "
+        "beyond the frame, so 32 ms of algorithmic delay (512 samples).\n",
+        "## Norms\n",
+        *differences(grid, found, "dpdcrn-xs", [(name, "none") for name in NORMS[1:]]),
+        "\n## Two kinds of network at the same cost\n",
+        *differences(grid, found, "dpdcrn-xs", [("bsrnn-xs", "none")]),
+        "\n## Distilled from a teacher that sees the future\n",
+        *distilled(grid, found),
+    ]
+    write_text(DOCS / "sizes.md", "\n".join(parts) + "\n")
+
+
+def quality(grid: grids.Grid, found: Found) -> Iterator[str]:
+    names = [SCORES[metric].name for metric in grid.metrics]
+    yield table_row("student", "parameters", "MMAC/s", "state", *names, "seeds")
+    yield table_row(*["---"] * (len(names) + 5))
+    for name in ("noisy", "teacher"):
+        system = next(systems[name] for systems in found.values() if name in systems)
+        yield table_row(name, "–", "–", "–", *scores(grid, system), "–")
+    for student in sorted(set(found) & set(SIZES), key=lambda name: cost(grid.students[name])[1]):
+        parameters, macs, state = cost(grid.students[student])
+        system = found[student]["none"]
+        shown = (f"{parameters / 1e3:.1f} k", f"{macs / 1e6:.0f}", f"{state / 1024:.0f} KiB")
+        yield table_row(student, *shown, *scores(grid, system), str(len(system.seeds)))
+
+
+def scores(grid: grids.Grid, system: System) -> Iterator[str]:
+    for metric in grid.metrics:
+        interval = estimate(system.values[metric])
+        yield "–" if interval is None else told(metric, interval.mean, interval.low, interval.high)
+
+
+def differences(grid: grids.Grid, found: Found, base: str, others: list[tuple[str, str]]) -> Iterator[str]:
+    """Paired by seed and recording against `base` trained alone."""
+    names = [f"Δ {SCORES[metric].name}" for metric in grid.metrics]
+    yield table_row(f"against {base}", *names, "seeds")
+    yield table_row(*["---"] * (len(names) + 2))
+    alone = found[base]["none"]
+    for student, method in others:
+        system = found.get(student, {}).get(method)
+        if system is None:
+            continue
+        seeds = [seed for seed in system.seeds if seed in alone.seeds]
+        changes = [system.of(metric, seeds) - alone.of(metric, seeds) for metric in grid.metrics]
+        label = student if method == "none" else display(method, grid.methods[method]["method"])
+        yield table_row(label, *map(change, grid.metrics, changes), str(len(seeds)))
+
+
+def distilled(grid: grids.Grid, found: Found) -> Iterator[str]:
+    for student, systems in found.items():
+        methods = [(student, name) for name in systems if name not in ("noisy", "teacher", "none")]
+        if methods:
+            yield from differences(grid, found, student, methods)
+            yield ""
+
+
+def change(metric: str, values: Array) -> str:
+    interval = estimate(values)
+    if interval is None:
+        return "–"
+    return told(metric, interval.mean, interval.low, interval.high, sign="+")
+
+
+def told(metric: str, *values: float, sign: str = "") -> str:
+    scale = SCORES[metric]
+    mean, low, high = (f"{value * scale.factor:{sign}.{scale.decimals}f}" for value in values)
+    return f"{mean} [{low}, {high}]"
+
+
+def cost(config: ModelConfig) -> tuple[int, float, int]:
+    """Parameters, MACs a second, bytes of state."""
+    model = build(config).eval()
+    with torch.inference_mode(), streaming(model):
+        model.estimate(torch.zeros(1, 2, 1, model.stft.bins))
+        state = sum(tensor.numel() * tensor.element_size() for tensor in get_state(model).values())
+    return sum(p.numel() for p in model.parameters()), sum(count_macs(model, 16_000).values()), state
+
+
+def table_row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
