@@ -3,7 +3,7 @@ import yaml
 
 from stillwave.compare import names
 from stillwave.errors import StillwaveError
-from stillwave.schema import DistillConfig, ModelConfig
+from stillwave.schema import PRESETS, DistillConfig, ModelConfig
 from stillwave.schema.methods import METHOD_CONFIGS, VARIANTS
 
 BASE = DistillConfig.model_validate({"teacher": "t", "method": {"name": "i2srf_tfckd", "fusion_channels": 8}})
@@ -67,6 +67,21 @@ def test_seeds_and_students():
             names.parse_seeds(text)
     for text in ("", "9x1", "8", "8x0", "0x1"):
         with pytest.raises(StillwaveError, match="--students"):
+            names.parse_students(text, ModelConfig())
+
+
+def test_students_may_be_presets_with_an_option():
+    found = names.parse_students("bsrnn-xs, dpdcrn-xs:norm=running", ModelConfig())
+    assert list(found) == ["bsrnn-xs", "dpdcrn-xs-norm-running"]
+    assert found["bsrnn-xs"] == PRESETS["bsrnn-xs"]
+    assert found["dpdcrn-xs-norm-running"] == PRESETS["dpdcrn-xs"].model_copy(update={"norm": "running"})
+    for text, message in (
+        ("bsrn-xs", "did you mean 'bsrnn-xs'"),
+        ("bsrnn-xs:norm=best", "norm: "),
+        ("bsrnn-xs:nrom=batch", "nrom: "),
+        ("dpdcrn-xs:norm=instance", "sees the whole signal"),
+    ):
+        with pytest.raises(StillwaveError, match=message):
             names.parse_students(text, ModelConfig())
 
 
