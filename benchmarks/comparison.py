@@ -27,6 +27,10 @@ from stillwave.files import write_text
 HERE = Path(__file__).parent / "comparison"
 DOCS = Path(__file__).parents[1] / "docs"
 METRICS = "pesq_wb,pesq_nb,stoi,si_sdr"
+RHOS = (
+    "i2srf_tfckd-rho-01={name: i2srf_tfckd, rho: 0.1}",
+    "i2srf_tfckd-rho-1={name: i2srf_tfckd, rho: 1.0}",
+)
 HEAD = """# The comparison
 
 One teacher, one student, every method, the same budget: which distillation helps a small denoiser, by how much, and is
@@ -76,11 +80,12 @@ def run(options: argparse.Namespace, place: Path) -> None:
     teacher = place / "teacher"
     stillwave("train", str(HERE / "teacher.yaml"), "-o", str(teacher), *sets)
     cache = ["--set", f"distill.cache={place / 'cache'}", "--set", "distill.cache_gb=45"]
-    for grid, methods in (("grid", options.methods), ("flagship", options.variants)):
+    weights = [part for rho in RHOS for part in ("--variant", rho)]
+    for grid, methods, more in (("grid", options.methods, []), ("flagship", options.variants, weights)):
         stillwave(
             *("compare", str(HERE / "student.yaml"), "--teacher", str(teacher), "-o", str(place / grid)),
             *("--on", str(options.audio / "test"), "--methods", methods, "--seeds", options.seeds),
-            *("--jobs", str(options.jobs), "--metrics", METRICS, *sets, *cache),
+            *("--jobs", str(options.jobs), "--metrics", METRICS, *sets, *cache, *more),
         )
 
 
