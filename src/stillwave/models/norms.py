@@ -9,7 +9,7 @@
 
 `frame` forgets how loud a frame is beside its neighbours; `running` keeps that; `batch` does not adapt to the
 recording at all, costs nothing when run (it is an affine map), and makes what a process trains depend on how
-many processes share a batch. Which is best is measured, not known: see docs/streaming.md.
+many processes share a batch. Which is best was measured: docs/sizes.md.
 """
 
 from __future__ import annotations

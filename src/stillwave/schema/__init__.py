@@ -70,25 +70,25 @@ class ModelConfig(Frozen):
     def _sees_no_future(self) -> ModelConfig:
         if self.causal and self.norm == "instance":
             raise ValueError(
-                "a causal network cannot use norm 'instance', which sees the whole signal; use 'frame'"
+                "a causal network cannot use norm 'instance', which sees the whole signal; use 'batch'"
             )
         return self
 
 
-def _causal(name: str, channels: int, **sizes: int) -> ModelConfig:
-    common = {"name": name, "causal": True, "norm": "frame", "compression": 0.3}
+def _causal(name: str, channels: int, norm: str, **sizes: int) -> ModelConfig:
+    common = {"name": name, "causal": True, "norm": norm, "compression": 0.3}
     return ModelConfig.model_validate({**common, "channels": channels, **sizes})
 
 
 PRESETS = {
     "dpdcrn-teacher": ModelConfig(channels=128, blocks=4),
     "dpdcrn-student": ModelConfig(channels=64, blocks=1),
-    "dpdcrn-m": _causal("dpdcrn", channels=64),
-    "dpdcrn-s": _causal("dpdcrn", channels=32),
-    "dpdcrn-xs": _causal("dpdcrn", channels=8, depth=3, past_frames=16),
-    "bsrnn-m": _causal("bsrnn", channels=64, blocks=3),
-    "bsrnn-s": _causal("bsrnn", channels=48, blocks=2),
-    "bsrnn-xs": _causal("bsrnn", channels=24, blocks=2, bands=28),
+    "dpdcrn-m": _causal("dpdcrn", 64, "batch"),
+    "dpdcrn-s": _causal("dpdcrn", 32, "batch"),
+    "dpdcrn-xs": _causal("dpdcrn", 8, "batch", depth=3, past_frames=16),
+    "bsrnn-m": _causal("bsrnn", 64, "frame", blocks=3),
+    "bsrnn-s": _causal("bsrnn", 48, "frame", blocks=2),
+    "bsrnn-xs": _causal("bsrnn", 24, "frame", blocks=2, bands=28),
 }
 """Networks by name; in a recipe `model: dpdcrn-student` stands for its section."""
 
