@@ -192,3 +192,13 @@ def test_a_model_knows_its_configuration() -> None:
     config = ModelConfig(channels=16, blocks=2, microphones=2)
     model = build(config)
     assert (model.config, model.microphones, model.sample_rate) == (config, 2, 16_000)
+
+
+def test_filters_hear_every_microphone_and_masks_only_the_first() -> None:
+    """Silence at microphone 0 silences what is a mask on it; filters still hear the others."""
+    noisy = noise(1, 3, 3000)
+    noisy[:, 0] = 0
+    for output in ("mask", "filters"):
+        config = small(3).config.model_copy(update={"output": output})
+        torch.manual_seed(0)
+        assert bool(build(config).eval()(noisy).any()) == (output == "filters")

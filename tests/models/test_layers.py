@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stillwave.models.fused import norm_prelu
-from stillwave.models.layers import Attention, ConvStage, DilatedDense, apply_mask
+from stillwave.models.layers import Attention, ConvStage, DilatedDense, apply_filters, apply_mask
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,11 @@ def test_attention_equals_pytorchs_module() -> None:
         }
     )
     x = torch.randn(3, 7, 12, dtype=torch.float64)
-    pairs = zip(gradients(lambda v: ours(v[:, None])[:, 0], x, ours), gradients(lambda v: theirs(v, v, v)[0], x, theirs), strict=True)
+    pairs = zip(
+        gradients(lambda v: ours(v[:, None])[:, 0], x, ours),
+        gradients(lambda v: theirs(v, v, v)[0], x, theirs),
+        strict=True,
+    )
     for a, b in pairs:
         torch.testing.assert_close(a, b, atol=1e-10, rtol=1e-10)
 
@@ -137,3 +141,12 @@ def test_the_polar_form_has_no_gradient_on_silence_and_ours_has() -> None:
         assert mask.grad is not None
         nonzero = bool(torch.isfinite(mask.grad).all() and mask.grad.any())
         assert nonzero is finite
+
+
+def test_filters_sum_what_complex_numbers_would() -> None:
+    parts = torch.randn(2, 2, 2 * 3, 4, 5, dtype=torch.float64)
+    filters, noisy = (torch.complex(part[:, :3], part[:, 3:]) for part in parts)
+    expected = (filters * noisy).sum(1)
+    torch.testing.assert_close(
+        apply_filters(parts[0], parts[1]), torch.stack([expected.real, expected.imag], dim=1)
+    )

@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from stillwave.models.denoiser import Denoiser
-from stillwave.models.layers import ConvStage, DilatedDense, DualPath, MaskHead, apply_mask, compress
+from stillwave.models.layers import (
+    ConvStage,
+    DilatedDense,
+    DualPath,
+    MaskHead,
+    apply_filters,
+    apply_mask,
+    compress,
+)
 from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
 
@@ -20,7 +28,8 @@ from stillwave.stft import Stft
 class DPDCRN(Denoiser):
     """Encoder of three stages (257 → 129 → 64 bins), dual-path middle, decoder of three stages, complex mask.
 
-    With several microphones all of them are seen and the mask multiplies microphone 0.
+    With several microphones all of them are seen. The mask multiplies microphone 0; with `output: filters` every
+    microphone has a filter of its own and the products are summed (the source does not say which it does).
 
     Examples:
         >>> sum(p.numel() for p in DPDCRN(ModelConfig(channels=64, blocks=1)).parameters())
@@ -43,7 +52,7 @@ class DPDCRN(Denoiser):
             [
                 DilatedDense(c, config.depth, norm),
                 ConvStage(nn.ConvTranspose2d(c, c, kernel, stride=stride), norm),
-                MaskHead(c, self.stft.bins),
+                MaskHead(c, self.stft.bins, self.microphones if config.output == "filters" else 1),
             ]
         )
 
@@ -55,6 +64,8 @@ class DPDCRN(Denoiser):
             x = x.contiguous(memory_format=torch.channels_last)
         for stage in (*self.encoder, self.middle, *self.decoder):
             x = stage(x)
+        if self.config.output == "filters":
+            return apply_filters(x.to(spectrum.dtype), spectrum)
         return apply_mask(x.to(spectrum.dtype), spectrum[:, :: self.microphones])
 
     def default_taps(self) -> dict[str, list[str]]:

@@ -213,15 +213,15 @@ class DualPath(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """The mask's real and imaginary part: a transposed convolution to twice the bins, cropped."""
+    """Masks' real parts, then imaginary parts: a transposed convolution to twice the bins, cropped."""
 
-    def __init__(self, channels: int, bins: int) -> None:
+    def __init__(self, channels: int, bins: int, masks: int = 1) -> None:
         super().__init__()
-        self.conv = nn.ConvTranspose2d(channels, 2, (1, 3), stride=(1, 2))
+        self.conv = nn.ConvTranspose2d(channels, 2 * masks, (1, 3), stride=(1, 2))
         self.bins = bins
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, T, D]` to `[B, 2, T, bins]`, bins ≤ 2·D + 1."""
+        """`[B, C, T, D]` to `[B, 2·masks, T, bins]`, bins ≤ 2·D + 1."""
         return cast(Tensor, self.conv(x))[..., : self.bins]
 
 
@@ -247,3 +247,13 @@ def apply_mask(mask: Tensor, noisy: Tensor) -> Tensor:
     a, b = (mask * (torch.tanh(size) / size)).unbind(1)
     c, d = noisy.unbind(1)
     return torch.stack([a * c - b * d, a * d + b * c], dim=1)
+
+
+def apply_filters(filters: Tensor, noisy: Tensor) -> Tensor:
+    """Filter and sum: Σ_m W_m · Y_m over microphones, not bounded, so that microphones can cancel one another.
+
+    `filters` and `noisy` are `[B, 2·M, T, F]`: real parts, then imaginary parts. Gives `[B, 2, T, F]`.
+    """
+    a, b = filters.chunk(2, dim=1)
+    c, d = noisy.chunk(2, dim=1)
+    return torch.stack([(a * c - b * d).sum(1), (a * d + b * c).sum(1)], dim=1)

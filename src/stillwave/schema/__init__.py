@@ -63,6 +63,9 @@ class ModelConfig(Frozen):
     """Convolutions in each dense stage of DPDCRN."""
     compression: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Power that magnitudes are raised to before the network sees them."""
+    output: Literal["mask", "filters"] = "mask"
+    """What DPDCRN makes its estimate of: a bounded mask on microphone 0, or a complex filter on every microphone,
+    summed."""
     bands: Annotated[int, Field(ge=8, le=64)] = 32
     """Bands that a band-split network cuts the spectrum into."""
 
