@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from stillwave.audio import write
 from stillwave.data import effects
+from stillwave.data.codecs import CODECS
 from stillwave.data.draw import SILENT_DB, TRIES
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.mixing import Mixer
@@ -173,6 +174,17 @@ def silent_then_loud(tmp_path, name, loud_at, **fields):
     samples[loud_at : loud_at + 1600] = 0.3 * np.sin(np.arange(1600) / 3)
     write(tmp_path / name, samples, RATE)
     return Recording(path=tmp_path / name, sample_rate=RATE, channels=1, seconds=20.0, **fields)
+
+
+def test_a_codec_is_heard_in_the_noisy_signal_alone(mixer):
+    coded, plain = mixer(with_(codec=1.0)), mixer()
+    for index in range(4):
+        one, other = coded(0, index), mixer(with_(codec=0.0))(0, index)
+        assert one.facts.effects[-1] in {codec.name for codec in CODECS}
+        np.testing.assert_allclose(one.clean, other.clean, atol=0.02)  # but for what "peak" may turn down
+        assert not np.array_equal(one.noisy, other.noisy)
+        assert effects.level(one.noisy - other.noisy) < 0.5 * effects.level(other.noisy)
+    assert not any("µ-law" in plain(0, index).facts.effects for index in range(4))
 
 
 def test_silent_crops_are_drawn_again_and_at_last_the_loudest_is_taken(mixer, tmp_path, world):

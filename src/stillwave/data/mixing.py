@@ -17,7 +17,8 @@ The path of a mixture, in this order:
 6. *Band-limiting*: noisy *and* target, at 3 to 7.5 kHz. A mask cannot bring back a band in which there is
    nothing, so a full-band target would only punish the student for what it cannot do; limited in both, it
    learns to leave an empty band empty, as it must with telephone and old-codec recordings.
-7. *Peak*: if noisy or target passes 0.99, both are turned down by the same factor. Nothing else is clipped.
+7. *Codec*: the noisy signal alone, encoded and decoded (`codecs.py`).
+8. *Peak*: if noisy or target passes 0.99, both are turned down by the same factor. Nothing else is clipped.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from stillwave.data import effects
+from stillwave.data.codecs import CODECS, through
 from stillwave.data.draw import BABBLERS, Draw, Noises, Rooms, Speech, speaker_of
 from stillwave.data.effects import Samples
 from stillwave.data.manifest import ManifestError, Recording
@@ -190,6 +192,10 @@ class Mixer:
             noisy = effects.band_limit(noisy, edge, self.store.rate)
             clean = effects.band_limit(clean, edge, self.store.rate)
             names.append(f"band limit {edge:.0f} Hz")
+        if rng.random() < self.config.codec:
+            codec = CODECS[int(rng.integers(len(CODECS)))]
+            noisy = through(codec, noisy, self.store.rate)
+            names.append(codec.name)
         return noisy, clean, tuple(names)
 
     def _check(self) -> None:

@@ -110,6 +110,8 @@ class MixingConfig(Frozen):
     """The target keeps the direct sound and reflections up to this long after it."""
     clipping: Fraction = 0.05
     band_limit: Fraction = 0.1
+    codec: Fraction = 0.0
+    """Share of examples whose noisy part goes through a lossy codec."""
     gain_db: Range = Range(low=-6, high=6)
     """Gain of each noise against the others, before the sum is set to the drawn SNR."""
 
