@@ -1,4 +1,4 @@
-"""The enhancer: any rate, channels and length around a network for one rate, one channel and some seconds."""
+"""The enhancer: any rate, channels and length around a network for one rate, one channel and some seconds or frames."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stillwave.audio import Resampler, Samples, check, check_rate
+from stillwave.enhance.continuous import continuous
+from stillwave.enhance.intake import Intake
+from stillwave.enhance.whole import OnnxWhole, TorchWhole, Whole
 from stillwave.enhance.windows import GRID, cut, join
-from stillwave.errors import AudioError, MissingExtraError, StillwaveError
+from stillwave.errors import AudioError, MissingExtraError, StateError, StillwaveError
 
 if TYPE_CHECKING:
+    from stillwave.deploy.onnx_file import OnnxModel
     from stillwave.enhance.files import FileReport
     from stillwave.models import Denoiser
+    from stillwave.runtime.engine import Engine
+    from stillwave.runtime.stream import Stream
 
 WINDOW_SECONDS, OVERLAP_SECONDS = 10.0, 2.0
 """Measured: docs/design.md, "Long recordings", by benchmarks/enhance_blocks.py."""
@@ -23,10 +30,15 @@ _BLOCK_SECONDS = 5
 
 
 def load(checkpoint: Path | str, device: str | None = None, **options: Any) -> Enhancer:
-    """An enhancer from a checkpoint folder, on `device`: by default a GPU where there is one.
+    """An enhancer from an exported `.onnx` file, which needs no PyTorch, or from a checkpoint or run folder.
 
-    `options` are those of `Enhancer`. Raises `CheckpointError`, and `MissingExtraError` without PyTorch.
+    `device` is for checkpoints: by default a GPU where there is one. `options` are those of `Enhancer`. Raises
+    `CheckpointError`, and `MissingExtraError` for a folder without PyTorch.
     """
+    if Path(checkpoint).is_file():
+        from stillwave.deploy.onnx_file import read
+
+        return Enhancer(read(checkpoint), **options)
     try:
         import torch
 
@@ -34,29 +46,40 @@ def load(checkpoint: Path | str, device: str | None = None, **options: Any) -> E
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "safetensors"):
             raise
-        raise MissingExtraError("enhance", "train") from None
+        raise MissingExtraError(
+            "enhancing with a checkpoint rather than an exported .onnx file", "train"
+        ) from None
     if device in (None, "auto"):
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, _ = checkpoints.load(checkpoint, device)
+    model, card = checkpoints.load(checkpoint, device)
+    if model.causal:
+        from stillwave.runtime.torch_engine import TorchEngine
+
+        return Enhancer(TorchEngine(model, card.sha256), **options)
     return Enhancer(model, **options)
 
 
 class Enhancer:
-    """Denoises recordings with a `Denoiser`, which may be any module with `sample_rate` and `microphones`.
+    """Denoises recordings and live sound with a network, at any rate.
+
+    `model` is a `Denoiser` (or any module with `sample_rate` and `microphones`), an exported network
+    (`deploy.onnx_file.read`), or an `Engine`.
 
     What goes out has the length, alignment, level and polarity of what came in. A network for one microphone
-    takes each channel by itself; one for several takes that many channels and gives one.
+    takes each channel by itself; one for several takes that many channels and gives one. The sound is resampled to
+    the network's rate and back, so that nothing is left above half of it (8 kHz), unless `limit_db` leaves
+    some of the input there.
 
-    The recording is resampled to the network's rate and back, so that nothing is left above half of it
-    (8 kHz), unless `limit_db` leaves some of the input there. Recordings up to `window_seconds` are denoised
-    at one go; longer ones in windows of that length which overlap by `overlap_seconds` (see `windows.py`),
-    in memory that does not grow with their length. `batch` is how many windows (of different channels or
-    times) the network gets at once; by default 8 on a GPU and 1 on a CPU.
+    A causal network goes through a recording frame by frame, and through live sound (`open`, `process`) with the
+    same result. Any other gets recordings up to `window_seconds` at one go; longer ones in windows of that
+    length which overlap by `overlap_seconds` (see `windows.py`). Memory does not grow with the length. `batch`
+    is how many windows (of different channels or times) the network gets at once; by default 8 on a GPU and
+    1 on a CPU.
     """
 
     def __init__(
         self,
-        model: Denoiser,
+        model: Denoiser | OnnxModel | Engine,
         *,
         window_seconds: float = WINDOW_SECONDS,
         overlap_seconds: float = OVERLAP_SECONDS,
@@ -67,14 +90,53 @@ class Enhancer:
                 f"windows of {window_seconds} s cannot overlap by {overlap_seconds} s; "
                 "the overlap must be above 0 and at most half a window"
             )
-        self.model = model.eval()
-        self.sample_rate = int(model.sample_rate)
-        self.microphones = int(model.microphones)
+        self.model = model
+        self.engine: Engine | None
+        """What runs a causal network; None for one that sees whole windows."""
+        self.engine, self._whole = _runner(model)
+        runner = self.engine or self._whole
+        assert runner is not None
+        self.sample_rate, self.microphones = runner.sample_rate, runner.microphones
         self.overlap = _on_grid(overlap_seconds * self.sample_rate)
         self.window = max(_on_grid(window_seconds * self.sample_rate), 2 * self.overlap)
-        parameter = next(model.parameters(), None)
-        self.device = "cpu" if parameter is None else str(parameter.device)
+        self.device = self._whole.device if self._whole else getattr(self.engine, "device", "cpu")
         self.batch = batch or (1 if self.device == "cpu" else 8)
+        self._live: Stream | None = None
+
+    def open(self, rate: int | None = None, streams: int = 1, limit_db: float | None = None) -> Stream:
+        """Begin one or many streams of live sound at `rate` Hz, by default the network's (see `Stream`).
+
+        They share the network, not its memory; streams that are opened together run together, at less cost.
+        Raises `StateError` for a network that needs the whole signal, `AudioError` for a bad option.
+        """
+        from stillwave.runtime.stream import Stream
+
+        if self.engine is None:
+            raise StateError(
+                "this network needs the whole signal, so it cannot stream; use a causal one (`model: bsrnn-s`, say)"
+            )
+        return Stream(self.engine, rate, streams, _share(limit_db))
+
+    def process(self, block: NDArray[Any], rate: int | None = None) -> Samples:
+        """The next block of live sound, on a stream of the enhancer's own: as `Stream.process`.
+
+        The first block opens it, at `rate` (by default the network's) and with one stream for each row.
+        """
+        if self._live is None:
+            rows = (
+                len(block)
+                if isinstance(block, np.ndarray) and block.ndim == (2 if self.microphones == 1 else 3)
+                else 1
+            )
+            self._live = self.open(rate, rows)
+        return self._live.process(block, rate)
+
+    def flush(self) -> Samples:
+        """The end of what `process` was given; the next block may have another rate and shape."""
+        if self._live is None:
+            raise StateError("there is nothing to flush; `process` a block first")
+        live, self._live = self._live, None
+        return live.flush()
 
     def enhance(
         self,
@@ -126,10 +188,20 @@ class Enhancer:
 
         Gives blocks of other sizes, of `round(n · rate_out / rate)` samples in all, up to a window later.
         """
-        rate_out = check_rate(rate if rate_out is None else rate_out)
+        rates = check_rate(rate), check_rate(rate if rate_out is None else rate_out)
         outputs = self.channels_out(channels)
         share = _share(limit_db)
-        intake = _Intake(blocks, check_rate(rate), self.sample_rate, rate_out, channels, outputs, share > 0)
+        if self.engine is not None:
+            given = continuous(self.engine, blocks, channels, rates, share)
+        else:
+            given = self._in_windows(blocks, channels, outputs, rates, share)
+        yield from (samples for samples in given if samples.shape[1])
+
+    def _in_windows(
+        self, blocks: Iterable[Samples], channels: int, outputs: int, rates: tuple[int, int], share: float
+    ) -> Iterator[Samples]:
+        rate, rate_out = rates
+        intake = Intake(blocks, rate, self.sample_rate, rate_out, channels, outputs, share > 0)
         pieces = cut(intake, self.window, self.overlap)
         down = Resampler(self.sample_rate, rate_out, outputs)
         given = 0
@@ -142,8 +214,7 @@ class Enhancer:
             given += samples.shape[1]
             if share > 0:
                 samples = samples + np.float32(share) * (intake.take(samples.shape[1]) - samples)
-            if samples.shape[1]:
-                yield samples
+            yield samples
 
     def _estimates(
         self, pieces: Iterator[tuple[int, Samples]], outputs: int
@@ -170,66 +241,26 @@ class Enhancer:
         return estimates.reshape(len(noisy), -1, noisy.shape[-1])
 
     def _network(self, rows: Samples) -> Samples:
-        import torch
-
-        try:
-            with torch.inference_mode():
-                estimate = self.model(torch.from_numpy(np.ascontiguousarray(rows)).to(self.device))
-        except torch.cuda.OutOfMemoryError:
-            raise StillwaveError(
-                f"{self.device} has too little memory for {len(rows)} windows at once; "
-                "use a smaller batch or the CPU"
-            ) from None
-        out: Samples = estimate.float().cpu().numpy()
+        assert self._whole is not None
+        out = self._whole(rows)
         if not np.isfinite(out).all():
             raise StillwaveError("the network's estimate is not finite; its weights may be damaged")
         return out
 
 
-class _Intake:
-    """Brings blocks to the network's rate and keeps the input, at the output's rate, until `take`n."""
+def _runner(model: Any) -> tuple[Engine | None, Whole | None]:
+    """What runs `model`: frame by frame if it is causal, else on whole windows."""
+    if hasattr(model, "step") and hasattr(model, "begin"):
+        return model, None
+    if hasattr(model, "session"):
+        from stillwave.runtime.engine import OnnxEngine
 
-    def __init__(
-        self,
-        blocks: Iterable[Samples],
-        rate: int,
-        model_rate: int,
-        rate_out: int,
-        channels: int,
-        outputs: int,
-        keep: bool,
-    ) -> None:
-        self.length: int | None = None
-        """Samples of the whole output, once the input has ended."""
-        self._blocks = blocks
-        self._rate, self._rate_out = rate, rate_out
-        self._channels, self._outputs = channels, outputs
-        self._up = Resampler(rate, model_rate, channels)
-        self._dry = Resampler(rate, rate_out, outputs) if keep else None
-        self._kept = np.zeros((outputs, 0), np.float32)
-        # A little silence behind the end makes up for what two roundings of the length could lose.
-        self._padding = 0 if rate == model_rate == rate_out else max(rate // model_rate, rate // rate_out) + 2
+        return (OnnxEngine(model), None) if model.meta.kind == "stream" else (None, OnnxWhole(model))
+    if getattr(model, "causal", False):
+        from stillwave.runtime.torch_engine import TorchEngine
 
-    def __iter__(self) -> Iterator[Samples]:
-        count = 0
-        for block in self._blocks:
-            count += block.shape[1]
-            self._keep(block)
-            yield self._up.push(block)
-        self.length = (2 * count * self._rate_out + self._rate) // (2 * self._rate)
-        tail = np.zeros((self._channels, self._padding), np.float32)
-        self._keep(tail, last=True)
-        yield self._up.push(tail, last=True)
-
-    def _keep(self, block: Samples, last: bool = False) -> None:
-        if self._dry is not None:
-            dry = self._dry.push(block[: self._outputs], last=last)
-            self._kept = np.concatenate([self._kept, dry], axis=1)
-
-    def take(self, count: int) -> Samples:
-        """The next `count` samples of the input."""
-        taken, self._kept = self._kept[:, :count], self._kept[:, count:]
-        return taken
+        return TorchEngine(model), None
+    return None, TorchWhole(model)
 
 
 def _share(limit_db: float | None) -> float:

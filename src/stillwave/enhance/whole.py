@@ -1,0 +1,77 @@
+"""What runs a network on whole windows of samples: a PyTorch module, or an exported file without PyTorch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from stillwave.audio import Samples
+from stillwave.errors import StillwaveError
+
+if TYPE_CHECKING:
+    from stillwave.deploy.onnx_file import OnnxModel
+    from stillwave.models import Denoiser
+
+
+class Whole(Protocol):
+    """A network on waveforms."""
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz."""
+
+    @property
+    def microphones(self) -> int:
+        """Channels of its input."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+
+    def __call__(self, rows: Samples) -> Samples:
+        """`[B, n]`, or `[B, microphones, n]` for more than one, to estimates `[B, n]`."""
+
+
+class TorchWhole:
+    """A `Denoiser`, or any module with `sample_rate` and `microphones`, put into eval mode."""
+
+    def __init__(self, model: Denoiser) -> None:
+        self.model = model.eval()
+        self.sample_rate, self.microphones = int(model.sample_rate), int(model.microphones)
+        parameter = next(model.parameters(), None)
+        self.device = "cpu" if parameter is None else str(parameter.device)
+
+    def __call__(self, rows: Samples) -> Samples:
+        """See `Whole`. Raises StillwaveError where the device's memory is too small."""
+        import torch
+
+        try:
+            with torch.inference_mode():
+                estimate = self.model(torch.from_numpy(np.ascontiguousarray(rows)).to(self.device))
+        except torch.cuda.OutOfMemoryError:
+            raise StillwaveError(
+                f"{self.device} has too little memory for {len(rows)} windows at once; "
+                "use a smaller batch or the CPU"
+            ) from None
+        out: Samples = estimate.float().cpu().numpy()
+        return out
+
+
+class OnnxWhole:
+    """A file exported for whole signals (`stillwave export --offline`)."""
+
+    device = "cpu"
+
+    def __init__(self, model: OnnxModel) -> None:
+        self.sample_rate, self.microphones = model.meta.sample_rate, model.meta.microphones
+        self._session = model.session
+
+    def __call__(self, rows: Samples) -> Samples:
+        """See `Whole`."""
+        try:
+            (estimate,) = self._session.run(["estimate"], {"noisy": np.ascontiguousarray(rows)})
+        except Exception as error:  # ONNX Runtime's own classes have no common ancestor but this
+            raise StillwaveError(f"the exported network failed: {str(error).splitlines()[0]}") from error
+        out: Samples = estimate
+        return out

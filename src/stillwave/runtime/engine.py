@@ -1,0 +1,79 @@
+"""What runs a causal network on spectra: an ONNX file without PyTorch, or (`torch_engine.py`) a module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillwave.deploy.onnx_file import OnnxModel, read
+from stillwave.errors import CheckpointError, StillwaveError
+
+State = dict[str, NDArray[np.float32]]
+"""What a network remembers, by memory: `[S, …]`, S streams."""
+Spectra = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A causal network, one frame or many at a time. It remembers nothing itself: states go in and out."""
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz."""
+
+    @property
+    def microphones(self) -> int:
+        """Channels of one stream's input."""
+
+    @property
+    def n_fft(self) -> int:
+        """Samples of a frame."""
+
+    @property
+    def hop(self) -> int:
+        """Samples from frame to frame, half of `n_fft`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells models apart: a state belongs to one of them. SHA-256 of the weights, in hexadecimal."""
+
+    def begin(self, streams: int) -> State:
+        """The state of so many streams before their first frame: zeros."""
+
+    def step(self, spectrum: Spectra, state: State) -> tuple[Spectra, State]:
+        """`[S, 2·M, T, F]` (reals of all microphones, then imaginaries) to `[S, 2, T, F]`, and what follows."""
+
+
+class OnnxEngine:
+    """A file that `stillwave export` wrote, run by ONNX Runtime on `threads` threads.
+
+    Raises CheckpointError for a file that is none, or one that was exported for whole signals.
+    """
+
+    def __init__(self, file: Path | str | OnnxModel, threads: int = 1) -> None:
+        model = file if isinstance(file, OnnxModel) else read(file, threads)
+        if model.meta.kind != "stream":
+            raise CheckpointError(
+                f"{model.path}: was exported for whole signals; export without --offline for one that streams"
+            )
+        self.meta = model.meta
+        self.sample_rate, self.microphones = model.meta.sample_rate, model.meta.microphones
+        self.n_fft, self.hop = model.meta.stft.n_fft, model.meta.stft.hop
+        self.fingerprint = str(model.meta.card.get("sha256") or model.sha256)
+        self._session = model.session
+        self._outputs = ["estimate", *(f"next.{name}" for name in model.meta.states)]
+
+    def begin(self, streams: int) -> State:
+        """Zeros."""
+        return {name: np.zeros((streams, *shape), np.float32) for name, shape in self.meta.states.items()}
+
+    def step(self, spectrum: Spectra, state: State) -> tuple[Spectra, State]:
+        """See `Engine.step`."""
+        feed: dict[str, Any] = {f"state.{name}": value for name, value in state.items()}
+        try:
+            estimate, *after = self._session.run(self._outputs, {"spectrum": spectrum, **feed})
+        except Exception as error:  # ONNX Runtime's own classes have no common ancestor but this
+            raise StillwaveError(f"the exported network failed: {str(error).splitlines()[0]}") from error
+        return estimate, dict(zip(state, after, strict=True))

@@ -1,0 +1,107 @@
+"""Change of sampling rate for live signals: a short symmetric filter, whose memory can be copied.
+
+soxr, which recordings of non-causal networks go through, cannot give its state away and holds back as much as
+its blocks need. Here output m is Σ_k h(m·rate_in/rate_out − k) x(k) with h a Kaiser-windowed sinc of `HALF`
+zero crossings on each side: 2 ms at 16 kHz. It passes to 0.87 of the lower Nyquist frequency and is 90 dB down
+from 1.05 of it. (Smith, "Digital Audio Resampling", 2002, for the design; Kaiser's formula for the window.)
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillwave.audio import Samples
+
+HALF = 32
+"""Zero crossings of the filter on each side, at the lower of the two rates."""
+_CUTOFF, _BETA = 0.96, 8.96
+_MOST_PHASES = 1024
+"""Rates whose ratio needs more filters than this take the mean of the two nearest, weighted: −100 dB of error."""
+_AT_ONCE = 2**19
+"""Samples of windows gathered at once: bounds the memory."""
+
+Ints = NDArray[np.int64]
+
+
+class RateChange:
+    """Rows `[R, n]` at `rate_in` to rows at `rate_out`, in time with one another, in blocks of any size.
+
+    Before and after the signal there is silence. Equal rates pass through.
+    """
+
+    def __init__(self, rate_in: int, rate_out: int, rows: int) -> None:
+        common = math.gcd(rate_in, rate_out)
+        self.up, self.down = rate_out // common, rate_in // common
+        self.same = rate_in == rate_out
+        lower = min(1.0, rate_out / rate_in)
+        self.reach = 0 if self.same else math.ceil(HALF / lower)
+        """Input samples on each side of an output that it depends on."""
+        self.phases = min(self.up, _MOST_PHASES)
+        self.filters = _filters(self.phases, self.reach, lower) if not self.same else None
+        # Before the signal, `reach` samples of silence.
+        self.held = np.zeros((rows, self.reach), np.float32)
+        self.numerator = 0
+        """Where the next output lies after the middle of `held`'s first window, in 1/up input samples."""
+
+    def push(self, block: Samples) -> Samples:
+        """The outputs that `block` completes."""
+        if self.filters is None:
+            return block
+        signal = np.concatenate([self.held, block], axis=1)
+        count = self._ready(signal.shape[1])
+        step = max(1, _AT_ONCE // (2 * self.reach + 1))
+        pieces = [
+            self._outputs(signal, self.numerator + first * self.down, min(step, count - first))
+            for first in range(0, count, step)
+        ]
+        numerator = self.numerator + count * self.down
+        used = min(numerator // self.up, signal.shape[1])
+        self.held, self.numerator = signal[:, used:].copy(), numerator - used * self.up
+        return np.concatenate([*pieces, np.zeros((len(block), 0), np.float32)], axis=1)
+
+    def _ready(self, samples: int) -> int:
+        """How many outputs have all of their window within `samples` held ones."""
+        last = samples - 2 * self.reach - 1  # the furthest first sample of a window
+        return max(0, (last * self.up + self.up - 1 - self.numerator) // self.down + 1) if last >= 0 else 0
+
+    def _outputs(self, signal: Samples, numerator: int, count: int) -> Samples:
+        assert self.filters is not None
+        position = numerator + np.arange(count, dtype=np.int64) * self.down
+        start, phase = np.divmod(position, self.up)
+        windows = np.lib.stride_tricks.sliding_window_view(signal, 2 * self.reach + 1, axis=1)[:, start]
+        given: Samples = np.einsum("rmk,mk->rm", windows, self._taps(phase), optimize=False)
+        return given
+
+    def _taps(self, phase: Ints) -> Samples:
+        assert self.filters is not None
+        if self.phases == self.up:
+            return self.filters[phase]
+        exact = phase * (self.phases / self.up)
+        below = exact.astype(np.int64)
+        share = (exact - below).astype(np.float32)[:, None]
+        return (1 - share) * self.filters[below] + share * self.filters[below + 1]
+
+    def ready(self, samples: Ints) -> Ints:
+        """How many outputs so many input samples (at least 0) complete, from the start on."""
+        if self.same:
+            return samples
+        last = samples - self.reach - 1
+        return np.where(last < 0, 0, (last * self.up + self.up - 1) // self.down + 1)
+
+    def needed(self, outputs: Ints) -> Ints:
+        """How many input samples it takes until so many outputs (at least 1) are complete."""
+        return outputs if self.same else (outputs - 1) * self.down // self.up + self.reach + 1
+
+
+def _filters(phases: int, reach: int, lower: float) -> Samples:
+    """Filters `[phases + 1, 2·reach + 1]` for outputs that lie p/phases behind the middle sample."""
+    taps = np.arange(-reach, reach + 1)
+    offset = taps - np.arange(phases + 1)[:, None] / phases
+    inside = np.clip(1 - (offset * lower / HALF) ** 2, 0, None)
+    window = np.where(np.abs(offset) * lower <= HALF, np.i0(_BETA * np.sqrt(inside)) / np.i0(_BETA), 0)
+    filters = _CUTOFF * lower * np.sinc(_CUTOFF * lower * offset) * window
+    # A constant passes exactly: no filter of the set may ripple against another.
+    return (filters / filters.sum(axis=1, keepdims=True)).astype(np.float32)

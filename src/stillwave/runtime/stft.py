@@ -1,0 +1,72 @@
+"""The transform of `stillwave.stft` in NumPy, for signals that come in blocks of any size.
+
+Rows are independent signals: arrays are `[R, …]`. Frame t holds the samples (t − 1)·hop … (t + 1)·hop − 1 with
+silence before the first, so it is complete when (t + 1)·hop samples are in; with frame t, the samples
+(t − 1)·hop … t·hop − 1 of the estimate are complete.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillwave.audio import Samples
+
+Spectrum = NDArray[np.complex64]
+
+
+def sqrt_hann(n_fft: int) -> Samples:
+    """w(n) = sin(πn/n_fft), the square root of the periodic Hann window."""
+    return np.sin(np.arange(n_fft) * (math.pi / n_fft)).astype(np.float32)
+
+
+def analyse(frames: Samples) -> Spectrum:
+    """Frames `[..., n_fft]` of samples to `[..., F]`."""
+    return np.fft.rfft(frames * sqrt_hann(frames.shape[-1])).astype(np.complex64, copy=False)
+
+
+class Framer:
+    """Takes blocks `[R, n]` of any size and gives the frames `[R, T, n_fft]` that are complete."""
+
+    def __init__(self, rows: int, hop: int) -> None:
+        self.hop = hop
+        self.held = np.zeros((rows, hop), np.float32)
+        """The end of the signal so far: one hop, and what is not a whole hop yet."""
+
+    def push(self, block: Samples) -> Samples:
+        """The frames that `block` completes, T ≥ 0 of them."""
+        signal = np.concatenate([self.held, block], axis=1)
+        count = signal.shape[1] // self.hop - 1
+        self.held = signal[:, count * self.hop :].copy()
+        halves = signal[:, : (count + 1) * self.hop].reshape(len(signal), count + 1, self.hop)
+        return np.concatenate([halves[:, :-1], halves[:, 1:]], axis=2)
+
+
+class OverlapAdder:
+    """Takes spectra `[R, T, F]` in order and gives the samples `[R, m]` that are complete.
+
+    m is T·hop, but one hop less for the first frames: what comes before the signal is not given.
+    """
+
+    def __init__(self, rows: int, n_fft: int) -> None:
+        self.n_fft = n_fft
+        self.held = np.zeros((rows, 0), np.float32)
+        """The second half of the last frame; nothing before the first."""
+
+    def push(self, spectra: Spectrum) -> Samples:
+        """Samples `[R, m]`, complete with these spectra."""
+        rows, count, _ = spectra.shape
+        if not count:
+            return np.zeros((rows, 0), np.float32)
+        frames = np.fft.irfft(spectra, n=self.n_fft).astype(np.float32, copy=False) * sqrt_hann(self.n_fft)
+        hop = self.n_fft // 2
+        summed = frames[..., :hop].copy()
+        summed[:, 1:] += frames[:, :-1, hop:]
+        begun = self.held.shape[1] > 0
+        if begun:
+            summed[:, 0] += self.held
+        self.held = frames[:, -1, hop:].copy()
+        samples: Samples = summed.reshape(rows, -1)[:, 0 if begun else hop :]
+        return samples
