@@ -15,6 +15,7 @@ from stillwave.errors import StillwaveError
 
 if TYPE_CHECKING:
     from stillwave.evaluate import Item, Summary
+    from stillwave.evaluate.transcripts import Listening
 
 
 def evaluate(
@@ -35,6 +36,15 @@ def evaluate(
     metrics: Annotated[
         str | None, typer.Option(help="Comma-separated; by default all but DNSMOS and SNR.")
     ] = None,
+    recogniser: Annotated[
+        str | None,
+        typer.Option(
+            help="Adds word error rate and T1: pocketsphinx, wav2vec2:FOLDER, whisper:PATH or 'cmd: PROGRAM {wav}'."
+        ),
+    ] = None,
+    references: Annotated[
+        str, typer.Option(help="What words are compared with: clean (as heard there) or texts (as said).")
+    ] = "clean",
     baseline: Annotated[
         str | None, typer.Option(help="Differences are taken from this system; by default noisy.")
     ] = None,
@@ -53,23 +63,29 @@ def evaluate(
         stillwave evaluate runs/student runs/teacher --on test/ --out scores/
         stillwave evaluate --clean clean/ --enhanced mine=out/ --noisy noisy/
         stillwave evaluate --on test/ --metrics pesq_wb,stoi --json
+        stillwave evaluate runs/student --on test/ --recogniser pocketsphinx
 
     """
     from stillwave.evaluate import DEFAULT, score_pairs, summarise, write_report
-    from stillwave.evaluate.metrics import choose
-    from stillwave.evaluate.tables import markdown, plain
+    from stillwave.evaluate.metrics import WORDS, choose
+    from stillwave.evaluate.tables import markdown, plain, warnings
 
-    keys = choose([key.strip() for key in metrics.split(",") if key.strip()] if metrics else DEFAULT)
+    listening = _listening(recogniser, references)
+    asked = [key.strip() for key in metrics.split(",") if key.strip()] if metrics else None
+    keys = choose(asked or (*DEFAULT, *(WORDS if listening else ())), listening is not None)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found before the work
     with tempfile.TemporaryDirectory() as scratch:
         work = (out or Path(scratch)) / "audio"
         items = _items(models or [], on, clean, enhanced or [], noisy, baseline, work, device)
-        scores = score_pairs(items, keys, jobs)
+        scores = score_pairs(items, keys, jobs, listening=listening)
     summary = summarise(scores, baseline, seed)
     if out is not None:
         write_report(scores, summary, out)
         err.print(f"scores of every file and the tables are in {out}", highlight=False)
+    if as_json or not sys.stdout.isatty():  # on a terminal they are below the table
+        for line in warnings(summary):
+            err.print(f"warning: {line}", highlight=False, markup=False)
     if as_json:
         typer.echo(json.dumps(plain(summary), indent=2, ensure_ascii=False, allow_nan=False))
     elif sys.stdout.isatty():
@@ -78,6 +94,19 @@ def evaluate(
         typer.echo(markdown(summary), nl=False)
     if not any(cell.interval for cells in summary.means.values() for cell in cells.values()):
         raise StillwaveError("nothing could be scored; the reasons are above")
+
+
+def _listening(recogniser: str | None, references: str) -> Listening | None:
+    from stillwave.evaluate.recognisers import load
+    from stillwave.evaluate.transcripts import Listening, check_references
+
+    known = check_references(references)
+    if recogniser is None:
+        if known != "clean":
+            raise StillwaveError(f"--references {references}: goes with --recogniser")
+        return None
+    load(recogniser)  # said before checkpoints enhance for an hour, not after
+    return Listening(recogniser, known)
 
 
 def _items(
@@ -124,6 +153,9 @@ def _show(summary: Summary) -> None:
     for metric in summary.metrics:
         cells = [summary.means[system][metric].interval for system in summary.systems]
         table.add_row(heading(metric), *(escape(with_interval(cell, metric)) for cell in cells))
+    if summary.words:
+        rates = [summary.words.corpus[system].rate for system in summary.systems]
+        table.add_row("corpus WER %", *(escape(with_interval(rate, "wer")) for rate in rates))
     console = Console(highlight=False)
     console.print(table)
     for line in notes(summary):

@@ -13,6 +13,7 @@ from stillwave.data.corpora.dns2020 import mixture_facts
 from stillwave.data.pairs import Pair, by_name, read_pairs
 from stillwave.errors import AudioError, StillwaveError
 from stillwave.evaluate.scoring import NOISY, Item
+from stillwave.evaluate.texts import texts_of
 
 
 def from_folders(clean: Path, enhanced: Mapping[str, Path], noisy: Path | None = None) -> list[Item]:
@@ -28,6 +29,7 @@ def from_folders(clean: Path, enhanced: Mapping[str, Path], noisy: Path | None =
     references = by_name(clean, by_id)
     found = {system: by_name(folder, by_id) for system, folder in sides.items()}
     names = sorted(references.keys() | {name for files in found.values() for name in files})
+    texts = texts_of(clean, references)
     return [
         Item(
             id=name,
@@ -35,6 +37,7 @@ def from_folders(clean: Path, enhanced: Mapping[str, Path], noisy: Path | None =
             estimates={system: files[name] for system, files in found.items() if name in files},
             snr_db=_stated_snr(found[NOISY].get(name)) if noisy else None,
             problems={s: f"{sides[s]} holds no file of this name" for s, f in found.items() if name not in f},
+            text=texts.get(name, ""),
         )
         for name in names
     ]
@@ -60,7 +63,11 @@ def from_checkpoints(
         raise StillwaveError(f"{models[NOISY]}: '{NOISY}' is the unprocessed system; write NAME=PATH")
     pairs = read_pairs(folder)
     enhancers = {name: load(path, device) for name, path in models.items()}
-    items = [Item(pair.id, pair.clean, {NOISY: pair.noisy}, _known(pair.snr_db)) for pair in pairs]
+    known = texts_of(folder / "clean", {pair.id: pair.clean for pair in pairs if not pair.text})
+    items = [
+        Item(p.id, p.clean, {NOISY: p.noisy}, _known(p.snr_db), text=p.text or known.get(p.id, ""))
+        for p in pairs
+    ]
     for name, enhancer in enhancers.items():
         for index, pair in enumerate(_tracked(pairs, f"enhance with {name}", quiet)):
             target = work / name / f"{pair.id}.wav"

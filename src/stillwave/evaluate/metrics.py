@@ -10,9 +10,14 @@ A metric that has no value says why: `Score(None, reason)`. It is never replaced
 | `snr` | clean energy over that of the difference: sees scale and sign | |
 | `csig`, `cbak`, `covl` | predicted ratings of speech, background, overall | Hu & Loizou 2008 (`composite.py`) |
 | `dnsmos_sig`, `dnsmos_bak`, `dnsmos_ovrl` | ratings; the reference is not used | P.835 DNSMOS; package `speechmos` |
+| `wer` | word error rate by a recogniser, at most 1; lower is better | `wer.py`, `transcripts.py`; package `jiwer` |
+| `t1` | (STOI + (1 − WER)) / 2, each clipped to 0 … 1 | L3DAS challenges (`challenge.py`) |
 
 DNSMOS takes values within ±1 only: an estimate that goes beyond is scaled, as a whole, to a peak of 1 (the others
 take it as it is). It depends on the level, and a recording under 9 s is repeated until it lasts that long.
+
+A recording's `wer` is clipped to 1 before it is averaged, as the challenges do it. The corpus WER of a summary,
+errors summed over recordings, is not clipped.
 """
 
 from __future__ import annotations
@@ -29,13 +34,13 @@ from numpy.typing import NDArray
 
 from stillwave.audio import Samples
 from stillwave.errors import MissingExtraError, StillwaveError, nearest
+from stillwave.evaluate.challenge import t1
+from stillwave.evaluate.transcripts import SILENT, Heard
 from stillwave.evaluate.utterances import ROOM, too_many
 from stillwave.schema import SAMPLE_RATE
 
 INVERTED = -0.1
 """A correlation with the reference below this is one of opposite polarity, and no chance (SI-SDR −20 dB)."""
-SILENT = 1e-4
-"""A signal whose peak stays below this (−80 dBFS) is silent, as in `data.scan`."""
 _ROUNDING = 1e-25  # −250 dB, what float64 leaves of a difference
 
 
@@ -51,15 +56,32 @@ class Score(NamedTuple):
 
 
 class Comparison:
-    """A clean reference and an estimate, checked; what several metrics need is computed once."""
+    """A clean reference and an estimate, checked; what several metrics need is computed once.
 
-    def __init__(self, clean: Samples, estimate: Samples) -> None:
-        self.clean, self.estimate = clean, estimate
+    `heard`: their transcripts, where a recogniser heard them.
+    """
+
+    def __init__(self, clean: Samples, estimate: Samples, heard: Heard | None = None) -> None:
+        self.clean, self.estimate, self.heard = clean, estimate, heard
 
     @cached_property
     def pesq_wb(self) -> float:
         """PESQ, wide-band."""
         return _pesq(self.clean, self.estimate, "wb")
+
+    @cached_property
+    def stoi(self) -> float:
+        """STOI, not extended."""
+        return _stoi(self, False)
+
+    @property
+    def wer(self) -> float:
+        """Word error rate, clipped to 1."""
+        if self.heard is None:
+            raise MetricError("no recogniser heard it")
+        if self.heard.count is None:
+            raise MetricError(self.heard.reason)
+        return min(self.heard.count.rate, 1.0)
 
     @cached_property
     def composite(self) -> dict[str, float]:
@@ -78,26 +100,36 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure: its key, its name in tables, the factor and decimals there. Higher is better for all of them."""
+    """A measure: its key, its name in tables, the factor and decimals there."""
 
     key: str
     name: str
     compute: Callable[[Comparison], float]
-    extra: tuple[str, str] = ("", "")
-    """The module that it needs and the extra that brings it."""
+    extras: tuple[tuple[str, str], ...] = ()
+    """The modules that it needs, each with the extra that brings it."""
     unit: str = ""
     factor: float = 1.0
     decimals: int = 3
+    lower_is_better: bool = False
+    words: bool = False
+    """Whether it needs a recogniser."""
+    signals: bool = True
+    """Whether it compares samples; words are compared of recordings whose samples cannot be."""
+
+    def gain(self, difference: float) -> float:
+        """A difference, turned so that more than zero is better."""
+        return -difference if self.lower_is_better else difference
 
 
-_PESQ, _STOI, _DNSMOS = ("pesq", "eval"), ("pystoi", "eval"), ("speechmos", "eval")
+_PESQ, _STOI, _DNSMOS = (("pesq", "eval"),), (("pystoi", "eval"),), (("speechmos", "eval"),)
+_WORDS = (("jiwer", "asr"),)
 
 METRICS: dict[str, Metric] = {
     metric.key: metric
     for metric in (
         Metric("pesq_wb", "PESQ-WB", lambda c: c.pesq_wb, _PESQ),
         Metric("pesq_nb", "PESQ-NB", lambda c: _pesq(c.clean, c.estimate, "nb"), _PESQ),
-        Metric("stoi", "STOI", lambda c: _stoi(c, False), _STOI, "×100", 100, 2),
+        Metric("stoi", "STOI", lambda c: c.stoi, _STOI, "×100", 100, 2),
         Metric("estoi", "ESTOI", lambda c: _stoi(c, True), _STOI, "×100", 100, 2),
         Metric("si_sdr", "SI-SDR", lambda c: si_sdr(c.clean, c.estimate), unit="dB", decimals=2),
         Metric("snr", "SNR", lambda c: snr(c.clean, c.estimate), unit="dB", decimals=2),
@@ -107,31 +139,58 @@ METRICS: dict[str, Metric] = {
         Metric("dnsmos_sig", "DNSMOS SIG", lambda c: c.dnsmos["sig_mos"], _DNSMOS),
         Metric("dnsmos_bak", "DNSMOS BAK", lambda c: c.dnsmos["bak_mos"], _DNSMOS),
         Metric("dnsmos_ovrl", "DNSMOS OVRL", lambda c: c.dnsmos["ovrl_mos"], _DNSMOS),
+        Metric("wer", "WER", lambda c: c.wer, _WORDS, "%", 100, 2, True, words=True, signals=False),
+        Metric("t1", "T1", lambda c: t1(c.stoi, c.wer), (*_WORDS, *_STOI), words=True),
     )
 }
 DEFAULT = ("pesq_wb", "pesq_nb", "stoi", "estoi", "si_sdr", "csig", "cbak", "covl")
+WORDS = ("wer", "t1")
+"""What is added where there is a recogniser."""
+_NOTHING: Samples = np.zeros(0, np.float32)
 
 
-def choose(keys: Sequence[str]) -> tuple[str, ...]:
-    """Check metric names. Raises MetricError (with the nearest names) and MissingExtraError."""
+def choose(keys: Sequence[str], recogniser: bool = False) -> tuple[str, ...]:
+    """Check metric names. Raises MetricError (with the nearest names) and MissingExtraError.
+
+    With a recogniser the word error rate is among them whether it is named or not.
+    """
     import importlib.util
 
+    if recogniser and not any(key == "wer" for key in keys):
+        keys = [*keys, "wer"]
     for key in keys:
         if key not in METRICS:
             raise MetricError(f"there is no metric '{key}'; {nearest(key, METRICS)}")
-        module, extra = METRICS[key].extra
-        if module and importlib.util.find_spec(module) is None:
-            raise MissingExtraError(f"the metric '{key}'", extra)
+        if METRICS[key].words and not recogniser:
+            raise MetricError(
+                f"the metric '{key}' needs a recogniser: `stillwave evaluate … --recogniser pocketsphinx`, or another"
+            )
+        for module, extra in METRICS[key].extras:
+            if importlib.util.find_spec(module) is None:
+                raise MissingExtraError(f"the metric '{key}'", extra)
     return tuple(dict.fromkeys(keys))
 
 
-def score(clean: Samples, estimate: Samples, keys: Sequence[str]) -> dict[str, Score]:
-    """Every metric named, each a value or a reason. Signals are `[N]` at 16 kHz."""
+def score(
+    clean: Samples, estimate: Samples, keys: Sequence[str], heard: Heard | None = None
+) -> dict[str, Score]:
+    """Every metric named, each a value or a reason. Signals are `[N]` at 16 kHz; `heard` are their transcripts."""
     fault = find_fault(clean, estimate)
     if fault:
-        return {key: Score(None, fault) for key in keys}
-    comparison = Comparison(clean, estimate)
+        return unscored(fault, keys, heard)
+    comparison = Comparison(clean, estimate, heard)
     return {key: _score(METRICS[key], comparison) for key in keys}
+
+
+def unscored(reason: str, keys: Sequence[str], heard: Heard | None = None) -> dict[str, Score]:
+    """A reason for every metric named, but for those that compare what was heard, if it was."""
+    comparison = Comparison(_NOTHING, _NOTHING, heard)
+    return {
+        key: Score(None, reason)
+        if heard is None or METRICS[key].signals
+        else _score(METRICS[key], comparison)
+        for key in keys
+    }
 
 
 def _score(metric: Metric, comparison: Comparison) -> Score:

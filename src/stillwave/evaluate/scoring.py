@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +12,11 @@ import numpy as np
 from stillwave.audio import Samples, read, resample
 from stillwave.console import track
 from stillwave.errors import AudioError, StillwaveError
-from stillwave.evaluate.metrics import DEFAULT, Score, choose, inverted, score
+from stillwave.evaluate.metrics import DEFAULT, Score, choose, inverted, score, unscored
+from stillwave.evaluate.processes import cores as cores  # others look for it here
+from stillwave.evaluate.processes import run
+from stillwave.evaluate.recognisers import identity, load
+from stillwave.evaluate.transcripts import Heard, Listening, listen
 from stillwave.schema import SAMPLE_RATE
 
 NOISY = "noisy"
@@ -24,7 +26,8 @@ NOISY = "noisy"
 class Item:
     """One recording to score: its reference, the file of each system, and the SNR it was mixed at, if known.
 
-    `clean` is None where there is no reference; `problems` says for a system why it has no file.
+    `clean` is None where there is no reference; `problems` says for a system why it has no file; `text` is what is
+    said in it, where that is known.
     """
 
     id: str
@@ -32,49 +35,61 @@ class Item:
     estimates: Mapping[str, Path]
     snr_db: float | None = None
     problems: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one system got for one recording. `inverted`: its polarity is opposite to the reference's."""
+    """What one system got for one recording. `inverted`: its polarity is opposite to the reference's.
+
+    `heard`: the transcripts, where a recogniser heard them.
+    """
 
     id: str
     system: str
     snr_db: float | None
     scores: Mapping[str, Score]
     inverted: bool = False
+    heard: Heard | None = None
 
 
 @dataclass(frozen=True)
 class Scores:
-    """All rows, by recording and then by system."""
+    """All rows, by recording and then by system. `recogniser`: name and version; `references`: as `Listening`."""
 
     systems: tuple[str, ...]
     metrics: tuple[str, ...]
     rows: tuple[Row, ...]
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    recogniser: str = ""
+    references: str = ""
 
 
 def score_pairs(
-    items: Sequence[Item], metrics: Sequence[str] = DEFAULT, jobs: int | None = None, quiet: bool = False
+    items: Sequence[Item],
+    metrics: Sequence[str] = DEFAULT,
+    jobs: int | None = None,
+    quiet: bool = False,
+    listening: Listening | None = None,
 ) -> Scores:
     """Score every system of every item. `jobs` processes, by default one a core; values do not depend on them.
 
-    Raises StillwaveError for an unknown metric or no items. A file that cannot be scored is a row of reasons.
+    With `listening`, a recogniser first hears every file once, and `wer` is among the metrics.
+
+    Raises StillwaveError for an unknown metric, no items, or a recogniser that cannot be used. A file that cannot be
+    scored is a row of reasons.
     """
     if not items:
         raise StillwaveError("there is nothing to score: no recordings are paired")
-    keys = choose(metrics)
+    keys = choose(metrics, listening is not None)
     systems = _in_order(items)
-    tasks = [(item, system) for item in items for system in systems]
-    jobs = min(jobs or cores(), len(tasks))
-    done = _in_processes(tasks, keys, jobs) if jobs > 1 else (score_file(*task, keys) for task in tasks)
+    jobs = jobs or cores()
+    heard = listen(items, listening, jobs, quiet) if listening else {}
+    tasks = [(item, system, keys, heard.get((item.id, system))) for item in items for system in systems]
+    done = run(score_file, tasks, jobs)
     rows = list(done if quiet else track(done, "score", total=len(tasks)))
-    return Scores(systems, keys, tuple(rows))
+    if listening is None:
+        return Scores(systems, keys, tuple(rows))
+    return Scores(systems, keys, tuple(rows), identity(load(listening.recogniser)), listening.references)
 
 
 def _in_order(items: Sequence[Item]) -> tuple[str, ...]:
@@ -84,31 +99,11 @@ def _in_order(items: Sequence[Item]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(sorted(others, key=lambda name: name != NOISY)))
 
 
-def _in_processes(tasks: Sequence[tuple[Item, str]], keys: Sequence[str], jobs: int) -> Iterator[Row]:
-    from joblib import Parallel, delayed, parallel_config
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    try:
-        with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_leave_ctrl_c):
-            # Files take from 50 ms to seconds: one at a time keeps all processes busy to the end.
-            pool = Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
-            yield from pool(delayed(score_file)(item, system, keys) for item, system in tasks)
-    except TerminatedWorkerError:
-        raise StillwaveError(
-            "a scoring process was ended from outside, perhaps for want of memory; try fewer jobs"
-        ) from None
-
-
-def _leave_ctrl_c() -> None:
-    """Ctrl-C reaches every process of a terminal; the parent ends the others, which have nothing to say."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def score_file(item: Item, system: str, keys: Sequence[str]) -> Row:
+def score_file(item: Item, system: str, keys: Sequence[str], heard: Heard | None = None) -> Row:
     """One row."""
 
     def without(reason: str) -> Row:
-        return Row(item.id, system, item.snr_db, {key: Score(None, reason) for key in keys})
+        return Row(item.id, system, item.snr_db, unscored(reason, keys, heard), heard=heard)
 
     if system not in item.estimates:
         return without(item.problems.get(system, "there is no file"))
@@ -122,7 +117,8 @@ def score_file(item: Item, system: str, keys: Sequence[str]) -> Row:
         rate != other
     ):  # neither is resampled to the other in silence: which band is compared is the user's choice
         return without(f"sampling rates differ: {rate} Hz of reference, {other} Hz of estimate")
-    return Row(item.id, system, item.snr_db, score(clean, estimate, keys), inverted(clean, estimate))
+    scores = score(clean, estimate, keys, heard)
+    return Row(item.id, system, item.snr_db, scores, inverted(clean, estimate), heard)
 
 
 def _without_path(message: str, item: Item) -> str:

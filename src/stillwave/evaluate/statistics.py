@@ -7,24 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from stillwave.errors import StillwaveError, nearest
+from stillwave.evaluate.corpus import Words, summarise_words
+from stillwave.evaluate.resampling import Interval, bootstrap, paired
 from stillwave.evaluate.scoring import NOISY, Row, Scores
 
-RESAMPLES = 10_000
-CHUNK = 4_000_000
-"""Values drawn at a time: what bounds the memory (64 MB) for long lists."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over `count` recordings with its 95 % interval; one recording has no interval (NaN)."""
-
-    mean: float
-    low: float
-    high: float
-    count: int
+__all__ = ["Cell", "Interval", "Summary", "bootstrap", "check_baseline", "paired", "snr_groups", "summarise"]
 
 
 @dataclass(frozen=True)
@@ -54,36 +42,8 @@ class Summary:
     inverted: Mapping[str, int]
     """Estimates of opposite polarity, by system."""
     seed: int
-
-
-def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-    """Percentile bootstrap of the mean (Efron & Tibshirani 1993), resampling recordings.
-
-    Examples:
-        >>> bootstrap([2.0, 2.0, 2.0])
-        Interval(mean=2.0, low=2.0, high=2.0, count=3)
-
-    """
-    data = np.asarray(values, dtype=np.float64)
-    mean = float(math.fsum(data) / len(data))
-    if len(data) < 2:
-        return Interval(mean, math.nan, math.nan, len(data))
-    rng = np.random.default_rng([seed, len(data)])
-    step = max(1, CHUNK // len(data))
-    means = np.concatenate(
-        [
-            data[rng.integers(0, len(data), (min(step, resamples - done), len(data)))].mean(1)
-            for done in range(0, resamples, step)
-        ]
-    )
-    low, high = np.percentile(means, (2.5, 97.5))
-    return Interval(mean, float(low), float(high), len(data))
-
-
-def paired(ours: Mapping[str, float], theirs: Mapping[str, float], seed: int = 0) -> Interval | None:
-    """Interval of the mean of ours − theirs, over the recordings where both have a value; None without any."""
-    common = [ours[name] - theirs[name] for name in ours if name in theirs]
-    return bootstrap(common, seed) if common else None
+    words: Words | None = None
+    """Where a recogniser heard the recordings."""
 
 
 def check_baseline(baseline: str, systems: Iterable[str]) -> None:
@@ -118,6 +78,7 @@ def summarise(scores: Scores, baseline: str | None = None, seed: int = 0) -> Sum
         by_snr=_by_snr(scores, seed),
         inverted={s: sum(row.inverted for row in rows[s]) for s in scores.systems},
         seed=seed,
+        words=summarise_words(scores, baseline, seed),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from stillwave.evaluate.corpus import Words
 from stillwave.evaluate.metrics import METRICS
 from stillwave.evaluate.statistics import Cell, Interval, Summary
 
@@ -74,15 +75,58 @@ def _sections(summary: Summary) -> Iterator[str]:
             for system, cells in systems.items()
         ]
         yield from table(["SNR", "system", *map(heading, metrics)], rows)
+    if summary.words:
+        yield f"\n## Word errors, summed over recordings\n\n{_told(summary.words)}\n"
+        yield from _corpus_table(summary, summary.words)
     lines = notes(summary)
     if lines:
         yield "\n## Not scored, or to look at\n"
         yield from (f"- {line}" for line in lines)
 
 
+def _told(words: Words) -> str:
+    compared = {
+        "clean": "compared with what it hears in the clean target",
+        "texts": "compared with what was said",
+    }[words.references]
+    clipped = "A recording's WER (above) is clipped to 100 %, this one is not."
+    return f"Recogniser: {words.recogniser}; {compared}. {clipped}"
+
+
+def _corpus_table(summary: Summary, words: Words) -> Iterator[str]:
+    rows = [
+        [
+            system,
+            with_interval(c.rate, "wer"),
+            with_interval(words.differences.get(system), "wer", signed=True),
+            *map(str, (c.words, c.substitutions, c.deletions, c.insertions, c.recordings, c.nothing_heard)),
+        ]
+        for system, c in words.corpus.items()
+    ]
+    change = f"difference from {summary.baseline}" if summary.baseline else "difference"
+    counted = ("words", "substituted", "deleted", "inserted", "recordings", "nothing heard")
+    yield from table(["system", "corpus WER %", change, *counted], rows)
+
+
+def warnings(summary: Summary) -> list[str]:
+    """Systems by which words are lost against the noisy input, one line each."""
+    raised = summary.words.raised if summary.words else {}
+    return [
+        f"{system}: {_how_sure(mean, corpus)}: mean {with_interval(mean, 'wer', signed=True)}, corpus "
+        f"{with_interval(corpus, 'wer', signed=True)} points over the noisy input's"
+        for system, (mean, corpus) in raised.items()
+    ]
+
+
+def _how_sure(*differences: Interval) -> str:
+    sure = any(difference.low > 0 for difference in differences)
+    return "raises the WER" if sure else "has a higher WER, which may be chance"
+
+
 def notes(summary: Summary) -> list[str]:
     """What was not scored and why, a line a system and reason, and what a reader should look at."""
-    lines = [
+    lines = warnings(summary)
+    lines += [
         f"{system}: {count} of {summary.recordings} estimates have inverted polarity"
         for system, count in summary.inverted.items()
         if count

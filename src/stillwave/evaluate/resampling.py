@@ -1,0 +1,67 @@
+"""Bootstrap 95 % intervals over recordings: of a mean, of a mean difference, and of a ratio of sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES = 10_000
+CHUNK = 4_000_000
+"""Values drawn at a time: what bounds the memory (64 MB) for long lists."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over `count` recordings with its 95 % interval; one recording has no interval (NaN)."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> Interval:
+    """Percentile bootstrap of the mean (Efron & Tibshirani 1993), resampling recordings.
+
+    Examples:
+        >>> bootstrap([2.0, 2.0, 2.0])
+        Interval(mean=2.0, low=2.0, high=2.0, count=3)
+
+    """
+    return ratio(values, [1.0] * len(values), seed, resamples)
+
+
+def ratio(
+    above: Sequence[float], below: Sequence[float], seed: int = 0, resamples: int = RESAMPLES
+) -> Interval:
+    """The same of Σ above / Σ below, each recording drawn with both of its numbers. `below` > 0.
+
+    Examples:
+        >>> ratio([1, 3], [4, 4]).mean
+        0.5
+
+    """
+    top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    mean = float(math.fsum(top) / math.fsum(bottom))
+    if len(top) < 2:
+        return Interval(mean, math.nan, math.nan, len(top))
+    draws = np.concatenate([top[i].mean(1) / bottom[i].mean(1) for i in _draws(len(top), seed, resamples)])
+    low, high = np.percentile(draws, (2.5, 97.5))
+    return Interval(mean, float(low), float(high), len(top))
+
+
+def _draws(size: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
+    rng = np.random.default_rng([seed, size])
+    step = max(1, CHUNK // size)
+    for done in range(0, resamples, step):
+        yield rng.integers(0, size, (min(step, resamples - done), size))
+
+
+def paired(ours: Mapping[str, float], theirs: Mapping[str, float], seed: int = 0) -> Interval | None:
+    """Interval of the mean of ours − theirs, over the recordings where both have a value; None without any."""
+    common = [ours[name] - theirs[name] for name in ours if name in theirs]
+    return bootstrap(common, seed) if common else None
