@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from files import export
+from exported import export
 
 from stillwave.models import build
 from stillwave.models.denoiser import Denoiser
 from stillwave.schema import ModelConfig
 
-SMALL = ModelConfig(
-    name="bsrnn", channels=8, blocks=1, bands=8, causal=True, norm="frame", compression=0.3
-)
+SMALL = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, norm="frame", compression=0.3)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import stillwave
 from stillwave.console import err
 from stillwave.errors import MissingExtraError, StillwaveError
 
-VERBS = ("quickstart", "train", "distill", "compare", "methods", "evaluate", "enhance", "info")
+VERBS = ("quickstart", "train", "distill", "compare", "methods", "evaluate", "enhance", "stream", "info", "probe")
 GROUPS = {
     "data": "Scan, check, split, mix and summarise recordings.",
     "recipes": "List, print, copy and check the shipped recipes.",

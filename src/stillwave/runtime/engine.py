@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.deploy.onnx_file import OnnxModel, read
 from stillwave.errors import CheckpointError, StillwaveError
+
+if TYPE_CHECKING:
+    from stillwave.deploy.onnx_file import OnnxModel
 
 State = dict[str, NDArray[np.float32]]
 """What a network remembers, by memory: `[S, …]`, S streams."""
@@ -53,7 +55,14 @@ class OnnxEngine:
     """
 
     def __init__(self, file: Path | str | OnnxModel, threads: int = 1) -> None:
-        model = file if isinstance(file, OnnxModel) else read(file, threads)
+        if isinstance(file, (str, Path)):
+            from stillwave.deploy.onnx_file import (
+                read,
+            )  # what checks files takes as long to import as all else
+
+            model = read(file, threads)
+        else:
+            model = file
         if model.meta.kind != "stream":
             raise CheckpointError(
                 f"{model.path}: was exported for whole signals; export without --offline for one that streams"

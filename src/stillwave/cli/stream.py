@@ -1,0 +1,141 @@
+"""`stillwave stream`: raw PCM through a causal network, from stdin to stdout, as it comes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stillwave.console import err
+from stillwave.errors import AudioError, StillwaveError
+
+if TYPE_CHECKING:
+    from stillwave.runtime import Stream
+    from stillwave.runtime.pcm import Piped
+
+
+class Format(str, Enum):
+    """Sample formats, by their names in ffmpeg."""
+
+    s16le = "s16le"
+    f32le = "f32le"
+
+
+def stream(
+    model: Annotated[
+        Path,
+        typer.Option("--model", "-m", help="An exported .onnx file, or a checkpoint of a causal network."),
+    ],
+    rate: Annotated[int, typer.Option("--rate", help="Sampling rate of stdin and stdout in Hz.")] = 16_000,
+    channels: Annotated[int, typer.Option("--channels", help="Interleaved channels.", min=1, max=64)] = 1,
+    format: Annotated[Format, typer.Option("--format", help="Sample format of both.")] = Format.s16le,
+    block: Annotated[
+        int, typer.Option("--block", help="Samples a channel that are taken at once, at most.", min=1)
+    ] = 16_384,
+    limit_db: Annotated[
+        float | None, typer.Option("--limit-db", help="Lower noise by at most this many dB.", min=0)
+    ] = None,
+    keep_delay: Annotated[
+        bool, typer.Option("--keep-delay", help="Answer every block by one of its size: the output lags.")
+    ] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Say on stderr how it goes, every second.")
+    ] = False,
+) -> None:
+    """Denoise raw PCM on its way through a pipe, with a causal network.
+
+    What is on stdin is taken at once, and cleaned as soon as its window of
+    32 ms is complete. As many samples come out as went in, in their places:
+    the output starts a constant delay after the input (511 samples at 16 kHz,
+    35.9 ms at 48 kHz), and ends with it. With --keep-delay it starts at once,
+    with silence, and stays behind. A format without a header has no rate or
+    channels of its own: state them.
+
+    Example:
+        arecord -q -t raw -f S16_LE -r 16000 | stillwave stream -m student.onnx | aplay -q -t raw -f S16_LE -r 16000
+        ffmpeg -i talk.mp4 -f s16le -ar 48000 -ac 1 - | stillwave stream -m student.onnx --rate 48000 > talk.pcm
+
+    """
+    _check_pipes()
+    from stillwave.enhance import load
+    from stillwave.runtime.pcm import run
+
+    opened = _open(load(model, "cpu"), rate, channels, limit_db)
+    with _quiet_pipe():
+        done = run(
+            opened,
+            sys.stdin.buffer,
+            sys.stdout.buffer,
+            format=format.value,
+            keep_delay=keep_delay,
+            most=block,
+            watch=_watch(opened) if status else None,
+        )
+    _warn(opened, done)
+
+
+def _check_pipes() -> None:
+    if sys.stdin.isatty():
+        raise StillwaveError("stdin is a terminal; pipe raw samples into it (arecord, ffmpeg -f s16le, …)")
+    if sys.stdout.isatty():
+        raise StillwaveError("stdout is a terminal; send it to a file or another program")
+
+
+def _open(enhancer: object, rate: int, channels: int, limit_db: float | None) -> Stream:
+    from stillwave.enhance import Enhancer
+
+    assert isinstance(enhancer, Enhancer)
+    if enhancer.microphones not in (1, channels):
+        raise AudioError(
+            f"--channels {channels}: this network takes {enhancer.microphones} microphones, and gives one channel"
+        )
+    return enhancer.open(rate, channels // enhancer.microphones, limit_db)
+
+
+@contextmanager
+def _quiet_pipe() -> Iterator[None]:
+    """When our reader has gone, leave nothing for Python to complain about as it ends."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+def _watch(stream: Stream) -> Callable[[Piped], None]:
+    """Figures on stderr, at most once a second."""
+    import time
+
+    begun = told = time.monotonic()
+
+    def watch(done: Piped) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= 1:
+            told = now
+            seconds = done.samples / stream.rate
+            err.print(
+                f"{seconds:.1f} s of sound in {now - begun:.1f} s, {done.clipped} clipped, "
+                f"{stream.repaired} repaired",
+                highlight=False,
+            )
+
+    return watch
+
+
+def _warn(stream: Stream, done: Piped) -> None:
+    faults = {
+        f"the input ended within a sample; {done.left_out} byte(s) are left out": done.left_out,
+        f"{done.clipped} samples were beyond full scale and are clipped; f32le would keep them": done.clipped,
+        f"{stream.repaired} samples were NaN or infinite and were taken as silence": stream.repaired,
+        f"the network began anew {stream.restarts} time(s): samples far beyond full scale": stream.restarts,
+    }
+    for words, count in faults.items():
+        if count:
+            err.print(words, style="yellow", markup=False, highlight=False)

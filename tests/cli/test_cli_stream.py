@@ -1,0 +1,189 @@
+"""`stillwave stream` as its users meet it: raw samples through a pipe."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import typer
+from typer.testing import CliRunner
+
+import stillwave
+from stillwave import checkpoint
+from stillwave.cli import guard
+from stillwave.cli.stream import stream
+from stillwave.models import build
+from stillwave.schema import ModelConfig
+
+SMALL = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, norm="frame")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    network = build(SMALL)
+    folder = tmp_path_factory.mktemp("model") / "c"
+    checkpoint.save(folder, network, checkpoint.Card(model=network.config))
+    return folder
+
+
+@pytest.fixture
+def run(model):
+    app = typer.Typer()
+    app.command()(guard(stream))
+
+    def call(*arguments, input=b""):
+        chosen = ["--model", str(model), *(str(a) for a in arguments)]
+        return CliRunner().invoke(app, chosen, input=input)
+
+    return call
+
+
+def sound(samples: int, channels: int = 1) -> np.ndarray:
+    return 0.1 * np.random.default_rng(0).standard_normal((channels, samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "limit"), [(16_000, 1, None), (48_000, 2, 12), (44_100, 3, None)]
+)
+def test_what_comes_out_is_what_a_file_would_be(run, model, rate, channels, limit):
+    noisy = sound(7_003, channels)
+    options = ["--rate", rate, "--channels", channels, "--format", "f32le", "--block", 500]
+    result = run(*options, *(["--limit-db", limit] if limit else []), input=noisy.T.tobytes())
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    found = np.frombuffer(result.stdout_bytes, "<f4").reshape(-1, channels).T
+    expected = stillwave.load(model, "cpu").enhance(noisy, rate, limit_db=limit)
+    assert found.shape == noisy.shape
+    assert np.abs(found - expected).max() < 1e-5
+
+
+def test_kept_delay_puts_the_same_samples_behind_silence(run):
+    noisy = (sound(3_000) * 2**15).astype("<i2").tobytes()
+    aligned = np.frombuffer(run(input=noisy).stdout_bytes, "<i2")
+    late = np.frombuffer(run("--keep-delay", input=noisy).stdout_bytes, "<i2")
+    assert len(aligned) == len(late) == 3_000
+    assert not late[:511].any()
+    assert np.array_equal(late[511:], aligned[:-511])
+    assert aligned.any()
+
+
+@pytest.mark.parametrize("samples", [0, 1, 511, 512])
+def test_the_shortest_inputs_keep_their_length(run, samples):
+    result = run(input=bytes(2 * samples))
+    assert (result.exit_code, len(result.stdout_bytes)) == (0, 2 * samples)
+
+
+def test_what_was_wrong_is_said_and_passed_over(run):
+    noisy = sound(1_000)
+    noisy[0, [3, 700]] = np.nan, np.inf
+    result = run("--format", "f32le", input=noisy.tobytes() + b"xyz")
+    assert result.exit_code == 0
+    found = np.frombuffer(result.stdout_bytes, "<f4")
+    assert len(found) == 1_000
+    assert np.isfinite(found).all()
+    assert "the input ended within a sample; 3 byte(s) are left out" in result.stderr
+    assert "2 samples were NaN or infinite and were taken as silence" in result.stderr
+
+
+def test_clipping_is_said(run, monkeypatch):
+    from stillwave.runtime.torch_engine import TorchEngine
+
+    monkeypatch.setattr(TorchEngine, "step", lambda self, spectrum, state: (3 * spectrum, state))
+    steps = np.full(2_000, 20_000, "<i2")
+    result = run(input=steps.tobytes())
+    assert "2000 samples were beyond full scale and are clipped" in result.stderr
+    assert (np.frombuffer(result.stdout_bytes, "<i2") == 2**15 - 1).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--rate", 10], "sample rate: expected a whole number of Hz"),
+        (["--model", "none.onnx"], "none.onnx: no such"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(run, arguments, words):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout_bytes == b""
+    assert words in result.stderr
+
+
+def test_a_network_of_several_microphones_wants_its_channels(tmp_path, run):
+    network = build(ModelConfig(channels=8, causal=True, norm="frame", microphones=2, depth=1, past_frames=4))
+    checkpoint.save(tmp_path / "two", network, checkpoint.Card(model=network.config))
+    several = ["--model", tmp_path / "two", "--format", "f32le"]
+    refused = run(*several, "--channels", 3)
+    assert "this network takes 2 microphones, and gives one channel" in refused.stderr
+    result = run(*several, "--channels", 2, input=sound(900, 2).T.tobytes())
+    found = np.frombuffer(result.stdout_bytes, "<f4")
+    expected = stillwave.load(tmp_path / "two", "cpu").enhance(sound(900, 2), 16_000)
+    assert np.abs(found - expected[0]).max() < 1e-5
+
+
+def test_a_whole_signal_network_cannot_stream(tmp_path, run):
+    network = build(ModelConfig(channels=8))
+    checkpoint.save(tmp_path / "whole", network, checkpoint.Card(model=network.config))
+    result = run("--model", tmp_path / "whole")
+    assert result.exit_code == 2
+    assert "needs the whole signal, so it cannot stream" in " ".join(result.stderr.split())
+
+
+@pytest.fixture
+def process(model):
+    """The verb as a process of its own, with pipes."""
+    code = "from stillwave.cli import main; main()"
+    command = [sys.executable, "-c", code, "stream", "-m", str(model)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, bufsize=0,
+    ) as started:  # fmt: skip
+        yield started
+        started.kill()
+
+
+def test_samples_come_out_before_the_input_has_ended(process):
+    process.stdin.write(bytes(2 * 2_048))
+    assert len(process.stdout.read(2 * 1_024)) > 0  # blocks for ever if all waits for the end
+    process.stdin.close()
+    rest = b"".join(iter(lambda: process.stdout.read(65_536), b""))
+    assert process.wait() == 0
+    assert len(rest) <= 2 * 2_048
+
+
+def test_a_reader_that_goes_ends_it_quietly(process):
+    process.stdin.write(bytes(2 * 1_024))
+    process.stdout.read(2)
+    process.stdout.close()
+    with pytest.raises(BrokenPipeError):
+        while process.poll() is None:
+            process.stdin.write(bytes(2 * 1_024))
+            time.sleep(0.01)
+        raise BrokenPipeError
+    assert process.wait() == 141
+    assert process.stderr.read() == b""
+
+
+def test_ctrl_c_ends_it_with_a_sentence(process):
+    import signal
+
+    process.stdin.write(bytes(2 * 1_024))
+    process.stdout.read(2)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    said = process.stderr.read().decode()
+    assert "interrupted" in said
+    assert "Traceback" not in said
+
+
+def test_help_shows_an_example(run):
+    result = run("--help")
+    assert result.exit_code == 0
+    assert "arecord" in result.stdout
