@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from stillwave.deploy import probe
+from stillwave.deploy.probe import ReceptiveField
+from stillwave.deploy.subjects import of_denoiser
 from stillwave.models.denoiser import Denoiser
 from stillwave.models.layers import Attention
 
@@ -29,17 +32,6 @@ KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("linear", (nn.Linear,)),
 )
 """Layer types in order of claim: a linear layer inside attention counts as attention."""
-
-
-@dataclass(frozen=True)
-class ReceptiveField:
-    """How far from an output sample an input sample can be and still change it, in samples.
-
-    `None`: as far as the signal that was tried reached, so the network needs the whole signal on that side.
-    """
-
-    past: int | None
-    future: int | None
 
 
 @dataclass(frozen=True)
@@ -94,25 +86,8 @@ def count_macs(model: Denoiser, samples: int) -> dict[str, int]:
 
 
 def receptive_field(model: Denoiser, samples: int) -> ReceptiveField:
-    """Measured: half a signal's worth of both sides, by changing one sample and looking which outputs change.
-
-    In float64 on a copy; an output counts as changed if it differs at all.
-    """
-    model = copy.deepcopy(model).cpu().double().eval()
-    generator = torch.Generator().manual_seed(0)
-    noisy = 0.1 * torch.randn(1, model.microphones, samples, dtype=torch.float64, generator=generator)
-    at = samples // 2
-    changed = noisy.clone()
-    changed[..., at] += 1
-    with torch.inference_mode():
-        difference = (_run(model, noisy) != _run(model, changed))[0].nonzero().flatten().tolist()
-    future, past = at - min(difference, default=at), max(difference, default=at) - at
-    hop = (
-        model.stft.hop
-    )  # a whole-signal network may leave an edge sample unchanged: its window is zero there
-    return ReceptiveField(
-        past=None if at + past >= samples - hop else past, future=None if future >= at - hop else future
-    )
+    """Measured by one change on either side, half-way. `stillwave probe` tries more places and kinds."""
+    return probe.receptive_field(of_denoiser(model), samples)
 
 
 def _run(model: Denoiser, noisy: Tensor) -> Tensor:

@@ -1,0 +1,114 @@
+"""`stillwave probe`: how far a model sees ahead and back, measured."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from stillwave.deploy.probe import Probe
+
+KINDS = {
+    "noise": "all beyond: other noise",
+    "loud": "all beyond: 80 dB louder",
+    "silence": "all beyond: silence",
+    "sample": "one sample",
+    "cut": "the signal ends",
+}
+
+
+def probe(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A checkpoint or run folder, a preset, an .onnx file, or module:attribute of a torch callable "
+            "that takes [1, samples].",
+        ),
+    ],
+    seconds: Annotated[
+        float, typer.Option(help="Length of the signal; nothing further off is seen.", min=0.2, max=60)
+    ] = 4.0,
+    rate: Annotated[
+        int, typer.Option(help="Sampling rate of a callable that has no `sample_rate`, in Hz.", min=1000)
+    ] = 16_000,
+    expect_ms: Annotated[
+        float | None,
+        typer.Option("--expect-ms", help="Exit with 1 if the model sees further ahead than this.", min=0),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Measure how far a model looks ahead and back, by changing its input and looking what changes behind.
+
+    Example:
+        stillwave probe runs/distilled
+        stillwave probe student.onnx --expect-ms 32
+        stillwave probe my_package.models:denoiser --rate 48000 --json
+
+    """
+    from stillwave.console import err, progress_bar
+    from stillwave.deploy import probe as prober
+    from stillwave.deploy.subjects import find
+
+    subject = find(target, rate)
+    with progress_bar() as bar:
+        task = bar.add_task("changing the input", total=None, note="")
+        found = prober.probe(
+            subject, seconds, progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+        bar.update(task, total=1, completed=1)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        _show(found)
+    ahead = found.milliseconds(found.future)
+    if expect_ms is not None and (ahead is None or ahead > expect_ms):
+        err.print(f"{target}: looks ahead {_reach(found, found.future)}, expected at most {expect_ms:g} ms")
+        raise typer.Exit(1)
+
+
+def _show(found: Probe) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    table = Table(title=Text(found.model), title_justify="left")
+    for column in ("changed", "looks ahead", "looks back"):
+        table.add_column(column, justify="left" if column == "changed" else "right")
+    for kind, words in KINDS.items():
+        if any(kind in reaches for reaches in found.by_kind.values()):
+            sides = (found.by_kind[side] for side in ("future", "past"))
+            table.add_row(words, *(_reach(found, s[kind]) if kind in s else "–" for s in sides))
+    table.add_section()
+    table.add_row("furthest", _reach(found, found.future), _reach(found, found.past), style="bold")
+    console.print(table)
+    for line in _notes(found):
+        console.print(line, highlight=False)
+
+
+def _notes(found: Probe) -> list[str]:
+    exact = (
+        "if it differs at all"
+        if not found.threshold
+        else f"beyond {found.threshold:g} of the greatest change"
+    )
+    lines = [
+        f"{found.seconds:g} s of noise at {found.sample_rate} Hz, {found.how}, in {found.precision}; an output counts "
+        f"as changed {exact}."
+    ]
+    if found.frames_ahead is not None:
+        lines.append(f"Beyond its analysis window the network looks {found.frames_ahead} frames ahead.")
+    if found.keeps_state:
+        lines.append("State leaks between calls: the same input is answered differently after another one.")
+    if not found.repeatable:
+        lines.append("Answers are not repeatable; changes smaller than their spread are not seen.")
+    return lines
+
+
+def _reach(found: Probe, samples: int | None) -> str:
+    if samples is None:
+        return f"all {found.seconds:g} s"
+    return f"{samples:,} samples, {1000 * samples / found.sample_rate:.1f} ms"
