@@ -43,7 +43,7 @@ def forest(results: Results, stem: Path) -> list[Path]:
 
 
 def effects(results: Results, metric: str) -> list[tuple[str, Row]]:
-    """Label and row of every method that has a difference, the smallest first."""
+    """Label and row of every method that has a difference, the smallest gain first."""
     several = len(results.sections) > 1
     found = [
         (f"{row.display}, {student}" if several else row.display, row)
@@ -56,7 +56,7 @@ def effects(results: Results, metric: str) -> list[tuple[str, Row]]:
 
 def _effect(row: Row, metric: str) -> float:
     found = row.differences[metric]
-    return found.mean if found else -math.inf
+    return METRICS[metric].gain(found.mean) if found else -math.inf
 
 
 def _forest_panel(axis: Any, metric: str, found: Sequence[tuple[str, Row]]) -> None:
@@ -65,7 +65,7 @@ def _forest_panel(axis: Any, metric: str, found: Sequence[tuple[str, Row]]) -> N
     for place, (_, row) in enumerate(found):
         estimate = row.differences[metric]
         assert estimate is not None
-        colour = (BETTER if estimate.mean > 0 else WORSE) if star(row, metric) else OPEN
+        colour = (BETTER if _effect(row, metric) > 0 else WORSE) if star(row, metric) else OPEN
         if not math.isnan(estimate.low):
             axis.plot(
                 [factor * estimate.low, factor * estimate.high], [place, place], color=colour, linewidth=1.8

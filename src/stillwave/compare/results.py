@@ -13,6 +13,7 @@ from stillwave.compare import names
 from stillwave.compare.grid import REFERENCES, Cell, Grid
 from stillwave.compare.matrices import Key, System, gather, systems
 from stillwave.compare.statistics import Array, Estimate, estimate, gap_closed, holm
+from stillwave.evaluate import METRICS
 from stillwave.evaluate.statistics import snr_groups
 from stillwave.quickstart.settings import read_json
 
@@ -151,7 +152,10 @@ def _gap(system: System, alone: System | None, teacher: System | None, metric: s
     seeds = _common(system, alone)
     if not seeds or alone is None or teacher is None:
         return None
-    return gap_closed(system.of(metric, seeds), alone.of(metric, seeds), teacher.values[metric])
+    sign = METRICS[metric].gain(1.0)  # a teacher with a lower error rate is ahead
+    return gap_closed(
+        sign * system.of(metric, seeds), sign * alone.of(metric, seeds), sign * teacher.values[metric]
+    )
 
 
 def _at(

@@ -26,7 +26,7 @@ def verdicts(results: Results) -> Iterator[str]:
     rows = [(s, row) for s, found in results.sections.items() for row in found if row.is_method]
     for metric in results.grid.metrics:
         sure = {
-            _called(s, row, results): found.mean
+            _called(s, row, results): METRICS[metric].gain(found.mean)
             for s, row in rows
             if (found := row.differences[metric]) is not None and star(row, metric)
         }

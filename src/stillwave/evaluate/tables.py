@@ -16,9 +16,9 @@ REASONS = 8
 
 
 def heading(metric: str) -> str:
-    """A metric's name with its unit."""
+    """A metric's name with its unit, and an arrow where lower is better."""
     entry = METRICS[metric]
-    return f"{entry.name} {entry.unit}".strip()
+    return " ".join(part for part in (entry.name, entry.unit, "↓" * entry.lower_is_better) if part)
 
 
 def number(value: float, metric: str, *, signed: bool = False) -> str:
@@ -105,7 +105,7 @@ def _corpus_table(summary: Summary, words: Words) -> Iterator[str]:
     ]
     change = f"difference from {summary.baseline}" if summary.baseline else "difference"
     counted = ("words", "substituted", "deleted", "inserted", "recordings", "nothing heard")
-    yield from table(["system", "corpus WER %", change, *counted], rows)
+    yield from table(["system", "corpus WER % ↓", change, *counted], rows)
 
 
 def warnings(summary: Summary) -> list[str]:
@@ -195,7 +195,7 @@ def _ends(interval: Interval | None, metric: str) -> str:
 def tex(text: str) -> str:
     """Text with what LaTeX would read as commands escaped."""
     special = {c: rf"\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {"\\": r"\textbackslash{}", "×": r"$\times$"}
+    special |= {"\\": r"\textbackslash{}", "×": r"$\times$", "↓": r"$\downarrow$"}
     return "".join(special.get(character, character) for character in text)
 
 

@@ -119,8 +119,8 @@ def verdict(paired: Mapping[str, Interval | None]) -> str:
     'Distillation helped: SI-SDR dB +0.40 [+0.10, +0.70]. It may be chance: STOI ×100 +0.00 [-1.00, +1.00].'
     """
     known = {metric: found for metric, found in paired.items() if found is not None}
-    better = {metric: found for metric, found in known.items() if found.low > 0}
-    worse = {metric: found for metric, found in known.items() if found.high < 0}
+    better = {m: found for m, found in known.items() if min(_gains(m, found)) > 0}
+    worse = {m: found for m, found in known.items() if max(_gains(m, found)) < 0}
     open_ = {metric: found for metric, found in known.items() if metric not in better | worse}
     if not known:
         return "No mixture could be scored for both students, so nothing can be said of distillation."
@@ -134,12 +134,18 @@ def verdict(paired: Mapping[str, Interval | None]) -> str:
     return " ".join(f"{what}: {_told(found)}." for what, found in parts.items() if found)
 
 
+def _gains(metric: str, found: Interval) -> tuple[float, float]:
+    return METRICS[metric].gain(found.low), METRICS[metric].gain(found.high)
+
+
 def warning(facts: Facts) -> str:
     """Where the distilled student's mean does not reach that of the noisy input; empty if nowhere."""
     below = [
         METRICS[metric].name
         for metric, found in facts.scores.get("distilled", {}).items()
-        if found and (noisy := facts.scores.get("noisy", {}).get(metric)) and found.mean < noisy.mean
+        if found
+        and (noisy := facts.scores.get("noisy", {}).get(metric))
+        and METRICS[metric].gain(found.mean - noisy.mean) < 0
     ]
     if not below:
         return ""
@@ -202,10 +208,10 @@ def _told(found: Mapping[str, Interval]) -> str:
 
 
 def _best(facts: Facts) -> dict[str, str]:
-    """The system with the highest mean of each metric."""
+    """The system with the best mean of each metric."""
     best: dict[str, str] = {}
     for metric in facts.metrics:
         means = {key: found.mean for key, cells in facts.scores.items() if (found := cells.get(metric))}
         if means:
-            best[metric] = max(means, key=lambda key: means[key])
+            best[metric] = max(means, key=lambda key: METRICS[metric].gain(means[key]))
     return best

@@ -57,16 +57,19 @@ def read(kind: str, folder: Path, what: Any) -> Any:
     """`what.from_pretrained`, offline. Raises RecogniserError where the folder is not what it should be."""
     import transformers
 
-    words: Any = transformers.logging
-    before = words.get_verbosity()
-    words.set_verbosity_error()
+    speech: Any = transformers.utils.logging
+    before, bars = speech.get_verbosity(), speech.is_progress_bar_enabled()
+    speech.set_verbosity_error()
+    speech.disable_progress_bar()
     try:
         return what.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # it raises whatever its readers raise
         reason = " ".join(str(error).split())[:200]
         raise RecogniserError(f"{kind}:{folder}: cannot be read ({type(error).__name__}: {reason})") from None
     finally:
-        words.set_verbosity(before)
+        speech.set_verbosity(before)
+        if bars:
+            speech.enable_progress_bar()
 
 
 @contextmanager

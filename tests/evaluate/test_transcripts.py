@@ -1,0 +1,121 @@
+"""What is heard of files: each once, faults as reasons, the same whatever the order and the processes."""
+
+from __future__ import annotations
+
+import pytest
+from hearing import clip, install, program
+
+from stillwave.errors import StillwaveError
+from stillwave.evaluate import Item, score_pairs
+from stillwave.evaluate.recognisers import RecogniserError
+from stillwave.evaluate.transcripts import Heard, Listening, Transcript, listen, transcribe_file
+
+FAKE = Listening("fake")
+
+
+def item(folder, name, clean, text="", **systems):
+    """Lengths in samples become files."""
+    return Item(
+        name,
+        clip(folder / "clean" / f"{name}.wav", clean),
+        {s: clip(folder / s / f"{name}.wav", length) for s, length in systems.items()},
+        text=text,
+    )
+
+
+def test_a_file_is_heard_once_whatever_is_compared_with_it(tmp_path, monkeypatch):
+    fake = install(monkeypatch, {5000: "a b", 5001: "a x", 5002: ""})
+    items = [item(tmp_path, "1", 5000, a=5001, b=5002)]
+    heard = listen(items, FAKE, 1, quiet=True)
+    assert fake.asked == [5000, 5001, 5002]
+    assert heard["1", "a"].count.errors == 1
+    assert heard["1", "b"].count.rate == 1
+
+
+def test_texts_stand_in_for_the_clean_target(tmp_path, monkeypatch):
+    fake = install(monkeypatch, {5001: "a b"})
+    items = [item(tmp_path, "1", 5000, "A B C", a=5001), item(tmp_path, "2", 5000, a=5001)]
+    heard = listen(items, Listening("fake", "texts"), 1, quiet=True)
+    assert 5000 not in fake.asked
+    assert heard["1", "a"].count.deletions == 1
+    assert heard["2", "a"].count is None
+    assert heard["2", "a"].reason == "its text is not known"
+
+
+def test_texts_of_no_recording_are_refused(tmp_path, monkeypatch):
+    install(monkeypatch, {})
+    with pytest.raises(StillwaveError, match=r"none of the 1 recordings.*NAME.txt"):
+        listen([item(tmp_path, "1", 5000, a=5001)], Listening("fake", "texts"), 1)
+    with pytest.raises(StillwaveError, match="clean or texts"):
+        listen([item(tmp_path, "1", 5000, a=5001)], Listening("fake", "truth"), 1)
+
+
+def test_failures_are_reasons_and_equal_ones_are_one(tmp_path, monkeypatch):
+    install(monkeypatch, {5000: "a", 5001: RuntimeError("out of\n words"), 5002: KeyError()})
+    for length, reason in ((5001, "not recognised (out of words)"), (5002, "not recognised (KeyError)")):
+        assert transcribe_file(clip(tmp_path / "x.wav", length), "fake") == Transcript(None, reason)
+    assert transcribe_file(tmp_path / "absent.wav", "fake").reason == "there is no such file"
+    assert (
+        transcribe_file(clip(tmp_path / "two.wav", 5000, 2), "fake").reason == "has 2 channels, one is heard"
+    )
+    text = tmp_path / "text.wav"
+    text.write_text("no audio")
+    assert transcribe_file(text, "fake").text is None
+    assert str(tmp_path) not in transcribe_file(text, "fake").reason
+
+
+def test_a_recogniser_that_cannot_be_used_ends_it(tmp_path, monkeypatch):
+    install(monkeypatch, {5000: RecogniserError("no weights")})
+    with pytest.raises(RecogniserError, match="no weights"):
+        transcribe_file(clip(tmp_path / "x.wav", 5000), "fake")
+
+
+def test_silence_holds_no_words_and_no_recogniser_is_asked(tmp_path, monkeypatch):
+    fake = install(monkeypatch, {5000: "it"})
+    assert transcribe_file(clip(tmp_path / "x.wav", 5000, level=1e-6), "fake").text == ""
+    assert not fake.asked
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "reason"),
+    [
+        (("a b", None), ("a", None), None),
+        (("", None), ("a", None), "the reference has no words"),
+        ((" . ", None), ("", None), "the reference has no words"),
+        ((None, "bad"), ("a", None), "bad"),
+        (("a", None), (None, "worse"), "worse"),
+        ((None, "bad"), (None, "worse"), "bad"),
+    ],
+)
+def test_a_pair_has_a_count_or_a_reason(reference, hypothesis, reason):
+    heard = Heard(Transcript(*reference), Transcript(*hypothesis))
+    assert heard.reason == reason
+    assert (heard.count is None) == (reason is not None)
+
+
+LINE = """
+if frames == 5003: sys.exit("cannot")
+print({5000: "one two three", 5001: "one two", 5002: ""}.get(frames, "four"))
+"""
+
+
+def test_neither_order_nor_processes_change_anything(tmp_path):
+    line = program(tmp_path / "asr.py", LINE)
+    items = [
+        item(tmp_path, "1", 5000, a=5001, b=5002),
+        item(tmp_path, "2", 5000, a=5003, b=5000),
+        item(tmp_path, "3", 5002, a=5000, b=5001),
+    ]
+    alone, together, turned = (
+        score_pairs(order, ("wer",), jobs, quiet=True, listening=Listening(line))
+        for order, jobs in ((items, 1), (items, 2), (items[::-1], 2))
+    )
+    assert alone == together
+    assert sorted(turned.rows, key=lambda row: (row.id, row.system)) == list(alone.rows)
+    found = {(row.id, row.system): row.scores["wer"] for row in alone.rows}
+    assert found["1", "a"].value == pytest.approx(1 / 3)
+    assert found["1", "b"].value == 1  # heard nothing
+    assert found["2", "b"].value == 0
+    assert "ended with status 1: cannot" in found["2", "a"].reason
+    assert {found["3", s].reason for s in "ab"} == {"the reference has no words"}
+    assert alone.recogniser == line

@@ -1,0 +1,215 @@
+"""Words in the scores: the metrics, the sums over a corpus, warnings, and what the reports show."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from hearing import clip, install
+from voices import noisy, voice
+
+from stillwave.errors import MissingExtraError
+from stillwave.evaluate import (
+    Item,
+    MetricError,
+    Row,
+    Score,
+    Scores,
+    score,
+    score_pairs,
+    summarise,
+    write_report,
+)
+from stillwave.evaluate.metrics import METRICS, choose
+from stillwave.evaluate.report import transcripts_csv
+from stillwave.evaluate.resampling import bootstrap, ratio
+from stillwave.evaluate.tables import heading, latex, markdown, notes, plain, warnings
+from stillwave.evaluate.transcripts import Heard, Listening, Transcript
+
+
+def heard(reference, hypothesis):
+    return Heard(Transcript(reference), Transcript(hypothesis))
+
+
+def rows(system, *pairs):
+    """Rows of a system: reference and hypothesis each, or what went wrong."""
+    found = []
+    for n, pair in enumerate(pairs):
+        both = heard(*pair) if isinstance(pair, tuple) else Heard(Transcript("a"), Transcript(None, pair))
+        entry = Score(min(both.count.rate, 1.0)) if both.count else Score(None, both.reason)
+        found.append(Row(str(n), system, None, {"wer": entry}, heard=both))
+    return found
+
+
+def scores(**systems):
+    found = [row for system, pairs in systems.items() for row in rows(system, *pairs)]
+    return Scores(tuple(systems), ("wer",), tuple(found), "fake 1", "clean")
+
+
+# --- the metrics ------------------------------------------------------------------------------------------
+
+
+def test_t1_is_made_of_the_two_others():
+    clean = voice(1.5)
+    estimate = noisy(clean, 5)
+    both = score(clean, estimate, ("stoi", "wer", "t1"), heard("a b c d", "a b c"))
+    assert both["wer"].value == 0.25
+    assert both["t1"].value == (both["stoi"].value + 0.75) / 2
+    many = score(clean, estimate, ("stoi", "wer", "t1"), heard("a", "b c d"))
+    assert many["wer"].value == 1  # clipped
+    assert many["t1"].value == many["stoi"].value / 2
+
+
+def test_clips_without_words_have_neither():
+    clean = voice(1.5)
+    found = score(clean, noisy(clean, 5), ("stoi", "wer", "t1"), heard("", "a"))
+    assert found["stoi"].value is not None
+    assert found["wer"] == found["t1"] == Score(None, "the reference has no words")
+
+
+def test_words_are_compared_where_samples_cannot_be():
+    clean = voice(1.5)
+    found = score(clean, 0 * clean, ("stoi", "wer", "t1"), heard("a b", ""))
+    assert found["wer"].value == 1  # silence loses every word
+    assert found["stoi"] == found["t1"] == Score(None, "the estimate is silent")
+    assert score(clean, 0 * clean, ("wer",))["wer"].value is None
+
+
+def test_words_need_a_recogniser():
+    with pytest.raises(MetricError, match="--recogniser pocketsphinx"):
+        choose(("si_sdr", "wer"))
+    assert score(voice(1), voice(1), ("t1",))["t1"] == Score(None, "no recogniser heard it")
+    assert choose(("si_sdr",), recogniser=True) == ("si_sdr", "wer")
+    assert choose(("t1", "wer"), recogniser=True) == ("t1", "wer")
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "jiwer" else name)
+    with pytest.raises(MissingExtraError, match=r"stillwave\[asr\]"):
+        choose(("wer",), recogniser=True)
+
+
+def test_a_missing_estimate_is_no_perfect_one(tmp_path, monkeypatch):
+    install(monkeypatch, {5000: "a"})
+    item = Item(
+        "1", clip(tmp_path / "c.wav", 5000), {"b": tmp_path / "absent.wav"}, problems={"a": "not made"}
+    )
+    found = score_pairs([item], ("wer",), 1, True, Listening("fake"))
+    reasons = {row.system: row.scores["wer"].reason for row in found.rows}
+    assert reasons == {"b": "the estimate: there is no such file", "a": "not made"}
+    assert summarise(found).means["b"]["wer"].interval is None
+    assert [line["reason"] for line in table_of(found)] == list(reasons.values())
+
+
+# --- the corpus -------------------------------------------------------------------------------------------
+
+NOISY = (("a b", "a b"), ("a b c d e f g h", "x x x x x x x x"), ("", "a"), "not recognised")
+MINE = (("a b", ""), ("a b c d e f g h", "a b c d e f g h i j"), ("", ""), ("a", "b c d"))
+
+
+def test_errors_are_summed():
+    words = summarise(scores(noisy=NOISY, mine=MINE)).words
+    ours, theirs = words.corpus["mine"], words.corpus["noisy"]
+    assert (theirs.words, theirs.substitutions, theirs.recordings, theirs.nothing_heard) == (10, 8, 2, 0)
+    assert theirs.rate.mean == 0.8
+    assert (ours.words, ours.substitutions, ours.deletions, ours.insertions) == (11, 1, 2, 4)
+    assert ours.rate.mean == pytest.approx(7 / 11)
+    assert (ours.recordings, ours.nothing_heard) == (3, 1)
+    # over the two recordings that both have: (2 − 0) + (2 − 8) errors of 10 words
+    assert words.differences["mine"].mean == pytest.approx(-0.4)
+    assert words.differences["mine"].count == 2
+
+
+def test_the_mean_is_of_clipped_rates_and_what_has_none_is_counted():
+    means = summarise(scores(noisy=NOISY, mine=MINE)).means
+    assert means["mine"]["wer"].interval.mean == pytest.approx((1 + 0.25 + 1) / 3)
+    assert means["mine"]["wer"].reasons == {"the reference has no words": 1}
+    assert means["noisy"]["wer"].reasons == {"the reference has no words": 1, "not recognised": 1}
+
+
+def test_the_interval_of_a_ratio():
+    equal = ratio([1, 1, 1, 1], [4, 4, 4, 4])
+    assert (equal.mean, equal.low, equal.high) == (0.25, 0.25, 0.25)
+    spread = ratio([0, 10], [1, 19])  # resamples are 0/2, 10/20 and 20/38
+    assert (spread.mean, spread.low, spread.high) == (0.5, 0.0, pytest.approx(20 / 38))
+    values = [0.3, 0.1, 0.8, 0.2]
+    assert ratio(values, [1] * 4, seed=3) == bootstrap(values, seed=3)
+
+
+# --- warnings ---------------------------------------------------------------------------------------------
+
+GOOD, BAD = ("a b c d", "a b c d"), ("a b c d", "a b")
+
+
+def test_what_loses_words_is_warned_of():
+    found = summarise(scores(noisy=[GOOD] * 20, mine=[BAD] * 15 + [GOOD] * 5, same=[GOOD] * 20))
+    (line,) = warnings(found)
+    assert line.startswith("mine: raises the WER: mean +37.50 [+")
+    assert line in notes(found)
+
+
+def test_what_gains_words_is_not_warned_of():
+    assert not warnings(summarise(scores(noisy=[BAD] * 9, mine=[GOOD] * 9)))
+
+
+def test_what_may_be_chance_is_said_to_be():
+    found = summarise(scores(noisy=[GOOD, BAD, GOOD], mine=[BAD, GOOD, BAD]))
+    (line,) = warnings(found)
+    assert "which may be chance" in line
+
+
+def test_the_noisy_input_is_what_counts_whatever_the_baseline():
+    found = summarise(scores(noisy=[GOOD] * 9, mine=[BAD] * 9, other=[BAD] * 9), baseline="other")
+    assert {line.partition(":")[0] for line in warnings(found)} == {"mine", "other"}
+    assert not warnings(summarise(scores(mine=[BAD] * 9, other=[GOOD] * 9)))
+
+
+# --- the reports ------------------------------------------------------------------------------------------
+
+
+def table_of(found):
+    return list(csv.DictReader(io.StringIO(transcripts_csv(found))))
+
+
+def test_transcripts_can_be_looked_at():
+    lines = table_of(scores(noisy=NOISY))
+    assert lines[0] == {
+        "id": "0", "system": "noisy", "words": "2", "substitutions": "0", "deletions": "0", "insertions": "0",
+        "reference": "a b", "hypothesis": "a b", "reason": "",
+    }  # fmt: skip
+    assert [line["reason"] for line in lines] == ["", "", "the reference has no words", "not recognised"]
+
+
+def test_reports_show_both_rates_and_which_way_is_better(tmp_path):
+    found = scores(noisy=NOISY, mine=MINE)
+    summary = summarise(found)
+    text = markdown(summary)
+    assert "| system | WER % ↓ |" in text
+    assert "Recogniser: fake 1; compared with what it hears in the clean target." in text
+    assert "| system | corpus WER % ↓ | difference from noisy | words |" in text
+    assert "| noisy | 80.00 [" in text
+    assert "| -40.00 [" in text
+    assert r"WER \% $\downarrow$" in latex(summary)
+    data = json.loads(json.dumps(plain(summary), allow_nan=False))
+    assert data["words"]["corpus"]["mine"]["insertions"] == 4
+    write_report(found, summary, tmp_path)
+    assert (tmp_path / "transcripts.csv").read_text() == transcripts_csv(found)
+
+
+def test_without_a_recogniser_nothing_is_said_of_words(tmp_path):
+    plainly = Scores(("a",), ("snr",), (Row("1", "a", None, {"snr": Score(1.0)}),))
+    summary = summarise(plainly)
+    assert summary.words is None
+    assert "Word" not in markdown(summary)
+    write_report(plainly, summary, tmp_path)
+    assert not (tmp_path / "transcripts.csv").exists()
+
+
+def test_only_word_error_rate_is_better_when_lower():
+    assert [key for key, metric in METRICS.items() if metric.lower_is_better] == ["wer"]
+    assert METRICS["wer"].gain(0.1) == -0.1
+    assert METRICS["t1"].gain(0.1) == 0.1
+    assert heading("wer") == "WER % ↓"
+    assert heading("si_sdr") == "SI-SDR dB"
