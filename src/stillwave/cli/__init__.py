@@ -13,7 +13,20 @@ import stillwave
 from stillwave.console import err
 from stillwave.errors import MissingExtraError, StillwaveError
 
-VERBS = ("quickstart", "train", "distill", "compare", "methods", "evaluate", "enhance", "stream", "info", "probe")
+VERBS = (
+    "quickstart",
+    "train",
+    "distill",
+    "compare",
+    "methods",
+    "evaluate",
+    "enhance",
+    "stream",
+    "live",
+    "info",
+    "probe",
+    "export",
+)
 GROUPS = {
     "data": "Scan, check, split, mix and summarise recordings.",
     "recipes": "List, print, copy and check the shipped recipes.",
@@ -21,7 +34,7 @@ GROUPS = {
 EXTRAS = {  # an import that fails → the extra that brings it
     "torch": "train", "safetensors": "train", "tensorboard": "train", "matplotlib": "train",
     "joblib": "train", "pesq": "eval", "pystoi": "eval", "scipy": "eval",
-    "speechmos": "eval", "espeakng_loader": "demo",
+    "speechmos": "eval", "espeakng_loader": "demo", "onnx": "export",
 }  # fmt: skip
 
 

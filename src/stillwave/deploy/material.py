@@ -1,0 +1,79 @@
+"""What an exported network is tried on: recordings, or a signal like speech in noise that is made on the spot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stillwave.audio import Samples, read
+from stillwave.errors import AudioError
+from stillwave.schema import SAMPLE_RATE
+
+SECONDS = 3.0
+"""Length of the made signals."""
+LONGEST = 5.0
+"""Seconds that are taken of each recording."""
+
+
+def speechlike(count: int, microphones: int = 1, seconds: float = SECONDS, seed: int = 0) -> Samples:
+    """Noisy voices `[count, microphones, N]`, the same for a seed: peak 0.5, then 20 dB apart; a pause in each.
+
+    A pulse train of gliding pitch goes through resonances of syllable length, onto coloured noise at 0 to 15 dB.
+    Several microphones hear the voice some samples apart, each with noise of its own.
+    """
+    rng = np.random.default_rng([seed, count, microphones])
+    signals = np.stack([_mixture(rng, microphones, round(seconds * SAMPLE_RATE)) for _ in range(count)])
+    levels = 10.0 ** -(np.arange(count) % 3)[:, None, None]
+    return (0.5 * levels * signals / np.abs(signals).max((1, 2), keepdims=True)).astype(np.float32)
+
+
+def _mixture(rng: np.random.Generator, microphones: int, samples: int) -> Samples:
+    voice = _voice(rng, samples)
+    noise = rng.standard_normal((microphones, samples))
+    noise[:, 1:] += 0.9 * noise[:, :-1]  # the low end is louder, as in most rooms
+    snr_db = rng.uniform(0, 15)
+    noise *= np.sqrt(np.mean(voice**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
+    heard = np.stack([np.roll(voice, 3 * m) for m in range(microphones)]) + noise
+    pause = round(samples * rng.uniform(0.2, 0.7))
+    heard[:, pause : pause + samples // 10] = 0
+    return heard.astype(np.float32)
+
+
+def _voice(rng: np.random.Generator, samples: int) -> Samples:
+    time = np.arange(samples) / SAMPLE_RATE
+    pitch = rng.uniform(90, 220) * (1 + 0.15 * np.sin(2 * math.pi * rng.uniform(0.5, 2) * time))
+    phase = 2 * math.pi * np.cumsum(pitch) / SAMPLE_RATE
+    syllable = np.maximum(0, np.sin(2 * math.pi * rng.uniform(2.5, 4.5) * time)) ** 0.5
+    formants = [low + (high - low) * 0.5 * (1 + np.sin(2 * math.pi * rng.uniform(1, 3) * time + rng.uniform(0, 6)))
+                for low, high in ((300, 800), (900, 2300), (2400, 3300))]  # fmt: skip
+    voice = np.zeros(samples)
+    for harmonic in range(1, int(7000 / pitch.max())):
+        hz = harmonic * pitch
+        gain = sum(np.exp(-(((hz - formant) / 150) ** 2)) / (1 + k) for k, formant in enumerate(formants))
+        voice += (gain + 0.01) * np.sin(harmonic * phase)
+    return (voice * syllable).astype(np.float32)
+
+
+def recorded(paths: Sequence[Path], microphones: int, longest: float = LONGEST) -> Samples:
+    """The first seconds of recordings as one batch `[R, microphones, N]` at 16 kHz, shorter ones ending in silence.
+
+    Raises AudioError for a file that cannot be read or has too few channels.
+    """
+    signals = [heard(path, microphones, longest) for path in paths]
+    whole = np.zeros((len(signals), microphones, max(signal.shape[1] for signal in signals)), np.float32)
+    for row, signal in zip(whole, signals, strict=True):
+        row[:, : signal.shape[1]] = signal
+    return whole
+
+
+def heard(path: Path, microphones: int, longest: float | None = None) -> Samples:
+    """What the microphones recorded, `[microphones, N]` at 16 kHz. Raises AudioError."""
+    samples, _ = read(path, sample_rate=SAMPLE_RATE)
+    if len(samples) < microphones:
+        raise AudioError(
+            f"{path}: has {len(samples)} channel(s), the network takes {microphones} microphones"
+        )
+    return samples[:microphones, : None if longest is None else round(longest * SAMPLE_RATE)]
