@@ -30,7 +30,7 @@ def continuous(
     count = given = 0
     for block in blocks:
         count += block.shape[1]
-        samples = line.push(block.reshape(streams, engine.microphones, -1))
+        samples = line.push(block.reshape(streams, engine.microphones, block.shape[1]))
         given += samples.shape[1]
         yield samples
     length = (2 * count * rate_out + rate_in) // (2 * rate_in)

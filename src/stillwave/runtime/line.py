@@ -42,7 +42,8 @@ class Line:
 
     def push(self, block: Samples) -> Samples:
         """Take `[S, M, n]` and give the `[S, m]` that are complete."""
-        frames = self._framer.push(self._up.push(block.reshape(-1, block.shape[2])))
+        rows = block.reshape(block.shape[0] * block.shape[1], block.shape[2])
+        frames = self._framer.push(self._up.push(rows))
         parts = [
             self._adder.push(self._estimate(frames[:, first : first + FRAMES_AT_ONCE]))
             for first in range(0, frames.shape[1], FRAMES_AT_ONCE)
