@@ -25,6 +25,7 @@ VERBS = (
     "live",
     "info",
     "probe",
+    "latency",
     "export",
 )
 GROUPS = {

@@ -24,6 +24,7 @@ from stillwave.deploy.probe import ReceptiveField
 from stillwave.deploy.subjects import of_denoiser
 from stillwave.models.denoiser import Denoiser
 from stillwave.models.layers import Attention
+from stillwave.models.streaming import streaming
 
 KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("attention", (Attention, nn.MultiheadAttention)),
@@ -68,7 +69,7 @@ def measure(model: Denoiser, seconds: float = 1.0) -> Complexity:
 def count_macs(model: Denoiser, samples: int) -> dict[str, int]:
     """MACs by layer type (see `KINDS`; else `other`) of one forward pass over `samples` samples."""
     model = copy.deepcopy(model).cpu().float().eval()
-    with torch.inference_mode(), _countable_attention(), FlopCounterMode(display=False) as counter:
+    with _counter() as counter:
         _run(model, torch.zeros(1, model.microphones, samples))
     root = type(model).__name__
     inclusive = {name: sum(ops.values()) // 2 for name, ops in counter.get_flop_counts().items()}
@@ -83,6 +84,17 @@ def count_macs(model: Denoiser, samples: int) -> dict[str, int]:
     for name, count in own.items():
         total[_kind(model, name.partition(".")[2])] += count
     return {kind: count for kind, count in total.most_common() if count}
+
+
+def count_frame_macs(model: Denoiser) -> int:
+    """MACs of one frame of a causal network as it streams, its attention over its whole bounded past.
+
+    Raises StateError for a network that cannot stream.
+    """
+    model = copy.deepcopy(model).cpu().float().eval()
+    with streaming(model), _counter() as counter:
+        model.estimate(torch.zeros(1, 2 * model.microphones, 1, model.stft.bins))
+    return counter.get_total_flops() // 2
 
 
 def receptive_field(model: Denoiser, samples: int) -> ReceptiveField:
@@ -103,6 +115,12 @@ def _kind(model: nn.Module, name: str) -> str:
         if any(isinstance(module, types) for module in around):
             return kind
     return "other"
+
+
+@contextmanager
+def _counter() -> Iterator[FlopCounterMode]:
+    with torch.inference_mode(), _countable_attention(), FlopCounterMode(display=False) as counter:
+        yield counter
 
 
 @contextmanager

@@ -1,0 +1,102 @@
+"""`stillwave latency`: what a frame costs on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from stillwave.deploy.latency import Latency
+
+
+def latency(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...", help="Checkpoints or run folders, presets (with random weights), .onnx files."
+        ),
+    ],
+    engines: Annotated[
+        str, typer.Option(help="Which of torch, onnx and int8, with commas. An .onnx file runs as it is.")
+    ] = "torch,onnx,int8",
+    frames: Annotated[int, typer.Option(help="Frames measured for each engine.", min=10)] = 1000,
+    rounds: Annotated[
+        int, typer.Option(help="Turns that engines take with one another.", min=1, max=100)
+    ] = 5,
+    streams: Annotated[
+        bool,
+        typer.Option("--streams/--no-streams", help="Also more and more streams, until the core is full."),
+    ] = True,
+    core: Annotated[
+        int | None, typer.Option(help="Core to run on, where the system allows; by default the last.", min=0)
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the page, the picture and the figures.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Measure a frame's time on one thread, its delay, memory and share of the core's peak, for every engine.
+
+    Example:
+        stillwave latency runs/distilled student.onnx
+        stillwave latency dpdcrn-xs dpdcrn-s dpdcrn-m --engines torch,onnx -o latency/
+
+    """
+    from stillwave.console import progress_bar
+    from stillwave.deploy.latency import measure
+
+    with progress_bar() as bar:
+        task = bar.add_task("preparing", total=None, note="")
+        found = measure(
+            models,
+            engines=[name.strip() for name in engines.split(",") if name.strip()],
+            frames=frames,
+            rounds=min(rounds, frames),
+            streams=streams,
+            core=core,
+            progress=lambda what, done, total: bar.update(
+                task, description=what, completed=done, total=total
+            ),
+        )
+        bar.update(task, description="measured", total=1, completed=1)
+    if output is not None:
+        _write(found, output)
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        _show(found)
+
+
+def _write(found: Latency, folder: Path) -> None:
+    from stillwave.deploy.latency_pictures import draw
+    from stillwave.deploy.latency_tables import markdown
+    from stillwave.files import write_json, write_text
+
+    pictures = draw(found, folder / "latency")
+    write_json(folder / "latency.json", found.as_dict())
+    write_text(folder / "latency.md", "# Latency\n\n" + markdown(found, pictures[-1].name))
+
+
+def _show(found: Latency) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from stillwave.deploy.latency_tables import notes, tables
+
+    console = Console()
+    for shown in tables(found):
+        table = Table(
+            title=shown.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+        )
+        table.add_column("", no_wrap=True)
+        for head in shown.heads[2:]:
+            table.add_column(head, justify="right")
+        for model, engine, *cells in shown.lines:
+            table.add_row(f"{model} {engine}", *cells)
+        console.print(table)
+    for line in notes(found):
+        console.print(line, highlight=False, markup=False)

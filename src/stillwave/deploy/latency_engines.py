@@ -1,0 +1,147 @@
+"""What is measured: for each model, the engines that can run it, with the files that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stillwave.errors import CheckpointError, StillwaveError, nearest
+from stillwave.schema import PRESETS
+
+if TYPE_CHECKING:
+    from stillwave.deploy.export import Precision
+    from stillwave.models import Denoiser
+
+ENGINES = ("torch", "onnx", "int8")
+TITLES = {"torch": "PyTorch", "onnx": "ONNX", "int8": "ONNX int8", "fp16": "ONNX fp16"}
+PRECISIONS = {"float32": "onnx", "float16": "fp16", "int8": "int8"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model on one engine."""
+
+    model: str
+    engine: str
+    path: Path
+    frame_macs: int | None
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.model}, {TITLES[self.engine]}"
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """For the worker."""
+        return {"engine": "torch" if self.engine == "torch" else "onnx", "path": str(self.path)}
+
+    @property
+    def file_bytes(self) -> int:
+        """What has to be shipped: the ONNX file, or the checkpoint's weights."""
+        return (self.path if self.path.is_file() else self.path / "weights.safetensors").stat().st_size
+
+
+def variants(
+    targets: Sequence[str], engines: Sequence[str], folder: Path, tell: Callable[[str, int, int], None]
+) -> tuple[list[Variant], list[tuple[str, str, str]]]:
+    """Every model on every engine, and (model, engine, reason) of what cannot be. Files are made in `folder`.
+
+    An `.onnx` file runs as what it is. A preset gets random weights, the same each time.
+
+    Raises StillwaveError for an unknown target or engine, or a network that cannot stream.
+    """
+    for engine in engines:
+        if engine not in ENGINES:
+            raise StillwaveError(f"engine '{engine}': there is none; {nearest(engine, ENGINES)}")
+    found: list[Variant] = []
+    skipped: list[tuple[str, str, str]] = []
+    for place, target in enumerate(targets):
+        tell(f"preparing {target}", place, len(targets))
+        if target not in PRESETS and Path(target).is_file() and Path(target).suffix == ".onnx":
+            found.append(_file(Path(target)))
+            continue
+        own = folder / str(place)
+        source = _checkpoint(target, own)
+        macs = _frame_macs(source)
+        for engine in engines:
+            try:
+                path = source if engine == "torch" else _exported(source, own / f"{engine}.onnx", engine)
+                found.append(Variant(_name(target), engine, path, macs))
+            except StillwaveError as error:
+                skipped.append((_name(target), engine, str(error)))
+    return found, skipped
+
+
+def _name(target: str) -> str:
+    return target if target in PRESETS else Path(target).name
+
+
+def _file(path: Path) -> Variant:
+    from stillwave.deploy.onnx_file import read
+
+    meta = read(path).meta
+    if meta.kind != "stream":
+        raise StillwaveError(f"{path}: was exported for whole signals, so it has no frames to time")
+    return Variant(path.name, PRECISIONS[meta.precision], path, _macs_of_card(meta.card))
+
+
+def _checkpoint(target: str, folder: Path) -> Path:
+    """The checkpoint folder of a target that needs PyTorch."""
+    if target not in PRESETS and not Path(target).exists():
+        raise CheckpointError(
+            f"{target}: neither a folder, an .onnx file nor a preset; {nearest(target, PRESETS)}"
+        )
+    import torch
+
+    from stillwave import checkpoint
+    from stillwave.models import build
+
+    folder.mkdir()
+    if target not in PRESETS:
+        return checkpoint.resolve(target)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build(PRESETS[target])
+    checkpoint.save(folder / "checkpoint", model, checkpoint.Card(model=PRESETS[target]))
+    return folder / "checkpoint"
+
+
+def _frame_macs(source: Path) -> int:
+    from stillwave import checkpoint
+    from stillwave.deploy.complexity import count_frame_macs
+
+    model: Denoiser = checkpoint.load(source)[0]
+    if not model.causal:
+        raise StillwaveError(f"{source}: this network needs the whole signal, so it has no frames to time")
+    return count_frame_macs(model)
+
+
+def _exported(source: Path, path: Path, engine: str) -> Path:
+    from stillwave.deploy.export import export
+    from stillwave.deploy.onnx_file import read
+
+    precision: Precision = "int8" if engine == "int8" else "float32"
+    export(source, path, precision=precision)
+    if read(path).meta.precision != precision:
+        raise StillwaveError(f"export does not write {precision}")
+    return path
+
+
+def _macs_of_card(card: dict[str, Any]) -> int | None:
+    """From the network that a file's card names; None without PyTorch or a card."""
+    try:
+        from stillwave.deploy.complexity import count_frame_macs
+        from stillwave.models import build
+    except ModuleNotFoundError:
+        return None
+    from pydantic import ValidationError
+
+    from stillwave.schema import ModelConfig
+
+    try:
+        return count_frame_macs(build(ModelConfig.model_validate(card.get("model"))))
+    except (ValidationError, StillwaveError):
+        return None
