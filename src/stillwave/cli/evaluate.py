@@ -77,7 +77,9 @@ def evaluate(
         out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found before the work
     with tempfile.TemporaryDirectory() as scratch:
         work = (out or Path(scratch)) / "audio"
-        items = _items(models or [], on, clean, enhanced or [], noisy, baseline, work, device)
+        items = _items(
+            models or [], on, clean, enhanced or [], noisy, baseline, work, device, references == "texts"
+        )
         scores = score_pairs(items, keys, jobs, listening=listening)
     summary = summarise(scores, baseline, seed)
     if out is not None:
@@ -118,6 +120,7 @@ def _items(
     baseline: str | None,
     work: Path,
     device: str,
+    texts: bool,
 ) -> list[Item]:
     from stillwave.evaluate import NOISY
     from stillwave.evaluate.inputs import from_checkpoints, from_folders, named
@@ -131,12 +134,12 @@ def _items(
     if baseline is not None:  # said before hours of scoring, not after
         check_baseline(baseline, [*([NOISY] if on or noisy else []), *systems])
     if on is not None:
-        return from_checkpoints(on, systems, work, device)
+        return from_checkpoints(on, systems, work, device, texts=texts)
     if models:
         raise StillwaveError("checkpoints need --on FOLDER with the mixtures to enhance")
     if clean is None or not (enhanced or noisy):
         raise StillwaveError("give --on FOLDER with checkpoints, or --clean DIR with --enhanced DIR")
-    return from_folders(clean, systems, noisy)
+    return from_folders(clean, systems, noisy, texts)
 
 
 def _show(summary: Summary) -> None:

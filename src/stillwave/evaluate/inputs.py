@@ -16,11 +16,13 @@ from stillwave.evaluate.scoring import NOISY, Item
 from stillwave.evaluate.texts import texts_of
 
 
-def from_folders(clean: Path, enhanced: Mapping[str, Path], noisy: Path | None = None) -> list[Item]:
+def from_folders(
+    clean: Path, enhanced: Mapping[str, Path], noisy: Path | None = None, texts: bool = False
+) -> list[Item]:
     """Pair folders by file name without suffix (sub-folders count), or by the DNS Challenge's `fileid_N`.
 
-    A file that is on one side only is an item with a problem, so that it is counted. Raises StillwaveError for a
-    folder that is absent or empty, or a system called `noisy` or named twice.
+    A file that is on one side only is an item with a problem, so that it is counted. `texts`: look for what is said
+    (`texts.py`). Raises StillwaveError for a folder that is absent or empty, or a system called `noisy` or named twice.
     """
     if NOISY in enhanced:
         raise StillwaveError(f"--enhanced {NOISY}=…: that name is for --noisy; choose another")
@@ -29,7 +31,7 @@ def from_folders(clean: Path, enhanced: Mapping[str, Path], noisy: Path | None =
     references = by_name(clean, by_id)
     found = {system: by_name(folder, by_id) for system, folder in sides.items()}
     names = sorted(references.keys() | {name for files in found.values() for name in files})
-    texts = texts_of(clean, references)
+    said = texts_of(clean, references) if texts else {}
     return [
         Item(
             id=name,
@@ -37,7 +39,7 @@ def from_folders(clean: Path, enhanced: Mapping[str, Path], noisy: Path | None =
             estimates={system: files[name] for system, files in found.items() if name in files},
             snr_db=_stated_snr(found[NOISY].get(name)) if noisy else None,
             problems={s: f"{sides[s]} holds no file of this name" for s, f in found.items() if name not in f},
-            text=texts.get(name, ""),
+            text=said.get(name, ""),
         )
         for name in names
     ]
@@ -50,12 +52,17 @@ def _stated_snr(noisy: Path | None) -> float | None:
 
 
 def from_checkpoints(
-    folder: Path, models: Mapping[str, Path], work: Path, device: str | None = None, quiet: bool = False
+    folder: Path,
+    models: Mapping[str, Path],
+    work: Path,
+    device: str | None = None,
+    quiet: bool = False,
+    texts: bool = False,
 ) -> list[Item]:
     """The pairs of `folder`, noisy and as each checkpoint enhances them; estimates go to `work/SYSTEM/ID.wav`.
 
-    Raises StillwaveError for a folder without pairs or a faulty checkpoint; a recording that cannot be enhanced is
-    an item with a problem.
+    `texts`: look for what is said where the pairs do not know. Raises StillwaveError for a folder without pairs or a
+    faulty checkpoint; a recording that cannot be enhanced is an item with a problem.
     """
     from stillwave.enhance import load
 
@@ -63,9 +70,10 @@ def from_checkpoints(
         raise StillwaveError(f"{models[NOISY]}: '{NOISY}' is the unprocessed system; write NAME=PATH")
     pairs = read_pairs(folder)
     enhancers = {name: load(path, device) for name, path in models.items()}
-    known = texts_of(folder / "clean", {pair.id: pair.clean for pair in pairs if not pair.text})
+    unknown = {pair.id: pair.clean for pair in pairs if not pair.text} if texts else {}
+    said = texts_of(folder / "clean", unknown)
     items = [
-        Item(p.id, p.clean, {NOISY: p.noisy}, _known(p.snr_db), text=p.text or known.get(p.id, ""))
+        Item(p.id, p.clean, {NOISY: p.noisy}, _known(p.snr_db), text=p.text or said.get(p.id, ""))
         for p in pairs
     ]
     for name, enhancer in enhancers.items():

@@ -15,7 +15,7 @@ def texts_of(folder: Path, references: Mapping[str, Path]) -> dict[str, str]:
     It is looked for in NAME.txt beside the reference, and in the column `text` of the mixtures.csv that lies in the
     folder or above it. Raises StillwaveError for a table or text that cannot be read.
     """
-    table = _table(folder)
+    table = _table(folder) if references else {}
     found = {name: _beside(file) or table.get(name, "") for name, file in references.items()}
     return {name: text for name, text in found.items() if text}
 
