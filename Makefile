@@ -19,7 +19,7 @@ $(STAMP): $(SOURCES) | $(BIN)/python
 	@touch $@
 
 $(DEV_STAMP): $(STAMP)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/dev.lock -e '.[train,eval,demo]' -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements/dev.lock -e '.[train,eval,demo,export,asr,rooms,live]' -r requirements/dev.txt
 	@touch $@
 
 quickstart: $(STAMP)  ## corpus → teacher → student → distilled student → scores → a page to look at and listen to
