@@ -27,9 +27,11 @@ def latency(
         int, typer.Option(help="Turns that engines take with one another.", min=1, max=100)
     ] = 5,
     streams: Annotated[
-        bool,
-        typer.Option("--streams/--no-streams", help="Also more and more streams, until the core is full."),
-    ] = True,
+        int,
+        typer.Option(
+            help="Most streams tried in one batch, until the core is full; 0 for none.", min=0, max=4096
+        ),
+    ] = 256,
     core: Annotated[
         int | None, typer.Option(help="Core to run on, where the system allows; by default the last.", min=0)
     ] = None,

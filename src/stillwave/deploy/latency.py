@@ -28,7 +28,7 @@ from stillwave.errors import StillwaveError
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 WARMUP = 20
 """Frames at the start of every turn that are not counted."""
-STREAM_FRAMES, MOST_STREAMS = 15, 256
+STREAM_FRAMES = 15
 Progress = Callable[[str, int, int], None]
 """What is being done, how many steps are done, of how many."""
 
@@ -126,14 +126,14 @@ def measure(
     engines: Sequence[str] = ENGINES,
     frames: int = 1000,
     rounds: int = 5,
-    streams: bool = True,
+    streams: int = 256,
     core: int | None = None,
     progress: Progress | None = None,
 ) -> Latency:
     """Measure presets (with random weights), checkpoints and `.onnx` files on every engine that fits them.
 
-    `frames` in all for each engine, in `rounds` turns between which the others have theirs. `core` is the one to
-    run on; by default the last of those this process may use.
+    `frames` in all for each engine, in `rounds` turns between which the others have theirs. Up to
+    `streams` of them are tried in one batch (0: none). `core` is the one to run on; by default the last of those this process may use.
 
     Raises StillwaveError: nothing to measure, a network that cannot stream, an engine that fails.
     """
@@ -147,7 +147,7 @@ def measure(
             starts = [stack.enter_context(_process(variant.spec, chosen, variant.title)) for variant in found]
             peak = stack.enter_context(_process({"engine": "peak"}, chosen, "the matrix product"))
             turns, products, memory = _take_turns(starts, peak, max(1, frames // rounds), rounds, tell)
-            loads = [_streams(process, tell) if streams else {} for process in starts]
+            loads = [_streams(process, streams, tell) for process in starts]
             rows = [_row(*parts) for parts in zip(found, starts, turns, memory, loads, strict=True)]
             pinned = all(process.facts["pinned"] for process in starts)
     median = float(np.median(products))
@@ -219,11 +219,11 @@ def _take_turns(
     return turns, products, [process.ask(do="memory") for process in processes]
 
 
-def _streams(process: Process, tell: Progress) -> dict[int, float]:
+def _streams(process: Process, most: int, tell: Progress) -> dict[int, float]:
     """Real-time factors of 1, 2, 4, … streams in one batch, to the first that the core cannot hold."""
     hop, count, factors = process.facts["hop"] / process.facts["sample_rate"], 1, {}
-    while count <= MOST_STREAMS:
-        tell(f"{process.title}, {count} streams", len(factors), MOST_STREAMS.bit_length())
+    while count <= most:
+        tell(f"{process.title}, {count} streams", len(factors), most.bit_length())
         taken = process.ask(do="frames", count=STREAM_FRAMES, warmup=3, streams=count)["frame"]
         factors[count] = float(np.median(taken)) / hop
         if factors[count] > 1:

@@ -99,7 +99,7 @@ def _checkpoint(target: str, folder: Path) -> Path:
     from stillwave import checkpoint
     from stillwave.models import build
 
-    folder.mkdir()
+    folder.mkdir(parents=True)
     if target not in PRESETS:
         return checkpoint.resolve(target)
     with torch.random.fork_rng(devices=[]):

@@ -28,12 +28,13 @@ def draw(found: Latency, stem: Path) -> list[Path]:
         raise MissingExtraError("drawing", "train") from None
     several = any(row.streams for row in found.rows)
     figure = Figure(
-        figsize=(10.5 if several else 6, 1.5 + 0.32 * max(6, len(found.rows))), layout="constrained"
+        figsize=(11.5 if several else 6, 1.5 + 0.32 * max(6, len(found.rows))), layout="constrained"
     )
     panels = figure.subplots(1, 2 if several else 1, squeeze=False)[0]
     _frames(panels[0], found.rows)
     if several:
         _streams(panels[1], found.rows)
+        figure.legend(loc="outside right center", fontsize=7, frameon=False, labelcolor=INK)
     paths = [stem.with_suffix(suffix) for suffix in SUFFIXES]
     for path in paths:
         with atomic_file(path) as temporary:
@@ -77,7 +78,6 @@ def _streams(axis: Any, rows: list[Row]) -> None:
     axis.set(xscale="log", yscale="log", xlabel="streams in one batch", title="Real-time factor of one core")
     axis.set_xticks(counts, [str(count) for count in counts])
     axis.minorticks_off()
-    axis.legend(fontsize=7, frameon=False, labelcolor=INK)
     _plain(axis)
 
 

@@ -41,18 +41,7 @@ def times(found: Latency) -> Table:
 
 def costs(found: Latency) -> Table:
     """What the engine needs, and how much of the core it makes use of."""
-    heads = (
-        "model",
-        "engine",
-        "network, ms",
-        "RTF",
-        "memory, MB",
-        "state, kB",
-        "file, kB",
-        "MMAC/s",
-        "GMAC/s",
-        "of peak",
-    )
+    heads = ("model", "engine", "net ms", "RTF", "MB", "state kB", "file kB", "MMAC/s", "GMAC/s", "peak")
     lines = []
     for row in found.rows:
         macs = f"{row.macs_per_second / 1e6:.1f}" if row.macs_per_second else "–"
@@ -90,10 +79,10 @@ def notes(found: Latency) -> list[str]:
         f"hop of {', '.join(hops)}.",
         f"{found.frames} frames an engine in {found.rounds} turns, the first {WARMUP} of each turn not counted; one "
         f"thread, a process for each engine, {pinned}. A frame is analysis, network and synthesis; frames follow one "
-        "another without a pause. Memory is the peak above the bare interpreter.",
+        "another without a pause. MB is the peak of memory above the bare interpreter.",
         f"The core's peak: {found.peak / 1e9:.1f} GMAC/s ({low:.1f}–{high:.1f}), a float32 matrix product in the same "
-        "run. GMAC/s are the network's MACs over its own median time; RTF, the real-time factor, is the mean frame over "
-        "the hop.",
+        "run. GMAC/s are the network's MACs over its own median time (net ms), peak their share of that. RTF, the "
+        "real-time factor, is the mean frame over the hop.",
         where + ".",
     ]
     shared = min(row.core_share for row in found.rows)

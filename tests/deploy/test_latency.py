@@ -1,0 +1,298 @@
+"""The latency report: that it measures what it says. No test hangs on how fast anything is."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stillwave import checkpoint
+from stillwave.deploy import latency_worker
+from stillwave.deploy.complexity import count_frame_macs, count_macs
+from stillwave.deploy.latency import WARMUP, Latency, Row, Times, measure
+from stillwave.deploy.latency_engines import variants
+from stillwave.deploy.latency_pictures import draw
+from stillwave.deploy.latency_tables import markdown, notes, tables
+from stillwave.deploy.latency_worker import BOOT, Timed, Worker, answer, blocks
+from stillwave.errors import StillwaveError
+from stillwave.models import PRESETS, build
+from stillwave.models.streaming import get_state, streaming
+from stillwave.runtime.stream import Stream
+from stillwave.runtime.torch_engine import TorchEngine
+from stillwave.schema import ModelConfig
+
+TINY = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, norm="frame", compression=0.3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    place = tmp_path_factory.mktemp("latency") / "tiny"
+    checkpoint.save(place, build(TINY), checkpoint.Card(model=TINY))
+    return place
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> Latency:
+    """One real measurement, short, of two engines."""
+    return measure([str(folder)], engines=("torch", "onnx"), frames=12, rounds=2, streams=4)
+
+
+def row(median: float = 0.004, engine: str = "onnx", **changes: object) -> Row:
+    times = Times.of([[median, median], [median, 4 * median]])
+    facts = {
+        "model": "net", "engine": engine, "frame": times, "network": times, "core_share": 1.0, "over_hop": 0.0,
+        "hop_seconds": 0.016, "delay_seconds": 0.032, "memory_bytes": 50_000_000, "state_bytes": 4000,
+        "file_bytes": 200_000, "frame_macs": 8_000_000, "streams": {1: 0.3, 2: 0.6, 4: 1.2},
+    }  # fmt: skip
+    return Row(**{**facts, **changes})  # type: ignore[arg-type]
+
+
+def latency(*rows: Row, skipped: list[tuple[str, str, str]] | None = None) -> Latency:
+    return Latency(list(rows), skipped or [], 4e9, (3e9, 5e9), 100, 5, True)
+
+
+def test_times_by_hand() -> None:
+    times = Times.of([[1.0, 2.0, 3.0], [4.0, 5.0, 60.0]])
+    assert (times.mean, times.median, times.max) == (12.5, 3.5, 60.0)
+    assert times.spread == (2.0, 5.0)
+    assert times.p95 == pytest.approx(np.percentile([1, 2, 3, 4, 5, 60], 95))
+    assert times.p95 < times.p99 < times.max
+
+
+def test_what_follows_from_the_figures() -> None:
+    one = row()
+    assert one.real_time_factor == pytest.approx(0.007 / 0.016)
+    assert one.macs_per_second == pytest.approx(8e6 / 0.016)
+    assert one.achieved == pytest.approx(8e6 / 0.004)
+    assert one.full_at == 2
+    bare = row(frame_macs=None, streams={1: 1.5})
+    assert (bare.macs_per_second, bare.achieved, bare.full_at) == (None, None, None)
+
+
+def test_a_measurement_counts_every_frame_and_orders_its_figures(found: Latency) -> None:
+    assert [entry.engine for entry in found.rows] == ["torch", "onnx"]
+    assert (found.frames, found.rounds) == (12, 2)
+    for entry in found.rows:
+        for times in (entry.frame, entry.network):
+            assert 0 < times.median <= times.p95 <= times.p99 <= times.max
+            assert times.spread[0] <= times.median <= times.spread[1]
+        assert entry.network.median < entry.frame.median
+        assert 0 <= entry.over_hop <= 1
+        assert 0 < entry.core_share <= 1
+    assert found.peak_spread[0] <= found.peak <= found.peak_spread[1]
+
+
+def test_delay_state_and_cost_are_those_of_the_network(found: Latency) -> None:
+    model = build(TINY).eval()
+    with torch.no_grad(), streaming(model):
+        model.estimate(torch.zeros(1, 2, 1, 257))
+        state = sum(4 * tensor.numel() for tensor in get_state(model).values())
+    for entry in found.rows:
+        assert (entry.delay_seconds, entry.hop_seconds) == (0.032, 0.016)
+        assert entry.state_bytes == state
+        assert entry.frame_macs == count_frame_macs(model)
+    assert found.rows[0].file_bytes != found.rows[1].file_bytes
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read where Linux has it")
+def test_an_engine_without_pytorch_needs_less_memory(found: Latency) -> None:
+    pytorch, onnx = (entry.memory_bytes for entry in found.rows)
+    assert pytorch is not None
+    assert onnx is not None
+    assert 10e6 < onnx < pytorch / 1.5
+
+
+def test_streams_double_until_the_core_is_full(found: Latency) -> None:
+    for entry in found.rows:
+        counts = list(entry.streams)
+        assert counts == [1, 2, 4][: len(counts)]
+        assert len(counts) == 3 or entry.streams[counts[-1]] > 1
+        assert all(factor <= 1 for factor in list(entry.streams.values())[:-1])
+
+
+def test_an_exported_file_runs_as_what_it_is(folder: Path, tmp_path: Path) -> None:
+    from stillwave.deploy.export import export
+
+    file = tmp_path / "student.onnx"
+    export(folder, file)
+    made, skipped = variants([str(file)], ("torch",), tmp_path, lambda *_: None)
+    assert [(entry.model, entry.engine, entry.path) for entry in made] == [("student.onnx", "onnx", file)]
+    assert skipped == []
+    assert made[0].frame_macs == count_frame_macs(build(TINY))
+    assert made[0].file_bytes == file.stat().st_size
+
+
+def test_presets_have_the_same_random_weights_each_time(tmp_path: Path) -> None:
+    hashes = set()
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        before = torch.get_rng_state()
+        made, _ = variants(["bsrnn-xs"], ("torch",), tmp_path / place, lambda *_: None)
+        assert torch.equal(before, torch.get_rng_state())
+        hashes.add(checkpoint.read_card(made[0].path).sha256)
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "engines", "message"),
+    [
+        ("dpdcrn-student", ("torch",), "needs the whole signal"),
+        ("dpdcrn-xz", ("torch",), "did you mean 'dpdcrn-xs'"),
+        ("dpdcrn-xs", ("tensorrt",), "engine 'tensorrt': there is none"),
+    ],
+)
+def test_what_cannot_be_measured_is_named(target: str, engines: tuple[str, ...], message: str) -> None:
+    with pytest.raises(StillwaveError, match=message):
+        measure([target], engines=engines, frames=10)
+
+
+def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"\x08nothing of the kind")
+    with pytest.raises(StillwaveError, match=r"broken\.onnx"):
+        measure([str(tmp_path / "broken.onnx")], frames=10)
+
+
+def test_an_engine_that_cannot_be_made_is_left_out_with_its_reason(folder: Path, monkeypatch) -> None:
+    from stillwave.deploy import export
+
+    def refuse(*_: object, **__: object) -> None:
+        raise StillwaveError("no such precision here")
+
+    monkeypatch.setattr(export, "export", refuse)
+    made, skipped = variants([str(folder)], ("onnx",), folder.parent / "work", lambda *_: None)
+    assert made == []
+    assert skipped == [("tiny", "onnx", "no such precision here")]
+    with pytest.raises(StillwaveError, match="nothing to measure: tiny: onnx: no such"):
+        measure([str(folder)], engines=("onnx",), frames=10)
+
+
+def test_frame_macs_of_presets_without_attention_are_a_frames_share_of_the_whole() -> None:
+    model = build(PRESETS["bsrnn-xs"])
+    assert count_frame_macs(model) * 63 == sum(count_macs(model, 62 * 256).values())
+
+
+def test_frame_macs_hold_attention_over_all_of_its_past() -> None:
+    """Two products of 1 query with `past` keys, for 64 sequences of 4 channels, against those of the whole signal."""
+    shorter, longer = (
+        count_frame_macs(build(PRESETS["dpdcrn-xs"].model_copy(update={"past_frames": past})))
+        for past in (16, 24)
+    )
+    assert longer - shorter == 2 * 64 * 4 * 8
+
+
+def test_a_worker_measures_frames_of_a_stream_and_forgets_the_warm_up(folder: Path) -> None:
+    worker = Worker({"engine": "torch", "path": str(folder), "core": None}, before=0)
+    assert worker.facts()["pinned"] is False
+    given = answer(worker, {"do": "frames", "count": 5, "warmup": 3, "streams": 2})
+    assert len(given["frame"]) == len(given["network"]) == 5
+    assert all(0 < network < whole for network, whole in zip(given["network"], given["frame"], strict=True))
+    stream = worker.streams[2]
+    answer(worker, {"do": "frames", "count": 1, "warmup": 0, "streams": 2})
+    assert worker.streams[2] is stream  # a stream goes on from turn to turn
+    assert answer(worker, {"do": "gemm", "repeats": 1}) > 0
+
+
+def test_the_measured_stream_is_the_runtimes(folder: Path) -> None:
+    """The wrapper that takes the time changes nothing."""
+    engine = TorchEngine(checkpoint.load(folder)[0])
+    noise = blocks(engine, 1)
+    plain, timed = Stream(engine), Stream(Timed(engine))
+    for block in noise[:4]:
+        np.testing.assert_array_equal(plain.process(block), timed.process(block))
+
+
+def test_noise_of_several_microphones_and_streams(folder: Path) -> None:
+    engine = TorchEngine(build(PRESETS["dpdcrn-xs"].model_copy(update={"microphones": 2})))
+    shapes = {block.shape for block in blocks(engine, 3)}
+    assert shapes == {(3, 2, 256)}
+    assert len({float(np.abs(block).max()) for block in blocks(engine, 1)}) > 10  # levels vary
+
+
+def test_a_worker_answers_a_fault_in_words(tmp_path: Path) -> None:
+    request = json.dumps({"engine": "onnx", "path": str(tmp_path / "none.onnx")})
+    done = subprocess.run(
+        [sys.executable, "-c", BOOT], input=request + "\n", capture_output=True, text=True, check=True
+    )
+    assert "there is no such file" in json.loads(done.stdout)["error"]
+
+
+def test_a_worker_for_onnx_does_not_load_pytorch(tmp_path: Path) -> None:
+    code = "import sys, stillwave.deploy.latency_worker; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_memory_unknown_is_none(monkeypatch) -> None:
+    worker = Worker({"engine": "peak"}, before=None)
+    assert worker.memory() is None
+    monkeypatch.setattr(latency_worker, "peak_memory", lambda: 5000)
+    assert worker.memory() is None
+    worker.before = 2000
+    assert worker.memory() == 3000
+
+
+def test_a_core_that_there_is_not_is_not_pinned_to() -> None:
+    assert latency_worker.pin(None) is False
+    assert latency_worker.pin(100_000) is False
+
+
+def test_tables_by_hand() -> None:
+    first, second, third = tables(latency(row(), row(0.04, "torch", memory_bytes=None, streams={1: 2.5})))
+    assert first.lines[0][2:] == ("4.00", "4.00–10.0", "7.00", *first.lines[0][5:])
+    assert first.lines[1][2] == "40.0"
+    assert second.lines[0][2:] == ("4.00", "0.438", "50.0", "4.0", "200", "500.0", "2.00", "50.0 %")
+    assert second.lines[1][4] == "–"
+    assert third.heads == ("model", "engine", "1", "2", "4", "in real time")
+    assert third.lines == [
+        ("net", "ONNX", "0.30", "0.60", "1.20", "2"),
+        ("net", "PyTorch", "2.50", "", "", "0"),
+    ]
+    assert len(tables(latency(row(streams={})))) == 2
+    for table in (first, second, third):
+        assert all(len(line) == len(table.heads) for line in table.lines)
+
+
+def test_notes_say_what_hangs_on_the_machine_and_what_does_not() -> None:
+    said = " ".join(notes(latency(row(), skipped=[("net", "int8", "no")])))
+    for words in (
+        "Algorithmic delay 32 ms",
+        "hop of 16 ms",
+        f"first {WARMUP} of each turn",
+        "4.0 GMAC/s (3.0–5.0)",
+    ):
+        assert words in said
+    assert "Left out: net, ONNX int8: no." in said
+    assert "shared" not in said
+    assert "had it for 50 %" in " ".join(notes(latency(row(core_share=0.5))))
+
+
+def test_the_page_holds_every_table_and_the_picture() -> None:
+    page = markdown(latency(row()), "latency.svg")
+    assert page.count("| --- | --- |") == 3
+    assert "(latency.svg)" in page
+    assert "![" not in markdown(latency(row()))
+
+
+def test_json_has_what_follows_and_no_nan(found: Latency) -> None:
+    plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert plain["warmup"] == WARMUP
+    assert plain["rows"][0]["real_time_factor"] == found.rows[0].real_time_factor
+    assert plain["machine"]["versions"]["numpy"] == np.__version__
+    assert not math.isnan(plain["peak"])
+
+
+@pytest.mark.parametrize("streams", [{1: 0.3, 2: 1.2}, {}])
+def test_the_picture_is_drawn_with_every_engine_named(tmp_path: Path, streams: dict[int, float]) -> None:
+    found = latency(row(streams=streams), row(0.02, "torch", streams=streams), row(0.001, "int8", streams={}))
+    png, svg = draw(found, tmp_path / "latency")
+    assert png.read_bytes()[:4] == b"\x89PNG"
+    assert ET.parse(svg).getroot().tag.endswith("svg")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latency.png", "latency.svg"]
