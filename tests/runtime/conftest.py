@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from exported import export
 
+from exported import export
 from stillwave.models import build
 from stillwave.models.denoiser import Denoiser
 from stillwave.schema import ModelConfig

@@ -165,7 +165,6 @@ def test_states_that_do_not_belong_are_refused(enhancer, network):
 def test_a_state_goes_from_a_file_to_its_checkpoint_and_back(tmp_path, network):
     """The weights are what a state belongs to, not the program that runs them."""
     from exported import export
-
     from stillwave.runtime.torch_engine import TorchEngine
 
     file = export(network, tmp_path / "a.onnx", card={"sha256": "abc"})

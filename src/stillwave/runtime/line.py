@@ -60,8 +60,9 @@ class Line:
         both = np.concatenate([spectra.real, spectra.imag], axis=1)
         given, self._state = self.engine.step(np.ascontiguousarray(both, np.float32), self._state)
         given = self._without_faults(given)
-        sounding = frames.any(axis=2).reshape(self.streams, -1, frames.shape[1]).any(axis=1)
-        estimate: NDArray[np.complex64] = (given[:, 0] + 1j * given[:, 1]) * sounding[..., None]
+        by_stream = frames.reshape(self.streams, -1, *frames.shape[1:])
+        sounding: NDArray[np.bool_] = (by_stream != 0).any(axis=(1, 3))
+        estimate: NDArray[np.complex64] = (given[:, 0] + 1j * given[:, 1]) * sounding[:, :, None]
         return estimate
 
     def _without_faults(self, given: Spectra) -> Spectra:
@@ -69,8 +70,8 @@ class Line:
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(given.sum(dtype=np.float64)):
                 return given
-        finite = np.isfinite(given).all(axis=(1, 3), keepdims=True)
-        ill = ~finite.all(axis=(1, 2, 3))
+        finite: NDArray[np.bool_] = np.isfinite(given).all(axis=(1, 3))[:, None, :, None]
+        ill: NDArray[np.bool_] = ~finite.all(axis=(1, 2, 3))
         self.restarts += int(ill.sum())
         fresh = self.engine.begin(self.streams)
         for name, value in self._state.items():

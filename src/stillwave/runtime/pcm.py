@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from stillwave.audio import Samples
 from stillwave.errors import AudioError
 from stillwave.runtime.stream import Stream
 
-FORMATS = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
+FORMATS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
 """Sample formats by their names in ffmpeg."""
 MOST_SAMPLES = 16_384
 """Samples a channel that are taken from a pipe at once, at most."""
@@ -124,7 +124,7 @@ def _chunks(source: BinaryIO, most: int) -> Iterator[bytes]:
         yield data
 
 
-def _type(format: str) -> np.dtype[np.generic]:
+def _type(format: str) -> np.dtype[Any]:
     if format not in FORMATS:
         raise AudioError(f"format '{format}': expected {' or '.join(FORMATS)}")
     return FORMATS[format]

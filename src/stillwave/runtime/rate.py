@@ -104,4 +104,5 @@ def _filters(phases: int, reach: int, lower: float) -> Samples:
     window = np.where(np.abs(offset) * lower <= HALF, np.i0(_BETA * np.sqrt(inside)) / np.i0(_BETA), 0)
     filters = _CUTOFF * lower * np.sinc(_CUTOFF * lower * offset) * window
     # A constant passes exactly: no filter of the set may ripple against another.
-    return (filters / filters.sum(axis=1, keepdims=True)).astype(np.float32)
+    even: Samples = (filters / filters.sum(axis=1, keepdims=True)).astype(np.float32)
+    return even

@@ -19,7 +19,8 @@ Spectrum = NDArray[np.complex64]
 
 def sqrt_hann(n_fft: int) -> Samples:
     """w(n) = sin(πn/n_fft), the square root of the periodic Hann window."""
-    return np.sin(np.arange(n_fft) * (math.pi / n_fft)).astype(np.float32)
+    window: Samples = np.sin(np.arange(n_fft) * (math.pi / n_fft)).astype(np.float32)
+    return window
 
 
 def analyse(frames: Samples) -> Spectrum:

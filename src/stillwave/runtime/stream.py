@@ -38,7 +38,7 @@ class Stream:
         """Samples that were NaN or infinite and were taken as silence."""
         self._share = share
         self._restarts = 0
-        self.reset()
+        self._begin()
 
     @property
     def delay_seconds(self) -> float:
@@ -75,8 +75,10 @@ class Stream:
 
     def reset(self) -> None:
         """Forget what came so far: the next block is the beginning of a signal. The counts stay."""
-        if hasattr(self, "_line"):
-            self._restarts += self._line.restarts
+        self._restarts += self._line.restarts
+        self._begin()
+
+    def _begin(self) -> None:
         self._line = Line(self.engine, self.streams, self.rate, self.rate, self._share)
         self._ahead = np.zeros((self.streams, self.delay_samples), np.float32)  # ready, and not given out yet
 

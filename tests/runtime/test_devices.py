@@ -1,0 +1,240 @@
+"""Sound devices by number and name, and the verb `live`, with a sound library that has no hardware."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import fake_sound
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from stillwave.cli import guard
+from stillwave.cli.live import live
+from stillwave.errors import AudioError, MissingExtraError, StillwaveError
+from stillwave.runtime.devices import devices, find, running
+from stillwave.runtime.keys import keys
+from stillwave.runtime.live import Lane
+from stillwave.runtime.meters import counts, decibels, heard, table
+from stillwave.runtime.stream import Stream
+
+
+@pytest.fixture
+def sound(monkeypatch):
+    made = fake_sound.module(
+        fake_sound.device("Built-in Microphone", 2, 0),
+        fake_sound.device("Built-in Speaker", 0, 2, 44_100.0),
+        fake_sound.device("USB Headset", 1, 1, 16_000.0),
+        fake_sound.device("USB Headset (virtual)", 0, 8),
+    )
+    monkeypatch.setitem(sys.modules, "sounddevice", made)
+    return made
+
+
+@pytest.fixture
+def run():
+    app = typer.Typer()
+    app.command()(guard(live))
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_devices_are_listed_with_their_defaults(sound):
+    found = devices()
+    assert [(d.number, d.inputs, d.outputs, d.rate, d.default) for d in found] == [
+        (0, 2, 0, 48_000, ("input",)), (1, 0, 2, 44_100, ("output",)), (2, 1, 1, 16_000, ()), (3, 0, 8, 48_000, ())
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind", "number"),
+    [(None, "input", 0), (None, "output", 1), ("2", "input", 2), ("headset", "input", 2), ("USB Headset", "output", 2),
+     ("virtual", "output", 3)],
+)  # fmt: skip
+def test_a_device_by_number_or_name(sound, wanted, kind, number):
+    assert find(wanted, kind).number == number
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind", "words"),
+    [
+        (
+            "usb",
+            "output",
+            r"'usb' fits more than one output device \(2: USB Headset; 3: USB Headset \(virtual\)\)",
+        ),
+        ("1", "input", r"'1' is no input device \(0: Built-in Microphone; 2: USB Headset\)"),
+        ("none", "output", "'none' is no output device"),
+    ],
+)
+def test_a_device_that_cannot_be_meant_is_refused(sound, wanted, kind, words):
+    with pytest.raises(AudioError, match=words):
+        find(wanted, kind)
+
+
+def test_without_devices_it_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sounddevice", fake_sound.module(default=(-1, -1)))
+    with pytest.raises(AudioError, match="there is no input device"):
+        find(None, "input")
+
+
+def test_without_the_library_it_names_the_extra_or_the_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(MissingExtraError, match=r"stillwave\[live\]"):
+        devices()
+
+    def missing(name):
+        raise OSError("PortAudio library not found")
+
+    monkeypatch.setattr("importlib.import_module", missing)
+    with pytest.raises(StillwaveError, match=r"needs the PortAudio library.*apt install libportaudio2"):
+        devices()
+
+
+def test_live_runs_and_counts(sound, run, file):
+    result = run("-m", file, "--seconds", 0.5, "--block-ms", 20, "--lag", 3, "--json")
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert figures["blocks"] > 0
+    assert "Built-in Microphone → Built-in Speaker, 44100 Hz, 116 ms" in result.stderr
+    assert "device faults" in result.stderr
+    (options,) = fake_sound.Stream.opened
+    assert (options["samplerate"], options["blocksize"], options["device"]) == (44_100, 882, (0, 1))
+    assert options["channels"] == (1, 2)
+
+
+def test_live_takes_the_devices_and_the_rate_that_are_named(sound, run, file):
+    result = run("-m", file, "-i", "headset", "-o", 3, "--rate", 16_000, "--seconds", 0.1)
+    assert result.exit_code == 0, result.stderr
+    (options,) = fake_sound.Stream.opened
+    assert (options["samplerate"], options["blocksize"], options["device"]) == (16_000, 160, (2, 3))
+
+
+def test_every_channel_of_the_output_gets_the_sound(sound, file):
+    from stillwave.enhance import load
+
+    lane = Lane(load(file).open(16_000), 160)
+    lane.bypass = True
+    with running(lane, find(None, "input"), find(None, "output")) as opened:
+        while len(opened.heard) < 20:
+            pass
+    given = np.concatenate(opened.heard)
+    assert np.isfinite(given).all()
+    assert np.array_equal(given[:, 0], given[:, 1])
+    assert np.abs(given).max() == pytest.approx(0.5, rel=0.01)
+
+
+def test_faults_of_the_device_are_counted_and_nothing_stops(sound, file):
+    from stillwave.enhance import load
+
+    sound.Stream.broken = 7
+    lane = Lane(load(file).open(16_000), 160)
+    with running(lane, find(None, "input"), find(None, "output")) as opened:
+        while len(opened.heard) < 20:
+            pass
+    assert lane.figures.device_faults == 7
+
+
+def test_devices_that_do_not_open_are_one_sentence(sound, run, file):
+    sound.Stream.refused = "Invalid sample rate"
+    result = run("-m", file, "--seconds", 1)
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert (
+        "Built-in Microphone and Built-in Speaker cannot be opened at 44100 Hz: Invalid sample rate" in said
+    )
+
+
+def test_too_few_microphones_are_refused(sound):
+    class Eight:
+        sample_rate, microphones, n_fft, hop, fingerprint = 16_000, 8, 512, 256, ""
+
+        def begin(self, streams):
+            return {}
+
+    with (
+        pytest.raises(AudioError, match="has 2 channels, this network takes 8 microphones"),
+        running(Lane(Stream(Eight()), 160), find(None, "input"), find(None, "output")),
+    ):
+        pass
+
+
+def test_a_network_that_fails_while_live_is_told(sound, run, file, monkeypatch):
+    from stillwave.runtime.engine import OnnxEngine
+
+    def fail(self, spectrum, state):
+        raise StillwaveError("the exported network failed: because")
+
+    monkeypatch.setattr(OnnxEngine, "step", fail)
+    result = run("-m", file, "--seconds", 30)
+    assert result.exit_code == 2
+    assert "the exported network failed: because" in result.stderr
+
+
+def test_the_list_needs_no_model(sound, run):
+    rows = json.loads(run("--list", "--json").stdout)
+    assert [row["name"] for row in rows][:2] == ["Built-in Microphone", "Built-in Speaker"]
+    assert "USB Headset" in run("--list").stdout
+    assert "give an exported .onnx file" in run().stderr
+
+
+def test_keys_obey_b_and_q(sound, run, file, monkeypatch):
+    from contextlib import contextmanager
+
+    pressed = iter(["b", "", "B", "b", "q"])
+    lanes = []
+
+    @contextmanager
+    def typed():
+        yield lambda: next(pressed)
+
+    monkeypatch.setattr("stillwave.runtime.keys.keys", typed)
+    monkeypatch.setattr("stillwave.runtime.meters.table", lambda lane: lanes.append(lane.bypass) or "")
+    assert run("-m", file).exit_code == 0
+    assert lanes == [False, True, True, False, True]  # drawn once before the first key
+
+
+def test_without_a_terminal_no_key_is_pressed(monkeypatch):
+    monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: PTH123, SIM115
+    with keys() as pressed:
+        assert pressed() == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_keys_come_one_by_one_from_a_terminal(monkeypatch):
+    import os
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    monkeypatch.setattr("sys.stdin", os.fdopen(theirs, "r"))
+    before = termios.tcgetattr(theirs)
+    with keys() as pressed:
+        assert pressed() == ""
+        os.write(ours, b"bq")
+        assert (pressed(), pressed(), pressed()) == ("b", "q", "")
+    assert termios.tcgetattr(theirs) == before
+
+
+def test_meters_say_what_is_heard(file):
+    from rich.console import Console
+
+    from stillwave.enhance import load
+
+    lane = Lane(load(file).open(16_000), 160)
+    assert heard(lane).startswith("dry")
+    lane.figures.clean = True
+    assert heard(lane) == "clean"
+    lane.bypass = True
+    assert heard(lane) == "bypassed"
+    lane.figures.late, lane.figures.blocks, lane.figures.peak_in = 3, 100, 1.0
+    assert counts(lane.figures) == "3 of 100 blocks late, 0 times dry, 0 skipped, 0 device faults"
+    assert (decibels(1), decibels(0), decibels(0.1)) == (0, -60, pytest.approx(-20))
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console.print(table(lane))
+    assert "0 dB" in console.export_text()
+
+
+def test_help_shows_an_example(run):
+    assert "stillwave live --list" in run("--help").stdout
