@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,14 +61,20 @@ def export(
         offline=offline,
         precision="int8" if int8 else "float16" if fp16 else "float32",
         calibrate=calibrate,
+        dynamic=dynamic,
         on=on,
         format=_format(format),
         overwrite=overwrite,
     )
     if as_json:
-        typer.echo(json.dumps({**asdict(report), "target": str(report.target)}, indent=2, allow_nan=False))
+        typer.echo(json.dumps(asdict(report), indent=2, ensure_ascii=False, allow_nan=False, default=str))
     else:
-        _show(report)
+        typer.echo("\n".join(_lines(report)))
+    lost = report.losses.get("pesq_wb")
+    if lost is not None and lost.lost > 0.05:
+        err.print(
+            f"{report.target}: loses {lost.lost:.3f} PESQ, more than 0.05", style="yellow", highlight=False
+        )
 
 
 def _format(name: str | None) -> Format | None:
@@ -84,5 +91,23 @@ def _format(name: str | None) -> Format | None:
     raise StillwaveError(f"--format {name}: there is no such format; {nearest(name, get_args(Format))}")
 
 
-def _show(report: ExportReport) -> None:
-    err.print(str(report), markup=False)
+def _lines(report: ExportReport) -> list[str]:
+    """The report as people read it."""
+    kind = "streams, frame by frame" if report.kind == "stream" else "whole signals"
+    lines = [
+        f"{report.target}: {report.format}, {kind}, {report.precision}, {report.bytes / 1e6:.2f} MB",
+        f"compared with its source on {report.signals}: float32 differs by {report.difference:.1e} of full scale",
+    ]
+    if report.states:
+        numbers = sum(prod(shape) for shape in report.states.values())
+        lines.append(f"{len(report.states)} states, {numbers * 4 / 1024:.0f} KiB a stream")
+    if report.similarity_db is not None:
+        lines.append(
+            f"{report.precision}: estimates are {report.similarity_db:.1f} dB above their difference"
+        )
+    for key, loss in report.losses.items():
+        lines.append(
+            f"{key}: {loss.float32:.4f} in float32, {loss.reduced:.4f} in {report.precision}: "
+            f"loses {loss.lost:.4f} ({loss.recordings} recordings)"
+        )
+    return lines

@@ -153,6 +153,7 @@ def serialise(graph: ModelProto, meta: OnnxMeta) -> bytes:
     named = onnx.ModelProto()
     named.CopyFrom(graph)
     onnx.helper.set_model_props(named, {KEY: meta.model_dump_json()})
+    del named.graph.value_info[:]  # shapes in between, which every runtime works out itself
     named.producer_name, named.producer_version = "stillwave", stillwave.__version__
     onnx.checker.check_model(named)
     return named.SerializeToString()

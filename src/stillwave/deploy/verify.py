@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from stillwave.audio import Samples
 from stillwave.deploy.meta import OnnxMeta
@@ -54,20 +53,26 @@ def enhance(run: Runner, meta: OnnxMeta, noisy: Samples, blocks: Sequence[int] =
     """Noisy `[S, M, N]` to estimates `[S, N]`; a streaming network gets blocks of these sizes in frames, in turn."""
     if meta.kind == "offline":
         return run([noisy[:, 0] if meta.microphones == 1 else noisy])[0]
-    stft = Stft(meta.stft.n_fft, meta.stft.hop)
-    spectrum = stft.analyse(torch.from_numpy(noisy))
-    parts = torch.cat([spectrum.real, spectrum.imag], dim=1).numpy()
     states = [np.zeros((len(noisy), *shape), np.float32) for shape in meta.states.values()]
     estimates = []
-    for block in _blocks(parts, blocks):
+    for block in blocks_of(spectra(meta, noisy), blocks):
         estimate, *states = run([block, *states])
         estimates.append(estimate)
     real, imaginary = torch.from_numpy(np.concatenate(estimates, axis=2)).unbind(1)
+    stft = Stft(meta.stft.n_fft, meta.stft.hop)
     waveform: Samples = stft.synthesise(torch.complex(real, imaginary), noisy.shape[-1]).numpy()
     return waveform
 
 
-def _blocks(spectrum: NDArray[Any], sizes: Sequence[int]) -> Iterator[Samples]:
+def spectra(meta: OnnxMeta, noisy: Samples) -> Samples:
+    """`[S, M, N]` to `[S, 2·M, T, F]`: the reals of all microphones, then the imaginaries."""
+    spectrum = Stft(meta.stft.n_fft, meta.stft.hop).analyse(torch.from_numpy(noisy))
+    parts: Samples = torch.cat([spectrum.real, spectrum.imag], dim=1).numpy()
+    return parts
+
+
+def blocks_of(spectrum: Samples, sizes: Sequence[int]) -> Iterator[Samples]:
+    """Blocks `[S, 2·M, t, F]` of these sizes, in turn, until the frames are used up."""
     first = 0
     for size in itertools.cycle(sizes):
         if first >= spectrum.shape[2]:
@@ -99,5 +104,26 @@ def check(run: Runner, meta: OnnxMeta, noisy: Samples, expected: Samples, bound:
         raise DifferenceError(
             f"the exported network differs from its source by {found:.3g} of full scale, {bound:.3g} is allowed; "
             "nothing is written"
+        )
+    return found
+
+
+def similarity(run: Runner, meta: OnnxMeta, noisy: Samples, expected: Samples) -> float:
+    """Lowest signal-to-difference ratio of any signal's estimate to `expected`, in dB; frame by frame."""
+    found = enhance(run, meta, noisy)
+    wanted, error = (
+        np.square(expected).sum(1, dtype=np.float64),
+        np.square(found - expected).sum(1, dtype=np.float64),
+    )
+    return float(np.min(10 * np.log10(np.maximum(wanted, 1e-20) / np.maximum(error, 1e-20))))
+
+
+def check_similarity(run: Runner, meta: OnnxMeta, noisy: Samples, expected: Samples, floor: float) -> float:
+    """The similarity in dB. Raises DifferenceError when it is below `floor`, or not a number."""
+    found = similarity(run, meta, noisy, expected)
+    if not found >= floor:
+        raise DifferenceError(
+            f"in {meta.precision} the network's estimates are only {found:.1f} dB above their difference from those in "
+            f"float32, {floor:g} dB is asked for; nothing is written; export it in float32"
         )
     return found
