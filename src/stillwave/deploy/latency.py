@@ -72,7 +72,7 @@ class Row:
     memory_bytes: int | None
     """Peak above the bare interpreter, one stream; None where the system does not tell."""
     state_bytes: int
-    file_bytes: int | None
+    file_bytes: int
     frame_macs: int | None
     """Of one frame as it is streamed; None without PyTorch or a card."""
     streams: dict[int, float]
@@ -132,8 +132,8 @@ def measure(
 ) -> Latency:
     """Measure presets (with random weights), checkpoints and `.onnx` files on every engine that fits them.
 
-    `frames` in all for each engine, in `rounds` turns between which the others have theirs. Up to
-    `streams` of them are tried in one batch (0: none). `core` is the one to run on; by default the last of those this process may use.
+    `frames` in all for each engine, in `rounds` turns between which the others have theirs. Up to `streams` streams
+    are tried in one batch (0: none). `core` is the one to run on; by default the last of those this process may use.
 
     Raises StillwaveError: nothing to measure, a network that cannot stream, an engine that fails.
     """
@@ -221,7 +221,8 @@ def _take_turns(
 
 def _streams(process: Process, most: int, tell: Progress) -> dict[int, float]:
     """Real-time factors of 1, 2, 4, … streams in one batch, to the first that the core cannot hold."""
-    hop, count, factors = process.facts["hop"] / process.facts["sample_rate"], 1, {}
+    hop, count = process.facts["hop"] / process.facts["sample_rate"], 1
+    factors: dict[int, float] = {}
     while count <= most:
         tell(f"{process.title}, {count} streams", len(factors), most.bit_length())
         taken = process.ask(do="frames", count=STREAM_FRAMES, warmup=3, streams=count)["frame"]

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,11 @@ def pin(core: int | None) -> bool:
 
 def answer(worker: Worker, request: dict[str, Any]) -> Any:
     """One request's answer."""
-    wanted = {"facts": worker.facts, "frames": worker.frames, "memory": worker.memory, "gemm": worker.gemm}
+    wanted: dict[str, Callable[..., Any]] = {
+        "frames": worker.frames,
+        "memory": worker.memory,
+        "gemm": worker.gemm,
+    }
     return wanted[request.pop("do")](**request)
 
 
