@@ -23,13 +23,20 @@ def export(
     offline: Annotated[
         bool, typer.Option("--offline", help="Waveform in, waveform out: the STFT is in the graph.")
     ] = False,
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Weights (and sums, where it helps) in 8 bits.")
-    ] = False,
-    fp16: Annotated[bool, typer.Option("--fp16", help="Weights in 16 bits.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Store weights in 8 bits.")] = False,
     calibrate: Annotated[
-        Path | None, typer.Option(help="Folder of noisy recordings that --int8 takes its ranges from.")
+        Path | None,
+        typer.Option(
+            help="With --int8: compute convolutions in 8 bits, ranges from this folder's recordings."
+        ),
     ] = None,
+    dynamic: Annotated[
+        bool,
+        typer.Option(
+            "--dynamic", help="With --int8: compute matrix products in 8 bits, ranges of the moment."
+        ),
+    ] = False,
+    fp16: Annotated[bool, typer.Option("--fp16", help="Store weights in 16 bits.")] = False,
     on: Annotated[
         Path | None, typer.Option(help="Folder of noisy/ and clean/ to verify and score the file on.")
     ] = None,

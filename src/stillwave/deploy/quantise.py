@@ -38,7 +38,7 @@ def store(graph: ModelProto, bits: Literal[8, 16]) -> ModelProto:
     for tensor in list(small.graph.initializer):
         node = users.get(tensor.name)
         if node is not None and _is_weight(tensor, node):
-            widen += (_in_int8 if bits == 8 else _in_float16)(small.graph, tensor, node)
+            widen += _in_int8(small.graph, tensor, node) if bits == 8 else _in_float16(small.graph, tensor)
     nodes = [*widen, *small.graph.node]
     del small.graph.node[:]
     small.graph.node.extend(nodes)
@@ -67,7 +67,7 @@ def _in_int8(graph: GraphProto, tensor: TensorProto, node: NodeProto) -> list[No
     ]
 
 
-def _in_float16(graph: GraphProto, tensor: TensorProto, node: NodeProto) -> list[NodeProto]:
+def _in_float16(graph: GraphProto, tensor: TensorProto) -> list[NodeProto]:
     from onnx import TensorProto, helper, numpy_helper
 
     half, name = numpy_helper.to_array(tensor).astype(np.float16), tensor.name
