@@ -50,9 +50,9 @@ def test_chunks_and_seed(monkeypatch):
     whole = bootstrap(data)
     assert bootstrap(data) == whole
     assert bootstrap(data, seed=1) != whole
-    monkeypatch.setattr("stillwave.evaluate.statistics.CHUNK", 1_700)  # 34 of 10 000 rows at a time
+    monkeypatch.setattr("stillwave.evaluate.resampling.CHUNK", 1_700)  # 34 of 10 000 rows at a time
     assert bootstrap(data) == whole
-    monkeypatch.setattr("stillwave.evaluate.statistics.CHUNK", 1)
+    monkeypatch.setattr("stillwave.evaluate.resampling.CHUNK", 1)
     assert bootstrap(data[:3], resamples=40).count == 3
 
 

@@ -32,7 +32,9 @@ def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES
         Interval(mean=2.0, low=2.0, high=2.0, count=3)
 
     """
-    return ratio(values, [1.0] * len(values), seed, resamples)
+    data = np.asarray(values, dtype=np.float64)
+    mean = float(math.fsum(data) / len(data))
+    return _interval(mean, len(data), (data[i].mean(1) for i in _draws(len(data), seed, resamples)))
 
 
 def ratio(
@@ -47,11 +49,15 @@ def ratio(
     """
     top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     mean = float(math.fsum(top) / math.fsum(bottom))
-    if len(top) < 2:
-        return Interval(mean, math.nan, math.nan, len(top))
-    draws = np.concatenate([top[i].mean(1) / bottom[i].mean(1) for i in _draws(len(top), seed, resamples)])
-    low, high = np.percentile(draws, (2.5, 97.5))
-    return Interval(mean, float(low), float(high), len(top))
+    draws = (top[i].mean(1) / bottom[i].mean(1) for i in _draws(len(top), seed, resamples))
+    return _interval(mean, len(top), draws)
+
+
+def _interval(mean: float, count: int, draws: Iterator[NDArray[np.float64]]) -> Interval:
+    if count < 2:
+        return Interval(mean, math.nan, math.nan, count)
+    low, high = np.percentile(np.concatenate(list(draws)), (2.5, 97.5))
+    return Interval(mean, float(low), float(high), count)
 
 
 def _draws(size: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:

@@ -55,6 +55,17 @@ def version(folder: Path) -> str:
 
 def read(kind: str, folder: Path, what: Any) -> Any:
     """`what.from_pretrained`, offline. Raises RecogniserError where the folder is not what it should be."""
+    try:
+        with quiet():
+            return what.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # it raises whatever its readers raise
+        reason = " ".join(str(error).split())[:200]
+        raise RecogniserError(f"{kind}:{folder}: cannot be read ({type(error).__name__}: {reason})") from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Neither transformers' advice nor its progress bars."""
     import transformers
 
     speech: Any = transformers.utils.logging
@@ -62,10 +73,7 @@ def read(kind: str, folder: Path, what: Any) -> Any:
     speech.set_verbosity_error()
     speech.disable_progress_bar()
     try:
-        return what.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # it raises whatever its readers raise
-        reason = " ".join(str(error).split())[:200]
-        raise RecogniserError(f"{kind}:{folder}: cannot be read ({type(error).__name__}: {reason})") from None
+        yield
     finally:
         speech.set_verbosity(before)
         if bars:

@@ -49,7 +49,7 @@ class Wav2Vec2:
         if len(samples) < SHORTEST:
             raise NoTranscriptError(f"too short for wav2vec2 ({SHORTEST} samples at 16 kHz at least)")
         before, after, model = self._parts
-        with local.exact():
+        with local.quiet(), local.exact():
             values = before(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values
             tokens = model(values).logits.argmax(-1)
         return str(after.batch_decode(tokens)[0])

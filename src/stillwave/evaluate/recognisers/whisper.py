@@ -57,7 +57,7 @@ class WhisperFolder:
         before, after, model = self._parts
         several = getattr(model.generation_config, "is_multilingual", False)
         language = {"language": "en", "task": "transcribe"} if several else {}
-        with local.exact():
+        with local.quiet(), local.exact():
             features = before(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features
             tokens = model.generate(features, do_sample=False, num_beams=1, **language)
         return str(after.batch_decode(tokens, skip_special_tokens=True)[0])
