@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 import stillwave
+from exported import export
 from stillwave import checkpoint
 from stillwave.cli import guard
 from stillwave.cli.stream import stream
@@ -27,10 +28,7 @@ SMALL = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, no
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     torch.manual_seed(0)
-    network = build(SMALL)
-    folder = tmp_path_factory.mktemp("model") / "c"
-    checkpoint.save(folder, network, checkpoint.Card(model=network.config))
-    return folder
+    return export(build(SMALL), tmp_path_factory.mktemp("model") / "student.onnx")
 
 
 @pytest.fixture
@@ -93,9 +91,9 @@ def test_what_was_wrong_is_said_and_passed_over(run):
 
 
 def test_clipping_is_said(run, monkeypatch):
-    from stillwave.runtime.torch_engine import TorchEngine
+    from stillwave.runtime import OnnxEngine
 
-    monkeypatch.setattr(TorchEngine, "step", lambda self, spectrum, state: (3 * spectrum, state))
+    monkeypatch.setattr(OnnxEngine, "step", lambda self, spectrum, state: (3 * spectrum, state))
     steps = np.full(2_000, 20_000, "<i2")
     result = run(input=steps.tobytes())
     assert "2000 samples were beyond full scale and are clipped" in result.stderr

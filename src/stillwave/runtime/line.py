@@ -70,14 +70,15 @@ class Line:
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(given.sum(dtype=np.float64)):
                 return given
-        finite: NDArray[np.bool_] = np.isfinite(given).all(axis=(1, 3))[:, None, :, None]
-        ill: NDArray[np.bool_] = ~finite.all(axis=(1, 2, 3))
+        values: NDArray[np.bool_] = np.isfinite(given)
+        finite: NDArray[np.bool_] = values.all(axis=(1, 3))
+        ill: NDArray[np.bool_] = ~finite.all(axis=1)
         self.restarts += int(ill.sum())
         fresh = self.engine.begin(self.streams)
         for name, value in self._state.items():
             fresh[name][~ill] = value[~ill]
         self._state = fresh
-        return np.where(finite, given, np.float32(0))
+        return np.where(finite[:, None, :, None], given, np.float32(0))
 
     def state(self) -> Arrays:
         """Copies of all that this line remembers."""
