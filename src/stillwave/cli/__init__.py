@@ -20,6 +20,7 @@ VERBS = (
     "compare",
     "methods",
     "evaluate",
+    "submission",
     "enhance",
     "stream",
     "live",
@@ -35,7 +36,7 @@ GROUPS = {
 EXTRAS = {  # an import that fails → the extra that brings it
     "torch": "train", "safetensors": "train", "tensorboard": "train", "matplotlib": "train",
     "joblib": "train", "pesq": "eval", "pystoi": "eval", "scipy": "eval",
-    "speechmos": "eval", "espeakng_loader": "demo", "onnx": "export",
+    "speechmos": "eval", "espeakng_loader": "demo", "onnx": "export", "jiwer": "asr", "pocketsphinx": "asr",
 }  # fmt: skip
 
 
