@@ -29,7 +29,7 @@ def submission(
 
     Example:
         stillwave submission enhanced/ --inputs L3DAS23_Task1_test/data --team us
-        stillwave submission enhanced/ --inputs test/data --team us --microphones 2
+        stillwave submission out/ --inputs data/ --team us --microphones 2
 
     """
     from stillwave.evaluate.challenge import write_submission
