@@ -27,14 +27,17 @@ def enhance(
             "--output", "-o", help="A file (its suffix gives the format), a folder, or - for stdout."
         ),
     ],
-    model: Annotated[Path | None, typer.Option("--model", "-m", help="Checkpoint or run folder.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", help="Checkpoint or run folder, or an exported .onnx file."),
+    ] = None,
     limit_db: Annotated[
         float | None, typer.Option("--limit-db", help="Lower noise by at most this many dB.", min=0)
     ] = None,
     rate: Annotated[
         int | None, typer.Option("--rate", help="Sampling rate of the output in Hz; by default the input's.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")] = "auto",
+    device: Annotated[str, typer.Option(help="For checkpoints: auto, cpu, cuda, cuda:1, …")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file, as a list.")] = False,
 ) -> None:
@@ -48,7 +51,7 @@ def enhance(
 
     Example:
         stillwave enhance talk.mp3 -o talk.flac -m runs/distilled
-        stillwave enhance recordings/ -o enhanced/ -m runs/distilled
+        stillwave enhance recordings/ -o enhanced/ -m student.onnx
         stillwave enhance - -o - -m runs/distilled < talk.wav > clean.wav
 
     """
@@ -61,7 +64,7 @@ def enhance(
     if model is None:
         raise StillwaveError(
             "no weights ship with stillwave yet: `make quickstart` trains some in minutes; "
-            "give a checkpoint or a run folder with --model"
+            "give a checkpoint, a run folder or an exported .onnx file with --model"
         )
     enhancer = load(model, device)
     options: dict[str, Any] = {"limit_db": limit_db, "rate_out": rate}

@@ -71,8 +71,8 @@ class Line:
             if np.isfinite(given.sum(dtype=np.float64)):
                 return given
         values: NDArray[np.bool_] = np.isfinite(given)
-        finite: NDArray[np.bool_] = values.all(axis=(1, 3))
-        ill: NDArray[np.bool_] = ~finite.all(axis=1)
+        finite: NDArray[np.bool_] = np.logical_and.reduce(values, axis=(1, 3))
+        ill: NDArray[np.bool_] = ~np.logical_and.reduce(finite, axis=1)
         self.restarts += int(ill.sum())
         fresh = self.engine.begin(self.streams)
         for name, value in self._state.items():
