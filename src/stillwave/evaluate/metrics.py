@@ -23,8 +23,7 @@ errors summed over recordings, is not clipped.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -35,6 +34,7 @@ from numpy.typing import NDArray
 from stillwave.audio import Samples
 from stillwave.errors import MissingExtraError, StillwaveError, nearest
 from stillwave.evaluate.challenge import t1
+from stillwave.evaluate.draws import same_draws
 from stillwave.evaluate.transcripts import SILENT, Heard
 from stillwave.evaluate.utterances import ROOM, too_many
 from stillwave.schema import SAMPLE_RATE
@@ -287,7 +287,7 @@ def _pesq(clean: Samples, estimate: Samples, mode: str) -> float:
 def _stoi(comparison: Comparison, extended: bool) -> float:
     from pystoi import stoi
 
-    with _same_draws(), warnings.catch_warnings():
+    with same_draws(), warnings.catch_warnings():
         # pystoi warns and returns 1e-5 where fewer than 30 frames (0.4 s) are active: that is no score
         warnings.simplefilter("error", RuntimeWarning)
         try:
@@ -298,14 +298,3 @@ def _stoi(comparison: Comparison, extended: bool) -> float:
             raise MetricError(f"pystoi: {warning}") from None
         except ValueError as error:
             raise MetricError(f"too short for STOI ({error})") from None
-
-
-@contextmanager
-def _same_draws() -> Iterator[None]:
-    """Seed NumPy's global generator, and put it back: pystoi's extended STOI adds a trace of noise from there."""
-    before = np.random.get_state()
-    np.random.seed(0)
-    try:
-        yield
-    finally:
-        np.random.set_state(before)
