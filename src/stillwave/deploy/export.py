@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -99,37 +99,64 @@ def export(
             f"{source}: this network needs the whole signal, so it cannot stream; export it with --offline"
         )
     pairs = _pairs(on, precision)
-    meta = describe(model, card, offline, precision)
-    noisy = _signals(model, pairs)
-    expected = verify.reference(model, noisy)
-    report = ExportReport(
+    trial = _trial(model, describe(model, card, offline, precision), pairs)
+    if format == "torchscript":
+        data, measured = _script(model, trial)
+    else:
+        data, measured = _onnx(model, trial, calibrate, dynamic)
+    _write(target, data)
+    return ExportReport(
         target=target,
         format=format,
-        kind=meta.kind,
+        kind=trial.meta.kind,
         precision=precision,
-        bytes=0,
+        bytes=len(data),
         parameters=card.parameters,
-        states=meta.states,
-        signals=f"{len(noisy)} recordings of {on}" if pairs else f"{len(noisy)} made signals",
-        difference=0.0,
+        states=trial.meta.states,
+        signals=f"{len(trial.noisy)} recordings of {on}" if pairs else f"{len(trial.noisy)} made signals",
+        **measured,
     )
-    if format == "torchscript":
-        data = scripts.trace(model, meta)
-        difference = verify.check(scripts.runner(data), meta, noisy, expected)
-        _write(target, data)
-        return replace(report, bytes=len(data), difference=difference)
-    graph = graphs.offline_graph(model) if offline else graphs.stream_graph(model)
-    full = verify.onnx_runner(graph)
-    report = replace(report, difference=verify.check(full, meta, noisy, expected))
-    if precision != "float32":
-        graph = _reduce(graph, meta, calibrate, dynamic)
-        run = verify.onnx_runner(graph)
-        similarity = verify.check_similarity(run, meta, noisy, expected, FLOORS[precision])
-        losses = compare(full, run, meta, pairs) if pairs else {}
-        report = replace(report, similarity_db=similarity, losses=losses)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What an exported network has to do: the source's estimates `[R, N]` of noisy signals `[R, M, N]`."""
+
+    meta: OnnxMeta
+    noisy: Samples
+    expected: Samples
+    pairs: list[Pair]
+
+
+def _trial(model: Denoiser, meta: OnnxMeta, pairs: list[Pair]) -> _Trial:
+    noisy = _signals(model, pairs)
+    return _Trial(meta, noisy, verify.reference(model, noisy), pairs)
+
+
+def _script(model: Denoiser, trial: _Trial) -> tuple[bytes, dict[str, Any]]:
+    """The file's bytes and what was measured of it."""
+    data = scripts.trace(model, trial.meta)
+    difference = verify.check(scripts.runner(data), trial.meta, trial.noisy, trial.expected)
+    return data, {"difference": difference}
+
+
+def _onnx(
+    model: Denoiser, trial: _Trial, calibrate: Path | str | None, dynamic: bool
+) -> tuple[bytes, dict[str, Any]]:
+    """As `_script`; a smaller precision is compared with the float32 graph that was found right."""
+    meta, signals = trial.meta, (trial.meta, trial.noisy, trial.expected)
+    graph = graphs.offline_graph(model) if meta.kind == "offline" else graphs.stream_graph(model)
     data = graphs.serialise(graph, meta)
-    _write(target, data)
-    return replace(report, bytes=len(data))
+    full = verify.onnx_runner(data)
+    measured: dict[str, Any] = {"difference": verify.check(full, *signals)}
+    if meta.precision == "float32":
+        return data, measured
+    data = graphs.serialise(_reduce(graph, meta, calibrate, dynamic), meta)
+    reduced = verify.onnx_runner(data)
+    measured["similarity_db"] = verify.check_similarity(reduced, *signals, FLOORS[meta.precision])
+    if trial.pairs:
+        measured["losses"] = compare(full, reduced, meta, trial.pairs)
+    return data, measured
 
 
 def _check_options(format: Format, precision: Precision, calibrate: Path | str | None, dynamic: bool) -> None:

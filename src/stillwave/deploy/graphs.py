@@ -7,10 +7,11 @@ it, so that the graph computes what the network does and nothing has to be writt
 from __future__ import annotations
 
 import copy
-import io
 import math
+import tempfile
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -156,7 +157,8 @@ def serialise(graph: ModelProto, meta: OnnxMeta) -> bytes:
     del named.graph.value_info[:]  # shapes in between, which every runtime works out itself
     named.producer_name, named.producer_version = "stillwave", stillwave.__version__
     onnx.checker.check_model(named)
-    return named.SerializeToString()
+    data: bytes = named.SerializeToString()
+    return data
 
 
 def _trace(
@@ -164,17 +166,17 @@ def _trace(
 ) -> ModelProto:
     import onnx
 
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.inference_mode():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.inference_mode():
+        file = Path(folder) / "traced.onnx"
         warnings.simplefilter("ignore")  # the tracer warns of every check of a shape
         torch.onnx.export(
             module.eval(),
             example,
-            buffer,
+            file,
             dynamo=False,
             opset_version=OPSET,
             input_names=list(inputs),
             output_names=list(outputs),
             dynamic_axes=axes,
         )
-    return onnx.load_model_from_string(buffer.getvalue())
+        return onnx.load(file)

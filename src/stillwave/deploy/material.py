@@ -27,7 +27,8 @@ def speechlike(count: int, microphones: int = 1, seconds: float = SECONDS, seed:
     rng = np.random.default_rng([seed, count, microphones])
     signals = np.stack([_mixture(rng, microphones, round(seconds * SAMPLE_RATE)) for _ in range(count)])
     levels = 10.0 ** -(np.arange(count) % 3)[:, None, None]
-    return (0.5 * levels * signals / np.abs(signals).max((1, 2), keepdims=True)).astype(np.float32)
+    scaled: Samples = (0.5 * levels * signals / np.abs(signals).max((1, 2), keepdims=True)).astype(np.float32)
+    return scaled
 
 
 def _mixture(rng: np.random.Generator, microphones: int, samples: int) -> Samples:
@@ -60,12 +61,16 @@ def _voice(rng: np.random.Generator, samples: int) -> Samples:
 def recorded(paths: Sequence[Path], microphones: int, longest: float = LONGEST) -> Samples:
     """The first seconds of recordings as one batch `[R, microphones, N]` at 16 kHz, shorter ones ending in silence.
 
-    Raises AudioError for a file that cannot be read or has too few channels.
+    Raises AudioError for a file that cannot be read or has too few channels, and when all are silent there.
     """
     signals = [heard(path, microphones, longest) for path in paths]
     whole = np.zeros((len(signals), microphones, max(signal.shape[1] for signal in signals)), np.float32)
     for row, signal in zip(whole, signals, strict=True):
         row[:, : signal.shape[1]] = signal
+    if not whole.any():
+        raise AudioError(
+            f"{paths[0].parent}: the recordings are silent in their first {longest:g} s; give others"
+        )
     return whole
 
 

@@ -16,7 +16,7 @@ from stillwave.schema import SAMPLE_RATE, Count, Frozen
 
 KEY = "stillwave"
 """The one entry of an ONNX file's `metadata_props`."""
-FORMAT = 1
+FORMAT: Literal[1] = 1
 SPECTRUM, NOISY, ESTIMATE = "spectrum", "noisy", "estimate"
 STATE, NEXT = "state.", "next."
 """Prefixes of a memory's name as an input and as an output."""

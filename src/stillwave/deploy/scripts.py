@@ -35,7 +35,7 @@ def trace(model: Denoiser, meta: OnnxMeta) -> bytes:
         module, example = Whole(model), (offline_example(model),)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the tracer warns of every check of a shape
-        traced = torch.jit.trace(module.eval(), example, check_trace=False)
+        traced = torch.jit.trace(module.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
         buffer = io.BytesIO()
         torch.jit.save(traced, buffer, _extra_files={EXTRA_FILE: meta.model_dump_json()})
     return buffer.getvalue()
@@ -45,7 +45,7 @@ def runner(data: bytes) -> Runner:
     """A file's network, for comparing it with its source."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        module = torch.jit.load(io.BytesIO(data))
+        module = torch.jit.load(io.BytesIO(data))  # type: ignore[no-untyped-call]
 
     def run(inputs: Sequence[Samples]) -> list[Samples]:
         with torch.inference_mode():

@@ -1,0 +1,151 @@
+"""Files that `export` writes: what they say, that a wrong one is refused, and what stops one from being written."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from exported import saved
+from stillwave import checkpoint
+from stillwave.deploy import export as flow
+from stillwave.deploy import graphs, material, scripts, verify
+from stillwave.deploy.export import ExportError, export
+from stillwave.deploy.meta import KEY, OnnxMeta, StftMeta
+from stillwave.deploy.onnx_file import read
+from stillwave.deploy.verify import DifferenceError
+from stillwave.errors import CheckpointError
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    made = material.speechlike
+    monkeypatch.setattr(material, "speechlike", lambda count, microphones: made(count, microphones, 0.5))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> dict[str, Path]:
+    place = tmp_path_factory.mktemp("networks")
+    return {kind: saved(place / kind, kind) for kind in ("bsrnn", "dpdcrn", "microphones", "whole")}
+
+
+def test_what_a_file_says_of_itself(folders, tmp_path) -> None:
+    report = export(folders["dpdcrn"], tmp_path / "a.onnx")
+    meta = read(tmp_path / "a.onnx").meta
+    model, card = checkpoint.load(folders["dpdcrn"])
+    assert checkpoint.Card.model_validate(meta.card) == card
+    assert (meta.kind, meta.sample_rate, meta.microphones) == ("stream", 16_000, 1)
+    assert meta.stft == StftMeta(n_fft=512, hop=256)
+    assert (meta.delay_samples, meta.lookahead_frames, meta.initial) == (512, 0, "zeros")
+    assert meta.states == report.states == graphs.state_shapes(model)
+    assert report.difference <= verify.BOUND
+    assert report.bytes == (tmp_path / "a.onnx").stat().st_size
+    assert OnnxMeta.model_validate_json(meta.model_dump_json()) == meta
+
+
+def test_the_whole_signal_and_several_microphones(folders, tmp_path) -> None:
+    assert export(folders["whole"], tmp_path / "w.onnx", offline=True).states == {}
+    meta = read(tmp_path / "w.onnx").meta
+    assert (meta.kind, meta.lookahead_frames, meta.delay_samples) == ("offline", None, 0)
+    export(folders["microphones"], tmp_path / "m.onnx", offline=True)
+    assert read(tmp_path / "m.onnx").meta.microphones == 2
+
+
+def test_torchscript_carries_its_metadata(folders, tmp_path) -> None:
+    export(folders["bsrnn"], tmp_path / "a.pt")
+    extra = {scripts.EXTRA_FILE: ""}
+    torch.jit.load(tmp_path / "a.pt", _extra_files=extra)
+    assert json.loads(extra[scripts.EXTRA_FILE])["kind"] == "stream"
+
+
+def test_a_wrong_graph_is_refused_and_nothing_is_written(folders, tmp_path, monkeypatch) -> None:
+    right = graphs.stream_graph
+
+    def forgetful(model):
+        """One state's way out is its way in: correct for one block, wrong for two."""
+        graph = right(model)
+        name = graph.graph.output[1].name
+        for node in graph.graph.node:
+            for i, output in enumerate(node.output):
+                if output == name:
+                    node.output[i] = "unused"
+        graph.graph.node.append(onnx.helper.make_node("Identity", [name.replace("next.", "state.")], [name]))
+        return graph
+
+    monkeypatch.setattr(graphs, "stream_graph", forgetful)
+    with pytest.raises(DifferenceError, match=r"differs from its source by .* of full scale"):
+        export(folders["bsrnn"], tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_not_a_number_is_a_difference() -> None:
+    meta = OnnxMeta(kind="offline", stft=StftMeta(n_fft=512, hop=256), delay_samples=0)
+    noisy, expected = np.zeros((2, 1, 600), np.float32), np.zeros((2, 600), np.float32)
+    broken = [lambda inputs: [np.full_like(inputs[0], np.nan)], lambda inputs: [inputs[0] + 1e-3]]
+    for run in broken:
+        with pytest.raises(DifferenceError):
+            verify.check(run, meta, noisy, expected)
+    assert verify.check(lambda inputs: [inputs[0] + 1e-5], meta, noisy, expected) == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "options", "said"),
+    [
+        ("whole", "a.onnx", {}, "needs the whole signal, so it cannot stream; export it with --offline"),
+        ("bsrnn", "a.tflite", {}, "'.tflite' is no format"),
+        ("bsrnn", "a.pt", {"precision": "int8"}, "TorchScript is written in float32 alone"),
+        ("bsrnn", "a.onnx", {"calibrate": "x"}, "--calibrate says how to compute in 8 bits; add --int8"),
+        ("bsrnn", "a.onnx", {"precision": "int8", "calibrate": "x", "dynamic": True}, "choose one"),
+    ],
+)
+def test_what_cannot_be_exported(folders, tmp_path, kind, name, options, said) -> None:
+    with pytest.raises(ExportError, match=said):
+        export(folders[kind], tmp_path / name, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_targets_that_cannot_be_written(folders, tmp_path, monkeypatch) -> None:
+    taken = tmp_path / "a.onnx"
+    taken.write_text("mine")
+    with pytest.raises(ExportError, match="exists already; it is replaced only with --overwrite"):
+        export(folders["bsrnn"], taken)
+    assert taken.read_text() == "mine"
+    with pytest.raises(ExportError, match="this is a folder"):
+        export(folders["bsrnn"], tmp_path, format="onnx")
+    with pytest.raises(ExportError, match="cannot be written to"):
+        export(folders["bsrnn"], taken / "b.onnx")
+    monkeypatch.setattr(flow.os, "access", lambda path, mode: False)
+    with pytest.raises(ExportError, match="cannot be written to; choose another folder"):
+        export(folders["bsrnn"], tmp_path / "b.onnx")
+
+
+def test_a_full_disk_leaves_what_was_there(folders, tmp_path, monkeypatch) -> None:
+    taken = tmp_path / "a.onnx"
+    taken.write_text("mine")
+
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ExportError, match=r"a\.onnx: cannot be written \(No space left on device\)"):
+        export(folders["bsrnn"], taken, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
+    assert taken.read_text() == "mine"
+
+
+def test_a_checkpoint_that_is_none(tmp_path) -> None:
+    with pytest.raises(CheckpointError, match="no such folder"):
+        export(tmp_path / "nothing", tmp_path / "a.onnx")
+
+
+def test_made_signals_are_the_same_each_time_and_differ_in_level() -> None:
+    first, again = material.speechlike(3, 2), material.speechlike(3, 2)
+    assert np.array_equal(first, again)
+    assert np.abs(first).max((1, 2)) == pytest.approx([0.5, 0.05, 0.005])
+    assert np.abs(np.corrcoef(first[:, 0])[~np.eye(3, dtype=bool)]).max() < 0.2
+    assert KEY == "stillwave"
