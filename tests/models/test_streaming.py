@@ -1,0 +1,226 @@
+"""One network, two modes: a stream in blocks of any size is the whole signal, and its state can be handled."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from streams import CAUSAL, FRAMES, SMALL, TOLERANCE, assert_near, network, run, spectrum, whole
+
+from stillwave.models.streaming import (
+    State,
+    batch_states,
+    get_state,
+    memories,
+    part_state,
+    reset_state,
+    set_state,
+    streaming,
+)
+
+
+@pytest.mark.parametrize("preset", CAUSAL)
+@pytest.mark.parametrize("size", [1, 7])
+def test_presets_give_the_whole_signal_in_blocks(preset: str, size: int) -> None:
+    model = network(preset)
+    x = spectrum(model, 21)
+    assert_near(run(model, x, [size]), whole(model, x))
+
+
+@pytest.mark.parametrize("name", SMALL)
+@settings(max_examples=6, deadline=None, derandomize=True)
+@given(sizes=st.lists(st.integers(1, FRAMES), min_size=1, max_size=8))
+def test_blocks_of_any_sizes_give_the_whole_signal(name: str, sizes: list[int]) -> None:
+    model = network(name)
+    x = spectrum(model, batch=2)
+    assert_near(run(model, x, sizes), whole(model, x))
+    exact = copy.deepcopy(model).double()
+    assert_near(run(exact, x.double(), sizes), whole(exact, x.double()), 1e-12)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_new_input_does_not_change_earlier_output(name: str) -> None:
+    model = network(name)
+    x, other = spectrum(model), spectrum(model, seed=1)
+    both = torch.cat([x[:, :, :10], other[:, :, 10:]], dim=2)
+    assert torch.equal(whole(model, x)[:, :, :10], whole(model, both)[:, :, :10])
+    assert not torch.equal(whole(model, x)[:, :, 10], whole(model, both)[:, :, 10])
+
+
+@pytest.mark.parametrize("name", SMALL)
+@torch.no_grad()
+def test_a_state_saved_and_set_goes_on_as_if_nothing_had_been(name: str) -> None:
+    model = network(name)
+    x, other = spectrum(model), spectrum(model, seed=1)
+    with streaming(model):
+        model.estimate(x[:, :, :9])
+        state = get_state(model)
+        model.estimate(other)
+        set_state(model, state)
+        rest = model.estimate(x[:, :, 9:])
+    assert_near(rest, whole(model, x)[:, :, 9:])
+    twin = copy.deepcopy(model)
+    with streaming(twin):
+        set_state(twin, state)
+        assert_near(twin.estimate(x[:, :, 9:]), rest)
+
+
+@torch.no_grad()
+def test_a_state_is_a_copy_both_ways() -> None:
+    model = network("dpdcrn running")
+    x = spectrum(model)
+    with streaming(model):
+        model.estimate(x)
+        state = get_state(model)
+        kept = {name: tensor.clone() for name, tensor in state.items()}
+        expected = model.estimate(x)
+        assert all(torch.equal(state[name], kept[name]) for name in kept)
+        set_state(model, state)
+        for tensor in state.values():
+            tensor.fill_(float("nan"))
+        assert_near(model.estimate(x), expected)
+
+
+@torch.no_grad()
+def test_a_copied_network_streams_apart_from_the_first() -> None:
+    model = network("bsrnn")
+    x, other = spectrum(model), spectrum(model, seed=1)
+    with streaming(model):
+        model.estimate(x[:, :, :9])
+        twin = copy.deepcopy(model)
+        twin.estimate(other)
+        rest = model.estimate(x[:, :, 9:])
+    assert_near(rest, whole(model, x)[:, :, 9:])
+
+
+@pytest.mark.parametrize("name", SMALL)
+@torch.no_grad()
+def test_reset_is_a_fresh_start(name: str) -> None:
+    model = network(name)
+    x, other = spectrum(model), spectrum(model, seed=1)
+    with streaming(model):
+        model.estimate(other)
+        reset_state(model)
+        assert get_state(model) == {}
+        again = model.estimate(x)
+    assert_near(again, whole(model, x))
+
+
+@pytest.mark.parametrize("name", SMALL)
+@torch.no_grad()
+def test_every_beginning_is_zeros(name: str) -> None:
+    """So that a fresh state can be made without the network, and streams can join a batch at any time."""
+    model = network(name)
+    x = spectrum(model)
+    with streaming(model):
+        model.estimate(x)
+        zeros = {name: torch.zeros_like(tensor) for name, tensor in get_state(model).items()}
+        set_state(model, zeros)
+        again = model.estimate(x)
+    assert_near(again, whole(model, x))
+
+
+@pytest.mark.parametrize("name", SMALL)
+@torch.no_grad()
+def test_streams_are_batched_and_parted(name: str) -> None:
+    """Two streams, one of them ahead, run on in one batch, then the second of them alone."""
+    model = network(name)
+    x, y = spectrum(model), spectrum(model, seed=1)
+    states: list[State] = []
+    for signal, frames in ((x, 4), (y, 11)):
+        with streaming(model):
+            model.estimate(signal[:, :, :frames])
+            states.append(get_state(model))
+    both = batch_states(states)
+    assert all(tensor.shape[0] == 2 for tensor in both.values())
+    with streaming(model):
+        set_state(model, both)
+        together = model.estimate(torch.cat([x[:, :, 4:9], y[:, :, 11:16]]))
+        second = part_state(get_state(model), 1)
+    assert_near(together[:1], whole(model, x)[:, :, 4:9])
+    assert_near(together[1:], whole(model, y)[:, :, 11:16])
+    with streaming(model):
+        set_state(model, second)
+        alone = model.estimate(y[:, :, 16:])
+    assert_near(alone, whole(model, y)[:, :, 16:])
+
+
+@torch.no_grad()
+def test_parting_undoes_batching() -> None:
+    model = network("dpdcrn running")
+    states = []
+    for seed in range(3):
+        with streaming(model):
+            model.estimate(spectrum(model, seed=seed))
+            states.append(get_state(model))
+    whole_state = batch_states(states)
+    for k, state in enumerate(states):
+        parted = part_state(whole_state, k)
+        assert parted.keys() == state.keys()
+        assert all(torch.equal(parted[name], state[name]) for name in state)
+        parted[next(iter(parted))].fill_(7)  # a copy
+    assert all(torch.equal(part_state(whole_state, 1, 2)[n], whole_state[n][1:]) for n in whole_state)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@torch.no_grad()
+def test_a_state_names_every_memory_and_its_first_axis_counts_streams(name: str) -> None:
+    model = network(name)
+    with streaming(model):
+        model.estimate(spectrum(model, 2, batch=3))
+        state = get_state(model)
+    assert list(state) == list(memories(model))
+    assert state
+    assert all(tensor.shape[0] == 3 for tensor in state.values())
+
+
+@torch.no_grad()
+def test_a_network_forgets_when_its_stream_ends_also_by_an_error() -> None:
+    model = network("dpdcrn batch")
+    x = spectrum(model)
+    expected = whole(model, x)
+    with pytest.raises(ZeroDivisionError), streaming(model):
+        model.estimate(x)
+        raise ZeroDivisionError
+    assert torch.equal(whole(model, x), expected)
+    assert torch.equal(run(model, x, [FRAMES]), run(model, x, [FRAMES]))
+
+
+def test_a_stream_can_be_learned_through() -> None:
+    """Gradients reach the weights through the memory: two blocks with a state give the gradient of one."""
+    model = copy.deepcopy(network("dpdcrn frame"))
+    x = spectrum(model, 8)
+    gradients = []
+    for blocks in ([8], [5, 3]):
+        model.zero_grad()
+        with streaming(model):
+            torch.cat(
+                [model.estimate(part) for part in x.split(blocks, dim=2)], dim=2
+            ).square().sum().backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dpdcrn running", "dpdcrn frame", "bsrnn"])
+@torch.no_grad()
+def test_an_hour_does_not_drift(name: str) -> None:
+    """Every block of an hour, against the network in float64: no further off at the end than at the beginning."""
+    model = network(name)
+    exact = copy.deepcopy(model).double()
+    frames, block = 225_000, 250
+    generator = torch.Generator().manual_seed(0)
+    worst = []
+    with streaming(model), streaming(exact):
+        for first in range(0, frames, block):
+            x = torch.randn(1, 2, block, 257, generator=generator) * (
+                0.01 + (first // block) % 7
+            )  # quiet and loud by turns
+            difference = (model.estimate(x) - exact.estimate(x.double()).float()).abs().max()
+            worst.append(float(difference / x.abs().max()))
+    assert max(worst) <= TOLERANCE
+    assert max(worst[-90:]) <= 2 * max(worst[:90])
