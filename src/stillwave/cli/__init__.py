@@ -30,12 +30,12 @@ VERBS = (
     "export",
 )
 GROUPS = {
-    "data": "Scan, check, split, mix and summarise recordings.",
+    "data": "Scan, check, split, mix, simulate and summarise recordings.",
     "recipes": "List, print, copy and check the shipped recipes.",
 }
 EXTRAS = {  # an import that fails → the extra that brings it
     "torch": "train", "safetensors": "train", "tensorboard": "train", "matplotlib": "train",
-    "joblib": "train", "pesq": "eval", "pystoi": "eval", "scipy": "eval",
+    "joblib": "train", "pyroomacoustics": "rooms", "pesq": "eval", "pystoi": "eval", "scipy": "eval",
     "speechmos": "eval", "espeakng_loader": "demo", "onnx": "export", "jiwer": "asr", "pocketsphinx": "asr",
 }  # fmt: skip
 

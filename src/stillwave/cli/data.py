@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from stillwave.cli.recipes import AsJson, Sets
+from stillwave.cli.simulate import simulate
 
 if TYPE_CHECKING:
     from stillwave.data.scan import Scan
 
 app = typer.Typer()
+app.command("simulate")(simulate)
 
 Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, help="Files read at once; default: one a core.")

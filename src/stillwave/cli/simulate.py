@@ -1,0 +1,88 @@
+"""`stillwave data simulate`: scenes for two ambisonic microphones, in the layout of L3DAS23."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from stillwave.cli.recipes import AsJson
+
+
+def simulate(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="L3DAS23_Task1_SET goes into it.")
+    ],
+    speech: Annotated[Path, typer.Option(help="A manifest or folder of speech.")],
+    noise: Annotated[Path, typer.Option(help="A manifest or folder of noise.")],
+    clips: Annotated[int, typer.Option(min=1, help="Scenes.")] = 1000,
+    subset: Annotated[
+        Literal["train100", "train360", "dev", "test"], typer.Option("--set", help="Which set they are.")
+    ] = "train100",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes. The files do not depend on it.")] = 1,
+    rt60: Annotated[tuple[float, float], typer.Option(help="Reverberation times, lowest and highest, s.")] = (
+        0.15,
+        0.6,
+    ),
+    snr: Annotated[tuple[float, float], typer.Option(help="SNRs, lowest and highest, dB.")] = (-5.0, 15.0),
+    noises: Annotated[int, typer.Option(min=1, max=3, help="At most so many noises at once.")] = 3,
+    max_seconds: Annotated[float, typer.Option(help="Longer utterances are not used.")] = 12.0,
+    convention: Annotated[
+        Literal["acn_sn3d", "fuma"],
+        typer.Option(help="acn_sn3d: W Y Z X, as AmbiX and L3DAS23; fuma: W/√2 X Y Z."),
+    ] = "acn_sn3d",
+    cache: Annotated[Path | None, typer.Option(help="Folder for decoded recordings.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate talkers and noises in rooms, as two ambisonic microphones hear them.
+
+    The same call goes on where one was cut short; the same seed gives the
+    same files. What is simulated, and how: docs/how-to/multichannel.md.
+
+    Example:
+        stillwave data simulate -o sim --speech speech.jsonl --noise noise.jsonl
+        stillwave data simulate -o sim --set dev --clips 24 --seed 1 --jobs 4 \\
+            --speech speech-development.jsonl --noise noise-development.jsonl
+
+    """
+    from stillwave.data.corpora import folders
+    from stillwave.data.manifest import ManifestError
+    from stillwave.data.scan import load
+    from stillwave.data.scenes.config import SceneConfig
+    from stillwave.data.scenes.corpus import simulate as write_scenes
+    from stillwave.data.store import Store
+    from stillwave.schema import Range
+
+    for name, (low, high) in {"--rt60": rt60, "--snr": snr}.items():
+        if low > high:
+            raise ManifestError(f"{name} {low:g} {high:g}: the lowest comes first")
+    if rt60[0] <= 0 or max_seconds <= 0:
+        raise ManifestError("--rt60 and --max-seconds: must be above 0")
+    config = SceneConfig(
+        rt60=Range(low=rt60[0], high=rt60[1]),
+        snr_db=Range(low=snr[0], high=snr[1]),
+        noises=noises,
+        max_seconds=max_seconds,
+        convention=convention,
+    )
+    written = write_scenes(
+        output,
+        load(speech),
+        load(noise, folders.describe_noise),
+        clips,
+        subset=subset,
+        config=config,
+        seed=seed,
+        jobs=jobs,
+        store=Store(cache),
+    )
+    report = {**asdict(written), "folder": str(written.folder), "seconds": round(written.seconds, 1)}
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        for key, value in report.items():
+            typer.echo(f"{key.replace('_', ' '):20} {value}")

@@ -1,0 +1,1 @@
+"""Simulated scenes for two first-order ambisonic microphones: rooms, sources, encoding, corpora on disk."""

@@ -1,0 +1,76 @@
+"""Who is where: rooms, microphones and sources, drawn so that all have space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stillwave.data.scenes.ambisonics import about_z
+from stillwave.data.scenes.config import SPACING, SceneConfig
+from stillwave.schema import Range
+
+Vector = npt.NDArray[Any]
+
+_TO_WALL = 0.4
+_MICROPHONE_TO_WALL = 0.8
+_TO_MICROPHONE = 0.7
+"""Nearer sources have curved wavefronts, which the encoding leaves out."""
+_HEIGHTS = {"microphone": (1.0, 1.7), "speech": (1.0, 1.9), "noise": (0.2, 2.2)}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Positions `[3]` in metres, from a corner of the room: along its length, its width, and up."""
+
+    room: Vector
+    microphone_a: Vector
+    yaw: float
+    """Radians, anticlockwise, from the room's length to straight ahead of both microphones."""
+    speech: Vector
+    noises: tuple[Vector, ...]
+
+    @property
+    def microphone_b(self) -> Vector:
+        """To the left of A (its +y)."""
+        return self.microphone_a + about_z(self.yaw) @ np.array([0.0, SPACING, 0.0])
+
+    @property
+    def volume(self) -> float:
+        """In cubic metres."""
+        return float(np.prod(self.room))
+
+    def seen_from_a(self, position: Vector) -> Vector:
+        """Unit vector from microphone A to a position, in the microphone's frame."""
+        away = about_z(-self.yaw) @ (position - self.microphone_a)
+        return np.asarray(away / np.linalg.norm(away))
+
+
+def draw_layout(rng: np.random.Generator, config: SceneConfig) -> Layout:
+    """A room with two microphones, a talker and 1 to `config.noises` noises."""
+    room = np.array([draw(rng, config.length), draw(rng, config.width), draw(rng, config.height)])
+    microphone = _place(rng, room, _MICROPHONE_TO_WALL, *_HEIGHTS["microphone"])
+    yaw = float(rng.uniform(-np.pi, np.pi))
+    speech = _place_apart(rng, room, microphone, "speech")
+    count = int(rng.integers(1, config.noises + 1))
+    noises = tuple(_place_apart(rng, room, microphone, "noise") for _ in range(count))
+    return Layout(room, microphone, yaw, speech, noises)
+
+
+def draw(rng: np.random.Generator, interval: Range) -> float:
+    """A value of an interval."""
+    return float(rng.uniform(interval.low, interval.high))
+
+
+def _place(rng: np.random.Generator, room: Vector, to_wall: float, low: float, high: float) -> Vector:
+    flat = rng.uniform(to_wall, room[:2] - to_wall)
+    return np.array([*flat, rng.uniform(low, min(high, room[2] - _TO_WALL))])
+
+
+def _place_apart(rng: np.random.Generator, room: Vector, microphone: Vector, what: str) -> Vector:
+    while True:  # the smallest room leaves most of itself
+        position = _place(rng, room, _TO_WALL, *_HEIGHTS[what])
+        if np.linalg.norm(position - microphone) >= _TO_MICROPHONE + SPACING:
+            return position

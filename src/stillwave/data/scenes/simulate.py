@@ -1,0 +1,181 @@
+"""One scene: a talker and noises in a room, heard by two ambisonic microphones, and what should be made of it.
+
+A scene is a pure function of (seed, index), whatever else is simulated. In this order:
+
+1. *Who*: an utterance (each once before any comes up again), one to three noises, their places, the room.
+2. *Rooms* (`rooms.py`): every source through its own responses. The target is the utterance as channel W of microphone
+   A hears its direct sound: the same samples, at the same place. Noise sounds before the clip begins, so that its
+   reverberation is there from the start.
+3. *SNR*: active level of the speech, as it is heard, over the level of all noise, both in W of A (`effects.snr_db`).
+4. *Level*: everything is scaled by one factor until W of A has the drawn level, or less where a channel would pass 0.99.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stillwave.data import effects
+from stillwave.data.draw import Noises, Speech
+from stillwave.data.manifest import ManifestError, Recording
+from stillwave.data.scenes import rooms
+from stillwave.data.scenes.ambisonics import convert
+from stillwave.data.scenes.config import SceneConfig
+from stillwave.data.scenes.geometry import Layout, Vector, draw, draw_layout
+from stillwave.data.store import Store
+from stillwave.errors import AudioError
+from stillwave.schema import SAMPLE_RATE
+
+_TRIES = 50
+Samples = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Full scale ±1; nothing passes 0.99."""
+
+    noisy: Samples
+    """`[8, N]`: four channels of microphone A, then of B, in the convention asked for."""
+    clean: Samples
+    """`[N]`: the direct sound of the speech in W of microphone A."""
+    speech: Recording
+    facts: dict[str, Any]
+    """How it came about, as JSON values."""
+
+
+class Simulator:
+    """Scenes without end. Raises ManifestError where no utterance is short enough, or there is no noise."""
+
+    def __init__(
+        self,
+        speech: Sequence[Recording],
+        noise: Sequence[Recording],
+        config: SceneConfig | None = None,
+        seed: int = 0,
+        store: Store | None = None,
+    ) -> None:
+        self.config = config or SceneConfig()
+        self.seed = seed
+        self.store = store or Store()
+        fitting = [recording for recording in speech if recording.seconds <= self.config.max_seconds]
+        if not fitting:
+            raise ManifestError(
+                f"none of {len(speech)} utterances is at most {self.config.max_seconds:g} s long; raise --max-seconds"
+            )
+        if not noise:
+            raise ManifestError("there are no recordings of noise; name some with --noise")
+        self.too_long = len(speech) - len(fitting)
+        self.speech = Speech(fitting, self.store)
+        self.noise = Noises(noise, self.store)
+
+    def __call__(self, index: int) -> Scene:
+        """Scene `index` (≥ 0). Raises AudioError for a recording that cannot be used."""
+        rng = np.random.default_rng([self.seed, index])
+        recording = self._utterance(index)
+        dry = self._dry(recording)
+        layout, rt60, found, beta = self._room(rng)
+        taps = rooms.LEAD + round(rt60 * SAMPLE_RATE)
+        heard = _pass(dry, rooms.responses(found, layout, beta, taps))
+        noise, used = self._noise(rng, layout, rt60, beta, len(dry))
+        snr_db = draw(rng, self.config.snr_db)
+        noise *= effects.amplitude(effects.snr_db(heard[0], noise[0]) - snr_db)
+        noisy = heard + noise
+        gain = self._gain(draw(rng, self.config.level_dbfs), noisy, dry)
+        return Scene(
+            noisy=convert(noisy * gain, "acn_sn3d", self.config.convention),
+            clean=dry * gain,
+            speech=recording,
+            facts={
+                "speech": str(recording.path),
+                "speaker": recording.speaker,
+                "text": recording.text,
+                "seconds": round(len(dry) / SAMPLE_RATE, 4),
+                "snr_db": round(snr_db, 3),
+                "rt60": round(rt60, 4),
+                "absorption": round(1 - beta**2, 4),
+                "convention": self.config.convention,
+                **_places(layout),
+                "noises": [str(recording.path) for recording in used],
+            },
+        )
+
+    def _utterance(self, index: int) -> Recording:
+        """In a new order in every pass over them."""
+        turn, place = divmod(index, len(self.speech.recordings))
+        order = np.random.default_rng([self.seed, turn, 2**31]).permutation(len(self.speech.recordings))
+        return self.speech.recordings[order[place]]
+
+    def _dry(self, recording: Recording) -> Samples:
+        return self.speech.whole(recording, round(self.config.max_seconds * SAMPLE_RATE)).samples
+
+    def _room(self, rng: np.random.Generator) -> tuple[Layout, float, rooms.Arrivals, float]:
+        """One that can have the reverberation time drawn for it."""
+        for _ in range(_TRIES):
+            layout = draw_layout(rng, self.config)
+            rt60 = draw(rng, self.config.rt60)
+            found = rooms.arrivals(layout, layout.speech, rt60, rng)
+            try:
+                return layout, rt60, found, rooms.reflectivity(found, layout, rt60)
+            except rooms.RoomError as error:
+                last = error
+        raise rooms.RoomError(f"{last}; so it was with {_TRIES} rooms: give other sizes or another --rt60")
+
+    def _noise(
+        self, rng: np.random.Generator, layout: Layout, rt60: float, beta: float, frames: int
+    ) -> tuple[Samples, list[Recording]]:
+        """All noises together, `[8, frames]`, at any level; never silent."""
+        taps = rooms.LEAD + round(rt60 * SAMPLE_RATE)
+        total = np.zeros((8, frames), np.float32)
+        used = []
+        for position in layout.noises:
+            drawn = self.noise.draw(rng, frames + taps)
+            heard = self._noise_at(rng, layout, position, rt60, beta, drawn.samples)[:, taps:]
+            power = effects.level(heard[0])
+            if power > 0:  # a click may lie before the clip alone
+                total += heard * effects.amplitude(draw(rng, self.config.gain_db) - effects.decibels(power))
+                used.extend(drawn.recordings)
+        if not used:
+            raise AudioError(f"{drawn.recordings[0].path}: the part that was drawn is silent; scan the folder again")
+        return total, used
+
+    def _noise_at(
+        self, rng: np.random.Generator, layout: Layout, place: Vector, rt60: float, beta: float, dry: Samples
+    ) -> Samples:
+        found = rooms.arrivals(layout, place, rt60, rng)
+        return _pass(dry, rooms.responses(found, layout, beta, rooms.LEAD + round(rt60 * SAMPLE_RATE)))
+
+    def _gain(self, level_dbfs: float, noisy: Samples, dry: Samples) -> np.float32:
+        gain = effects.amplitude(level_dbfs - effects.decibels(effects.level(noisy[0])))
+        peak = max(float(np.abs(noisy).max()), float(np.abs(dry).max())) * 2**0.5  # FuMa → SN3D raises W
+        return np.float32(min(gain, effects.PEAK / peak))
+
+
+def _pass(dry: Samples, responses: Samples) -> Samples:
+    """`[N]` through `[8, taps]`, aligned with the direct sound at A: `[8, N]`."""
+    from scipy.signal import oaconvolve
+
+    whole = oaconvolve(dry[None], responses, axes=1)
+    heard: Samples = whole[:, rooms.LEAD : rooms.LEAD + len(dry)].astype(np.float32, copy=False)
+    return heard
+
+
+def _places(layout: Layout) -> dict[str, Any]:
+    away = layout.seen_from_a(layout.speech)
+    return {
+        "room": _rounded(layout.room),
+        "microphone_a": _rounded(layout.microphone_a),
+        "microphone_b": _rounded(layout.microphone_b),
+        "yaw": round(layout.yaw, 5),
+        "speech_position": _rounded(layout.speech),
+        "direction": _rounded(away),
+        "distance": round(float(np.linalg.norm(layout.speech - layout.microphone_a)), 4),
+        "noise_positions": [_rounded(noise) for noise in layout.noises],
+    }
+
+
+def _rounded(vector: Vector) -> list[float]:
+    return [round(float(value), 5) for value in vector]
