@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from exported import export
 from stillwave import checkpoint
 from stillwave.cli import guard
 from stillwave.cli.stream import stream
+from stillwave.errors import StillwaveError
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 
@@ -179,6 +181,24 @@ def test_ctrl_c_ends_it_with_a_sentence(process):
     said = process.stderr.read().decode()
     assert "interrupted" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("end", ["stdin", "stdout"])
+def test_a_terminal_is_no_pipe(end, monkeypatch):
+    for name in ("stdin", "stdout"):
+        monkeypatch.setattr(sys, name, SimpleNamespace(isatty=lambda name=name: name == end))
+    with pytest.raises(StillwaveError, match=f"{end} is a terminal"):
+        stream(Path("student.onnx"))
+
+
+def test_the_status_is_on_stderr_once_a_second(run, monkeypatch):
+    seconds = iter(0.4 * number for number in range(100))
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    result = run("--status", "--block", 1_600, input=bytes(2 * 16_000))
+    assert len(result.stdout_bytes) == 2 * 16_000
+    said = [line for line in result.stderr.splitlines() if "of sound in" in line]
+    assert said[0] == "0.3 s of sound in 1.2 s, 0 clipped, 0 repaired"
+    assert len(said) == 3
 
 
 def test_help_shows_an_example(run):

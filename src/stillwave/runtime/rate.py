@@ -9,6 +9,7 @@ from 1.05 of it. (Smith, "Digital Audio Resampling", 2002, for the design; Kaise
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ HALF = 32
 _CUTOFF, _BETA = 0.96, 8.96
 _MOST_PHASES = 1024
 """Rates whose ratio needs more filters than this take the mean of the two nearest, weighted: −100 dB of error."""
+_FEW_PHASES = 8
 _AT_ONCE = 2**19
 """Samples of windows gathered at once: bounds the memory."""
 
@@ -68,11 +70,22 @@ class RateChange:
         return max(0, (last * self.up + self.up - 1 - self.numerator) // self.down + 1) if last >= 0 else 0
 
     def _outputs(self, signal: Samples, numerator: int, count: int) -> Samples:
-        assert self.filters is not None
+        windows = np.lib.stride_tricks.sliding_window_view(signal, 2 * self.reach + 1, axis=1)
+        if self.up <= _FEW_PHASES:
+            return self._by_phase(windows, numerator, count)
         position = numerator + np.arange(count, dtype=np.int64) * self.down
         start, phase = np.divmod(position, self.up)
-        windows = np.lib.stride_tricks.sliding_window_view(signal, 2 * self.reach + 1, axis=1)[:, start]
-        given: Samples = np.einsum("rmk,mk->rm", windows, self._taps(phase), optimize=False)
+        given: Samples = np.einsum("rmk,mk->rm", windows[:, start], self._taps(phase))
+        return given
+
+    def _by_phase(self, windows: Samples, numerator: int, count: int) -> Samples:
+        """Every `up`th output has the same filter, and windows `down` apart: nothing is copied."""
+        assert self.filters is not None
+        given = np.empty((len(windows), count), np.float32)
+        for first in range(min(self.up, count)):
+            start, phase = divmod(numerator + first * self.down, self.up)
+            some = windows[:, start :: self.down][:, : len(range(first, count, self.up))]
+            given[:, first :: self.up] = np.einsum("rmk,k->rm", some, self.filters[phase])
         return given
 
     def _taps(self, phase: Ints) -> Samples:
@@ -96,6 +109,7 @@ class RateChange:
         return outputs if self.same else (outputs - 1) * self.down // self.up + self.reach + 1
 
 
+@lru_cache(maxsize=16)
 def _filters(phases: int, reach: int, lower: float) -> Samples:
     """Filters `[phases + 1, 2·reach + 1]` for outputs that lie p/phases behind the middle sample."""
     taps = np.arange(-reach, reach + 1)
@@ -105,4 +119,5 @@ def _filters(phases: int, reach: int, lower: float) -> Samples:
     filters = _CUTOFF * lower * np.sinc(_CUTOFF * lower * offset) * window
     # A constant passes exactly: no filter of the set may ripple against another.
     even: Samples = (filters / filters.sum(axis=1, keepdims=True)).astype(np.float32)
+    even.flags.writeable = False  # one array for all
     return even

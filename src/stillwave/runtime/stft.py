@@ -8,6 +8,7 @@ silence before the first, so it is complete when (t + 1)·hop samples are in; wi
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,11 @@ from stillwave.audio import Samples
 Spectrum = NDArray[np.complex64]
 
 
+@cache
 def sqrt_hann(n_fft: int) -> Samples:
     """w(n) = sin(πn/n_fft), the square root of the periodic Hann window."""
     window: Samples = np.sin(np.arange(n_fft) * (math.pi / n_fft)).astype(np.float32)
+    window.flags.writeable = False  # one array for all
     return window
 
 
