@@ -54,6 +54,7 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
         ("methods", "A training step with each method", ["--threads", "1"]),
         ("teacher_cache", "The teacher's answers from the disk", ["--threads", "1"]),
         ("network_step", "A training step of the network", ["--threads", threads]),
+        ("latency", "A frame as it streams", []),
         ("mixer", "Mixing", [str(audio / "train")]),
         ("evaluation", "Scoring in parallel", ["--folder", str(audio / "test")]),
         (

@@ -206,7 +206,7 @@ def test_a_stream_can_be_learned_through() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["dpdcrn running", "dpdcrn frame", "bsrnn"])
+@pytest.mark.parametrize("name", ["dpdcrn running", "bsrnn"])
 @torch.no_grad()
 def test_an_hour_does_not_drift(name: str) -> None:
     """Every block of an hour, against the network in float64: no further off at the end than at the beginning."""
@@ -214,13 +214,13 @@ def test_an_hour_does_not_drift(name: str) -> None:
     exact = copy.deepcopy(model).double()
     frames, block = 225_000, 250
     generator = torch.Generator().manual_seed(0)
-    worst = []
+    worst, loudest = [], 0.0
     with streaming(model), streaming(exact):
         for first in range(0, frames, block):
-            x = torch.randn(1, 2, block, 257, generator=generator) * (
-                0.01 + (first // block) % 7
-            )  # quiet and loud by turns
-            difference = (model.estimate(x) - exact.estimate(x.double()).float()).abs().max()
-            worst.append(float(difference / x.abs().max()))
-    assert max(worst) <= TOLERANCE
-    assert max(worst[-90:]) <= 2 * max(worst[:90])
+            level = 0.01 + (first // block) % 7  # quiet and loud by turns
+            x = level * torch.randn(1, 2, block, 257, generator=generator)
+            estimate = exact.estimate(x.double())
+            worst.append(float((model.estimate(x) - estimate).abs().max()))
+            loudest = max(loudest, float(estimate.abs().max()))
+    assert max(worst) <= TOLERANCE * loudest
+    assert max(worst[-91:]) <= 2 * max(worst[:91])
