@@ -132,7 +132,8 @@ def quality(grid: grids.Grid, found: Found) -> Iterator[str]:
     for name in ("noisy", "teacher"):
         system = next(systems[name] for systems in found.values() if name in systems)
         yield table_row(name, "–", "–", "–", *scores(grid, system), "–")
-    for student in sorted(set(found) & set(SIZES), key=lambda name: cost(grid.students[name])[1]):
+    done = [name for name in SIZES if "none" in found.get(name, {})]
+    for student in sorted(done, key=lambda name: cost(grid.students[name])[1]):
         parameters, macs, state = cost(grid.students[student])
         system = found[student]["none"]
         shown = (f"{parameters / 1e3:.1f} k", f"{macs / 1e6:.0f}", f"{state / 1024:.0f} KiB")
