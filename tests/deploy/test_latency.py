@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,11 @@ import pytest
 import torch
 
 from stillwave import checkpoint
+from stillwave.deploy import latency as latency_module
 from stillwave.deploy import latency_worker
 from stillwave.deploy.complexity import count_frame_macs, count_macs
-from stillwave.deploy.latency import WARMUP, Latency, Row, Times, measure
+from stillwave.deploy.latency import WARMUP, Latency, measure
 from stillwave.deploy.latency_engines import variants
-from stillwave.deploy.latency_pictures import draw
-from stillwave.deploy.latency_tables import markdown, notes, tables
 from stillwave.deploy.latency_worker import BOOT, Timed, Worker, answer, blocks
 from stillwave.errors import StillwaveError
 from stillwave.models import PRESETS, build
@@ -43,38 +42,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(folder: Path) -> Latency:
     """One real measurement, short, of two engines."""
     return measure([str(folder)], engines=("torch", "onnx"), frames=12, rounds=2, streams=4)
-
-
-def row(median: float = 0.004, engine: str = "onnx", **changes: object) -> Row:
-    times = Times.of([[median, median], [median, 4 * median]])
-    facts = {
-        "model": "net", "engine": engine, "frame": times, "network": times, "core_share": 1.0, "over_hop": 0.0,
-        "hop_seconds": 0.016, "delay_seconds": 0.032, "memory_bytes": 50_000_000, "state_bytes": 4000,
-        "file_bytes": 200_000, "frame_macs": 8_000_000, "streams": {1: 0.3, 2: 0.6, 4: 1.2},
-    }  # fmt: skip
-    return Row(**{**facts, **changes})  # type: ignore[arg-type]
-
-
-def latency(*rows: Row, skipped: list[tuple[str, str, str]] | None = None) -> Latency:
-    return Latency(list(rows), skipped or [], 4e9, (3e9, 5e9), 100, 5, True)
-
-
-def test_times_by_hand() -> None:
-    times = Times.of([[1.0, 2.0, 3.0], [4.0, 5.0, 60.0]])
-    assert (times.mean, times.median, times.max) == (12.5, 3.5, 60.0)
-    assert times.spread == (2.0, 5.0)
-    assert times.p95 == pytest.approx(np.percentile([1, 2, 3, 4, 5, 60], 95))
-    assert times.p95 < times.p99 < times.max
-
-
-def test_what_follows_from_the_figures() -> None:
-    one = row()
-    assert one.real_time_factor == pytest.approx(0.007 / 0.016)
-    assert one.macs_per_second == pytest.approx(8e6 / 0.016)
-    assert one.achieved == pytest.approx(8e6 / 0.004)
-    assert one.full_at == 2
-    bare = row(frame_macs=None, streams={1: 1.5})
-    assert (bare.macs_per_second, bare.achieved, bare.full_at) == (None, None, None)
 
 
 def test_a_measurement_counts_every_frame_and_orders_its_figures(found: Latency) -> None:
@@ -224,6 +191,25 @@ def test_a_worker_answers_a_fault_in_words(tmp_path: Path) -> None:
     assert "there is no such file" in json.loads(done.stdout)["error"]
 
 
+def test_requests_and_answers_are_lines(monkeypatch, capsys) -> None:
+    requests = [{"engine": "peak"}, {"do": "gemm", "repeats": 1}, {"do": "memory"}]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(json.dumps(r) + "\n" for r in requests)))
+    latency_worker.main(None)
+    facts, peak, memory = (json.loads(line)["answer"] for line in capsys.readouterr().out.splitlines())
+    assert facts == {"pinned": False}
+    assert peak > 0
+    assert memory is None
+
+
+def test_an_engine_that_dies_is_named(monkeypatch) -> None:
+    monkeypatch.setattr(latency_module, "BOOT", "raise SystemExit(3)")
+    with (
+        pytest.raises(StillwaveError, match=r"net, ONNX: its process ended \(3\)"),
+        latency_module._process({}, None, "net, ONNX"),
+    ):
+        pass
+
+
 def test_a_worker_for_onnx_does_not_load_pytorch(tmp_path: Path) -> None:
     code = "import sys, stillwave.deploy.latency_worker; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -244,55 +230,9 @@ def test_a_core_that_there_is_not_is_not_pinned_to() -> None:
     assert latency_worker.pin(100_000) is False
 
 
-def test_tables_by_hand() -> None:
-    first, second, third = tables(latency(row(), row(0.04, "torch", memory_bytes=None, streams={1: 2.5})))
-    assert first.lines[0][2:] == ("4.00", "4.00–10.0", "7.00", *first.lines[0][5:])
-    assert first.lines[1][2] == "40.0"
-    assert second.lines[0][2:] == ("4.00", "0.438", "50.0", "4.0", "200", "500.0", "2.00", "50.0 %")
-    assert second.lines[1][4] == "–"
-    assert third.heads == ("model", "engine", "1", "2", "4", "in real time")
-    assert third.lines == [
-        ("net", "ONNX", "0.30", "0.60", "1.20", "2"),
-        ("net", "PyTorch", "2.50", "", "", "0"),
-    ]
-    assert len(tables(latency(row(streams={})))) == 2
-    for table in (first, second, third):
-        assert all(len(line) == len(table.heads) for line in table.lines)
-
-
-def test_notes_say_what_hangs_on_the_machine_and_what_does_not() -> None:
-    said = " ".join(notes(latency(row(), skipped=[("net", "int8", "no")])))
-    for words in (
-        "Algorithmic delay 32 ms",
-        "hop of 16 ms",
-        f"first {WARMUP} of each turn",
-        "4.0 GMAC/s (3.0–5.0)",
-    ):
-        assert words in said
-    assert "Left out: net, ONNX int8: no." in said
-    assert "shared" not in said
-    assert "had it for 50 %" in " ".join(notes(latency(row(core_share=0.5))))
-
-
-def test_the_page_holds_every_table_and_the_picture() -> None:
-    page = markdown(latency(row()), "latency.svg")
-    assert page.count("| --- | --- |") == 3
-    assert "(latency.svg)" in page
-    assert "![" not in markdown(latency(row()))
-
-
 def test_json_has_what_follows_and_no_nan(found: Latency) -> None:
     plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert plain["warmup"] == WARMUP
     assert plain["rows"][0]["real_time_factor"] == found.rows[0].real_time_factor
     assert plain["machine"]["versions"]["numpy"] == np.__version__
     assert not math.isnan(plain["peak"])
-
-
-@pytest.mark.parametrize("streams", [{1: 0.3, 2: 1.2}, {}])
-def test_the_picture_is_drawn_with_every_engine_named(tmp_path: Path, streams: dict[int, float]) -> None:
-    found = latency(row(streams=streams), row(0.02, "torch", streams=streams), row(0.001, "int8", streams={}))
-    png, svg = draw(found, tmp_path / "latency")
-    assert png.read_bytes()[:4] == b"\x89PNG"
-    assert ET.parse(svg).getroot().tag.endswith("svg")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["latency.png", "latency.svg"]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from stillwave.deploy.probe import KINDS, Probe, ReceptiveField, Subject, probe
-from stillwave.deploy.subjects import find, of_callable, of_denoiser
-from stillwave.errors import CheckpointError, StillwaveError
+from stillwave.deploy.subjects import of_callable, of_denoiser
+from stillwave.errors import StillwaveError
 from stillwave.models import PRESETS, Denoiser, build
 from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
@@ -85,7 +85,7 @@ def later(samples: int, level: float = 1.0):
 @pytest.mark.parametrize("preset", CAUSAL)
 def test_causal_presets_look_one_window_ahead_and_not_a_frame_further(preset: str) -> None:
     torch.manual_seed(0)
-    found = look(build(PRESETS[preset]), 0.5)
+    found = look(build(PRESETS[preset]), 0.35)
     assert found.future == WINDOW
     assert found.frames_ahead == 0
     assert set(found.by_kind["future"].values()) == {WINDOW}
@@ -93,11 +93,11 @@ def test_causal_presets_look_one_window_ahead_and_not_a_frame_further(preset: st
     assert found.repeatable
 
 
-@pytest.mark.parametrize("preset", ["dpdcrn-xs", "bsrnn-xs"])
-@pytest.mark.parametrize("norm", ["frame", "running", "batch"])
+@pytest.mark.parametrize(
+    ("preset", "norm"),
+    [("dpdcrn-xs", "frame"), ("dpdcrn-xs", "running"), ("dpdcrn-xs", "batch"), ("bsrnn-xs", "frame")],
+)
 def test_no_norm_sees_ahead_whatever_is_changed(preset: str, norm: str) -> None:
-    if preset == "bsrnn-xs" and norm != "frame":
-        pytest.skip("the band-split network has layer norms only")
     torch.manual_seed(0)
     found = look(build(PRESETS[preset].model_copy(update={"norm": norm})), 0.5, KINDS)
     assert {kind: reach for kind, reach in found.by_kind["future"].items() if reach != WINDOW} == {}
@@ -199,19 +199,6 @@ def test_a_little_noise_of_the_model_is_told_and_much_is_refused() -> None:
         probe(of_callable(lambda x: x + 0.1 * torch.randn_like(x), "very noisy"), 0.5)
 
 
-def test_a_model_that_computes_in_float32_alone_is_probed_with_a_threshold() -> None:
-    kernel = torch.ones(1, 1, 5)
-
-    def conv(x: Tensor) -> Tensor:
-        return nn.functional.conv1d(x[:, None], kernel, padding=2)[:, 0]
-
-    found = probe(of_callable(conv, "conv"), 0.5)
-    assert (found.precision, found.threshold) == ("float32", 1e-6)
-    assert (found.past, found.future) == (2, 2)
-    rounded = probe(of_callable(lambda x: x.float() * 2, "float"), 0.5)
-    assert rounded.precision == "float32"
-
-
 def test_several_microphones() -> None:
     torch.manual_seed(0)
     model = build(PRESETS["dpdcrn-xs"].model_copy(update={"microphones": 2}))
@@ -231,39 +218,6 @@ def test_milliseconds_follow_the_rate_and_json_holds_both() -> None:
     assert plain["past"] == {"samples": 0, "ms": 0.0}
     assert plain["sample_rate"] == 48_000
     assert math.isclose(found.seconds, 0.25)
-
-
-def test_what_cannot_be_probed_is_refused() -> None:
-    for called, message in (
-        (lambda x: x[..., ::2], "as many samples"),
-        (lambda x: torch.zeros_like(x), "does not depend"),
-        (lambda x: "nothing", "gave str"),
-        (lambda x: x @ x, "fails on a tensor"),
-    ):
-        with pytest.raises(StillwaveError, match=message):
-            probe(of_callable(called, "model"), 0.3, kinds=("noise",))
-
-
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        ("dpdcrn-xx", "did you mean"),
-        ("stillwave.nowhere:net", "no module"),
-        ("stillwave.stft:Stff", "did you mean 'Stft'"),
-        ("stillwave.schema:SAMPLE_RATE", "not something to call"),
-    ],
-)
-def test_what_cannot_be_found_is_named(target: str, message: str) -> None:
-    with pytest.raises(StillwaveError, match=message):
-        find(target)
-    assert issubclass(CheckpointError, StillwaveError)
-
-
-def test_a_callable_is_found_by_its_name() -> None:
-    subject = find("torch.nn:Identity", rate=8000)
-    assert subject.sample_rate == 8000
-    found = probe(subject, 0.3)
-    assert (found.past, found.future) == (0, 0)
 
 
 def test_progress_comes_to_its_end() -> None:
