@@ -1,0 +1,33 @@
+"""The metadata of an exported file: what may not be said."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from stillwave.deploy.meta import OnnxMeta
+
+STFT = {"n_fft": 512, "hop": 256}
+STREAM = {"kind": "stream", "stft": STFT, "delay_samples": 512, "states": {"a": [2, 3]}}
+
+
+def test_what_may_be_said_comes_back() -> None:
+    meta = OnnxMeta.model_validate(STREAM)
+    assert OnnxMeta.model_validate_json(meta.model_dump_json()) == meta
+    assert meta.bins == 257
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"stft": {"n_fft": 512, "hop": 128}}, "hop must be half of n_fft"),
+        ({"states": {}}, "a streaming network has states"),
+        ({"kind": "offline"}, "an offline network has no states"),
+        ({"format": 2}, "Input should be 1"),
+        ({"states": {"a": [0]}}, "greater than or equal to 1"),
+        ({"window": "hann"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_what_may_not(change, said) -> None:
+    with pytest.raises(ValidationError, match=said):
+        OnnxMeta.model_validate({**STREAM, **change})
