@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 
-from exported import saved
+from saved_networks import saved
 from stillwave import checkpoint
 from stillwave.deploy import export as flow
 from stillwave.deploy import graphs, material, scripts, verify

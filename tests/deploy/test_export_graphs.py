@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exported import network
+from saved_networks import network
 from stillwave.checkpoint import Card
 from stillwave.deploy import graphs, scripts, verify
 from stillwave.deploy.export import describe

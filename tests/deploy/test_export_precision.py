@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from exported import network, saved
+from saved_networks import network, saved
 from stillwave import audio
 from stillwave.checkpoint import Card
 from stillwave.deploy import export as flow
