@@ -82,13 +82,11 @@ def unknown_keys(data: dict[str, Any], model: type[BaseModel], prefix: str = "")
 
 
 def _member(models: list[type[BaseModel]], section: dict[str, Any]) -> type[BaseModel]:
-    """The member of a union that a section means, by its `name`."""
-    named = (
-        [model for model in models if model.model_fields["name"].default == section.get("name")]
-        if models[1:]
-        else []
-    )
-    return named[0] if named else models[0]
+    """The member of a union that a section means: by its `name`, where they have one, else by its keys."""
+    if all("name" in model.model_fields for model in models):
+        named = [model for model in models if model.model_fields["name"].default == section.get("name")]
+        return named[0] if named else models[0]
+    return max(models, key=lambda model: len(model.model_fields.keys() & section.keys()))
 
 
 def _takes_bool(annotation: Any) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +14,7 @@ from stillwave.cli.recipes import AsJson, Sets
 from stillwave.cli.simulate import simulate
 
 if TYPE_CHECKING:
-    from stillwave.data.scan import Scan
+    from stillwave.data.scan import Scan, Skipped
 
 app = typer.Typer()
 app.command("simulate")(simulate)
@@ -31,7 +33,7 @@ def scan(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="MANIFEST", help="The manifest to write.")
     ],
-    corpus: Annotated[str, typer.Option(help="folders, dns2020 or voicebank.")] = "folders",
+    corpus: Annotated[str, typer.Option(help="folders, dns2020, voicebank, l3das22 or l3das23.")] = "folders",
     kind: Annotated[
         Literal["speech", "noise", "rooms"],
         typer.Option(help="What a plain folder holds. Its sub-folders name speakers, or classes of noise."),
@@ -47,21 +49,32 @@ def scan(
         bool,
         typer.Option("--headers-only", help="Do not decode: fast, but finds no silence, NaN or early end."),
     ] = False,
+    microphones: Annotated[
+        int, typer.Option(min=1, max=2, help="Of L3DAS: both, or A alone (B may then be missing).")
+    ] = 2,
+    convention: Annotated[
+        Literal["acn_sn3d", "fuma"],
+        typer.Option(help="What L3DAS's channels are; converted where they are read."),
+    ] = "acn_sn3d",
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
     """List the recordings of a folder in a manifest, and say what was left out and why.
 
     A corpus of several kinds gives a manifest for each: -o dns.jsonl writes dns-speech.jsonl,
-    dns-noise.jsonl, …
+    dns-noise.jsonl, …  L3DAS gives a manifest of pairs, for data.train.pairs.
 
     Example:
         stillwave data scan DNS-Challenge/datasets --corpus dns2020 -o dns.jsonl
+        stillwave data scan L3DAS23_Task1_train100 --corpus l3das23 -o train.jsonl
 
     """
     from stillwave.data.corpora import find, scan_corpus
     from stillwave.data.manifest import write_manifest
 
+    if find(corpus).KINDS == ("pairs",):
+        _scan_pairs(corpus, folder, output, microphones, convention, not headers_only, jobs, as_json)
+        return
     several = len(find(corpus).KINDS) > 1
     found = scan_corpus(corpus, folder, kind=kind, pattern=speaker, decode=not headers_only, jobs=jobs)
     written = {}
@@ -196,6 +209,47 @@ def summary(source: Source, jobs: Jobs = None, as_json: AsJson = False) -> None:
     _print(summarise(source, jobs), as_json)
 
 
+def _scan_pairs(
+    corpus: str,
+    folder: Path,
+    output: Path,
+    microphones: int,
+    convention: Literal["acn_sn3d", "fuma"],
+    decode: bool,
+    jobs: int | None,
+    as_json: bool,
+) -> None:
+    from stillwave.data.corpora import find
+    from stillwave.data.pair import write_pair_manifest
+
+    found = find(corpus).scan_pairs(
+        folder, microphones=microphones, convention=convention, decode=decode, jobs=jobs
+    )
+    write_pair_manifest(output, found.pairs)
+    report: dict[str, Any] = {
+        "pairs": {
+            "manifest": str(output),
+            "clips": len(found.pairs),
+            "channels": found.pairs[0].channels,
+            "hours": round(sum(pair.seconds or 0 for pair in found.pairs) / 3600, 3),
+            "speakers": len({pair.speaker for pair in found.pairs if pair.speaker}),
+            "with_text": sum(bool(pair.text) for pair in found.pairs),
+        },
+        **_left_out("left_out", found.skipped),
+        **_left_out("doubtful", found.doubtful),
+    }
+    _print(report, as_json)
+
+
+def _left_out(name: str, items: Sequence[Skipped]) -> dict[str, Any]:
+    return {
+        name: dict(Counter(item.reason for item in items)),
+        f"{name}_files": [
+            {"path": str(item.path), "reason": item.reason, "detail": item.detail} for item in items
+        ],
+    }
+
+
 def _scan_report(found: dict[str, Scan], written: dict[str, Path]) -> dict[str, Any]:
     from stillwave.data.manifest import hours
 
@@ -209,14 +263,7 @@ def _scan_report(found: dict[str, Scan], written: dict[str, Path]) -> dict[str, 
         for kind, part in found.items()
     }
     skipped = [item for part in found.values() for item in part.skipped]
-    reasons: dict[str, int] = {}
-    for item in skipped:
-        reasons[item.reason] = reasons.get(item.reason, 0) + 1
-    report["left_out"] = reasons
-    report["left_out_files"] = [
-        {"path": str(item.path), "reason": item.reason, "detail": item.detail} for item in skipped
-    ]
-    return report
+    return {**report, **_left_out("left_out", skipped)}
 
 
 def _print(report: dict[str, Any], as_json: bool) -> None:

@@ -23,7 +23,9 @@ def simulate(
         Literal["train100", "train360", "dev", "test"], typer.Option("--set", help="Which set they are.")
     ] = "train100",
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes. The files do not depend on it.")] = 1,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="Processes. The files do not depend on it.")
+    ] = 1,
     rt60: Annotated[tuple[float, float], typer.Option(help="Reverberation times, lowest and highest, s.")] = (
         0.15,
         0.6,
@@ -38,14 +40,14 @@ def simulate(
     cache: Annotated[Path | None, typer.Option(help="Folder for decoded recordings.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Simulate talkers and noises in rooms, as two ambisonic microphones hear them.
+    r"""Simulate talkers and noises in rooms, as two ambisonic microphones hear them.
 
     The same call goes on where one was cut short; the same seed gives the
     same files. What is simulated, and how: docs/how-to/multichannel.md.
 
     Example:
         stillwave data simulate -o sim --speech speech.jsonl --noise noise.jsonl
-        stillwave data simulate -o sim --set dev --clips 24 --seed 1 --jobs 4 \\
+        stillwave data simulate -o sim --set dev --clips 24 --seed 1 --jobs 4 \
             --speech speech-development.jsonl --noise noise-development.jsonl
 
     """

@@ -12,34 +12,23 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from stillwave.console import track
 from stillwave.data.corpora import dns2020, voicebank
+from stillwave.data.effects import Samples
+from stillwave.data.hearing import MOST_APART, check_channels, frames_of, hear
 from stillwave.data.manifest import ManifestError
 from stillwave.data.mixing import Facts, Mixer, Mixture
+from stillwave.data.pair import Pair as Pair  # read and written here, and known from here
+from stillwave.data.pair import read_pair_manifest
 from stillwave.data.scan import SUFFIXES
 from stillwave.files import atomic_folder, write_text
-from stillwave.schema import SAMPLE_RATE, Frozen
+from stillwave.schema import SAMPLE_RATE
 
 COLUMNS = ("id", "speaker", "snr_db", "noise", "rir", "seconds", "text")
-
-
-class Pair(Frozen):
-    """A noisy recording, its clean reference, and what is known of them."""
-
-    id: str
-    noisy: Path
-    clean: Path
-    speaker: str = ""
-    snr_db: float | None = None
-    noise: str = ""
-    rir: str = ""
-    seconds: Annotated[float, Field(ge=0)] | None = None
-    text: str = ""
 
 
 def read_pairs(folder: Path | str) -> list[Pair]:
@@ -48,17 +37,24 @@ def read_pairs(folder: Path | str) -> list[Pair]:
     - `mixtures.csv` with `noisy/` and `clean/`, as `write_mixtures` makes them;
     - a synthetic test set of the DNS Challenge 2020, paired by `fileid_N`;
     - VoiceBank+DEMAND, its test set (`clean_testset_wav/`, `noisy_testset_wav/`);
+    - L3DAS22 and L3DAS23, one set or a folder of sets, with microphone B where all clips have it;
     - `noisy/` and `clean/` with files of the same names.
+
+    Or of a manifest of pairs, in its order (`stillwave data scan --corpus l3das23`).
 
     Raises ManifestError when it is none of them, or a file has no counterpart.
     """
     folder = Path(folder)
+    if folder.is_file():
+        return read_pair_manifest(folder)
     if not folder.is_dir():
         raise ManifestError(f"{folder}: there is no such folder of noisy and clean recordings")
     if (folder / "mixtures.csv").is_file():
         return _listed(folder)
     if (folder / "clean_testset_wav").is_dir():
         return _voicebank(folder)
+    if (folder / "data").is_dir() and (folder / "labels").is_dir():
+        return _l3das(folder)
     if not ((folder / "noisy").is_dir() and (folder / "clean").is_dir()):
         raise ManifestError(
             f"{folder}: holds no noisy/ and clean/ folders (nor mixtures.csv, nor a known test set)"
@@ -94,21 +90,34 @@ def pair_folders(
     return pairs, alone
 
 
-def load_pair(pair: Pair) -> Mixture:
-    """Decode a pair: first channels, at 16 kHz, cut to the shorter of the two when they differ by a block at
-    most.
+def load_pair(pair: Pair, microphones: int = 1) -> Mixture:
+    """Decode a pair: at 16 kHz, cut to the shorter of the two when they differ by a block at most.
 
+    Noisy is the first channel `[N]`; with more `microphones` `[M, N]`, of a recording that has them, at 16 kHz.
     Raises ManifestError when they differ by more (20 ms), AudioError when one cannot be read.
     """
-    from stillwave.audio import read
-
-    noisy, clean = (read(path, sample_rate=SAMPLE_RATE)[0][0] for path in (pair.noisy, pair.clean))
-    if abs(len(noisy) - len(clean)) > SAMPLE_RATE // 50:
+    if microphones > 1:
+        check_channels([pair], microphones)
+        frames = frames_of(pair, microphones)
+        return _mixture(pair, hear(pair, microphones, 0, frames), _first(pair.clean)[:frames])
+    noisy, clean = _first(pair.noisy), _first(pair.clean)
+    if abs(len(noisy) - len(clean)) > MOST_APART:
         raise ManifestError(
             f"{pair.noisy}: lasts {len(noisy) / SAMPLE_RATE:.3f} s and {pair.clean} "
             f"{len(clean) / SAMPLE_RATE:.3f} s; the two must be aligned"
         )
     frames = min(len(noisy), len(clean))
+    return _mixture(pair, noisy[:frames], clean[:frames])
+
+
+def _first(path: Path) -> Samples:
+    from stillwave.audio import read
+
+    first: Samples = read(path, sample_rate=SAMPLE_RATE)[0][0]
+    return first
+
+
+def _mixture(pair: Pair, noisy: Samples, clean: Samples) -> Mixture:
     facts = Facts(
         snr_db=float("nan") if pair.snr_db is None else pair.snr_db,
         level_dbfs=10 * float(np.log10(max(float(np.mean(np.square(noisy))), 1e-20))),
@@ -119,7 +128,7 @@ def load_pair(pair: Pair) -> Mixture:
         effects=(),
         text=pair.text,
     )
-    return Mixture(noisy[:frames], clean[:frames], facts)
+    return Mixture(noisy, clean, facts)
 
 
 def write_mixtures(mixer: Mixer, count: int, folder: Path | str) -> None:
@@ -188,6 +197,22 @@ def _voicebank(folder: Path) -> list[Pair]:
     _refuse_alone(folder, alone)
     log = voicebank.read_log(folder / "log_testset.txt")
     return [_with_log(pair, log, folder / "testset_txt" / f"{pair.id}.txt") for pair in pairs]
+
+
+def _l3das(folder: Path) -> list[Pair]:
+    """Headers only: reading every sample is for `stillwave data scan`. A faulty clip is refused, not left out."""
+    from stillwave.data.corpora import l3das23
+
+    both = any((folder / "data").glob("*_B.wav"))
+    found = l3das23.scan_pairs(folder, microphones=2 if both else 1, decode=False)
+    if found.skipped:
+        path, reason, detail = found.skipped[0]
+        more = f", and {len(found.skipped) - 1} more" if found.skipped[1:] else ""
+        raise ManifestError(
+            f"{path}: {reason}{f' ({detail})' if detail else ''}{more}; "
+            "`stillwave data scan --corpus l3das23` makes a manifest without such clips"
+        )
+    return found.pairs
 
 
 def _with_log(pair: Pair, log: dict[str, tuple[str, float]], text: Path) -> Pair:

@@ -137,7 +137,7 @@ def _look(
             if decode and _peak(reader.blocks(2**17)) < SILENT:
                 return Skipped(path, "silent")
     except AudioError as error:
-        return Skipped(path, _classify(str(error)), str(error).removeprefix(f"{path}: "))
+        return Skipped(path, classify(str(error)), str(error).removeprefix(f"{path}: "))
     return Recording(
         path=path,
         sample_rate=info.sample_rate,
@@ -153,7 +153,8 @@ def _peak(blocks: Iterable[object]) -> float:
     return max((float(np.abs(block).max()) for block in blocks), default=0.0)  # type: ignore[call-overload]
 
 
-def _classify(message: str) -> str:
+def classify(message: str) -> str:
+    """The reason for leaving out a file that `AudioError` says this of."""
     if "cut short" in message:
         return "cut short"
     if "NaN" in message:

@@ -15,10 +15,13 @@ from stillwave.data.corpora import folders
 from stillwave.data.draw import BABBLERS, speaker_of
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.mixing import Mixer, Mixture
+from stillwave.data.pair import Pair
+from stillwave.data.paired import PairedSegments
 from stillwave.data.pairs import load_pair, read_pairs
 from stillwave.data.scan import load
 from stillwave.data.store import Store
-from stillwave.schema import DataConfig, MixingConfig, Sources
+from stillwave.errors import RecipeError
+from stillwave.schema import DataConfig, MixingConfig, Pairs, Sources
 
 HELD_OUT = 0.1
 _SPLIT_SEED = 0
@@ -27,6 +30,26 @@ _SPLIT_SEED = 0
 Split = Literal["train", "development"]
 Material = dict[str, list[Recording]]
 """`speech`, `noise` and `rooms`."""
+
+
+def build_source(
+    data: DataConfig, microphones: int = 1, seed: int = 0, base: Path | str = ".", *, prepare: bool = True
+) -> Mixer | PairedSegments:
+    """A recipe's training examples: mixed on the fly (one microphone), or segments of pairs.
+
+    Raises ManifestError as `build_mixer` does, and for pairs that have not the channels, or share a file or a speaker
+    with the development set.
+    """
+    if isinstance(data.train, Pairs):
+        pairs = read_pairs(Path(base) / data.train.pairs)
+        _refuse_known(pairs, data, Path(base))
+        return PairedSegments(pairs, data.segment_seconds, microphones, seed)
+    if microphones != 1:
+        raise RecipeError(
+            "model.microphones: mixtures made on the fly have one microphone; set it to 1, or name a corpus of several "
+            "in data.train.pairs"
+        )
+    return build_mixer(data, seed=seed, base=base, prepare=prepare)
 
 
 def build_mixer(
@@ -44,6 +67,8 @@ def build_mixer(
     everything first. Raises ManifestError for sources that cannot be used, that share speakers or noises, or,
     for `development`, when the recipe names a folder of fixed mixtures there.
     """
+    if isinstance(data.train, Pairs):
+        raise ManifestError("data.train names pairs, which are mixed already")
     if split == "development" and isinstance(data.development, str):
         raise ManifestError("data.development names fixed mixtures, so there is nothing to mix")
     material = gather(data, split, Path(base))
@@ -61,7 +86,9 @@ def build_mixer(
     )
 
 
-def development_pairs(data: DataConfig, seed: int = 0, base: Path | str = ".") -> list[Mixture]:
+def development_pairs(
+    data: DataConfig, seed: int = 0, base: Path | str = ".", microphones: int = 1
+) -> list[Mixture]:
     """The `development_items` noisy and clean signals that a run is scored on: always the same for one
     recipe.
 
@@ -71,7 +98,9 @@ def development_pairs(data: DataConfig, seed: int = 0, base: Path | str = ".") -
     if isinstance(data.development, str):
         pairs = read_pairs(Path(base) / data.development)
         count = min(data.development_items, len(pairs))
-        return [load_pair(pairs[i * len(pairs) // count]) for i in range(count)]
+        return [load_pair(pairs[i * len(pairs) // count], microphones) for i in range(count)]
+    if microphones != 1:
+        raise RecipeError("data.development: sources mixed here have one microphone; name a set of several")
     mixer = build_mixer(data, "development", seed, base, whole=True, prepare=False)
     return [mixer(0, index) for index in range(data.development_items)]
 
@@ -82,9 +111,26 @@ def _without_babble(mixing: MixingConfig, speech: list[Recording]) -> MixingConf
     return mixing if enough else mixing.model_copy(update={"babble": 0.0})
 
 
+def _refuse_known(pairs: list[Pair], data: DataConfig, base: Path) -> None:
+    """Training and development share no target and no speaker."""
+    if not isinstance(data.development, str):
+        raise ManifestError(
+            "data.development: with data.train.pairs it is a folder or a manifest of pairs too"
+        )
+    held = read_pairs(base / data.development)
+    for what in ("clean", "speaker"):
+        common = {getattr(pair, what) for pair in pairs} & {getattr(pair, what) for pair in held} - {""}
+        if common:
+            raise ManifestError(
+                f"data.development: has {len(common)} of data.train's {'files' if what == 'clean' else 'speakers'}, "
+                f"such as {min(common)}; name another set"
+            )
+
+
 def gather(data: DataConfig, split: Split, base: Path = Path()) -> Material:
     """The recordings of one side of a recipe."""
     train = data.train
+    assert isinstance(train, Sources)
     if isinstance(data.development, str):
         return {name: _load(train, name, base) for name in ("speech", "noise", "rooms")}
     sides = {name: _two_sides(train, data.development, name, base) for name in ("speech", "noise", "rooms")}

@@ -10,10 +10,12 @@ from pathlib import Path
 from stillwave.audio import read, write
 from stillwave.console import track
 from stillwave.data.corpora.dns2020 import mixture_facts
+from stillwave.data.hearing import Samples, hear
 from stillwave.data.pairs import Pair, by_name, read_pairs
 from stillwave.errors import AudioError, StillwaveError
 from stillwave.evaluate.scoring import NOISY, Item
 from stillwave.evaluate.texts import texts_of
+from stillwave.schema import SAMPLE_RATE
 
 
 def from_folders(
@@ -73,7 +75,9 @@ def from_checkpoints(
     unknown = {pair.id: pair.clean for pair in pairs if not pair.text} if texts else {}
     said = texts_of(folder / "clean", unknown)
     items = [
-        Item(p.id, p.clean, {NOISY: p.noisy}, _known(p.snr_db), text=p.text or said.get(p.id, ""))
+        Item(
+            p.id, p.clean, {NOISY: _one_channel(p, work)}, _known(p.snr_db), text=p.text or said.get(p.id, "")
+        )
         for p in pairs
     ]
     for name, enhancer in enhancers.items():
@@ -81,12 +85,29 @@ def from_checkpoints(
             target = work / name / f"{pair.id}.wav"
             item = items[index]
             try:
-                samples, rate = read(pair.noisy)
+                samples, rate = _heard(pair, enhancer.microphones)
                 write(target, enhancer.enhance(samples, rate), rate, subtype="FLOAT")
                 items[index] = replace(item, estimates={**item.estimates, name: target})
             except AudioError as error:
                 items[index] = replace(item, problems={**item.problems, name: _cause(error, pair)})
     return items
+
+
+def _heard(pair: Pair, microphones: int) -> tuple[Samples, int]:
+    """What a network takes of a pair: of several channels as many as it has inputs."""
+    return read(pair.noisy) if pair.channels == 1 else (hear(pair, microphones), SAMPLE_RATE)
+
+
+def _one_channel(pair: Pair, work: Path) -> Path:
+    """The noisy recording that is scored: of several channels the first (W of microphone A), as a file of its own."""
+    if pair.channels == 1:
+        return pair.noisy
+    target = work / NOISY / f"{pair.id}.wav"
+    try:
+        write(target, hear(pair, 1), SAMPLE_RATE, subtype="FLOAT")
+    except AudioError:
+        return pair.noisy  # scoring says what is wrong with it
+    return target
 
 
 def _known(snr_db: float | None) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from stillwave.schema.base import Count, Fraction, Frozen, Positive
 from stillwave.schema.methods import I2srfTfckdConfig, MethodConfig, method_section
@@ -22,6 +22,7 @@ __all__ = [
     "MixingConfig",
     "ModelConfig",
     "OptimiserConfig",
+    "Pairs",
     "Positive",
     "Range",
     "Recipe",
@@ -124,12 +125,27 @@ class Sources(Frozen):
     rooms: str | None = None
 
 
+class Pairs(Frozen):
+    """A corpus that is mixed already: noisy recordings, of one or several microphones, with their targets."""
+
+    pairs: str
+    """A manifest of pairs (`stillwave data scan --corpus l3das23`) or a folder in a known layout."""
+
+
+def _kind_of_training(given: Any) -> str:
+    keys = given if isinstance(given, dict) else getattr(given, "model_fields_set", ())
+    return "pairs" if "pairs" in keys else "sources"
+
+
 class DataConfig(Frozen):
     """Where recordings come from and how examples are cut."""
 
-    train: Sources
+    train: Annotated[
+        Annotated[Sources, Tag("sources")] | Annotated[Pairs, Tag("pairs")], Discriminator(_kind_of_training)
+    ]
+    """Sources that are mixed on the fly (`mixing`), or `pairs`, of which segments are cut."""
     development: str | Sources
-    """A folder of fixed mixtures (`noisy/`, `clean/`, `mixtures.csv`) or sources mixed by a fixed seed."""
+    """A folder or manifest of fixed mixtures, or sources mixed by a fixed seed."""
     development_items: Count = 24
     segment_seconds: Positive = 2.0
     mixing: MixingConfig = MixingConfig()

@@ -253,7 +253,8 @@ class Trainer:
     def _card(self) -> checkpoint.Card:
         progress, recipe = self.progress, self.recipe
         best = progress.best_score if progress.best_step == progress.step else None
-        trained_on = f"speech: {recipe.data.train.speech}; noise: {recipe.data.train.noise}"
+        train = recipe.data.train.model_dump(exclude_none=True)
+        trained_on = "; ".join(f"{what}: {where}" for what, where in train.items() if what != "rooms")
         return checkpoint.Card(
             model=recipe.model,
             step=progress.step,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stillwave.data.dataset import collate
-from stillwave.data.sources import build_mixer
+from stillwave.data.sources import build_source
 from stillwave.distill.distiller import Distiller
 from stillwave.distill.method import DistillError
 from stillwave.distill.schedule import Plan
@@ -72,10 +72,8 @@ def check(recipe: Recipe) -> Check:
 def dry_batch(recipe: Recipe, examples: int) -> tuple[Tensor, Tensor, str]:
     """The first examples of the training if the recipe's data can be read, else made-up ones; and which."""
     try:
-        if recipe.model.microphones > 1:
-            raise RecipeError("several microphones")
-        mixer = build_mixer(recipe.data, seed=recipe.seed, prepare=False)
-        batch = collate([(number, mixer(0, number)) for number in range(examples)])
+        source = build_source(recipe.data, recipe.model.microphones, recipe.seed, prepare=False)
+        batch = collate([(number, source(0, number)) for number in range(examples)])
         return batch.noisy, batch.clean, "the recipe's own mixtures"
     except StillwaveError as error:
         made = [_invented(recipe, number) for number in range(examples)]

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from stillwave.data.dataset import Signals, Source
 from stillwave.data.mixing import Mixer
-from stillwave.data.sources import build_mixer, development_pairs
-from stillwave.errors import RecipeError
+from stillwave.data.sources import build_source, development_pairs
 from stillwave.evaluate.metrics import choose, score
 from stillwave.schema import Recipe
 from stillwave.train.distributed import World
@@ -15,20 +14,19 @@ from stillwave.train.validation import Metric
 
 
 def mixtures(recipe: Recipe, world: World) -> Source:
-    """The training mixtures. Raises StillwaveError for recordings that are absent or cannot be used.
+    """The training examples. Raises StillwaveError for recordings that are absent or cannot be used.
 
     The first process decodes what has to be decoded while the others wait, and then they find it done.
     """
-    if recipe.model.microphones != 1:
-        raise RecipeError("model.microphones: mixtures made on the fly have one microphone; set it to 1")
-    mixer = build_mixer(recipe.data, seed=recipe.seed, prepare=True) if world.first else None
+    microphones = recipe.model.microphones
+    source = build_source(recipe.data, microphones, recipe.seed, prepare=True) if world.first else None
     world.firsts(None)
-    return mixer or build_mixer(recipe.data, seed=recipe.seed)
+    return source or build_source(recipe.data, microphones, recipe.seed)
 
 
 def development(recipe: Recipe) -> Sequence[Signals]:
     """The development set, the same for every seed. Raises StillwaveError."""
-    return development_pairs(recipe.data)
+    return development_pairs(recipe.data, microphones=recipe.model.microphones)
 
 
 def licences(source: Source) -> str:

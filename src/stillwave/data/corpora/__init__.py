@@ -1,7 +1,7 @@
 """Public corpora by name: what their file names tell, and how their test sets pair noisy with clean.
 
-A corpus is a module with `KINDS`, `describe(path)` and `LAYOUT`; to add one, write the module and name it in
-`CORPORA`.
+A corpus is a module with `KINDS`, `describe(path)` and `LAYOUT`, or, where it is mixed already, `scan_pairs(folder)`;
+to add one, write the module and name it in `CORPORA`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from stillwave.data.corpora import dns2020, folders, voicebank
+from stillwave.data.corpora import dns2020, folders, l3das23, voicebank
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.scan import Scan, scan
 from stillwave.errors import nearest
 
-CORPORA: dict[str, ModuleType] = {"folders": folders, "dns2020": dns2020, "voicebank": voicebank}
+CORPORA: dict[str, ModuleType] = {
+    "folders": folders,
+    "dns2020": dns2020,
+    "voicebank": voicebank,
+    "l3das22": l3das23,
+    "l3das23": l3das23,
+}
 
 
 def find(name: str) -> ModuleType:
@@ -40,6 +46,10 @@ def scan_corpus(
     name, a folder that is not laid out as the corpus is, or one without recordings.
     """
     corpus = find(name)
+    if corpus is l3das23:
+        raise ManifestError(
+            f"the corpus '{name}' is mixed already: it has pairs, no speech or noise by themselves"
+        )
     folder = Path(folder)
     if corpus is folders:
         if folder.is_file():  # a CSV file tells who speaks; the folders that its paths go through do not

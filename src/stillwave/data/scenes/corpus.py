@@ -1,11 +1,11 @@
 """Scenes on disk, in the layout of L3DAS23 Task 1, with what is known of each beside them.
 
-    OUT/L3DAS23_Task1_SET/data/NAME_A.wav  NAME_B.wav     four channels each, 16 kHz, 16 bit
-    OUT/L3DAS23_Task1_SET/labels/NAME.wav  NAME.txt       the target, and what is said where that is known
-    OUT/L3DAS23_Task1_SET/scenes/NAME.json                geometry, SNR, RT60, recordings: written last, so that a scene
-                                                          with one is complete
-    OUT/L3DAS23_Task1_SET/scenes.csv                      the same as a table
-    OUT/L3DAS23_Task1_SET/simulation.json                 the settings; a folder of other settings is refused
+OUT/L3DAS23_Task1_SET/data/NAME_A.wav  NAME_B.wav     four channels each, 16 kHz, 16 bit
+OUT/L3DAS23_Task1_SET/labels/NAME.wav  NAME.txt       the target, and what is said where that is known
+OUT/L3DAS23_Task1_SET/scenes/NAME.json                geometry, SNR, RT60, recordings: written last, so that a scene
+                                                      with one is complete
+OUT/L3DAS23_Task1_SET/scenes.csv                      the same as a table
+OUT/L3DAS23_Task1_SET/simulation.json                 the settings; a folder of other settings is refused
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ def _settle(folder: Path, settings: dict[str, Any]) -> None:
     file = folder / SETTINGS
     if not file.is_file():
         if folder.is_dir() and any(folder.iterdir()):
-            raise ManifestError(f"{folder}: holds something that was not simulated; give another folder or --set")
+            raise ManifestError(
+                f"{folder}: holds something that was not simulated; give another folder or --set"
+            )
         write_json(file, settings)
         return
     try:
@@ -138,7 +140,9 @@ def _settle(folder: Path, settings: dict[str, Any]) -> None:
         raise ManifestError(f"{file}: is damaged; remove the folder or give another one") from None
     other = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
     if other:
-        raise ManifestError(f"{folder}: was simulated with another {', '.join(other)}; give that, or another folder")
+        raise ManifestError(
+            f"{folder}: was simulated with another {', '.join(other)}; give that, or another folder"
+        )
 
 
 def _table(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:

@@ -35,7 +35,7 @@ class Layout:
     @property
     def microphone_b(self) -> Vector:
         """To the left of A (its +y)."""
-        return self.microphone_a + about_z(self.yaw) @ np.array([0.0, SPACING, 0.0])
+        return np.asarray(self.microphone_a + about_z(self.yaw) @ np.array([0.0, SPACING, 0.0]))
 
     @property
     def volume(self) -> float:

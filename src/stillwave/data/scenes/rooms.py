@@ -4,13 +4,13 @@
 with amplitude β^k / d after k reflections and d metres. Their number grows with the cube of the time: a response of
 half a second has half a million.
 
-**Late**: the mirrored rooms tile space, and each holds one image. Where more than `DENSITY` of them arrive in one sample,
+**Late**: the mirrored rooms tile space, and each holds one image. Where more than `DENSITY` of them arrive in a sample,
 that many points drawn at random stand in for them: k is known from the mirrored room that a point lies in, its energy
 stands for the images that it replaces, and its sign is random, since the phases of a dense field are. So level, decay,
-directions and the coherence between the microphones stay those of the image sources, at a thousandth of the cost.
+directions and the coherence between the microphones stay those of the image sources, at a fraction of the cost.
 
-**Reverberation time**: all walls absorb alike, and β is solved for such that T30 of the energies of all reflections (the
-line through −5 and −35 dB of their backward integral; the direct sound is left out) is the RT60 asked for.
+**Reverberation time**: all walls absorb alike, and β is solved for such that T30 of the energies of all reflections
+(the line through −5 and −35 dB of their backward integral; the direct sound is left out) is the RT60 asked for.
 
 **Lowest frequencies**: images of rigid walls are all in phase, and would pile up where the room is smaller than the
 wave. The reflections pass a high-pass filter at 60 Hz; Allen & Berkley used one for the same reason.
@@ -173,15 +173,18 @@ def responses(found: Arrivals, layout: Layout, beta: float, samples: int) -> npt
     amplitudes = found.gains * beta**found.reflections * distance
     turn = about_z(-layout.yaw)
 
-    def hear(part: slice, *microphones: Vector) -> Floats:
-        grids = [_hear(found.positions[part], amplitudes[part], m, turn, distance, samples) for m in microphones]
-        return _decimate(np.concatenate(grids), samples)
+    def hear(part: slice, length: int, *microphones: Vector) -> Floats:
+        grids = [
+            _hear(found.positions[part], amplitudes[part], m, turn, distance, length) for m in microphones
+        ]
+        return _decimate(np.concatenate(grids), length)
 
-    response = hear(slice(1, None), layout.microphone_a, layout.microphone_b)
+    response = hear(slice(1, None), samples, layout.microphone_a, layout.microphone_b)
     response = sosfilt(butter(2, _LOWEST, "high", fs=SAMPLE_RATE, output="sos"), response)
     response[:4, LEAD] += encode(layout.seen_from_a(found.positions[0]))
-    response[4:] += hear(slice(0, 1), layout.microphone_b)
-    return response.astype(np.float32)
+    start = min(samples, 2 * LEAD + _MARGIN)
+    response[4:, :start] += hear(slice(0, 1), start, layout.microphone_b)
+    return np.asarray(response, np.float32)
 
 
 def _hear(

@@ -7,7 +7,8 @@ A scene is a pure function of (seed, index), whatever else is simulated. In this
    A hears its direct sound: the same samples, at the same place. Noise sounds before the clip begins, so that its
    reverberation is there from the start.
 3. *SNR*: active level of the speech, as it is heard, over the level of all noise, both in W of A (`effects.snr_db`).
-4. *Level*: everything is scaled by one factor until W of A has the drawn level, or less where a channel would pass 0.99.
+4. *Level*: everything is scaled by one factor until W of A has the drawn level, or less where a channel would
+   pass 0.99.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class Simulator:
         """In a new order in every pass over them."""
         turn, place = divmod(index, len(self.speech.recordings))
         order = np.random.default_rng([self.seed, turn, 2**31]).permutation(len(self.speech.recordings))
-        return self.speech.recordings[order[place]]
+        return self.speech.recordings[int(order[place])]
 
     def _dry(self, recording: Recording) -> Samples:
         return self.speech.whole(recording, round(self.config.max_seconds * SAMPLE_RATE)).samples
@@ -130,7 +131,7 @@ class Simulator:
         """All noises together, `[8, frames]`, at any level; never silent."""
         taps = rooms.LEAD + round(rt60 * SAMPLE_RATE)
         total = np.zeros((8, frames), np.float32)
-        used = []
+        used: list[Recording] = []
         for position in layout.noises:
             drawn = self.noise.draw(rng, frames + taps)
             heard = self._noise_at(rng, layout, position, rt60, beta, drawn.samples)[:, taps:]
@@ -139,7 +140,9 @@ class Simulator:
                 total += heard * effects.amplitude(draw(rng, self.config.gain_db) - effects.decibels(power))
                 used.extend(drawn.recordings)
         if not used:
-            raise AudioError(f"{drawn.recordings[0].path}: the part that was drawn is silent; scan the folder again")
+            raise AudioError(
+                f"{drawn.recordings[0].path}: the part that was drawn is silent; scan the folder again"
+            )
         return total, used
 
     def _noise_at(
@@ -151,7 +154,7 @@ class Simulator:
     def _gain(self, level_dbfs: float, noisy: Samples, dry: Samples) -> np.float32:
         gain = effects.amplitude(level_dbfs - effects.decibels(effects.level(noisy[0])))
         peak = max(float(np.abs(noisy).max()), float(np.abs(dry).max())) * 2**0.5  # FuMa → SN3D raises W
-        return np.float32(min(gain, effects.PEAK / peak))
+        return np.float32(min(float(gain), effects.PEAK / peak))
 
 
 def _pass(dry: Samples, responses: Samples) -> Samples:

@@ -1,0 +1,93 @@
+"""What so many microphones of a pair hear: its files read, put on top of one another, in one convention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stillwave.audio import open_reader, probe
+from stillwave.data.manifest import ManifestError
+from stillwave.data.pair import Pair
+from stillwave.data.scenes.ambisonics import convert
+from stillwave.errors import AudioError
+from stillwave.schema import SAMPLE_RATE
+
+Samples = npt.NDArray[Any]
+
+MOST_APART = SAMPLE_RATE // 50
+"""Noisy and clean may differ by so many samples, a codec's block; the longer is cut. Two microphones may not."""
+
+
+def files_for(pair: Pair, microphones: int) -> tuple[Path, ...]:
+    """The files that so many channels come from."""
+    return (pair.noisy,) if microphones <= 4 or not pair.also else (pair.noisy, *pair.also)
+
+
+def check_channels(pairs: Sequence[Pair], microphones: int) -> None:
+    """Raise ManifestError unless every pair has what `microphones` networks inputs need.
+
+    1 takes the first channel of any recording; else all channels of a recording, or those of its first microphone.
+    """
+    counts = sorted({pair.channels for pair in pairs})
+    if microphones == 1:
+        return
+    if counts[1:]:
+        raise ManifestError(
+            f"the pairs have {' or '.join(map(str, counts))} channels ({pairs[0].id} has {pairs[0].channels}); "
+            "a network takes one number: scan them again with --microphones 1"
+        )
+    possible = {counts[0], counts[0] // (1 + len(pairs[0].also)), 1}
+    if microphones not in possible:
+        raise ManifestError(
+            f"model.microphones: {microphones} are wanted and the pairs have {counts[0]} channels; "
+            f"{' or '.join(map(str, sorted(possible)))} would do"
+        )
+
+
+def frames_of(pair: Pair, microphones: int = 1) -> int:
+    """Samples that all files of a pair have. Raises ManifestError where they differ by more than a block."""
+    noisy = [_frames(file) for file in files_for(pair, microphones)]
+    clean = _frames(pair.clean)
+    if len(set(noisy)) > 1:
+        raise ManifestError(
+            f"{pair.also[0]}: lasts {noisy[1]} samples and {pair.noisy} {noisy[0]}; microphones must be of one length"
+        )
+    if abs(noisy[0] - clean) > MOST_APART:
+        raise ManifestError(
+            f"{pair.noisy}: lasts {noisy[0] / SAMPLE_RATE:.3f} s and {pair.clean} "
+            f"{clean / SAMPLE_RATE:.3f} s; the two must be aligned"
+        )
+    return min(noisy[0], clean)
+
+
+def hear(pair: Pair, microphones: int, start: int = 0, frames: int = -1) -> Samples:
+    """The noisy side: `[N]` of one microphone (the first channel), `[M, N]` of several, ambisonics as ACN/SN3D.
+
+    Raises AudioError for a file that cannot be read, or has not the channels that the pair says.
+    """
+    rows = np.concatenate([read_at(file, start, frames) for file in files_for(pair, microphones)])
+    if len(rows) < microphones:
+        raise AudioError(
+            f"{pair.noisy}: has {len(rows)} channels where {microphones} are wanted; scan it again"
+        )
+    if len(rows) % 4 == 0:
+        rows = convert(rows, pair.convention, "acn_sn3d")
+    return np.ascontiguousarray(rows[0] if microphones == 1 else rows[:microphones])
+
+
+def read_at(path: Path, start: int, frames: int) -> Samples:
+    """`frames` samples from `start` on, `[channels, n]`, of a recording at 16 kHz."""
+    with open_reader(path) as reader:
+        if reader.info.sample_rate != SAMPLE_RATE:
+            raise AudioError(f"{path}: has {reader.info.sample_rate} Hz; a corpus of pairs has {SAMPLE_RATE}")
+        if start:
+            reader.seek(start)
+        return np.asarray(reader.read(reader.info.frames - start if frames < 0 else frames))
+
+
+def _frames(path: Path) -> int:
+    return probe(path).frames

@@ -1,0 +1,85 @@
+"""Training on a corpus that is mixed already: segments of pairs, as a pure function of (seed, epoch, index)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stillwave.data import effects
+from stillwave.data.draw import SILENT_DB, TRIES
+from stillwave.data.hearing import check_channels, frames_of, hear, read_at
+from stillwave.data.manifest import ManifestError
+from stillwave.data.pair import Pair
+from stillwave.schema import SAMPLE_RATE
+
+Samples = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Noisy `[N]` or `[M, N]` and clean `[N]`, float32, aligned."""
+
+    noisy: Samples
+    clean: Samples
+    pair: Pair
+    start: int
+
+
+class PairedSegments:
+    """Segments of `segment_seconds` of a fixed corpus; every pair once before any comes up again.
+
+    A pair shorter than a segment ends in silence. A crop without speech is drawn again, a few times.
+    Raises ManifestError for no pairs, or channels that `microphones` inputs cannot be made of.
+    """
+
+    def __init__(
+        self, pairs: Sequence[Pair], segment_seconds: float, microphones: int = 1, seed: int = 0
+    ) -> None:
+        if not pairs:
+            raise ManifestError("data.train: there are no pairs to train on")
+        check_channels(pairs, microphones)
+        self.pairs = list(pairs)
+        self.microphones, self.seed = microphones, seed
+        self.frames = round(segment_seconds * SAMPLE_RATE)
+        self._order: tuple[tuple[int, int], Any] = ((-1, -1), None)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __call__(self, epoch: int, index: int) -> Segment:
+        """Segment `index` (≥ 0, without end) of an epoch. Raises AudioError for a file that cannot be used."""
+        rng = np.random.default_rng([self.seed, epoch, index])
+        pair = self._pair(epoch, index)
+        whole = frames_of(pair, self.microphones)
+        clean, start = self._target(rng, pair, whole)
+        noisy = hear(pair, self.microphones, start, len(clean))
+        return Segment(self._filled(noisy), self._filled(clean), pair, start)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_order": ((-1, -1), None)}
+
+    def _target(self, rng: np.random.Generator, pair: Pair, whole: int) -> tuple[Samples, int]:
+        wanted = min(self.frames, whole)
+        for _ in range(TRIES):
+            start = int(rng.integers(whole - wanted + 1))
+            clean = read_at(pair.clean, start, wanted)[0]
+            if wanted == whole or effects.decibels(effects.active_level(clean)) > SILENT_DB:
+                break
+        return clean, start
+
+    def _pair(self, epoch: int, index: int) -> Pair:
+        turn, place = divmod(index, len(self))
+        if self._order[0] != (epoch, turn):
+            order = np.random.default_rng([self.seed, epoch, turn, 2**31]).permutation(len(self))
+            self._order = ((epoch, turn), order)
+        return self.pairs[int(self._order[1][place])]
+
+    def _filled(self, samples: Samples) -> Samples:
+        lacking = self.frames - samples.shape[-1]
+        if lacking:
+            samples = np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, lacking)])
+        return np.asarray(samples, np.float32)
