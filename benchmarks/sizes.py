@@ -24,11 +24,10 @@ from stillwave.compare import matrices
 from stillwave.compare.matrices import System
 from stillwave.compare.names import display
 from stillwave.compare.statistics import Array, estimate
-from stillwave.deploy.complexity import count_macs
+from stillwave.deploy.complexity import count_macs, state_bytes
 from stillwave.evaluate import METRICS as SCORES
 from stillwave.files import write_text
 from stillwave.models import build
-from stillwave.models.streaming import get_state, streaming
 from stillwave.schema import ModelConfig
 
 Found = Mapping[str, Mapping[str, System]]
@@ -186,10 +185,8 @@ def told(metric: str, *values: float, sign: str = "") -> str:
 def cost(config: ModelConfig) -> tuple[int, float, int]:
     """Parameters, MACs a second, bytes of state."""
     model = build(config).eval()
-    with torch.inference_mode(), streaming(model):
-        model.estimate(torch.zeros(1, 2, 1, model.stft.bins))
-        state = sum(tensor.numel() * tensor.element_size() for tensor in get_state(model).values())
-    return sum(p.numel() for p in model.parameters()), sum(count_macs(model, 16_000).values()), state
+    parameters = sum(p.numel() for p in model.parameters())
+    return parameters, sum(count_macs(model, 16_000).values()), state_bytes(model)
 
 
 def table_row(*cells: str) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-
 from saved_networks import saved
+
 from stillwave import checkpoint
 from stillwave.deploy import export as flow
 from stillwave.deploy import graphs, material, scripts, verify

@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from saved_networks import network
+
 from stillwave.checkpoint import Card
 from stillwave.deploy import graphs, scripts, verify
 from stillwave.deploy.export import describe

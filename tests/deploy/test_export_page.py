@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
 from saved_networks import network, saved
+
 from stillwave.deploy import material
 from stillwave.deploy.export import export
 

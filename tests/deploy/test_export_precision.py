@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
-
 from saved_networks import network, saved
+
 from stillwave import audio
 from stillwave.checkpoint import Card
 from stillwave.deploy import export as flow

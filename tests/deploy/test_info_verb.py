@@ -51,6 +51,12 @@ def test_json_of_a_preset(run) -> None:
     assert facts["receptive_field"] == {"past": None, "future": None}
 
 
+def test_causal_networks_say_what_streaming_costs(run) -> None:
+    assert "yes: 32 ms of delay, 5 KiB of state" in run("bsrnn-xs", "--seconds", "0.5").stdout
+    assert "no: it needs the whole signal" in run("dpdcrn-student", "--seconds", "0.5").stdout
+    assert json.loads(run("bsrnn-xs", "--json", "--seconds", "0.5").stdout)["state_bytes"] == 2 * 28 * 24 * 4
+
+
 def test_json_of_a_checkpoint_holds_its_card(run, folder: Path) -> None:
     facts = json.loads(run(str(folder), "--json", "--seconds", "0.5").stdout)
     assert facts["card"]["step"] == 1200

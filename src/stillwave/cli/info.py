@@ -104,7 +104,15 @@ def _cost_rows(model: Denoiser, complexity: Complexity) -> list[tuple[str, str]]
         (f"total, MMAC/s (over {complexity.seconds:g} s)", f"{complexity.total_macs / 1e6:,.1f}"),
         ("looks back", _reach(field.past, model.sample_rate)),
         ("looks ahead", _reach(field.future, model.sample_rate)),
+        ("streams", _streams(model, complexity)),
     ]
+
+
+def _streams(model: Denoiser, complexity: Complexity) -> str:
+    if complexity.state_bytes is None:
+        return "no: it needs the whole signal"
+    delay = 1000 * model.stft.n_fft / model.sample_rate
+    return f"yes: {delay:.0f} ms of delay, {complexity.state_bytes / 1024:.0f} KiB of state"
 
 
 def _reach(samples: int | None, rate: int) -> str:

@@ -24,7 +24,7 @@ from stillwave.deploy.probe import ReceptiveField
 from stillwave.deploy.subjects import of_denoiser
 from stillwave.models.denoiser import Denoiser
 from stillwave.models.layers import Attention
-from stillwave.models.streaming import streaming
+from stillwave.models.streaming import get_state, streaming
 
 KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("attention", (Attention, nn.MultiheadAttention)),
@@ -44,6 +44,8 @@ class Complexity:
     seconds: float
     macs: dict[str, float]
     receptive_field: ReceptiveField
+    state_bytes: int | None
+    """What it remembers between blocks, a stream; None for a network that needs the whole signal."""
 
     @property
     def total_macs(self) -> float:
@@ -63,7 +65,16 @@ def measure(model: Denoiser, seconds: float = 1.0) -> Complexity:
         seconds=seconds,
         macs={kind: count / seconds for kind, count in count_macs(model, samples).items()},
         receptive_field=receptive_field(model, samples),
+        state_bytes=state_bytes(model) if model.causal else None,
     )
+
+
+def state_bytes(model: Denoiser) -> int:
+    """Bytes of one stream's state of a causal network, in float32."""
+    model = copy.deepcopy(model).cpu().float().eval()
+    with torch.inference_mode(), streaming(model):
+        model.estimate(torch.zeros(1, 2 * model.microphones, 1, model.stft.bins))
+        return sum(tensor.numel() * tensor.element_size() for tensor in get_state(model).values())
 
 
 def count_macs(model: Denoiser, samples: int) -> dict[str, int]:
