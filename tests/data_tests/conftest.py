@@ -63,3 +63,23 @@ def world(tmp_path_factory):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "cache")
+
+
+@pytest.fixture
+def run_verb():
+    """A verb of `stillwave data`: its output, after its exit code was looked at."""
+    import typer
+    from typer.testing import CliRunner
+
+    from stillwave.cli import data, guard
+
+    app = typer.Typer()
+    for command in data.app.registered_commands:
+        app.command(command.name)(guard(command.callback))
+
+    def invoke(*arguments, code=0):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exit_code == code, result.output + str(result.exception)
+        return result.output if code else result.stdout
+
+    return invoke

@@ -62,8 +62,8 @@ def simulate(
     for name, (low, high) in {"--rt60": rt60, "--snr": snr}.items():
         if low > high:
             raise ManifestError(f"{name} {low:g} {high:g}: the lowest comes first")
-    if rt60[0] <= 0 or max_seconds <= 0:
-        raise ManifestError("--rt60 and --max-seconds: must be above 0")
+    if rt60[0] < 0.05 or max_seconds <= 0:
+        raise ManifestError("--rt60 must be 0.05 or above, --max-seconds above 0")
     config = SceneConfig(
         rt60=Range(low=rt60[0], high=rt60[1]),
         snr_db=Range(low=snr[0], high=snr[1]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from stillwave.schema import Frozen, Positive, Range
 
@@ -30,3 +30,10 @@ class SceneConfig(Frozen):
     max_seconds: Positive = 12.0
     """Longer utterances are not used."""
     convention: Literal["acn_sn3d", "fuma"] = "acn_sn3d"
+
+    @field_validator("rt60")
+    @classmethod
+    def _a_room(cls, given: Range) -> Range:
+        if given.low < 0.05:
+            raise ValueError("an RT60 below 0.05 s is no room's")
+        return given

@@ -37,8 +37,8 @@ SPEED = 343.0
 """Of sound, metres a second."""
 DENSITY = 8.0
 """Arrivals a sample beyond which random points stand in for image sources."""
-LEAD = 16
-"""Samples of a response before time 0: microphone B may hear a source 9.3 samples earlier than A."""
+LEAD = 64
+"""Samples of a response before time 0: microphone B may hear a source 9.3 samples earlier than A, and filters ring."""
 
 _FINE = 8
 """Places for arrivals in a sample; between two of them the arrival is shared."""
@@ -117,10 +117,10 @@ def _stand_ins(
 def reflectivity(found: Arrivals, layout: Layout, rt60: float) -> float:
     """β, the factor on amplitudes at each reflection, that gives a room the RT60 asked for, by bisection.
 
-    Raises RoomError where no β between 0.1 and 0.9999 does.
+    Raises RoomError where that takes walls that absorb more than 95 % or less than 0.02 % of the energy.
     """
     energies = _energies(found, layout)
-    low, high = 0.1, 0.9999
+    low, high = 0.05**0.5, 0.9999
     if not decay_time(energies, low) <= rt60 <= decay_time(energies, high):
         raise RoomError(
             f"a room of {' × '.join(f'{side:.1f}' for side in layout.room)} m cannot have an RT60 of {rt60:.2f} s"
