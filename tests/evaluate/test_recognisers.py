@@ -108,6 +108,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
 
 @needs["pocketsphinx"]
 @pytest.mark.skipif(not available(), reason="the extra demo is not installed")
+@pytest.mark.slow
 def test_pocketsphinx_forgets_what_it_heard_before(tmp_path):
     """Its estimate of the noise stays: without a reset the first of these is heard as another text afterwards."""
     lines = [
