@@ -28,8 +28,11 @@ def simulate(
     ] = 1,
     rt60: Annotated[tuple[float, float], typer.Option(help="Reverberation times, lowest and highest, s.")] = (
         0.15,
-        0.6,
+        0.5,
     ),
+    distance: Annotated[
+        tuple[float, float], typer.Option(help="From microphone A to the talker, least and most, m.")
+    ] = (1.0, 3.0),
     snr: Annotated[tuple[float, float], typer.Option(help="SNRs, lowest and highest, dB.")] = (-5.0, 15.0),
     noises: Annotated[int, typer.Option(min=1, max=3, help="At most so many noises at once.")] = 3,
     max_seconds: Annotated[float, typer.Option(help="Longer utterances are not used.")] = 12.0,
@@ -59,13 +62,16 @@ def simulate(
     from stillwave.data.store import Store
     from stillwave.schema import Range
 
-    for name, (low, high) in {"--rt60": rt60, "--snr": snr}.items():
+    for name, (low, high) in {"--rt60": rt60, "--snr": snr, "--distance": distance}.items():
         if low > high:
             raise ManifestError(f"{name} {low:g} {high:g}: the lowest comes first")
-    if rt60[0] < 0.05 or max_seconds <= 0:
-        raise ManifestError("--rt60 must be 0.05 or above, --max-seconds above 0")
+    if rt60[0] < 0.05 or max_seconds <= 0 or not 0.9 <= distance[0] <= 2:
+        raise ManifestError(
+            "--rt60 must be 0.05 or above, --max-seconds above 0, and --distance start at 0.9 to 2 m"
+        )
     config = SceneConfig(
         rt60=Range(low=rt60[0], high=rt60[1]),
+        distance=Range(low=distance[0], high=distance[1]),
         snr_db=Range(low=snr[0], high=snr[1]),
         noises=noises,
         max_seconds=max_seconds,

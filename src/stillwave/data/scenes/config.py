@@ -18,7 +18,9 @@ class SceneConfig(Frozen):
     length: Range = Range(low=3.0, high=9.0)
     width: Range = Range(low=3.0, high=7.0)
     height: Range = Range(low=2.4, high=3.6)
-    rt60: Range = Range(low=0.15, high=0.6)
+    rt60: Range = Range(low=0.15, high=0.5)
+    distance: Range = Range(low=1.0, high=3.0)
+    """From microphone A to the talker; noises are anywhere."""
     snr_db: Range = Range(low=-5.0, high=15.0)
     """Active level of the speech, as it is heard, over the level of all noise, both in channel W of microphone A."""
     level_dbfs: Range = Range(low=-33.0, high=-20.0)
@@ -30,6 +32,15 @@ class SceneConfig(Frozen):
     max_seconds: Positive = 12.0
     """Longer utterances are not used."""
     convention: Literal["acn_sn3d", "fuma"] = "acn_sn3d"
+
+    @field_validator("distance")
+    @classmethod
+    def _in_the_room(cls, given: Range) -> Range:
+        if given.low < 0.9 or given.low > 2.0:
+            raise ValueError(
+                "talkers nearer than 0.9 m are too near, and small rooms have no place farther than 2 m"
+            )
+        return given
 
     @field_validator("rt60")
     @classmethod

@@ -10,15 +10,23 @@ import numpy.typing as npt
 
 from stillwave.data.scenes.ambisonics import about_z
 from stillwave.data.scenes.config import SPACING, SceneConfig
+from stillwave.errors import StillwaveError
 from stillwave.schema import Range
 
 Vector = npt.NDArray[Any]
 
 _TO_WALL = 0.4
 _MICROPHONE_TO_WALL = 0.8
-_TO_MICROPHONE = 0.7
-"""Nearer sources have curved wavefronts, which the encoding leaves out."""
+_ANYWHERE = Range(low=0.7 + SPACING, high=1000.0)
+"""Nearer to either microphone than 0.7 m sources have curved wavefronts, which the encoding leaves out."""
 _HEIGHTS = {"microphone": (1.0, 1.7), "speech": (1.0, 1.9), "noise": (0.2, 2.2)}
+
+
+_TRIES = 1000
+
+
+class RoomError(StillwaveError):
+    """Something that a room cannot have."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +61,9 @@ def draw_layout(rng: np.random.Generator, config: SceneConfig) -> Layout:
     room = np.array([draw(rng, config.length), draw(rng, config.width), draw(rng, config.height)])
     microphone = _place(rng, room, _MICROPHONE_TO_WALL, *_HEIGHTS["microphone"])
     yaw = float(rng.uniform(-np.pi, np.pi))
-    speech = _place_apart(rng, room, microphone, "speech")
+    speech = _place_apart(rng, room, microphone, "speech", config.distance)
     count = int(rng.integers(1, config.noises + 1))
-    noises = tuple(_place_apart(rng, room, microphone, "noise") for _ in range(count))
+    noises = tuple(_place_apart(rng, room, microphone, "noise", _ANYWHERE) for _ in range(count))
     return Layout(room, microphone, yaw, speech, noises)
 
 
@@ -69,8 +77,18 @@ def _place(rng: np.random.Generator, room: Vector, to_wall: float, low: float, h
     return np.array([*flat, rng.uniform(low, min(high, room[2] - _TO_WALL))])
 
 
-def _place_apart(rng: np.random.Generator, room: Vector, microphone: Vector, what: str) -> Vector:
-    while True:  # the smallest room leaves most of itself
+def _place_apart(
+    rng: np.random.Generator, room: Vector, microphone: Vector, what: str, distance: Range
+) -> Vector:
+    for _ in range(_TRIES):
         position = _place(rng, room, _TO_WALL, *_HEIGHTS[what])
-        if np.linalg.norm(position - microphone) >= _TO_MICROPHONE + SPACING:
+        if distance.low <= np.linalg.norm(position - microphone) <= distance.high:
             return position
+    raise RoomError(
+        f"a room of {told(room)} m has no place {distance.low:g} to {distance.high:g} m from its microphone"
+    )
+
+
+def told(room: Vector) -> str:
+    """The sides of a room, for a message."""
+    return " × ".join(f"{side:.1f}" for side in room)

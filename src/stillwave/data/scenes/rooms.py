@@ -29,8 +29,7 @@ import numpy.typing as npt
 
 from stillwave.data.effects import fast_length
 from stillwave.data.scenes.ambisonics import about_z, encode
-from stillwave.data.scenes.geometry import Layout, Vector
-from stillwave.errors import StillwaveError
+from stillwave.data.scenes.geometry import Layout, RoomError, Vector, told
 from stillwave.schema import SAMPLE_RATE
 
 SPEED = 343.0
@@ -52,10 +51,6 @@ _BIN = 0.001
 _STEPS = 30
 
 Floats = npt.NDArray[Any]
-
-
-class RoomError(StillwaveError):
-    """A reverberation time that a room cannot have."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +117,7 @@ def reflectivity(found: Arrivals, layout: Layout, rt60: float) -> float:
     energies = _energies(found, layout)
     low, high = 0.05**0.5, 0.9999
     if not decay_time(energies, low) <= rt60 <= decay_time(energies, high):
-        raise RoomError(
-            f"a room of {' × '.join(f'{side:.1f}' for side in layout.room)} m cannot have an RT60 of {rt60:.2f} s"
-        )
+        raise RoomError(f"a room of {told(layout.room)} m cannot have an RT60 of {rt60:.2f} s")
     for _ in range(_STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if decay_time(energies, middle) < rt60 else (low, middle)

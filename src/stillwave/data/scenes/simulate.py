@@ -26,7 +26,7 @@ from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.scenes import rooms
 from stillwave.data.scenes.ambisonics import convert
 from stillwave.data.scenes.config import SceneConfig
-from stillwave.data.scenes.geometry import Layout, Vector, draw, draw_layout
+from stillwave.data.scenes.geometry import Layout, RoomError, Vector, draw, draw_layout
 from stillwave.data.store import Store
 from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
@@ -116,14 +116,14 @@ class Simulator:
     def _room(self, rng: np.random.Generator) -> tuple[Layout, float, rooms.Arrivals, float]:
         """One that can have the reverberation time drawn for it."""
         for _ in range(_TRIES):
-            layout = draw_layout(rng, self.config)
-            rt60 = draw(rng, self.config.rt60)
-            found = rooms.arrivals(layout, layout.speech, rt60, rng)
             try:
+                layout = draw_layout(rng, self.config)
+                rt60 = draw(rng, self.config.rt60)
+                found = rooms.arrivals(layout, layout.speech, rt60, rng)
                 return layout, rt60, found, rooms.reflectivity(found, layout, rt60)
-            except rooms.RoomError as error:
+            except RoomError as error:
                 last = error
-        raise rooms.RoomError(f"{last}; so it was with {_TRIES} rooms: give other sizes or another --rt60")
+        raise RoomError(f"{last}; so it was with {_TRIES} rooms: give another --rt60 or --distance")
 
     def _noise(
         self, rng: np.random.Generator, layout: Layout, rt60: float, beta: float, frames: int
