@@ -15,7 +15,7 @@ Samples = npt.NDArray[Any]
 
 def first_channel(noisy: Samples) -> Samples:
     """W of microphone A as it is."""
-    return noisy[0]
+    return np.asarray(noisy[0])
 
 
 def cardioid(noisy: Samples, direction: Sequence[float]) -> Samples:

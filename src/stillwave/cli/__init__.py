@@ -20,6 +20,7 @@ VERBS = (
     "compare",
     "methods",
     "evaluate",
+    "beamform",
     "submission",
     "enhance",
     "stream",

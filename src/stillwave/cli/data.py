@@ -219,6 +219,7 @@ def _scan_pairs(
     jobs: int | None,
     as_json: bool,
 ) -> None:
+    from stillwave.data.channels import normalisation_fault
     from stillwave.data.corpora import find
     from stillwave.data.pair import write_pair_manifest
 
@@ -234,7 +235,9 @@ def _scan_pairs(
             "hours": round(sum(pair.seconds or 0 for pair in found.pairs) / 3600, 3),
             "speakers": len({pair.speaker for pair in found.pairs if pair.speaker}),
             "with_text": sum(bool(pair.text) for pair in found.pairs),
+            **({"w_to_dipoles": round(found.energy_ratio, 3)} if found.energy_ratio else {}),
         },
+        **({"normalisation": fault} if (fault := normalisation_fault(found.energy_ratio or 1)) else {}),
         **_left_out("left_out", found.skipped),
         **_left_out("doubtful", found.doubtful),
     }

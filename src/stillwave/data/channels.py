@@ -8,8 +8,9 @@ diffuse sound alike: |Y|² + |Z|² + |X|² = |W|². So
 - classic FuMa has |W|² at half of the sum: **the wrong normalisation is found**, over several recordings;
 - exchanged or inverted dipoles are the channels of a turned or mirrored scene: **one microphone cannot tell**.
 
-In a room waves meet, and a single recording strays from the equality: hence the tolerances, measured on simulated
-scenes (docs/how-to/multichannel.md).
+In a room waves meet, and a single recording strays from the equality, most at low frequencies. So first differences are
+looked at (+6 dB an octave). Of 748 recordings of simulated rooms, the least W had 1.04 times the energy of the strongest
+dipole; of their 2,244 copies with W and a dipole exchanged, 99.9 % were below `WEAKER`.
 """
 
 from __future__ import annotations
@@ -21,23 +22,43 @@ import numpy.typing as npt
 
 from stillwave.data.scenes.ambisonics import CHANNELS
 
-WEAKER = 0.8
+WEAKER = 0.9
 """A first channel whose energy is below this share of another's is not W."""
+
+LEAST_RATIO = 0.7
+"""Of the middle `energy_ratio` of a corpus: between SN3D's 1 and FuMa's ½."""
 
 Samples = npt.NDArray[Any]
 
 
 def energy_ratio(channels: Samples) -> float:
     """Energy of W over that of the dipoles together, of `[4, N]`: 1 in SN3D, ½ in FuMa, ⅓ in N3D."""
-    power = np.einsum("ij,ij->i", channels, channels, dtype=np.float64)
+    power = _energies(channels)
     return float(power[0] / power[1:].sum()) if power[1:].any() else float("inf")
 
 
 def order_fault(channels: Samples) -> str:
     """What is wrong with the order of channels `[4, N]`, which should be W, Y, Z, X in SN3D; empty: nothing seen."""
-    power = np.einsum("ij,ij->i", channels, channels, dtype=np.float64)
+    power = _energies(channels)
     loudest = int(np.argmax(power))
     if power[0] >= WEAKER * power[loudest]:
         return ""
     below = 10 * np.log10(power[loudest] / max(power[0], 1e-20))
     return f"the first channel is {below:.1f} dB below channel {loudest} (expected {CHANNELS[loudest]}), so it is not W"
+
+
+def normalisation_fault(ratio: float) -> str:
+    """What the middle `energy_ratio` of a corpus says against SN3D; empty where it fits."""
+    if ratio < LEAST_RATIO:
+        return (
+            f"W has {ratio:.2f} times the energy of the dipoles (expected 1): not SN3D; FuMa has 0.5 "
+            "(--convention fuma), N3D 0.33"
+        )
+    return (
+        f"W has {ratio:.2f} times the energy of the dipoles (expected 1)" if ratio > 1 / LEAST_RATIO else ""
+    )
+
+
+def _energies(channels: Samples) -> npt.NDArray[np.float64]:
+    steps = np.diff(channels)
+    return np.asarray(np.einsum("ij,ij->i", steps, steps, dtype=np.float64))

@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from stillwave.audio import open_reader
 from stillwave.console import track
-from stillwave.data.channels import order_fault
+from stillwave.data.channels import energy_ratio, order_fault
 from stillwave.data.hearing import MOST_APART
 from stillwave.data.manifest import ManifestError
 from stillwave.data.pair import Pair
@@ -54,6 +54,8 @@ class PairScan:
     skipped: list[Skipped]
     doubtful: list[Skipped] = field(default_factory=list)
     """Kept, but to be looked at."""
+    energy_ratio: float | None = None
+    """The middle one of all recordings (`channels.energy_ratio`): 1 for SN3D; None where none was decoded."""
 
 
 class _Clip(NamedTuple):
@@ -61,6 +63,14 @@ class _Clip(NamedTuple):
     a: Path
     b: Path | None
     label: Path
+
+
+class _Opened(NamedTuple):
+    """What a file is like: its length, what is doubtful about it, and the energy of W over that of the dipoles."""
+
+    frames: int
+    doubt: str = ""
+    ratio: float | None = None
 
 
 class _ClipError(Exception):
@@ -84,15 +94,17 @@ def scan_pairs(
     folder = Path(folder).absolute()
     clips = [clip for place in sets(folder) for clip in _clips(place, microphones)]
 
-    def look(clip: _Clip) -> tuple[Pair | None, list[Skipped]]:
+    def look(clip: _Clip) -> tuple[Pair | None, list[Skipped], list[float]]:
         return _look(clip, convention, decode)
 
     with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
         seen = list(track(pool.map(look, clips), f"scan {folder.name}", total=len(clips)))
+    ratios = [ratio for *_, found in seen for ratio in found]
     result = PairScan(
-        [pair for pair, _ in seen if pair is not None],
-        [fault for pair, faults in seen if pair is None for fault in faults],
-        [fault for pair, faults in seen if pair is not None for fault in faults],
+        [pair for pair, *_ in seen if pair is not None],
+        [fault for pair, faults, _ in seen if pair is None for fault in faults],
+        [fault for pair, faults, _ in seen if pair is not None for fault in faults],
+        float(np.median(ratios)) if ratios else None,
     )
     if not result.pairs:
         reasons = ", ".join(sorted({fault.reason for fault in result.skipped})) or "it is empty"
@@ -133,24 +145,28 @@ def _clips(folder: Path, microphones: int) -> list[_Clip]:
     return [clip(name) for name in sorted(names)]
 
 
-def _look(clip: _Clip, convention: Convention, decode: bool) -> tuple[Pair | None, list[Skipped]]:
+def _look(
+    clip: _Clip, convention: Convention, decode: bool
+) -> tuple[Pair | None, list[Skipped], list[float]]:
     noisy = [clip.a, *([clip.b] if clip.b else [])]
     try:
-        frames = [_opened(path, what, 4, convention, decode) for path, what in zip(noisy, "AB", strict=False)]
+        opened = [_opened(path, what, 4, convention, decode) for path, what in zip(noisy, "AB", strict=False)]
         target = _opened(clip.label, "label", 1, convention, decode)
+        frames = opened[0].frames
+        for path, found in zip(noisy, opened, strict=True):
+            if found.frames != frames:
+                raise _ClipError(path, "other length", f"{found.frames} samples, A has {frames}")
+        if abs(target.frames - frames) > MOST_APART:
+            raise _ClipError(clip.label, "other length", f"{target.frames} samples, A has {frames}")
     except _ClipError as fault:
-        return None, [Skipped(*fault.args)]
-    for path, (length, _) in zip(noisy, frames, strict=True):
-        if length != frames[0][0]:
-            return None, [Skipped(path, "other length", f"{length} samples, A has {frames[0][0]}")]
-    if abs(target[0] - frames[0][0]) > MOST_APART:
-        return None, [Skipped(clip.label, "other length", f"{target[0]} samples, A has {frames[0][0]}")]
-    doubts = [Skipped(path, "channel order", d) for path, (_, d) in zip(noisy, frames, strict=True) if d]
-    return _pair(clip, min(target[0], frames[0][0]), convention), doubts
+        return None, [Skipped(*fault.args)], []
+    doubts = [Skipped(p, "channel order", o.doubt) for p, o in zip(noisy, opened, strict=True) if o.doubt]
+    ratios = [found.ratio for found in opened if found.ratio is not None]
+    return _pair(clip, min(target.frames, frames), convention), doubts, ratios
 
 
-def _opened(path: Path, what: str, channels: int, convention: Convention, decode: bool) -> tuple[int, str]:
-    """Length, and what is doubtful about its channels. Raises _ClipError."""
+def _opened(path: Path, what: str, channels: int, convention: Convention, decode: bool) -> _Opened:
+    """Look at one file. Raises _ClipError."""
     if not path.is_file():
         raise _ClipError(path, "label missing" if what == "label" else f"microphone {what} missing", "")
     try:
@@ -161,19 +177,22 @@ def _opened(path: Path, what: str, channels: int, convention: Convention, decode
             if info.channels != channels:
                 raise _ClipError(path, "other channel count", f"{info.channels}, expected {channels}")
             if not decode:
-                return info.frames, ""
+                return _Opened(info.frames)
             samples = reader.read(info.frames)
     except AudioError as error:
         message = str(error).removeprefix(f"{path}: ")
         raise _ClipError(path, classify(message), message) from None
-    return info.frames, _listened(path, samples, convention)
+    _refuse_silent(path, samples)
+    if channels == 1:
+        return _Opened(info.frames)
+    samples = convert(samples, convention, "acn_sn3d")
+    return _Opened(info.frames, order_fault(samples), energy_ratio(samples))
 
 
-def _listened(path: Path, samples: npt.NDArray[Any], convention: Convention) -> str:
+def _refuse_silent(path: Path, samples: npt.NDArray[Any]) -> None:
     silent = [str(i) for i, peak in enumerate(np.abs(samples).max(axis=1)) if peak < SILENT]
     if silent:
         raise _ClipError(path, "silent channel", ", ".join(silent) if len(samples) > 1 else "all of it")
-    return order_fault(convert(samples, convention, "acn_sn3d")) if len(samples) == CHANNELS else ""
 
 
 def _pair(clip: _Clip, frames: int, convention: Convention) -> Pair:

@@ -115,13 +115,13 @@ def reflectivity(found: Arrivals, layout: Layout, rt60: float) -> float:
     Raises RoomError where that takes walls that absorb more than 95 % or less than 0.02 % of the energy.
     """
     energies = _energies(found, layout)
-    low, high = 0.05**0.5, 0.9999
+    low, high = np.sqrt(0.05), 0.9999
     if not decay_time(energies, low) <= rt60 <= decay_time(energies, high):
         raise RoomError(f"a room of {told(layout.room)} m cannot have an RT60 of {rt60:.2f} s")
     for _ in range(_STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if decay_time(energies, middle) < rt60 else (low, middle)
-    return (low + high) / 2
+    return float(low + high) / 2
 
 
 def _energies(found: Arrivals, layout: Layout) -> Floats:
