@@ -53,7 +53,7 @@ def test_the_table_fits_a_terminal(tmp_path: Path) -> None:
         "0",
     )
     assert done.exit_code == 0, done.stderr
-    assert "tiny PyTorch" in done.stdout
+    assert "dpdcrn-sized PyTorch" in done.stdout
     assert "…" not in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "Algorithmic delay 32 ms" in done.stdout

@@ -96,7 +96,9 @@ def _show(found: Latency) -> None:
         )
         table.add_column("", no_wrap=True)
         for head in shown.heads[2:]:
-            table.add_column(head, justify="right")
+            table.add_column(
+                head.replace("/s", " /s"), justify="right"
+            )  # may break there: 80 columns are few
         for model, engine, *cells in shown.lines:
             table.add_row(f"{model} {engine}", *cells)
         console.print(table)
