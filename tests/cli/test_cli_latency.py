@@ -42,7 +42,7 @@ def test_json_page_and_picture(tmp_path: Path) -> None:
 def test_the_table_fits_a_terminal(tmp_path: Path) -> None:
     done = call(
         latency,
-        tiny(tmp_path / "tiny"),
+        tiny(tmp_path / "dpdcrn-sized"),
         "--engines",
         "torch",
         "--frames",
