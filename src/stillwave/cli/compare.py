@@ -38,7 +38,8 @@ def compare(
     ] = "output,at,i2srf_tfckd",
     seeds: Annotated[str, typer.Option(help="As in 0,1,2 or 0-4.")] = "0,1,2",
     students: Annotated[
-        str | None, typer.Option(help="Channels x blocks (8x1) or presets (bsrnn-xs); by default the recipe's.")
+        str | None,
+        typer.Option(help="Channels x blocks (8x1) or presets (bsrnn-xs); by default the recipe's."),
     ] = None,
     variants: Annotated[
         list[str] | None,
