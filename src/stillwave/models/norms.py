@@ -63,7 +63,8 @@ class RunningNorm(_Affine):
     With μ_t and q_t the means of x and x² in frame t, M_t = Σ_s a^(t−s) μ_s / Σ_s a^(t−s) and likewise Q_t,
     s ≤ t; then y_t = (x_t − M_t) / √(Q_t − M_t² + eps). Both sums and their weight are the memory, so the
     first frame has its own statistics and an hour of frames does not add up to anything large. The variance is a
-    difference of sums, which rounds: whole and streamed agree to some 3e-5 of the loudest estimate, other norms to 1e-5.
+    difference of sums, which rounds: whole and streamed agree to some 3e-5 of the loudest estimate, with other
+    norms to 1e-5.
     """
 
     def __init__(self, channels: int, groups: int, eps: float = 1e-5) -> None:
