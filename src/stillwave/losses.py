@@ -1,4 +1,4 @@
-"""Enhancement losses: how far an estimate is from clean speech. Each of them sees polarity.
+"""Enhancement losses: how far an estimate is from clean speech. All but `perceptual` see polarity.
 
 Waveforms are [B, N], full scale ±1. Every loss is 32-bit (autocast is switched off inside), is least where
 the estimate equals the clean signal, and is finite with a finite gradient on silence, on either side.
@@ -8,6 +8,7 @@ the estimate equals the clean signal, and is finite with a finite gradient on si
 | `compressed` | seen | grows as gain^0.6 (at c = 0.3): quiet examples count nearly as much as loud ones |
 | `si_sdr` | not seen | no effect |
 | `multi_resolution` | seen | no effect, down to its floor of -60 dBFS |
+| `perceptual` (`perceptual.py`) | not seen | no effect, down to -90 dBFS |
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from stillwave.perceptual import PerceptualDistance
 from stillwave.schema import LossConfig
 from stillwave.stft import Stft
 
@@ -38,6 +40,7 @@ class EnhancementLoss(nn.Module):
         self.config = config
         self.compressed = CompressedSpectrum(config.compression, config.magnitude_share)
         self.multi_resolution = MultiResolution()
+        self.perceptual = PerceptualDistance()
 
     def forward(self, estimate: Tensor, clean: Tensor) -> dict[str, Tensor]:
         """Every enabled term and `total`."""
@@ -50,6 +53,8 @@ class EnhancementLoss(nn.Module):
                 terms["si_sdr"] = -signed_si_sdr(estimate, clean).mean()
             if self.config.multi_resolution:
                 terms["multi_resolution"] = self.multi_resolution(estimate, clean)
+            if self.config.perceptual:
+                terms["perceptual"] = self.perceptual(estimate, clean).mean()
             weighted = [getattr(self.config, name) * term for name, term in terms.items()]
             return {**terms, "total": torch.stack(weighted).sum()}
 

@@ -155,11 +155,13 @@ class DataConfig(Frozen):
 
 
 class LossConfig(Frozen):
-    """Weights of the enhancement losses; a weight of 0 leaves a term out. Every term sees phase."""
+    """Weights of the enhancement losses; a weight of 0 leaves a term out."""
 
     compressed: Annotated[float, Field(ge=0)] = 1.0
     si_sdr: Annotated[float, Field(ge=0)] = 0.01
     multi_resolution: Annotated[float, Field(ge=0)] = 0.0
+    perceptual: Annotated[float, Field(ge=0)] = 0.0
+    """Of PESQ's disturbance, differentiable (`perceptual.py`); it sees no phase and stands beside another term."""
     compression: Annotated[float, Field(gt=0, le=1)] = 0.3
     magnitude_share: Fraction = 0.7
     """Share of the magnitude part within `compressed`; the rest is the complex part."""
