@@ -1,10 +1,10 @@
 """A perceptual distance: what PESQ hears of the difference between two signals, differentiable.
 
-Built as ITU-T P.862 / P.862.2 describe and as a loss after Martín-Doñas et al., "A deep learning loss function based on
-the perceptual evaluation of the speech quality" (IEEE SPL 25(11), 2018): both signals are set to the same level of speech,
-seen in Bark bands, compensated for a filter and for gains that change slowly, turned to loudness after Zwicker, and compared;
-what was added costs more than what was lost. Bands, thresholds and weights come from published formulas, not from the
-tables of the standard, and time alignment is left out: this is a loss, not a measurement. Report scores from `pesq`.
+Built as ITU-T P.862 and P.862.2 describe, and as a loss after Martín-Doñas et al., "A deep learning loss function
+based on the perceptual evaluation of the speech quality" (IEEE SPL 25(11), 2018). Both signals are set to the same level
+of speech, seen in Bark bands, compensated for a filter and for gains that change slowly, turned to loudness after Zwicker,
+and compared; what was added costs more than what was lost. Bands, thresholds and weights come from published formulas, not
+from the tables of the standard, and time is not aligned: this is a loss, not a measurement. Report scores from `pesq`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _SYMMETRIC, _ASYMMETRIC = 0.1, 0.0309
 class PerceptualDistance(nn.Module):
     """`forward(estimate, clean)`, [B, N] each, 16 kHz → [B]: points lost on PESQ's raw scale.
 
-    Below 0.001 for equal signals; several points for noise. Neither the level of the estimate nor its polarity is seen, nor
-    anything below the threshold of hearing. Silence on either side gives a finite value and gradient.
+    Below 0.001 for equal signals; several points for noise. Neither the level of the estimate nor its polarity is
+    seen, nor anything below the threshold of hearing. Silence on either side gives a finite value and gradient.
     """
 
     def __init__(self, sample_rate: int = 16_000) -> None:

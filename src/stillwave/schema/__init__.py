@@ -205,6 +205,8 @@ class TrainConfig(Frozen):
     """Non-finite batches (each is saved for inspection) before the run stops."""
     device: str = "auto"
     tensorboard: bool = True
+    start_from: str | None = None
+    """A checkpoint of the same network whose weights training starts from: fine-tuning. Null starts afresh."""
 
 
 class TapSet(Frozen):

@@ -66,11 +66,14 @@ class Objective(nn.Module):
 def make_objective(recipe: Recipe, example: Tensor) -> Objective:
     """Fresh weights that depend on the seed alone: a student starts the same with and without a teacher.
 
-    `example` is a noisy batch of the shape that each backward pass will have.
+    With `train.start_from` they are that checkpoint's. `example` is a noisy batch of the shape that each backward
+    pass will have.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         student = build(recipe.model)
+    if recipe.train.start_from is not None:
+        student.load_state_dict(_first_weights(recipe, recipe.train.start_from))
     distiller = None
     if distils(recipe):
         assert recipe.distill is not None
@@ -78,6 +81,18 @@ def make_objective(recipe: Recipe, example: Tensor) -> Objective:
             torch.manual_seed(recipe.seed + 1)
             distiller = _make_distiller(recipe, recipe.distill, student, example)
     return Objective(student, EnhancementLoss(recipe.loss), distiller)
+
+
+def _first_weights(recipe: Recipe, place: str) -> dict[str, Tensor]:
+    found, card = checkpoint.load(place)
+    theirs, ours = card.model.model_dump(), recipe.model.model_dump()
+    other = [key for key, value in ours.items() if theirs[key] != value]
+    if other:
+        raise CheckpointError(
+            f"train.start_from: {place} has model.{other[0]} {theirs[other[0]]} and the recipe {ours[other[0]]}; "
+            "give a checkpoint of the recipe's network"
+        )
+    return found.state_dict()
 
 
 def distils(recipe: Recipe) -> bool:
