@@ -1,10 +1,11 @@
 """A perceptual distance: what PESQ hears of the difference between two signals, differentiable.
 
 Built as ITU-T P.862 and P.862.2 describe, and as a loss after Martín-Doñas et al., "A deep learning loss function
-based on the perceptual evaluation of the speech quality" (IEEE SPL 25(11), 2018). Both signals are set to the same level
-of speech, seen in Bark bands, compensated for a filter and for gains that change slowly, turned to loudness after Zwicker,
-and compared; what was added costs more than what was lost. Bands, thresholds and weights come from published formulas, not
-from the tables of the standard, and time is not aligned: this is a loss, not a measurement. Report scores from `pesq`.
+based on the perceptual evaluation of the speech quality" (IEEE SPL 25(11), 2018). Both signals are set to the same
+level of speech, seen in Bark bands, compensated for a filter and for gains that change slowly, turned to loudness
+after Zwicker, and compared; what was added costs more than what was lost. Bands, thresholds and weights come from
+published formulas, not from the tables of the standard, and time is not aligned: this is a loss, not a
+measurement. Report scores from `pesq`.
 """
 
 from __future__ import annotations
