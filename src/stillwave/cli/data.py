@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from stillwave.cli.recipes import AsJson, Sets
+from stillwave.cli.rooms import rooms
 from stillwave.cli.simulate import simulate
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 app.command("simulate")(simulate)
+app.command("rooms")(rooms)
 
 Jobs = Annotated[
     int | None, typer.Option("--jobs", "-j", min=1, help="Files read at once; default: one a core.")

@@ -1,0 +1,47 @@
+"""`stillwave data rooms`: impulse responses of simulated rooms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def rooms(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The responses and rooms.jsonl go into it.")
+    ],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Rooms.")] = 200,
+    rt60: Annotated[tuple[float, float], typer.Option(help="Reverberation times, lowest and highest, s.")] = (
+        0.15,
+        0.8,
+    ),
+    distance: Annotated[
+        tuple[float, float], typer.Option(help="From the microphone to the talker, least and most, m.")
+    ] = (1.0, 3.0),
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Simulate rooms, to train with beside measured ones; prints the manifest.
+
+    Box-shaped rooms by image sources, as in `stillwave data simulate`.
+
+    Example:
+        stillwave data rooms -o rooms -n 200
+        stillwave train small-teacher -o runs/teacher --set data.train.rooms=rooms/rooms.jsonl
+
+    """
+    from stillwave.data.manifest import ManifestError
+    from stillwave.data.scenes.config import SceneConfig
+    from stillwave.data.scenes.impulses import write_rooms
+    from stillwave.schema import Range
+
+    for name, (low, high) in {"--rt60": rt60, "--distance": distance}.items():
+        if low > high:
+            raise ManifestError(f"{name} {low:g} {high:g}: the lowest comes first")
+    if rt60[0] < 0.05 or not 0.9 <= distance[0] <= 2:
+        raise ManifestError("--rt60 must be 0.05 or above, and --distance start at 0.9 to 2 m")
+    config = SceneConfig(
+        rt60=Range(low=rt60[0], high=rt60[1]), distance=Range(low=distance[0], high=distance[1])
+    )
+    typer.echo(write_rooms(output, count, config=config, seed=seed))
