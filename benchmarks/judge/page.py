@@ -1,0 +1,94 @@
+"""docs/weights.md: the head, what was written by hand, and the tables."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stillwave.deploy.latency import machine
+from stillwave.evaluate.recognisers import identity, load
+from stillwave.files import write_text
+from stillwave.provenance import versions
+
+from . import robustness, tables, worst
+from .scoring import RECOGNISER, Place, Scored
+
+HAND = Path(__file__).parents[1] / "weights"
+HEAD = """# Weights
+
+What the networks that ship are worth, on recordings that nothing was trained, tuned or stopped on: {recordings}
+mixtures ({seconds:.0f} s) of other speakers, noises and rooms at −5 … 15 dB, one in five of them reverberant.
+Intervals are of 95 %, over recordings and, where there are several, seeds.
+
+`python benchmarks/weights.py --audio AUDIO --systems systems.yaml`, {day}; {machine}; {versions}
+"""
+ABOUT_QUALITY = """PESQ, STOI (not extended) and SI-SDR (means removed) are against the clean reference.
+GTCRN's row was measured on the same mixtures with the weights that its authors trained on DNS3, run offline; its scores
+of single recordings are not at hand, so it has no interval, and its costs are those that its authors state. `gating`
+is `noisereduce`, `wiener` a decision-directed Wiener filter (`benchmarks/peers.py`)."""
+ABOUT_OTHERS = """DNSMOS P.835 rates without a reference (package `speechmos`). WER: {recogniser}, against
+what it hears in the clean recording, at most 100 % a recording; it was made for native speakers, and these are not."""
+ABOUT_COSTS = """A network that streams is timed frame by frame, analysis and synthesis included, as its ONNX file
+on one thread (`stillwave latency`); others by whole passes over 4 s. Delay: a window; none looks further ahead."""
+
+
+@dataclass
+class Judged:
+    """All that the page tells; what was not asked for is empty."""
+
+    place: Place
+    default: str
+    scores: Mapping[str, Scored] = field(default_factory=dict)
+    costs: Mapping[str, Any] = field(default_factory=dict)
+    robustness: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    worst: Sequence[Mapping[str, Any]] = ()
+
+
+def write(judged: Judged, file: Path) -> None:
+    """The whole page."""
+    pairs = judged.place.pairs
+    head = HEAD.format(
+        recordings=len(pairs),
+        seconds=sum(pair.seconds or 0.0 for pair in pairs),
+        day=datetime.date.today().isoformat(),
+        machine=f"{os.cpu_count()} cores of {machine()['processor']}",
+        versions=", ".join(
+            f"{name} {version}"
+            for name, version in versions().items()
+            if name in ("stillwave", "torch", "onnxruntime", "pesq")
+        ),
+    )
+    hand = (HAND / "discussion.md").read_text(encoding="utf-8").strip()
+    write_text(file, "\n".join([head, hand, "", *lines(judged)]) + "\n")
+
+
+def lines(judged: Judged) -> Iterator[str]:
+    """The tables of what was measured."""
+    if judged.scores:
+        yield from _scores(judged)
+    if judged.robustness:
+        yield from ("## Other sounds", "", robustness.ABOUT, "")
+        for name, rows in judged.robustness.items():
+            yield from (f"### {name}", "", *robustness.table(rows), "")
+    if judged.worst:
+        yield from ("## The ten worst", "", worst.ABOUT.format(name=judged.default), "")
+        yield from (*worst.table(judged.worst), "", *worst.pictures(judged.worst))
+
+
+def _scores(judged: Judged) -> Iterator[str]:
+    scores, pairs = judged.scores, judged.place.pairs
+    yield from ("## Scores", "", *tables.quality(scores), "")
+    yield from (tables.against_gtcrn(scores[judged.default]), "", ABOUT_QUALITY, "")
+    yield from (*tables.others(scores), "", ABOUT_OTHERS.format(recogniser=identity(load(RECOGNISER))), "")
+    yield from ("## Gains", "", *tables.gains(scores), "")
+    if any(scored.system.against for scored in scores.values()):
+        yield from (*tables.differences(scores), "")
+    yield from ("## Costs", "", *tables.costs(judged.costs["rows"]), "", ABOUT_COSTS, "")
+    yield from ("## By SNR, and in rooms", "")
+    for metric in tables.GROUPED:
+        yield from (*tables.grouped(scores, pairs, metric), "")
+    yield from (*tables.missing(scores), "")

@@ -1,0 +1,87 @@
+"""Runs the cases, keeps their figures, and tells them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from stillwave.console import track
+from stillwave.files import write_json
+
+from .bench import Bench, Figures
+from .cases import CASES, Case
+from .scoring import KEY, Place, read_kept
+from .systems import Run
+from .tables import head, row
+
+VERSION = 1
+"""Of the cases: raise it when a signal or a figure changes, so that what was kept is measured again."""
+ABOUT = """Other sounds than the mixtures that it was made for. "Worse" counts recordings whose PESQ falls by 0.1
+or more. What should happen was written down before any network was tried (`benchmarks/judge/cases.py`)."""
+
+
+def measure(run: Run, place: Place) -> list[Mapping[str, Any]]:
+    """Figures of every case, in their order. Each case is kept as soon as it is done."""
+    file = place.work / "robustness" / f"{run.fingerprint[:KEY]}.json"
+    key = {"test": place.test, "version": VERSION}
+    kept = read_kept(file, key) or {**key, "cases": {}}
+    bench = Bench(run, place)
+    todo = [case for case in CASES if case.name not in kept["cases"]]
+    for case in track(todo, f"robustness of {run.system}") if todo else ():
+        kept["cases"][case.name] = _plain(case.measure(bench))
+        write_json(file, kept)
+    return [{"case": case.name, "figures": kept["cases"][case.name]} for case in CASES]
+
+
+def _plain(figures: Figures) -> dict[str, float | None]:
+    """JSON has no infinity: two equal signals are 999 dB alike."""
+    finite = {name: min(value, 999.0) for name, value in figures.items()}
+    return {name: None if math.isnan(value) else value for name, value in finite.items()}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line a case."""
+    yield from head("case", "what goes in", "what should come out", "what does", "met")
+    cases = {case.name: case for case in CASES}
+    for found in rows:
+        case = cases[found["case"]]
+        figures = {name: math.nan if value is None else value for name, value in found["figures"].items()}
+        yield row(case.name, case.given, case.wanted, "; ".join(told(figures)), verdict(case, figures))
+
+
+def verdict(case: Case, figures: Figures) -> str:
+    """Yes, no, or a dash where nothing is promised."""
+    if case.met is None:
+        return "–"
+    return "yes" if case.met(figures) else "**no**"
+
+
+def told(f: Mapping[str, float]) -> Iterator[str]:
+    """The figures that there are, in words."""
+    if "pesq_in" in f:
+        yield f"PESQ {f['pesq_in']:.2f} → {f['pesq_out']:.2f}"
+        yield f"SI-SDR {f['si_sdr_in']:.1f} → {f['si_sdr_out']:.1f} dB"
+        yield f"worse: {f['worse']:.0f} of {f['of']:.0f}"
+        return
+    if "pesq_usual" in f:
+        yield f"PESQ-WB {f['pesq_out']:.3f}, usually {f['pesq_usual']:.3f}"
+    elif "pesq_out" in f:
+        yield f"PESQ-WB {f['pesq_out']:.2f}" + _least(f, "pesq_least", "")
+    if "si_sdr_out" in f:
+        yield f"SI-SDR to what went in {f['si_sdr_out']:.1f} dB" + _least(f, "si_sdr_least", " dB")
+    if "alike_db" in f:
+        yield f"{f['alike_db']:.0f} dB alike"
+    if "first" in f:
+        yield f"talkers {f['first']:+.1f} and {f['second']:+.1f} dB"
+    if "lowered" in f:
+        span = f" ({f['least']:.1f} … {f['most']:.1f})" if f.get("most", 0.0) != f.get("least", 0.0) else ""
+        yield f"{f['lowered']:.1f} dB lower{span}"
+    if "below" in f:
+        yield f"{f['below']:.0f} of {f['of']:.0f} below either limit"
+    if "peak" in f:
+        yield "zeros" if f["peak"] == 0 else f"a peak of {f['peak']:.1e}"
+
+
+def _least(f: Mapping[str, float], name: str, unit: str) -> str:
+    return f" (least {f[name]:.1f}{unit})" if name in f else ""
