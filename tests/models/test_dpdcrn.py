@@ -21,8 +21,12 @@ def noise(*shape: int) -> torch.Tensor:
     return 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
+def parameters(config: ModelConfig) -> int:
+    return sum(p.numel() for p in build(config).parameters())
+
+
 @pytest.mark.parametrize(
-    ("preset", "microphones", "parameters"),
+    ("preset", "microphones", "count"),
     [
         ("dpdcrn-teacher", 1, 3_218_118),
         ("dpdcrn-teacher", 8, 3_223_494),
@@ -30,9 +34,33 @@ def noise(*shape: int) -> torch.Tensor:
         ("dpdcrn-student", 8, 598_182),
     ],
 )
-def test_presets_have_the_papers_sizes(preset: str, microphones: int, parameters: int) -> None:
-    model = build(PRESETS[preset].model_copy(update={"microphones": microphones}))
-    assert sum(p.numel() for p in model.parameters()) == parameters
+def test_presets_have_the_papers_sizes(preset: str, microphones: int, count: int) -> None:
+    assert parameters(PRESETS[preset].model_copy(update={"microphones": microphones})) == count
+
+
+@pytest.mark.parametrize(
+    ("preset", "masked"),
+    [
+        ("dpdcrn-teacher-4ch", 3_220_422),
+        ("dpdcrn-teacher-8ch", 3_223_494),
+        ("dpdcrn-student-4ch", 596_646),
+        ("dpdcrn-student-8ch", 598_182),
+    ],
+)
+def test_presets_of_several_microphones_are_the_papers_but_for_the_head(preset: str, masked: int) -> None:
+    config = PRESETS[preset]
+    assert f"{config.microphones}ch" in preset
+    assert parameters(config.model_copy(update={"output": "mask"})) == masked
+    further = 2 * (config.microphones - 1)  # rows of the head: real and imaginary part of each further filter
+    assert parameters(config) == masked + further * (3 * config.channels + 1)
+
+
+def test_the_causal_preset_of_eight_microphones_is_the_one_of_one_microphone_with_more_inputs() -> None:
+    several, one = PRESETS["dpdcrn-s-8ch"], PRESETS["dpdcrn-s"]
+    assert several.model_copy(update={"microphones": 1, "output": "mask"}) == one
+    assert several.causal
+    assert several.microphones == 8
+    assert parameters(several) == parameters(one) + 14 * (3 * 32) + 14 * (3 * 32 + 1)  # first stage, head
 
 
 def test_an_unknown_network_names_the_nearest() -> None:

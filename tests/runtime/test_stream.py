@@ -79,10 +79,15 @@ def test_the_whole_is_what_training_knows(network, enhancer):
 def test_every_causal_preset_streams(name):
     torch.manual_seed(1)
     model = build(PRESETS[name]).eval()
-    signal = noise(1, 3_333)
+    signal = noise(model.microphones, 3_333)
     with torch.inference_mode():
-        expected = model(torch.from_numpy(signal)).numpy()[0]
-    assert np.abs(fed(Enhancer(model).open(), signal[0], [100, 0, 1_000, 13]) - expected).max() < 1e-5
+        expected = model(torch.from_numpy(signal)[None].squeeze(1)).numpy()[0]
+    stream = Enhancer(model).open()
+    blocks = np.split(signal.squeeze() if len(signal) == 1 else signal, [100, 100, 1_100, 1_113], axis=-1)
+    given = [stream.process(block) for block in blocks]
+    assert [part.shape[-1] for part in given] == [block.shape[-1] for block in blocks]
+    found = np.concatenate([*given, stream.flush().reshape(-1)])[stream.delay_samples :]
+    assert np.abs(found - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize("rate", [1_000, 8_000, 11_025, 16_000, 22_050, 44_100, 44_101, 48_000, 192_000])

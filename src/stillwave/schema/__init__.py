@@ -79,7 +79,7 @@ class ModelConfig(Frozen):
         return self
 
 
-def _causal(name: str, channels: int, norm: str, **sizes: int) -> ModelConfig:
+def _causal(name: str, channels: int, norm: str, **sizes: int | str) -> ModelConfig:
     common = {"name": name, "causal": True, "norm": norm, "compression": 0.3}
     return ModelConfig.model_validate({**common, "channels": channels, **sizes})
 
@@ -87,6 +87,11 @@ def _causal(name: str, channels: int, norm: str, **sizes: int) -> ModelConfig:
 PRESETS = {
     "dpdcrn-teacher": ModelConfig(channels=128, blocks=4),
     "dpdcrn-student": ModelConfig(channels=64, blocks=1),
+    "dpdcrn-teacher-4ch": ModelConfig(channels=128, blocks=4, microphones=4, output="filters"),
+    "dpdcrn-student-4ch": ModelConfig(channels=64, blocks=1, microphones=4, output="filters"),
+    "dpdcrn-teacher-8ch": ModelConfig(channels=128, blocks=4, microphones=8, output="filters"),
+    "dpdcrn-student-8ch": ModelConfig(channels=64, blocks=1, microphones=8, output="filters"),
+    "dpdcrn-s-8ch": _causal("dpdcrn", 32, "batch", microphones=8, output="filters"),
     "dpdcrn-m": _causal("dpdcrn", 64, "batch"),
     "dpdcrn-s": _causal("dpdcrn", 32, "batch"),
     "dpdcrn-xs": _causal("dpdcrn", 8, "batch", depth=3, past_frames=16),
@@ -94,7 +99,8 @@ PRESETS = {
     "bsrnn-s": _causal("bsrnn", 48, "frame", blocks=2),
     "bsrnn-xs": _causal("bsrnn", 24, "frame", blocks=2, bands=28),
 }
-"""Networks by name; in a recipe `model: dpdcrn-student` stands for its section."""
+"""Networks by name; in a recipe `model: dpdcrn-student` stands for its section. `8ch`: two
+ambisonic microphones, `4ch`: one of them."""
 
 
 class MixingConfig(Frozen):
