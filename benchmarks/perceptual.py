@@ -18,7 +18,7 @@ from comparison import stillwave  # type: ignore[import-not-found]
 from stillwave.quickstart import material
 
 WEIGHTS = (0, 0.03, 0.06, 0.1, 0.3)
-METRICS = ("pesq_wb", "pesq_nb", "stoi", "si_sdr")
+METRICS = ("pesq_wb", "pesq_nb", "stoi", "si_sdr", "dnsmos_ovrl")
 RECIPE = Path(__file__).parent / "perceptual" / "student.yaml"
 
 
@@ -36,9 +36,12 @@ def main() -> None:
     for weight, run in runs.items():
         sets = [part for key in [*data, f"loss.perceptual={weight}"] for part in ("--set", key)]
         stillwave("train", str(RECIPE), "-o", str(run), *sets)
-    print("| weight | PESQ-WB | PESQ-NB | STOI ×100 | SI-SDR dB |\n| --- | --- | --- | --- | --- |")
+    print(
+        "| weight | PESQ-WB | PESQ-NB | STOI ×100 | SI-SDR dB | DNSMOS OVRL |\n| --- | --- | --- | --- | --- | --- |"
+    )
     for name, means in scores(runs, Path(found.development)).items():
-        print(f"| {name} | {means[0]:.3f} | {means[1]:.3f} | {means[2]:.2f} | {means[3]:.2f} |")
+        shown = [f"{mean:.{digits}f}" for mean, digits in zip(means, (3, 3, 2, 2, 2), strict=True)]
+        print(f"| {name} | {' | '.join(shown)} |")
 
 
 def scores(runs: dict[float, Path], development: Path) -> dict[str, list[float]]:
