@@ -85,12 +85,13 @@ class Bench:
         """Means of PESQ and SI-SDR of input and output, and how many recordings were made worse."""
         keys = (pesq, "si_sdr")
         before, after = (self.score(references, signals, keys) for signals in (given, made))
+        after[pesq] = floored(after[pesq])
         worse = after[pesq] - before[pesq] <= -WORSE
         return {
-            "pesq_in": float(np.nanmean(before[pesq])),
-            "pesq_out": float(np.nanmean(after[pesq])),
-            "si_sdr_in": float(np.nanmean(before["si_sdr"])),
-            "si_sdr_out": float(np.nanmean(after["si_sdr"])),
+            "pesq_in": mean(before[pesq]),
+            "pesq_out": mean(after[pesq]),
+            "si_sdr_in": mean(before["si_sdr"]),
+            "si_sdr_out": mean(after["si_sdr"]),
             "worse": float(worse.sum()),
             "of": float(len(references)),
         }
@@ -98,12 +99,23 @@ class Bench:
     def like_usual(self, made: Sequence[Samples]) -> Figures:
         """Estimates of the same mixtures, given otherwise, beside the usual ones: PESQ-WB, and how alike they are."""
         alike = self.score(self.usual, made, ("si_sdr",))["si_sdr"]
-        found = self.score(self.clean, made, ("pesq_wb",))["pesq_wb"]
+        found = floored(self.score(self.clean, made, ("pesq_wb",))["pesq_wb"])
         return {
-            "pesq_usual": float(np.nanmean(self.usual_pesq)),
-            "pesq_out": float(np.nanmean(found)),
-            "alike_db": float(np.nanmean(alike)) if not np.isnan(alike).all() else float("inf"),
+            "pesq_usual": mean(floored(self.usual_pesq)),
+            "pesq_out": mean(found),
+            "alike_db": np.inf if np.isnan(alike).all() else mean(alike),
         }
+
+
+def floored(pesq: Array) -> Array:
+    """An estimate that PESQ cannot score, for it is silent or holds no utterance, gets the least there is, 1."""
+    return np.where(np.isnan(pesq), 1.0, pesq)
+
+
+def mean(values: Array) -> float:
+    """Of those that are known; NaN if none is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def lowered(given: Sequence[Samples], made: Sequence[Samples]) -> Figures:

@@ -1,0 +1,187 @@
+"""The bench tells a network that does well from one that does harm. The networks are a line of NumPy each."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from judge import pictures, robustness, scoring, worst
+from judge.bench import Bench, floored, mean
+from judge.cases import CASES
+from judge.scoring import Place
+from judge.systems import NOISY, Run
+from stillwave.audio import write
+from stillwave.data.pairs import COLUMNS
+from stillwave.schema import SAMPLE_RATE
+
+CASE = {case.name: case for case in CASES}
+Network = Callable[[np.ndarray, int], np.ndarray]
+
+
+def speech(rng: np.random.Generator, seconds: float = 2.5) -> np.ndarray:
+    """Harmonics in syllables."""
+    t = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    phase = 2 * np.pi * rng.uniform(90, 250) * t + 3 * np.sin(8 * t)
+    tone = sum(np.sin(k * phase + k) / (1 + ((k - 6) / 4) ** 2) for k in range(1, 25))
+    return (0.05 * tone * (0.02 + np.clip(np.sin(4 * np.pi * t), 0, None) ** 2)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder, rng = tmp_path_factory.mktemp("test"), np.random.default_rng(0)
+    lines = []
+    for index, room in enumerate(("", "", "hall")):
+        clean = speech(rng)
+        noise = 0.004 * rng.standard_normal(len(clean)).astype(np.float32)
+        write(folder / "clean" / f"{index}.wav", clean, SAMPLE_RATE, subtype="FLOAT")
+        write(folder / "noisy" / f"{index}.wav", clean + noise, SAMPLE_RATE, subtype="FLOAT")
+        lines.append([index, "a", 5 * index, "2-188822-B", room, 2.5, "hello"])
+    with (folder / "mixtures.csv").open("w", newline="", encoding="utf-8") as handle:
+        csv.writer(handle).writerows([COLUMNS, *lines])
+    return Place.of(folder, folder / "work", jobs=1)
+
+
+def bench(place: Place, network: Network) -> Bench:
+    made = Bench(Run("mine", "0" * 64, Path("mine")), place)
+    made._enhance = network
+    made.usual = [network(samples, SAMPLE_RATE) for samples in made.noisy]
+    return made
+
+
+def met(place: Place, name: str, network: Network) -> str:
+    case = CASE[name]
+    return robustness.verdict(case, case.measure(bench(place, network)))
+
+
+def same(samples: np.ndarray, _: int) -> np.ndarray:
+    return samples
+
+
+def gate(samples: np.ndarray, _: int) -> np.ndarray:
+    """Depends on the level: what is weak is taken for noise."""
+    return np.where(np.abs(samples) < 0.02, 0, samples).astype(np.float32)
+
+
+def quieter(samples: np.ndarray, _: int) -> np.ndarray:
+    return 0.1 * samples
+
+
+def test_names_tell_cases_apart() -> None:
+    assert len(CASE) == len(CASES)
+
+
+@pytest.mark.parametrize("name", ["soft", "quiet", "loud", "at length", "silence"])
+def test_a_network_that_changes_nothing_is_sound_in_all_of_this(place: Place, name: str) -> None:
+    assert met(place, name, same) == "yes"
+
+
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        ("quiet", gate),
+        ("clean speech", lambda x, _: x + 0.02 * np.random.default_rng(1).standard_normal(x.shape[-1])),
+        ("silence", lambda x, _: x + 1e-6),
+        ("white noise", same),
+        ("noises alone", same),
+        ("clipped", same),
+        ("two talkers", quieter),
+        ("at length", lambda x, _: x * (np.arange(x.shape[-1]) < 5e4)),  # it dies after 3 s
+    ],
+)
+def test_harm_is_found(place: Place, name: str, network: Network) -> None:
+    assert met(place, name, lambda x, rate: network(x, rate).astype(np.float32)) == "**no**"
+
+
+@pytest.mark.parametrize("name", ["white noise", "room tone", "noises alone"])
+def test_noise_that_is_lowered_by_20_db_is(place: Place, name: str) -> None:
+    figures = CASE[name].measure(bench(place, quieter))
+    assert figures["lowered"] == pytest.approx(20, abs=0.01)
+    assert met(place, name, quieter) == "yes"
+
+
+def test_a_perfect_denoiser_is_better_than_its_input(place: Place) -> None:
+    whole = bench(place, same)
+    answers = {len(x): x for x in whole.clean}  # all as long as one another: the last is as good as any
+    figures = whole.before_and_after(list(answers.values()), whole.noisy[-1:], list(answers.values()))
+    assert figures["pesq_out"] > 4.5 > figures["pesq_in"]
+    assert figures["worse"] == 0
+
+
+def test_an_estimate_that_cannot_be_scored_is_no_excuse(place: Place) -> None:
+    silenced = bench(place, same)
+    made = [samples.copy() for samples in silenced.noisy]
+    made[1][:] = 0
+    figures = silenced.before_and_after(silenced.clean, silenced.noisy, made)
+    assert figures["worse"] == 1
+    assert figures["pesq_out"] < figures["pesq_in"]
+    assert floored(np.array([np.nan, 2.0])).tolist() == [1.0, 2.0]
+    assert np.isnan(mean(np.array([np.nan])))
+
+
+def test_only_dry_mixtures_tell_what_the_noise_was(place: Place) -> None:
+    assert bench(place, same).dry == [0, 1]
+    noise = bench(place, same).noise
+    assert len(noise) == 2
+    assert float(np.std(noise[0])) == pytest.approx(0.004, rel=0.02)
+
+
+def test_every_case_has_a_line(place: Place) -> None:
+    figures = {"pesq_in": 1.0, "pesq_out": 2.0, "si_sdr_in": 0.0, "si_sdr_out": 5.0, "worse": 1.0, "of": 3.0}
+    lines = list(
+        robustness.table(
+            [{"case": "clipped", "figures": figures}, {"case": "silence", "figures": {"peak": 0.0}}]
+        )
+    )
+    assert "PESQ 1.00 → 2.00; SI-SDR 0.0 → 5.0 dB; worse: 1 of 3 | **no** |" in lines[2]
+    assert lines[3].endswith("| zeros | yes |")
+
+
+def test_cases_are_kept_one_by_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(robustness, "CASES", (CASE["silence"], CASE["white noise"]))
+    monkeypatch.setattr(Run, "open", lambda _: quieter)
+    run = Run("kept", "1" * 64, Path("kept"))
+    first = robustness.measure(run, place)
+    monkeypatch.setattr(Run, "open", lambda _: pytest.fail("it was kept"))
+    assert robustness.measure(run, place) == first
+    assert [row["case"] for row in first] == ["silence", "white noise"]
+
+
+def test_the_worst_come_first_and_are_drawn(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gains = {"0": 0.5, "1": -0.2, "2": 0.1}
+
+    def scores(run: Run, _: Place) -> dict:
+        up = {key: 0.0 if run.system == NOISY else value for key, value in gains.items()}
+        rows = {key: {"pesq_wb": 2 + value, "stoi": 0.5, "si_sdr": 1.0} for key, value in up.items()}
+        return {"rows": rows, "heard": dict.fromkeys(gains, "yes")}
+
+    monkeypatch.setattr(worst, "score_run", scores)
+    monkeypatch.setattr(Run, "open", lambda _: quieter)
+    run = Run("mine", "2" * 64, Path("mine"))
+    found = worst.find(run, place, count=2)
+    assert [row["id"] for row in found] == ["1", "2"]
+    assert found[0]["noise"] == "helicopter"
+    assert found[0]["levels"]["pauses"] == pytest.approx(20, abs=0.01)
+    (tmp_path / "worst-0.png").touch()
+    worst.draw(found, place, run, tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"worst-1.png", "worst-2.png"}
+    assert max(file.stat().st_size for file in tmp_path.iterdir()) < 150_000
+    assert any("in a room" in line for line in worst.table(found))
+
+
+def test_estimates_are_kept_and_named_by_the_weights(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Run, "open", lambda _: quieter)
+    one, other = (scoring.enhance_all(Run("mine", key * 64, Path("mine")), place) for key in "34")
+    assert one != other
+    monkeypatch.setattr(Run, "open", lambda _: pytest.fail("it was kept"))
+    assert scoring.enhance_all(Run("mine", "3" * 64, Path("mine")), place) == one
+
+
+def test_a_full_scale_sine_is_0_db() -> None:
+    sine = np.sin(2 * np.pi * 1000 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
+    assert pictures.spectrogram(sine).max() == pytest.approx(0, abs=0.1)

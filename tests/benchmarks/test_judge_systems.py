@@ -1,0 +1,98 @@
+"""What is judged is what was named, differences are of equal seeds, and nothing of other recordings is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from judge import scoring, systems, tables
+from judge.scoring import Scored
+from judge.systems import Run, System
+from stillwave.errors import StillwaveError
+
+
+def specs(folder: Path, text: str) -> systems.Specs:
+    file = folder / "systems.yaml"
+    file.write_text(text, encoding="utf-8")
+    return systems.read_specs(file)
+
+
+def test_paths_beside_the_file_come_first(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    found = specs(tmp_path, "default: m\nsystems:\n  m: [a, b]\n  n: {runs: a, against: m}\n")
+    assert found.systems["m"].runs == (tmp_path / "a", Path("b"))
+    assert found.systems["n"].against == "m"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("default: x\nsystems: {mine: a}", "no system 'x'"),
+        ("default: m\nsystems: {m: {runs: a, against: mm}}", "did you mean 'm'"),
+        ("default: noisy\nsystems: {noisy: a}", "cannot name"),
+        ("default: m\nsystems: {m: {run: a}}", "systems.m"),
+        ("default: [", "cannot be read"),
+    ],
+)
+def test_a_fault_in_the_file_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(StillwaveError, match=said) as fault:
+        specs(tmp_path, text)
+    assert "systems.yaml" in str(fault.value)
+
+
+def test_the_last_named_is_the_default() -> None:
+    found = systems.named(["one=a", "two=b,c"], None)
+    assert found.default == "two"
+    assert found.systems["two"].runs == (Path("b"), Path("c"))
+    with pytest.raises(StillwaveError, match="NAME=PATH"):
+        systems.named(["one=a"], "other")
+
+
+def scored(name: str, seeds: list[int | None], values: list[list[float]], network: bool = True) -> Scored:
+    path = Path(name) if network else None
+    runs = tuple(Run(name, f"{name}-{place}", path, seed) for place, seed in enumerate(seeds))
+    return Scored(System(name, runs), {"pesq_wb": np.array(values)}, {})
+
+
+def test_differences_are_of_equal_seeds_in_whatever_order_they_were_named() -> None:
+    one = scored("one", [0, 2], [[1.0, 2.0], [3.0, 4.0]])
+    other = scored("other", [2, 1, 0], [[0.5, 0.5], [9.0, 9.0], [0.0, 1.0]])
+    assert one.minus(other, "pesq_wb").tolist() == [[1.0, 1.0], [2.5, 3.5]]
+
+
+def test_runs_whose_seeds_are_unknown_or_the_same_are_paired_by_their_place() -> None:
+    one = scored("one", [None, None], [[1.0], [2.0]])
+    other = scored("other", [0, 0], [[0.0], [0.5]])
+    assert one.minus(other, "pesq_wb").tolist() == [[1.0], [1.5]]
+
+
+def test_seeds_that_do_not_meet_are_not_compared() -> None:
+    with pytest.raises(StillwaveError, match="no seed in common"):
+        scored("one", [0], [[1.0]]).minus(scored("other", [1], [[1.0]]), "pesq_wb")
+
+
+def test_the_input_is_compared_with_every_seed() -> None:
+    one = scored("one", [4, 5], [[1.0, 2.0], [3.0, 4.0]])
+    noisy = scored("noisy", [None], [[1.0, 1.0]], network=False)
+    assert one.minus(noisy, "pesq_wb").tolist() == [[0.0, 1.0], [2.0, 3.0]]
+
+
+def test_harm_is_counted_by_the_mean_over_seeds() -> None:
+    noisy = scored("noisy", [None], [[2.0, 2.0, 2.0]], network=False)
+    one = scored("one", [0, 1], [[1.8, 1.8, 1.95], [2.2, 1.9, 1.95]])
+    both = {
+        s.system.name: Scored(s.system, dict.fromkeys(tables.QUALITY, s.values["pesq_wb"]), {})
+        for s in (noisy, one)
+    }
+    assert list(tables.gains(both))[-1].endswith("| 1 of 3 |")
+
+
+def test_what_is_kept_of_another_test_set_is_not_taken(tmp_path: Path) -> None:
+    file = tmp_path / "kept.json"
+    assert scoring.read_kept(file, {"test": "a"}) is None
+    file.write_text('{"test": "a", "rows": 1}', encoding="utf-8")
+    assert scoring.read_kept(file, {"test": "a"}) == {"test": "a", "rows": 1}
+    assert scoring.read_kept(file, {"test": "b"}) is None
+    assert scoring.read_kept(file, {"test": "a", "metrics": []}) is None
