@@ -5,9 +5,10 @@
     python benchmarks/weights.py --audio AUDIO --systems systems.yaml --page
 
 AUDIO/test holds noisy/, clean/ and mixtures.csv; what is judged is named as judge/systems.py says. `scores`,
-`robustness` and `worst` do one part, by default all are done and the page is written. Whatever was enhanced and scored
-is kept under --work by the fingerprint of the weights; `--page` writes the page from what is there and computes
-only what is missing. weights/discussion.md is the only part of it that is written by hand.
+`robustness` and `worst` do one part and print it; by default all are done and the page is written. Whatever was
+enhanced and scored is kept under --work by the fingerprint of the weights, so the same command goes on where it was stopped;
+`--page` writes the page from what is kept and computes nothing. weights/discussion.md is the only part of it that is
+written by hand.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where weights.md and pictures/ go")
     parser.add_argument("--jobs", type=int, default=cores())
     parser.add_argument("--first", type=int, help="a trial: so many recordings of the test set only")
-    parser.add_argument("--page", action="store_true", help="write the page, from what is there")
+    parser.add_argument("--page", action="store_true", help="only write the page; compute nothing")
     options = parser.parse_args()
     if bool(options.systems) == bool(options.system):
         parser.error("name what is judged: either --systems FILE or --system NAME=PATH")
@@ -60,8 +61,11 @@ def arguments() -> argparse.Namespace:
 def judge(options: argparse.Namespace) -> None:
     specs = read_specs(options.systems) if options.systems else named(options.system, options.default)
     default = options.default or specs.default
-    place = Place.of(options.audio / "test", options.work.resolve(), options.jobs, options.first)
-    wanted = PARTS if options.part == "all" else (options.part,)
+    place = Place.of(
+        options.audio / "test", options.work.resolve(), options.jobs, options.first, options.page
+    )
+    whole = options.page or options.part == "all"
+    wanted = PARTS if whole else (options.part,)
     judged = page.Judged(place, default)
     systems = {system.name: system for system in systems_of(specs)}
     for name in (default, *options.robust):
@@ -75,7 +79,7 @@ def judge(options: argparse.Namespace) -> None:
         judged.robustness = {name: robustness.measure(systems[name].runs[0], place) for name in chosen}
     if "worst" in wanted:
         judged.worst = worst.find(systems[default].runs[0], place)
-    if options.page or options.part == "all":
+    if whole:
         worst.draw(judged.worst, place, systems[default].runs[0], options.docs / "pictures")
         page.write(judged, options.docs / "weights.md")
         return

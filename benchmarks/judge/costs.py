@@ -34,6 +34,7 @@ def measure(systems: Sequence[System], place: Place) -> dict[str, Any]:
     key = {"runs": {run.system: run.fingerprint[:KEY] for run in chosen}}
     kept = read_kept(file, key)
     if kept is None:
+        place.compute("costs")
         facts = {run.system: _facts(run) for run in chosen}
         streaming = [run for run in chosen if facts[run.system]["streams"]]
         times = _frames([run.path for run in streaming if run.path is not None])

@@ -13,10 +13,10 @@ from stillwave.audio import Samples
 from stillwave.files import atomic_file
 from stillwave.schema import SAMPLE_RATE
 
-RANGE_DB = 70.0
+RANGE_DB = 65.0
 WINDOW, HOP = 512, 128
-COLOURS = 64
-INK = "#808791"
+COLOURS = 128
+INK = "#404040"
 
 
 def spectrogram(samples: Samples) -> NDArray[np.float64]:
@@ -32,7 +32,7 @@ def draw_one(signals: Mapping[str, Samples], title: str, file: Path) -> None:
     from matplotlib.figure import Figure  # not pyplot: no global state and no display
 
     spectra = {name: spectrogram(samples) for name, samples in signals.items()}
-    top = max(float(values.max()) for values in spectra.values())
+    top = max(float(np.percentile(values, 99.95)) for values in spectra.values())
     figure = Figure(figsize=(8, 2.0 * len(spectra)), layout="constrained")
     axes = np.atleast_1d(figure.subplots(len(spectra), 1, sharex=True, sharey=True))
     for axis, (name, values) in zip(axes, spectra.items(), strict=True):

@@ -28,6 +28,8 @@ def measure(run: Run, place: Place) -> list[Mapping[str, Any]]:
     kept = read_kept(file, key) or {**key, "cases": {}}
     bench = Bench(run, place)
     todo = [case for case in CASES if case.name not in kept["cases"]]
+    if todo:
+        place.compute(f"{len(todo)} cases of robustness of {run.system}")
     for case in track(todo, f"robustness of {run.system}") if todo else ():
         kept["cases"][case.name] = _plain(case.measure(bench))
         write_json(file, kept)

@@ -39,15 +39,22 @@ class Place:
     """SHA-256 over all recordings: scores of other recordings are not taken for these."""
     work: Path
     jobs: int
+    frozen: bool = False
+    """Whether what is not kept is a fault, and not computed."""
+
+    def compute(self, what: str) -> None:
+        """Raise StillwaveError where nothing may be computed."""
+        if self.frozen:
+            raise StillwaveError(f"{what}: not there yet under {self.work}; run it without --page first")
 
     @classmethod
-    def of(cls, folder: Path, work: Path, jobs: int, first: int | None = None) -> Place:
+    def of(cls, folder: Path, work: Path, jobs: int, first: int | None = None, frozen: bool = False) -> Place:
         """Read a test set, or the first so many pairs of it."""
         pairs = read_pairs(folder)[:first]
         digest = hashlib.sha256()
         for pair in pairs:
             digest.update(pair.noisy.read_bytes() + pair.clean.read_bytes())
-        return cls(pairs, digest.hexdigest(), work, jobs)
+        return cls(pairs, digest.hexdigest(), work, jobs, frozen)
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,7 @@ def score_run(run: Run, place: Place) -> Mapping[str, Any]:
     key = {"test": place.test, "metrics": list(METRICS), "recogniser": identity(load(RECOGNISER))}
     kept = read_kept(file, key)
     if kept is None:
+        place.compute(f"scores of {run.system}")
         files = enhance_all(run, place)
         spoken = _transcripts([pair.clean for pair in place.pairs], place, "clean")
         written = _transcripts(files, place, run.system)
@@ -147,6 +155,7 @@ def enhance_all(run: Run, place: Place) -> list[Path]:
     files = [folder / f"{pair.id}.wav" for pair in place.pairs]
     missing = [(pair, file) for pair, file in zip(place.pairs, files, strict=True) if not file.exists()]
     if missing:
+        place.compute(f"estimates of {run.system}")
         enhance = run.open()
         for pair, file in track(missing, f"enhance with {run.system}"):
             samples, rate = read(pair.noisy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from judge.scoring import Place
 from judge.systems import NOISY, Run
 from stillwave.audio import write
 from stillwave.data.pairs import COLUMNS
+from stillwave.errors import StillwaveError
 from stillwave.schema import SAMPLE_RATE
 
 CASE = {case.name: case for case in CASES}
@@ -180,6 +182,14 @@ def test_estimates_are_kept_and_named_by_the_weights(place: Place, monkeypatch: 
     assert one != other
     monkeypatch.setattr(Run, "open", lambda _: pytest.fail("it was kept"))
     assert scoring.enhance_all(Run("mine", "3" * 64, Path("mine")), place) == one
+
+
+def test_a_page_of_what_is_kept_computes_nothing(place: Place) -> None:
+    frozen = dataclasses.replace(place, frozen=True)
+    run = Run("mine", "5" * 64, Path("mine"))
+    for part in (scoring.enhance_all, scoring.score_run, robustness.measure):
+        with pytest.raises(StillwaveError, match="without --page"):
+            part(run, frozen)
 
 
 def test_a_full_scale_sine_is_0_db() -> None:
