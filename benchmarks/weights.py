@@ -5,10 +5,10 @@
     python benchmarks/weights.py --audio AUDIO --systems systems.yaml --page
 
 AUDIO/test holds noisy/, clean/ and mixtures.csv; what is judged is named as judge/systems.py says. `scores`,
-`robustness` and `worst` do one part and print it; by default all are done and the page is written. Whatever was
-enhanced and scored is kept under --work by the fingerprint of the weights, so the same command goes on where it was stopped;
-`--page` writes the page from what is kept and computes nothing. weights/discussion.md is the only part of it that is
-written by hand.
+`robustness` and `worst` do one part and print it; by default all are done and the page is written. What was enhanced
+and scored is kept under --work by the fingerprint of the weights, so that the same command goes on where it was
+stopped; `--page` writes the page from what is kept and computes nothing. weights/discussion.md is the only part of it
+that is written by hand.
 """
 
 from __future__ import annotations
