@@ -1,0 +1,204 @@
+"""docs/multichannel.md, from the scores."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+
+from comparison import processor  # type: ignore[import-not-found]
+from stillwave import checkpoint
+from stillwave.compare.statistics import Estimate, estimate
+from stillwave.data.pairs import read_pairs
+from stillwave.errors import StillwaveError
+from stillwave.evaluate import METRICS as KNOWN
+from stillwave.evaluate.resampling import Interval
+from stillwave.files import write_text
+from stillwave.train.journal import read
+
+from .material import SETS, Corpora
+from .results import METRICS, Scored, clean_against_texts, collect, corpus_rate, difference
+from .scoring import BASELINES
+from .training import HERE, SYSTEMS, TEACHER
+
+HEAD = """# Several microphones, measured
+
+Two first-order ambisonic microphones in simulated rooms: what eight channels are worth over one, what the estimate is
+best made from, and whether a student learns from a teacher here. How to run it on your data, and on L3DAS23:
+[Several microphones](how-to/multichannel.md).
+
+- **Scenes.** {train} for training ({hours:.1f} hours; {speakers} speakers of speechocean762, noise from ESC-50), in
+  the challenge's layout: one to three noises, −5 … 15 dB, RT60 0.15 … 0.5 s. Judged on {test} scenes of other speakers,
+  noises and rooms, which nothing was trained, tuned or stopped on; {dev} others chose each run's checkpoint.
+  The target is dry: networks have to remove reflections too.
+- **Students.** DPDCRN with 16 channels and 1 block, {steps} updates of {batch} × {seconds:g} s: {budget:.1f} hours of
+  segments, the same for all students of a seed. Eight channels in, or channel W of microphone A alone.
+- **Teacher.** DPDCRN with 32 channels and 2 blocks, eight channels, the same budget.
+- **Budget.** {cost}. Far from converged: it shows what helps early.
+- **Machine.** {machine}, torch {torch}, one thread a run, {day}.
+
+`python benchmarks/multichannel.py --audio AUDIO`
+"""
+COMPARED = (  # ours, theirs
+    ("filters", "single"),
+    ("mask", "single"),
+    ("filters", "mask"),
+    ("filters-600", "mask-600"),
+    ("filters", "filters-600"),
+    ("mask", "mask-600"),
+    ("i2srf_tfckd", "filters"),
+    ("cosine", "filters"),
+    ("teacher", "filters"),
+    ("single", "w"),
+    ("filters", "w"),
+    ("filters", "cardioid"),
+    ("filters", "mvdr"),
+)
+ORDER = (
+    *BASELINES,
+    "single",
+    "mask",
+    "filters",
+    "i2srf_tfckd",
+    "cosine",
+    "teacher",
+    "mask-600",
+    "filters-600",
+)
+
+
+def write(place: Path, corpora: Corpora, file: Path) -> None:
+    """The page. Raises StillwaveError where nothing is scored."""
+    pairs = read_pairs(corpora.manifest("test"))
+    found = collect(place, pairs)
+    if not found:
+        raise StillwaveError(f"{place}: nothing is scored yet")
+    parts = [
+        head(place, corpora),
+        (HERE / "discussion.md").read_text(encoding="utf-8").strip() + "\n",
+        "## Scores\n",
+        *scores(place, found),
+        "\nMeans with 95 % intervals over scenes, and over seeds where there are several. WER and T1: as the "
+        "challenge has them, by pocketsphinx against its own transcripts of the targets. The cardioid is told where "
+        "the talker is.\n",
+        "## Differences\n",
+        *differences(found),
+        "\nPaired by scene and seed. A negative difference of WER is a gain.\n",
+        "## Words over the whole corpus\n",
+        *words(found),
+        f"\nErrors summed over scenes (and seeds) to words that pocketsphinx hears in the targets. "
+        f"{_texts(clean_against_texts(place, pairs))}",
+    ]
+    write_text(file, "\n".join(parts) + "\n")
+
+
+def head(place: Path, corpora: Corpora) -> str:
+    from stillwave import recipe as recipes
+
+    recipe = recipes.load(HERE / "student.yaml")
+    train = recipe.train
+    scenes = read_pairs(corpora.manifest("train360"))
+    return HEAD.format(
+        train=f"{SETS['train360'][0]:,}",
+        dev=SETS["dev"][0],
+        test=SETS["test"][0],
+        hours=sum(scene.seconds or 0 for scene in scenes) / 3600,
+        speakers=len({scene.speaker for scene in scenes}),
+        steps=train.steps,
+        batch=train.batch_size,
+        seconds=recipe.data.segment_seconds,
+        budget=train.steps * train.batch_size * recipe.data.segment_seconds / 3600,
+        cost=cost(place),
+        machine=f"{os.cpu_count()} cores of {processor()}",
+        torch=torch.__version__,
+        day=datetime.date.today().isoformat(),
+    )
+
+
+def cost(place: Path) -> str:
+    """Median time of an update, from the runs' logs."""
+    shown = {"single": "a student of one channel", "filters": "of eight", "i2srf_tfckd": "a taught one"}
+    told = []
+    for name, words in {**shown, TEACHER.name: "the teacher"}.items():
+        folder = SYSTEMS[name].folder(place, 0)
+        rates = (
+            [e["audio_per_second"] for e in read(folder) if e.get("audio_per_second")]
+            if folder.exists()
+            else []
+        )
+        if rates:
+            told.append(f"{words} {16 / sorted(rates)[len(rates) // 2]:.1f} s")
+    return "An update took, on one core of a machine that others used too: " + ", ".join(told)
+
+
+def scores(place: Path, found: Mapping[str, Scored]) -> Iterator[str]:
+    yield row("system", "parameters", *(KNOWN[m].name for m in METRICS), "seeds")
+    yield row(*["---"] * (len(METRICS) + 3))
+    for name in ORDER:
+        if name in found:
+            system = found[name]
+            means = (told(metric, estimate(system.values[metric])) for metric in METRICS)
+            yield row(display(name), parameters(place, name), *means, str(len(system.seeds) or "–"))
+
+
+def differences(found: Mapping[str, Scored]) -> Iterator[str]:
+    yield row("", *(f"Δ {KNOWN[m].name}" for m in METRICS), "seeds")
+    yield row(*["---"] * (len(METRICS) + 2))
+    for ours, theirs in COMPARED:
+        if ours in found and theirs in found:
+            changes = [difference(found[ours], found[theirs], metric) for metric in METRICS]
+            if changes[0][0] is None:
+                continue
+            shown = (
+                told(metric, change, sign="+") for metric, (change, _) in zip(METRICS, changes, strict=True)
+            )
+            yield row(f"{display(ours)} − {display(theirs)}", *shown, str(changes[0][1]))
+
+
+def words(found: Mapping[str, Scored]) -> Iterator[str]:
+    yield row("system", "corpus WER %")
+    yield row("---", "---")
+    for name in ORDER:
+        rate = corpus_rate(found[name]) if name in found else None
+        if rate is not None:
+            yield row(display(name), percent(rate))
+
+
+def display(name: str) -> str:
+    return BASELINES[name] if name in BASELINES else SYSTEMS[name].display
+
+
+def parameters(place: Path, name: str) -> str:
+    if name in BASELINES:
+        return "–"
+    card = checkpoint.read_card(checkpoint.resolve(SYSTEMS[name].folder(place, SYSTEMS[name].seeds[0])))
+    return f"{card.parameters / 1e3:.1f} k"
+
+
+def told(metric: str, found: Estimate | None, sign: str = "") -> str:
+    if found is None:
+        return "–"
+    scale = KNOWN[metric]
+    mean, low, high = (
+        f"{v * scale.factor:{sign}.{scale.decimals}f}" for v in (found.mean, found.low, found.high)
+    )
+    return f"{mean} [{low}, {high}]".replace("-", "−")
+
+
+def percent(rate: Interval) -> str:
+    return f"{100 * rate.mean:.0f} [{100 * rate.low:.0f}, {100 * rate.high:.0f}]"
+
+
+def _texts(rate: Interval | None) -> str:
+    return (
+        ""
+        if rate is None
+        else f"Its transcripts of the targets themselves are wrong by {percent(rate)} % of what was said."
+    )
+
+
+def row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
