@@ -22,6 +22,7 @@ from stillwave.train.journal import read
 from .material import SETS, Corpora
 from .results import METRICS, Scored, clean_against_texts, collect, corpus_rate, difference
 from .scoring import BASELINES
+from .steps import sentence
 from .training import HERE, SYSTEMS, TEACHER
 
 HEAD = """# Several microphones, measured
@@ -89,8 +90,10 @@ def write(place: Path, corpora: Corpora, file: Path) -> None:
         "\nPaired by scene and seed. A negative difference of WER is a gain.\n",
         "## Words over the whole corpus\n",
         *words(found),
-        f"\nErrors summed over scenes (and seeds) to words that pocketsphinx hears in the targets. "
-        f"{_texts(clean_against_texts(place, pairs))}",
+        "\nErrors summed over scenes (and seeds) to words that pocketsphinx hears in the targets. "
+        f"{_texts(clean_against_texts(place, pairs))}\n",
+        "## The recipes for the real set\n",
+        sentence(place),
     ]
     write_text(file, "\n".join(parts) + "\n")
 

@@ -1,0 +1,84 @@
+"""What an update of the recipes for the real L3DAS23 takes on one core. Measured once, then kept."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from stillwave import recipe as recipes
+from stillwave.deploy.complexity import count_macs
+from stillwave.files import write_json
+from stillwave.models import build
+from stillwave.schema import SAMPLE_RATE
+
+RECIPES = ("l3das23-teacher", "l3das23-student")
+EXAMPLES, REPEATS = 2, 3
+PASSES = 3
+"""A forward and a backward pass, in forward passes."""
+
+
+def measured(place: Path) -> dict[str, dict[str, float]]:
+    """Recipe → parameters, MACs of a second, and processor seconds of a whole batch: `forward` and `step`."""
+    file = place / "steps.json"
+    if file.exists():
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    torch.set_num_threads(1)
+    found = {name: measure(name) for name in RECIPES}
+    write_json(file, found)
+    return found
+
+
+def measure(name: str) -> dict[str, float]:
+    """On `EXAMPLES` of the batch's segments; the time grows with their number."""
+    recipe = recipes.load(name)
+    model = build(recipe.model)
+    seconds, batch = recipe.data.segment_seconds, recipe.train.batch_size
+    noisy = 0.1 * torch.randn(EXAMPLES, recipe.model.microphones, int(seconds * SAMPLE_RATE))
+
+    def forward() -> None:
+        with torch.no_grad():
+            model(noisy)
+
+    def step() -> None:
+        model(noisy).square().mean().backward()
+
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "macs": sum(count_macs(build(recipe.model).eval(), SAMPLE_RATE).values()),
+        "forward": batch / EXAMPLES * timed(forward),
+        "step": batch / EXAMPLES * timed(step),
+        "steps": recipe.train.steps,
+        "operations": 2 * PASSES * recipe.train.steps * batch * seconds,
+    }
+
+
+def timed(work: Callable[[], None]) -> float:
+    """Median processor time: what others do on the machine counts less than on the clock."""
+    times = []
+    for _ in range(REPEATS):
+        started = time.process_time()
+        work()
+        times.append(time.process_time() - started)
+    return median(times)
+
+
+def sentence(place: Path) -> str:
+    """For the page."""
+    found = measured(place)
+    teacher, student = (found[name] for name in RECIPES)
+    day = 24 * 3600
+    taught = student["step"] + teacher["forward"]
+    days = (teacher["step"] * teacher["steps"] / day, taught * student["steps"] / day)
+    operations = (f"{each['macs'] * each['operations'] / 1e18:.1f} · 10¹⁸" for each in (teacher, student))
+    return (
+        f"An update of 16 × 4 s takes one core {teacher['step']:.0f} s of processor time for the teacher and "
+        f"{student['step']:.0f} s for the student, {taught:.0f} s with the teacher's pass and before a method's own "
+        f"work. The {student['steps']:,.0f} updates of the recipes would be {days[0]:,.0f} and {days[1]:,.0f} days. "
+        f"They are for a GPU, **on which none of it was measured**; "
+        f"the forward and backward passes come to {' and '.join(operations)} operations, teacher's pass left out."
+    )
