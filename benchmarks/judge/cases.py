@@ -1,6 +1,7 @@
 """What the default network is given besides the test set, what should come of it, and when that counts as met.
 
-Every case is fixed here before any network is judged by it; `met` says nothing (None) where nothing is promised.
+Every case was fixed before the networks that ship were judged by it (a small stand-in had been). `met` says nothing
+(None) where nothing is promised.
 """
 
 from __future__ import annotations
@@ -193,9 +194,16 @@ CASES = (
     Case(
         "clean speech",
         "the clean references",
-        "left alone: PESQ-WB ≥ 4.0, SI-SDR ≥ 20 dB in the mean",
+        "left alone: PESQ-WB ≥ 4.0, SI-SDR ≥ 20 dB",
         clean_speech,
         lambda f: f["pesq_out"] >= 4.0 and f["si_sdr_out"] >= 20.0,
+    ),
+    Case(
+        "level",
+        "the clean references",
+        "as loud as they went in, within 1 dB",
+        alone(lambda bench: bench.clean),
+        lambda f: abs(f["lowered"]) <= 1,
     ),
     Case("soft", "the mixtures, 20 dB lower", "as at their own level", scaled(-20), same),
     Case("quiet", "the mixtures, 40 dB lower", "as at their own level", scaled(-40), same),

@@ -33,7 +33,7 @@ def draw_one(signals: Mapping[str, Samples], title: str, file: Path) -> None:
 
     spectra = {name: spectrogram(samples) for name, samples in signals.items()}
     top = max(float(np.percentile(values, 99.95)) for values in spectra.values())
-    figure = Figure(figsize=(8, 2.0 * len(spectra)), layout="constrained")
+    figure = Figure(figsize=(7.4, 1.8 * len(spectra)), layout="constrained")
     axes = np.atleast_1d(figure.subplots(len(spectra), 1, sharex=True, sharey=True))
     for axis, (name, values) in zip(axes, spectra.items(), strict=True):
         seconds = len(signals[name]) / SAMPLE_RATE

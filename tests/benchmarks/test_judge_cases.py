@@ -91,6 +91,7 @@ def test_a_network_that_changes_nothing_is_sound_in_all_of_this(place: Place, na
         ("noises alone", same),
         ("clipped", same),
         ("two talkers", quieter),
+        ("level", quieter),
         ("at length", lambda x, _: x * (np.arange(x.shape[-1]) < 5e4)),  # it dies after 3 s
     ],
 )
@@ -140,6 +141,13 @@ def test_every_case_has_a_line(place: Place) -> None:
     )
     assert "PESQ 1.00 → 2.00; SI-SDR 0.0 → 5.0 dB; worse: 1 of 3 | **no** |" in lines[2]
     assert lines[3].endswith("| zeros | yes |")
+
+
+def test_a_mean_does_not_hide_a_single_recording() -> None:
+    figures = {"pesq_out": 4.2, "si_sdr_out": 25.0, "below": 1.0}
+    assert robustness.verdict(CASE["clean speech"], figures) == "in the mean"
+    assert robustness.verdict(CASE["clean speech"], {**figures, "below": 0.0}) == "yes"
+    assert robustness.verdict(CASE["clean speech"], {**figures, "si_sdr_out": 19.9}) == "**no**"
 
 
 def test_cases_are_kept_one_by_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

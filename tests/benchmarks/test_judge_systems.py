@@ -96,3 +96,13 @@ def test_what_is_kept_of_another_test_set_is_not_taken(tmp_path: Path) -> None:
     assert scoring.read_kept(file, {"test": "a"}) == {"test": "a", "rows": 1}
     assert scoring.read_kept(file, {"test": "b"}) is None
     assert scoring.read_kept(file, {"test": "a", "metrics": []}) is None
+
+
+def test_gtcrns_row_is_told_without_an_interval() -> None:
+    values = {m: np.array([[value + 0.1, value + 0.3]]) for m, value in tables.GTCRN.items()}
+    values["si_sdr"] -= 1.0
+    said = tables.against_gtcrn(Scored(System("mine", (Run("mine", "f", Path("m")),)), values, {}))
+    assert "PESQ-WB +0.200" in said
+    assert "SI-SDR -0.80" in said
+    assert "above it in 3 of 4" in said
+    assert "[" not in said
