@@ -1,7 +1,6 @@
 """What the default network is given besides the test set, what should come of it, and when that counts as met.
 
-Every case was fixed before the networks that ship were judged by it (a small stand-in had been). `met` says nothing
-(None) where nothing is promised.
+Every case was fixed before the networks that ship were judged by it (a small stand-in had been).
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class Case:
     given: str
     wanted: str
     measure: Callable[[Bench], Figures]
-    met: Met | None = None
+    met: Met | None = None  # None: nothing is promised
 
 
 def clean_speech(bench: Bench) -> Figures:
@@ -155,7 +154,7 @@ def at_length(bench: Bench) -> Figures:
 def stereo(bench: Bench) -> Figures:
     """Each channel beside what it gives alone at 16 kHz."""
     found: list[float] = []
-    for one, other in list(zip(range(0, 10, 2), range(1, 10, 2), strict=True)):
+    for one, other in zip(range(0, 10, 2), range(1, 10, 2), strict=True):
         length = min(len(bench.noisy[one]), len(bench.noisy[other]))
         rows = np.stack([bench.noisy[one][:length], bench.noisy[other][:length]])
         made = bench.enhance(resample(rows, SAMPLE_RATE, STUDIO), STUDIO)
