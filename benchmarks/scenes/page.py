@@ -14,16 +14,15 @@ from stillwave import checkpoint
 from stillwave.compare.statistics import Estimate, estimate
 from stillwave.data.pairs import read_pairs
 from stillwave.errors import StillwaveError
-from stillwave.evaluate import METRICS as KNOWN
 from stillwave.evaluate.resampling import Interval
+from stillwave.evaluate.tables import heading, number
 from stillwave.files import write_text
-from stillwave.train.journal import read
 
 from .material import SETS, Corpora
 from .results import METRICS, Scored, clean_against_texts, collect, corpus_rate, difference
 from .scoring import BASELINES
-from .steps import sentence
-from .training import HERE, SYSTEMS, TEACHER
+from .steps import here, real
+from .training import HERE, SYSTEMS
 
 HEAD = """# Several microphones, measured
 
@@ -38,7 +37,8 @@ best made from, and whether a student learns from a teacher here. How to run it 
 - **Students.** DPDCRN with 16 channels and 1 block, {steps} updates of {batch} × {seconds:g} s: {budget:.1f} hours of
   segments, the same for all students of a seed. Eight channels in, or channel W of microphone A alone.
 - **Teacher.** DPDCRN with 32 channels and 2 blocks, eight channels, the same budget.
-- **Budget.** {cost}. Far from converged: it shows what helps early.
+- **Budget.** {cost},
+  of processor time. Far from converged: it shows what helps early.
 - **Machine.** {machine}, torch {torch}, one thread a run, {day}.
 
 `python benchmarks/multichannel.py --audio AUDIO`
@@ -87,13 +87,13 @@ def write(place: Path, corpora: Corpora, file: Path) -> None:
         "the talker is.\n",
         "## Differences\n",
         *differences(found),
-        "\nPaired by scene and seed. A negative difference of WER is a gain.\n",
+        "\nPaired by scene and seed.\n",
         "## Words over the whole corpus\n",
         *words(found),
         "\nErrors summed over scenes (and seeds) to words that pocketsphinx hears in the targets. "
         f"{_texts(clean_against_texts(place, pairs))}\n",
         "## The recipes for the real set\n",
-        sentence(place),
+        real(place),
     ]
     write_text(file, "\n".join(parts) + "\n")
 
@@ -114,49 +114,41 @@ def head(place: Path, corpora: Corpora) -> str:
         batch=train.batch_size,
         seconds=recipe.data.segment_seconds,
         budget=train.steps * train.batch_size * recipe.data.segment_seconds / 3600,
-        cost=cost(place),
+        cost=here(place),
         machine=f"{os.cpu_count()} cores of {processor()}",
         torch=torch.__version__,
         day=datetime.date.today().isoformat(),
     )
 
 
-def cost(place: Path) -> str:
-    """Median time of an update, from the runs' logs."""
-    shown = {"single": "a student of one channel", "filters": "of eight", "i2srf_tfckd": "a taught one"}
-    told = []
-    for name, words in {**shown, TEACHER.name: "the teacher"}.items():
-        folder = SYSTEMS[name].folder(place, 0)
-        rates = (
-            [e["audio_per_second"] for e in read(folder) if e.get("audio_per_second")]
-            if folder.exists()
-            else []
-        )
-        if rates:
-            told.append(f"{words} {16 / sorted(rates)[len(rates) // 2]:.1f} s")
-    return "An update took, on one core of a machine that others used too: " + ", ".join(told)
-
-
 def scores(place: Path, found: Mapping[str, Scored]) -> Iterator[str]:
-    yield row("system", "parameters", *(KNOWN[m].name for m in METRICS), "seeds")
+    yield row("system", "parameters", *map(heading, METRICS), "seeds")
     yield row(*["---"] * (len(METRICS) + 3))
     for name in ORDER:
         if name in found:
             system = found[name]
-            means = (told(metric, estimate(system.values[metric])) for metric in METRICS)
-            yield row(display(name), parameters(place, name), *means, str(len(system.seeds) or "–"))
+            means = (told(metric, estimate(system.of(metric)[1])) for metric in METRICS)
+            yield row(display(name), parameters(place, name), *means, counted(system))
+
+
+def counted(system: Scored) -> str:
+    """Seeds, and of how many of them words were heard where that is not all."""
+    heard = len(system.of("wer")[0])
+    all_of_them = len(system.seeds)
+    return f"{all_of_them or '–'}" if heard in (0, all_of_them) else f"{all_of_them} (words: {heard})"
 
 
 def differences(found: Mapping[str, Scored]) -> Iterator[str]:
-    yield row("", *(f"Δ {KNOWN[m].name}" for m in METRICS), "seeds")
+    yield row("", *(f"Δ {heading(m)}" for m in METRICS), "seeds")
     yield row(*["---"] * (len(METRICS) + 2))
     for ours, theirs in COMPARED:
         if ours in found and theirs in found:
             changes = [difference(found[ours], found[theirs], metric) for metric in METRICS]
-            if changes[0][0] is None:
+            if changes[0][0] is None:  # no seed in common
                 continue
             shown = (
-                told(metric, change, sign="+") for metric, (change, _) in zip(METRICS, changes, strict=True)
+                told(metric, change, signed=True)
+                for metric, (change, _) in zip(METRICS, changes, strict=True)
             )
             yield row(f"{display(ours)} − {display(theirs)}", *shown, str(changes[0][1]))
 
@@ -181,13 +173,10 @@ def parameters(place: Path, name: str) -> str:
     return f"{card.parameters / 1e3:.1f} k"
 
 
-def told(metric: str, found: Estimate | None, sign: str = "") -> str:
+def told(metric: str, found: Estimate | None, *, signed: bool = False) -> str:
     if found is None:
         return "–"
-    scale = KNOWN[metric]
-    mean, low, high = (
-        f"{v * scale.factor:{sign}.{scale.decimals}f}" for v in (found.mean, found.low, found.high)
-    )
+    mean, low, high = (number(value, metric, signed=signed) for value in (found.mean, found.low, found.high))
     return f"{mean} [{low}, {high}]".replace("-", "−")
 
 

@@ -15,7 +15,7 @@ from stillwave.evaluate.challenge import t1
 from stillwave.evaluate.resampling import Interval, ratio
 from stillwave.evaluate.transcripts import Heard, Transcript
 
-from .scoring import BASELINES, CLEAN, SIGNALS, Subject, known, subjects
+from .scoring import CLEAN, SIGNALS, Subject, known, subjects
 
 METRICS = (*SIGNALS, "wer", "t1")
 
@@ -32,13 +32,11 @@ class Scored:
     words: Array
     """Words that were heard in the target, `[S, U]`; 0 where nothing was compared."""
 
-    def rows(self, metric: str, seeds: Sequence[int]) -> Array:
-        """Those of some seeds; a baseline has one row for all."""
-        return (
-            self.values[metric][[self.seeds.index(seed) for seed in seeds]]
-            if self.seeds
-            else self.values[metric]
-        )
+    def of(self, metric: str) -> tuple[tuple[int, ...], Array]:
+        """Seeds and rows, of those that have a value at all: words take long, and are not heard of every seed."""
+        values = self.values[metric]
+        kept = np.flatnonzero(~np.isnan(values).all(1))
+        return tuple(self.seeds[row] for row in kept) if self.seeds else (), values[kept]
 
 
 def collect(place: Path, pairs: Sequence[Pair]) -> dict[str, Scored]:
@@ -86,13 +84,18 @@ def _errors(facts: Mapping[str, Any], clean: Mapping[str, Any], name: str) -> tu
 
 def difference(ours: Scored, theirs: Scored, metric: str) -> tuple[Estimate | None, int]:
     """Paired by recording, and by seed where both have some; and how many seeds that is."""
-    seeds = [seed for seed in ours.seeds if not theirs.seeds or seed in theirs.seeds]
-    return estimate(ours.rows(metric, seeds) - theirs.rows(metric, seeds)), len(seeds)
+    (seeds, a), (others, b) = ours.of(metric), theirs.of(metric)
+    if not len(a) or not len(b):
+        return None, 0
+    common = [seed for seed in seeds if not others or seed in others]
+    if others:
+        b = b[[others.index(seed) for seed in common]]
+    return estimate(a[[seeds.index(seed) for seed in common]] - b), len(common)
 
 
 def corpus_rate(system: Scored) -> Interval | None:
     """Errors to words over all recordings and seeds; its interval draws recordings."""
-    errors, words = system.errors.sum(0), system.words.sum(0)
+    errors, words = system.errors.sum(0), system.words.sum(0)  # nothing of a seed that was not heard
     heard = words > 0
     return ratio(list(errors[heard]), list(words[heard])) if heard.any() else None
 
@@ -105,8 +108,3 @@ def clean_against_texts(place: Path, pairs: Sequence[Pair]) -> Interval | None:
     counts = [Heard(Transcript(p.text), Transcript(*heard[p.id])).count for p in pairs if p.text]
     told = [count for count in counts if count]
     return ratio([c.errors for c in told], [c.words for c in told])
-
-
-def is_baseline(name: str) -> bool:
-    """Whether nothing was trained for it."""
-    return name in BASELINES

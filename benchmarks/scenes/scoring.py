@@ -68,7 +68,7 @@ def score(place: Path, corpora: Corpora, jobs: int, *, words: bool) -> None:
     if not words:
         return
     hearer = identity(load(RECOGNISER))
-    for subject in track(todo, "hear words"):
+    for subject in track(sorted(todo, key=lambda each: each.seed or 0), "hear words"):
         if "heard" not in known(subject, place):
             files = [estimates(subject, place, pairs)[pair.id] for pair in pairs]
             done = in_processes(transcribe_file, [(file, RECOGNISER) for file in files], jobs)

@@ -1,10 +1,10 @@
-"""What an update of the recipes for the real L3DAS23 takes on one core. Measured once, then kept."""
+"""What an update takes on one core: of the runs here, and of the recipes for the real set. Measured once, then kept."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
@@ -16,7 +16,15 @@ from stillwave.files import write_json
 from stillwave.models import build
 from stillwave.schema import SAMPLE_RATE
 
-RECIPES = ("l3das23-teacher", "l3das23-student")
+from .training import HERE, W
+
+REAL = ("l3das23-teacher", "l3das23-student")
+RECIPES: Mapping[str, tuple[str, tuple[str, ...]]] = {  # name → recipe, what is set in it
+    **{name: (name, ()) for name in REAL},
+    "student": (str(HERE / "student.yaml"), ()),
+    "single": (str(HERE / "student.yaml"), W),
+    "teacher": (str(HERE / "teacher.yaml"), ()),
+}
 EXAMPLES, REPEATS = 2, 3
 PASSES = 3
 """A forward and a backward pass, in forward passes."""
@@ -35,10 +43,10 @@ def measured(place: Path) -> dict[str, dict[str, float]]:
 
 def measure(name: str) -> dict[str, float]:
     """On `EXAMPLES` of the batch's segments; the time grows with their number."""
-    recipe = recipes.load(name)
+    recipe = recipes.load(*RECIPES[name])
     model = build(recipe.model)
     seconds, batch = recipe.data.segment_seconds, recipe.train.batch_size
-    noisy = 0.1 * torch.randn(EXAMPLES, recipe.model.microphones, int(seconds * SAMPLE_RATE))
+    noisy = 0.1 * torch.randn(EXAMPLES, recipe.model.microphones, int(seconds * SAMPLE_RATE)).squeeze(1)
 
     def forward() -> None:
         with torch.no_grad():
@@ -67,10 +75,18 @@ def timed(work: Callable[[], None]) -> float:
     return median(times)
 
 
-def sentence(place: Path) -> str:
-    """For the page."""
+def here(place: Path) -> str:
+    """Of the runs, for the page."""
+    shown = {"single": "a student of one channel", "student": "one of eight", "teacher": "the teacher"}
     found = measured(place)
-    teacher, student = (found[name] for name in RECIPES)
+    told = ", ".join(f"{found[name]['step']:.1f} s for {words}" for name, words in shown.items())
+    return f"An update takes one core {told}"
+
+
+def real(place: Path) -> str:
+    """Of the recipes for the real set, for the page."""
+    found = measured(place)
+    teacher, student = (found[name] for name in REAL)
     day = 24 * 3600
     taught = student["step"] + teacher["forward"]
     days = (teacher["step"] * teacher["steps"] / day, taught * student["steps"] / day)
