@@ -14,7 +14,8 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from stillwave import audio, checkpoint
+import stillwave
+from stillwave import audio, checkpoint, weights
 from stillwave.cli import guard
 from stillwave.cli.enhance import enhance
 from stillwave.errors import StillwaveError
@@ -144,11 +145,35 @@ def test_a_terminal_is_no_pipe(stream, monkeypatch):
         enhance([Path("-")], Path("-"))
 
 
-def test_without_a_model_it_says_how_to_get_one(tmp_path, run):
+def test_a_recording_is_all_it_needs(tmp_path, run):
+    source = recording(tmp_path / "a.wav", 8_000)
+    result = run(source, with_model=False)
+    assert result.exit_code == 0, result.stderr
+    assert f"{tmp_path / 'a.wav'} → {tmp_path / 'a-enhanced.wav'}" in "".join(result.stderr.splitlines())
+    found, _ = audio.read(tmp_path / "a-enhanced.wav")
+    samples, _ = audio.read(source)
+    expected = stillwave.load().enhance(samples, 16_000)
+    assert np.abs(found - expected).max() < 2**-14
+    assert run(source, with_model=False).exit_code == 1  # it is there already
+
+
+def test_a_shipped_model_is_named_with_and_without_int8(tmp_path, run):
+    source = recording(tmp_path / "a.wav", 8_000)
+    name = weights.default()
+    for chosen, target in ((name, "float.wav"), (f"{name}-int8", "int8.wav")):
+        assert run(source, "-o", tmp_path / target, "-m", chosen, with_model=False).exit_code == 0
+    one, other = (audio.read(tmp_path / target)[0] for target in ("float.wav", "int8.wav"))
+    assert 0 < np.square(one - other).sum() < 0.01 * np.square(one).sum()
+
+
+def test_an_unknown_model_is_one_sentence_with_the_names_that_exist(tmp_path, run):
     source = recording(tmp_path / "a.wav")
-    result = run(source, "-o", tmp_path / "b.wav", with_model=False)
+    result = run(source, "-o", tmp_path / "b.wav", "-m", "nothing-of-the-kind", with_model=False)
     assert result.exit_code == 2
-    assert "no weights ship with stillwave yet: `make quickstart`" in result.stderr
+    said = " ".join(result.stderr.split())
+    assert "nothing-of-the-kind: no such file or folder, and no model of this name" in said
+    assert all(name in said for name in weights.names())
+    assert not (tmp_path / "b.wav").exists()
 
 
 def test_a_format_that_cannot_hold_the_rate_names_those_it_can(tmp_path, run):

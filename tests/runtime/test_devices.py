@@ -176,7 +176,12 @@ def test_the_list_needs_no_model(sound, run):
     rows = json.loads(run("--list", "--json").stdout)
     assert [row["name"] for row in rows][:2] == ["Built-in Microphone", "Built-in Speaker"]
     assert "USB Headset" in run("--list").stdout
-    assert "give an exported .onnx file" in run().stderr
+
+
+def test_without_a_model_the_default_one_runs(sound, run):
+    result = run("--seconds", 0.2, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["blocks"] > 0
 
 
 def test_keys_obey_b_and_q(sound, run, file, monkeypatch):

@@ -25,6 +25,7 @@ VERBS = (
     "enhance",
     "stream",
     "live",
+    "models",
     "info",
     "probe",
     "latency",

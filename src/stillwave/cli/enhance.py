@@ -22,14 +22,22 @@ PIPE = Path("-")
 def enhance(
     inputs: Annotated[list[Path], typer.Argument(help="Recordings or folders of them; - for stdin.")],
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", help="A file (its suffix gives the format), a folder, or - for stdout."
-        ),
-    ],
-    model: Annotated[
         Path | None,
-        typer.Option("--model", "-m", help="Checkpoint or run folder, or an exported .onnx file."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file (its suffix gives the format), a folder, or - for stdout; by default "
+            "NAME-enhanced beside each input.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model that ships (`stillwave models`), an exported .onnx file, a checkpoint or run folder; "
+            "by default the default model.",
+        ),
     ] = None,
     limit_db: Annotated[
         float | None, typer.Option("--limit-db", help="Lower noise by at most this many dB.", min=0)
@@ -50,35 +58,36 @@ def enhance(
     them: there they are clipped, and counted. A pipe gets WAV.
 
     Example:
-        stillwave enhance talk.mp3 -o talk.flac -m runs/distilled
-        stillwave enhance recordings/ -o enhanced/ -m student.onnx
-        stillwave enhance - -o - -m runs/distilled < talk.wav > clean.wav
+        stillwave enhance noisy.wav
+        stillwave enhance talk.mp3 -o talk.flac --limit-db 12
+        stillwave enhance recordings/ -o enhanced/ -m runs/distilled
+        stillwave enhance - < talk.wav > clean.wav
 
     """
     from stillwave.enhance import load, plan
 
+    if output is None and inputs == [PIPE]:
+        output = PIPE
     piped = PIPE in inputs or output == PIPE
     if piped:
         _check_pipe(inputs, output, as_json)
     work = None if piped else plan(inputs, output)
-    if model is None:
-        raise StillwaveError(
-            "no weights ship with stillwave yet: `make quickstart` trains some in minutes; "
-            "give a checkpoint, a run folder or an exported .onnx file with --model"
-        )
     enhancer = load(model, device)
     options: dict[str, Any] = {"limit_db": limit_db, "rate_out": rate}
     if work is None:
         _pipe(enhancer, options)
         return
     rows, failed = _run(enhancer, work, {**options, "overwrite": overwrite})
+    if output is None and not failed:
+        for job in work.jobs:
+            err.print(f"{job.source} → {job.target}", markup=False, highlight=False)
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False))
     if failed:
         raise typer.Exit(1)
 
 
-def _check_pipe(inputs: list[Path], output: Path, as_json: bool) -> None:
+def _check_pipe(inputs: list[Path], output: Path | None, as_json: bool) -> None:
     if inputs != [PIPE] or output != PIPE:
         raise StillwaveError("- goes with itself alone: stillwave enhance - -o -")
     if as_json:

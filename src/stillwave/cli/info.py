@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,11 +12,20 @@ import typer
 if TYPE_CHECKING:
     from stillwave.checkpoint import Card
     from stillwave.deploy.complexity import Complexity
-    from stillwave.models import Denoiser
+    from stillwave.schema import ModelConfig
+    from stillwave.weights import Card as Shipped
+    from stillwave.weights.card import Cost
 
 
 def info(
-    target: Annotated[str, typer.Argument(help="A checkpoint or run folder, or a preset: dpdcrn-student, …")],
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A checkpoint or run folder, a model that ships, or a preset: dpdcrn-student, …; by default the "
+            "default model.",
+        ),
+    ] = None,
     seconds: Annotated[
         float, typer.Option(help="Length of the signal that the cost is measured on.", min=0.1, max=60)
     ] = 1.0,
@@ -22,52 +33,73 @@ def info(
 ) -> None:
     """Show a network's card, parameters, size, receptive field and MACs per second by layer type.
 
+    Figures of a model that ships were measured when it was packaged, on a second; `stillwave models NAME` shows the
+    whole of its card.
+
     Example:
+        stillwave info
         stillwave info runs/distilled
         stillwave info dpdcrn-student --json
 
     """
-    from stillwave.deploy.complexity import measure
+    from stillwave import weights
 
-    model, card = _find(target)
-    complexity = measure(model, seconds)
+    name = target or weights.default()
+    shipped = None if Path(name).exists() else weights.SHIPPED.known(name)
+    facts = _of_shipped(shipped) if shipped else _of_network(name, seconds)
     if as_json:
-        typer.echo(
-            json.dumps(_as_dict(model, card, complexity), indent=2, ensure_ascii=False, allow_nan=False)
-        )
+        typer.echo(json.dumps(_as_dict(facts), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        _show(target, model, card, complexity)
+        _show(name, facts)
 
 
-def _find(target: str) -> tuple[Denoiser, Card | None]:
-    """The network that `target` means, and its card if it is a checkpoint. Raises CheckpointError."""
-    from pathlib import Path
+@dataclass(frozen=True)
+class Facts:
+    """What is shown of a network, whether it was measured now or when it was packaged."""
 
-    from stillwave import checkpoint
-    from stillwave.errors import CheckpointError, nearest
+    config: ModelConfig
+    sample_rate: int
+    delay_ms: float
+    cost: Complexity | Cost
+    card: Card | Shipped | None
+
+
+def _of_shipped(card: Shipped) -> Facts:
+    return Facts(card.network, card.sample_rate, card.delay_ms, card.cost, card)
+
+
+def _of_network(target: str, seconds: float) -> Facts:
+    """Of a checkpoint, or a preset's network. Raises CheckpointError."""
+    from stillwave import checkpoint, weights
+    from stillwave.deploy.complexity import measure
     from stillwave.models import PRESETS, build
 
-    if target in PRESETS:
-        return build(PRESETS[target]), None
-    if not Path(target).exists():
-        raise CheckpointError(f"{target}: neither a folder nor a preset; {nearest(target, PRESETS)}")
-    return checkpoint.load(target)
+    card: Card | None = None
+    if not Path(target).exists() and target in PRESETS:
+        model = build(PRESETS[target])
+    else:
+        model, card = checkpoint.load(weights.SHIPPED.locate(target, PRESETS))
+    delay = 1000 * model.stft.n_fft / model.sample_rate
+    return Facts(model.config, model.sample_rate, delay, measure(model, seconds), card)
 
 
-def _as_dict(model: Denoiser, card: Card | None, complexity: Complexity) -> dict[str, Any]:
-    from dataclasses import asdict
-
+def _as_dict(facts: Facts) -> dict[str, Any]:
+    cost, field = facts.cost, facts.cost.receptive_field
     return {
-        "model": model.config.model_dump(),
-        "sample_rate": model.sample_rate,
-        **asdict(complexity),
-        "macs": {kind: round(macs) for kind, macs in complexity.macs.items()},
-        "total_macs": round(complexity.total_macs),
-        "card": card.model_dump(mode="json") if card else None,
+        "model": facts.config.model_dump(),
+        "sample_rate": facts.sample_rate,
+        "parameters": cost.parameters,
+        "size_bytes": cost.size_bytes,
+        "seconds": cost.seconds,
+        "macs": {kind: round(macs) for kind, macs in cost.macs.items()},
+        "receptive_field": {"past": field.past, "future": field.future},
+        "state_bytes": cost.state_bytes,
+        "total_macs": round(cost.total_macs),
+        "card": facts.card.model_dump(mode="json") if facts.card else None,
     }
 
 
-def _show(target: str, model: Denoiser, card: Card | None, complexity: Complexity) -> None:
+def _show(target: str, facts: Facts) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -75,12 +107,16 @@ def _show(target: str, model: Denoiser, card: Card | None, complexity: Complexit
     table = Table(title=Text(target), show_header=False, title_justify="left")
     table.add_column(justify="left")
     table.add_column(justify="right")
-    for left, right in [*_card_rows(card), *_cost_rows(model, complexity)]:
+    for left, right in [*_card_rows(facts.card), *_cost_rows(facts)]:
         table.add_row(left, Text(right))
     Console().print(table)
 
 
-def _card_rows(card: Card | None) -> list[tuple[str, str]]:
+def _card_rows(card: Card | Shipped | None) -> list[tuple[str, str]]:
+    from stillwave import weights
+
+    if isinstance(card, weights.Card):
+        return [("ships as", ", ".join(file.name for file in card.files.values())), ("what", card.title)]
     if card is None:
         return [("weights", "none: a preset, untrained")]
     scores = [(f"development {name}", f"{value:.3f}") for name, value in card.scores.items()]
@@ -92,27 +128,26 @@ def _card_rows(card: Card | None) -> list[tuple[str, str]]:
     return [*rows, ("weights (SHA-256)", card.sha256[:12])]
 
 
-def _cost_rows(model: Denoiser, complexity: Complexity) -> list[tuple[str, str]]:
-    config = model.config
-    field = complexity.receptive_field
+def _cost_rows(facts: Facts) -> list[tuple[str, str]]:
+    config, rate, cost = facts.config, facts.sample_rate, facts.cost
+    field = cost.receptive_field
     return [
         ("network", f"{config.name}, {config.channels} channels, {config.blocks} block(s)"),
-        ("input", f"{config.microphones} microphone(s), {model.sample_rate} Hz"),
-        ("parameters", f"{complexity.parameters:,}"),
-        ("size", f"{complexity.size_bytes / 1e6:.2f} MB"),
-        *((f"{kind}, MMAC/s", f"{macs / 1e6:,.1f}") for kind, macs in complexity.macs.items()),
-        (f"total, MMAC/s (over {complexity.seconds:g} s)", f"{complexity.total_macs / 1e6:,.1f}"),
-        ("looks back", _reach(field.past, model.sample_rate)),
-        ("looks ahead", _reach(field.future, model.sample_rate)),
-        ("streams", _streams(model, complexity)),
+        ("input", f"{config.microphones} microphone(s), {rate} Hz"),
+        ("parameters", f"{cost.parameters:,}"),
+        ("size", f"{cost.size_bytes / 1e6:.2f} MB"),
+        *((f"{kind}, MMAC/s", f"{macs / 1e6:,.1f}") for kind, macs in cost.macs.items()),
+        (f"total, MMAC/s (over {cost.seconds:g} s)", f"{cost.total_macs / 1e6:,.1f}"),
+        ("looks back", _reach(field.past, rate)),
+        ("looks ahead", _reach(field.future, rate)),
+        ("streams", _streams(facts)),
     ]
 
 
-def _streams(model: Denoiser, complexity: Complexity) -> str:
-    if complexity.state_bytes is None:
+def _streams(facts: Facts) -> str:
+    if facts.cost.state_bytes is None:
         return "no: it needs the whole signal"
-    delay = 1000 * model.stft.n_fft / model.sample_rate
-    return f"yes: {delay:.0f} ms of delay, {complexity.state_bytes / 1024:.0f} KiB of state"
+    return f"yes: {facts.delay_ms:.0f} ms of delay, {facts.cost.state_bytes / 1024:.0f} KiB of state"
 
 
 def _reach(samples: int | None, rate: int) -> str:

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 def latency(
     models: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="MODEL...", help="Checkpoints or run folders, presets (with random weights), .onnx files."
+            metavar="[MODEL]...",
+            help="Checkpoints or run folders, .onnx files, models that ship, presets (with random weights); by "
+            "default the default model.",
         ),
-    ],
+    ] = None,
     engines: Annotated[
         str, typer.Option(help="Which of torch, onnx and int8, with commas. An .onnx file runs as it is.")
     ] = "torch,onnx,int8",
@@ -43,17 +45,19 @@ def latency(
     """Measure a frame's time on one thread, its delay, memory and share of the core's peak, for every engine.
 
     Example:
+        stillwave latency
         stillwave latency runs/distilled student.onnx
         stillwave latency dpdcrn-xs dpdcrn-s dpdcrn-m --engines torch,onnx -o latency/
 
     """
+    from stillwave import weights
     from stillwave.console import progress_bar
     from stillwave.deploy.latency import measure
 
     with progress_bar() as bar:
         task = bar.add_task("preparing", total=None, note="")
         found = measure(
-            models,
+            models or [weights.default()],
             engines=[name.strip() for name in engines.split(",") if name.strip()],
             frames=frames,
             rounds=min(rounds, frames),

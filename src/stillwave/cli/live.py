@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stillwave.console import err
-from stillwave.errors import StillwaveError
 
 if TYPE_CHECKING:
     from stillwave.runtime.live import Lane, Worker
@@ -19,7 +17,13 @@ if TYPE_CHECKING:
 
 def live(
     model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="An exported .onnx file, or a causal checkpoint.")
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model that ships (`stillwave models`), an exported .onnx file, or a causal checkpoint; "
+            "by default the default model.",
+        ),
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="Show the sound devices and end.")] = False,
     source: Annotated[
@@ -56,14 +60,12 @@ def live(
 
     Example:
         stillwave live --list
-        stillwave live -m student.onnx -i "USB" -o "VB-Cable"
+        stillwave live -i "USB" -o "VB-Cable"
 
     """
     if listing:
         _list(as_json)
         return
-    if model is None:
-        raise StillwaveError("give an exported .onnx file or a checkpoint of a causal network with --model")
     from stillwave.enhance import load
     from stillwave.runtime.devices import find, running
     from stillwave.runtime.live import Lane, Worker

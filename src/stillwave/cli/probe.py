@@ -21,13 +21,13 @@ KINDS = {
 
 def probe(
     target: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="MODEL",
-            help="A checkpoint or run folder, a preset, an .onnx file, or module:attribute of a torch callable "
-            "that takes [1, samples].",
+            metavar="[MODEL]",
+            help="A checkpoint or run folder, an .onnx file, a model that ships, a preset, or module:attribute of a "
+            "torch callable that takes [1, samples]; by default the default model.",
         ),
-    ],
+    ] = None,
     seconds: Annotated[
         float, typer.Option(help="Length of the signal; nothing further off is seen.", min=0.2, max=60)
     ] = 4.0,
@@ -65,7 +65,9 @@ def probe(
         _show(found)
     ahead = found.milliseconds(found.future)
     if expect_ms is not None and (ahead is None or ahead > expect_ms):
-        err.print(f"{target}: looks ahead {_reach(found, found.future)}, expected at most {expect_ms:g} ms")
+        err.print(
+            f"{subject.name}: looks ahead {_reach(found, found.future)}, expected at most {expect_ms:g} ms"
+        )
         raise typer.Exit(1)
 
 

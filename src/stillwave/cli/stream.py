@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,9 +28,14 @@ class Format(str, Enum):
 
 def stream(
     model: Annotated[
-        Path,
-        typer.Option("--model", "-m", help="An exported .onnx file, or a checkpoint of a causal network."),
-    ],
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A model that ships (`stillwave models`), an exported .onnx file, or a checkpoint of a causal "
+            "network; by default the default model.",
+        ),
+    ] = None,
     rate: Annotated[int, typer.Option("--rate", help="Sampling rate of stdin and stdout in Hz.")] = 16_000,
     channels: Annotated[int, typer.Option("--channels", help="Interleaved channels.", min=1, max=64)] = 1,
     format: Annotated[Format, typer.Option("--format", help="Sample format of both.")] = Format.s16le,
@@ -58,7 +62,7 @@ def stream(
     channels of its own: state them.
 
     Example:
-        arecord -q -t raw -f S16_LE -r 16000 | stillwave stream -m student.onnx | aplay -q -t raw -f S16_LE -r 16000
+        arecord -q -t raw -f S16_LE -r 16000 | stillwave stream | aplay -q -t raw -f S16_LE -r 16000
         ffmpeg -i talk.mp4 -f s16le -ar 48000 -ac 1 - | stillwave stream -m student.onnx --rate 48000 > talk.pcm
 
     """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stillwave.errors import CheckpointError, StillwaveError, nearest
-from stillwave.schema import PRESETS
+from stillwave import weights
+from stillwave.errors import MissingExtraError, StillwaveError, nearest
+from stillwave.schema import PRESETS, ModelConfig
 
 if TYPE_CHECKING:
     from stillwave.deploy.export import Precision
@@ -49,7 +51,8 @@ def variants(
 ) -> tuple[list[Variant], list[tuple[str, str, str]]]:
     """Every model on every engine, and (model, engine, reason) of what cannot be. Files are made in `folder`.
 
-    An `.onnx` file runs as what it is. A preset gets random weights, the same each time.
+    An `.onnx` file runs as what it is, and a shipped model in both of its forms. A preset gets random weights, the same
+    each time, and so does PyTorch's form of a shipped model. What exists on disk comes first, then what ships.
 
     Raises StillwaveError for an unknown target or engine, or a network that cannot stream.
     """
@@ -60,23 +63,37 @@ def variants(
     skipped: list[tuple[str, str, str]] = []
     for place, target in enumerate(targets):
         tell(f"preparing {target}", place, len(targets))
-        if target not in PRESETS and Path(target).is_file() and Path(target).suffix == ".onnx":
-            found.append(_file(Path(target)))
+        path, own = Path(target), folder / str(place)
+        card = None if path.exists() else weights.SHIPPED.known(target)
+        if path.is_file() and path.suffix == ".onnx":
+            found.append(_file(path))
             continue
-        own = folder / str(place)
-        source = _checkpoint(target, own)
-        macs = _frame_macs(source)
+        if card and card.name != target:
+            found.append(Variant(target, "int8", weights.find(target), card.cost.frame_macs))
+            continue
+        if card:
+            macs, make = card.cost.frame_macs, partial(_shipped_form, card, own)
+        else:
+            source = _checkpoint(target, own)
+            macs, make = _frame_macs(source), partial(_form, source, own)
         for engine in engines:
             try:
-                path = source if engine == "torch" else _exported(source, own / f"{engine}.onnx", engine)
-                found.append(Variant(_name(target), engine, path, macs))
+                found.append(Variant(path.name, engine, make(engine), macs))
             except StillwaveError as error:
-                skipped.append((_name(target), engine, str(error)))
+                skipped.append((path.name, engine, str(error)))
     return found, skipped
 
 
-def _name(target: str) -> str:
-    return target if target in PRESETS else Path(target).name
+def _form(source: Path, folder: Path, engine: str) -> Path:
+    """What an engine runs of a checkpoint."""
+    return source if engine == "torch" else _exported(source, folder / f"{engine}.onnx", engine)
+
+
+def _shipped_form(card: weights.Card, folder: Path, engine: str) -> Path:
+    """What an engine runs of a shipped model."""
+    if engine == "torch":
+        return _random(card.network, folder)
+    return weights.find(card.name + (weights.INT8 if engine == "int8" else ""))
 
 
 def _file(path: Path) -> Variant:
@@ -90,22 +107,29 @@ def _file(path: Path) -> Variant:
 
 def _checkpoint(target: str, folder: Path) -> Path:
     """The checkpoint folder of a target that needs PyTorch."""
-    if target not in PRESETS and not Path(target).exists():
-        raise CheckpointError(
-            f"{target}: neither a folder, an .onnx file nor a preset; {nearest(target, PRESETS)}"
-        )
-    import torch
-
+    if not Path(target).exists() and target in PRESETS:
+        return _random(PRESETS[target], folder)
+    path = weights.SHIPPED.locate(target, PRESETS)
     from stillwave import checkpoint
-    from stillwave.models import build
 
     folder.mkdir(parents=True)
-    if target not in PRESETS:
-        return checkpoint.resolve(target)
+    return checkpoint.resolve(path)
+
+
+def _random(config: ModelConfig, folder: Path) -> Path:
+    """A checkpoint of a network with random weights. Raises MissingExtraError."""
+    try:
+        import torch
+
+        from stillwave import checkpoint
+        from stillwave.models import build
+    except ModuleNotFoundError:
+        raise MissingExtraError("timing PyTorch", "train") from None
+    folder.mkdir(parents=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = build(PRESETS[target])
-    checkpoint.save(folder / "checkpoint", model, checkpoint.Card(model=PRESETS[target]))
+        model = build(config)
+    checkpoint.save(folder / "checkpoint", model, checkpoint.Card(model=config))
     return folder / "checkpoint"
 
 
@@ -138,8 +162,6 @@ def _macs_of_card(card: dict[str, Any]) -> int | None:
     except ModuleNotFoundError:
         return None
     from pydantic import ValidationError
-
-    from stillwave.schema import ModelConfig
 
     try:
         return count_frame_macs(build(ModelConfig.model_validate(card.get("model"))))

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stillwave import weights
 from stillwave.deploy.meta import ESTIMATE, NOISY
 from stillwave.deploy.probe import Run, Signal, Subject
-from stillwave.errors import CheckpointError, StillwaveError, nearest
+from stillwave.errors import StillwaveError, nearest
 from stillwave.schema import PRESETS, SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -22,30 +23,28 @@ if TYPE_CHECKING:
     from stillwave.runtime.engine import Engine
 
 
-def find(target: str, rate: int = SAMPLE_RATE) -> Subject:
-    """The model that `target` means.
+def find(target: str | None, rate: int = SAMPLE_RATE) -> Subject:
+    """The model that `target` means, by default the default of those that ship.
 
-    A checkpoint or run folder, a preset, an `.onnx` file, or `module:attribute` (looked for in the working folder
-    too) of a callable that takes `[1, N]` samples, in float64 if it can. `rate` is for the last of these.
+    A checkpoint or run folder, an `.onnx` file, a shipped model, a preset, or `module:attribute` (looked for in the
+    working folder too) of a callable that takes `[1, N]` samples, in float64 if it can; `rate` is for the last of
+    these. What exists on disk comes first, then what ships.
 
     Raises StillwaveError.
     """
-    if target in PRESETS:
+    known = target is None or Path(target).exists() or weights.SHIPPED.has(target)
+    if not known and target in PRESETS:
         from stillwave.models import build
 
         return of_denoiser(build(PRESETS[target]), target)
-    path = Path(target)
-    if path.is_file() and path.suffix == ".onnx":
-        return of_file(path)
-    if path.exists():
-        from stillwave import checkpoint
-
-        return of_denoiser(checkpoint.load(path)[0], target)
-    if ":" in target:
+    if target is not None and not known and ":" in target:
         return of_callable(_attribute(target), target, rate)
-    raise CheckpointError(
-        f"{target}: neither a folder, an .onnx file, module:attribute nor a preset; {nearest(target, PRESETS)}"
-    )
+    path = weights.SHIPPED.locate(target, PRESETS)
+    if path.is_file() and path.suffix == ".onnx":
+        return of_file(path, target or weights.default())
+    from stillwave import checkpoint
+
+    return of_denoiser(checkpoint.load(path)[0], str(path))
 
 
 def of_denoiser(model: Denoiser, name: str = "") -> Subject:
@@ -76,8 +75,10 @@ def of_denoiser(model: Denoiser, name: str = "") -> Subject:
     )
 
 
-def of_file(path: Path) -> Subject:
-    """An exported network. One that streams is run over all frames at once, an int8 one frame by frame.
+def of_file(path: Path, name: str | None = None) -> Subject:
+    """An exported network, under its path if it is given no name.
+
+    One that streams is run over all frames at once, an int8 one frame by frame.
 
     An int8 network scales each call's numbers by their greatest, so in a call of many frames every frame hangs on all.
     """
@@ -96,7 +97,7 @@ def of_file(path: Path) -> Subject:
         return answer
 
     return Subject(
-        str(path),
+        name or str(path),
         lambda: whole if engine is None else _streamed(engine, by_frame),
         meta.sample_rate,
         meta.microphones,

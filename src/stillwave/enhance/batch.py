@@ -26,9 +26,15 @@ class Plan:
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def plan(inputs: Sequence[Path], output: Path) -> Plan:
+BESIDE = "-enhanced"
+"""Behind the name of an input: the name of what is made of it when no output is given."""
+
+
+def plan(inputs: Sequence[Path], output: Path | None = None) -> Plan:
     """Pair every input with its target, in a fixed order.
 
+    Without an output, `talk.mp3` becomes `talk-enhanced.mp3` and the folder `day` becomes `day-enhanced`, each beside
+    its input.
     One file and an output with the suffix of an audio format: a file. Everything else goes into `output` as a
     folder: files by their names, folders by the paths inside them. In folders, only the suffixes of
     `audio.FORMATS` are taken. Raises `AudioError` for a missing input, a suffix
@@ -38,6 +44,12 @@ def plan(inputs: Sequence[Path], output: Path) -> Plan:
         if not path.exists():
             raise AudioError(f"{path}: there is no such file or folder")
     made = Plan()
+    if output is None:
+        for part in [plan([path], _beside(path)) for path in inputs]:
+            made.jobs += part.jobs
+            made.skipped += part.skipped
+        _check_unique(made.jobs)
+        return made
     single = len(inputs) == 1 and inputs[0].is_file()
     if single and output.suffix.lower() in FORMATS and not output.is_dir():
         made.jobs.append(Job(inputs[0], output))
@@ -56,6 +68,12 @@ def plan(inputs: Sequence[Path], output: Path) -> Plan:
             made.jobs.append(Job(path, output / path.name))
     _check_unique(made.jobs)
     return made
+
+
+def _beside(path: Path) -> Path:
+    whole = path if path.name not in ("", "..") else path.resolve()  # "." and ".." have no name to add to
+    stem, suffix = (whole.name, "") if path.is_dir() else (whole.stem, whole.suffix)
+    return whole.with_name(stem + BESIDE + suffix)
 
 
 def _add_folder(made: Plan, folder: Path, output: Path) -> None:

@@ -29,16 +29,21 @@ WINDOW_SECONDS, OVERLAP_SECONDS = 10.0, 2.0
 _BLOCK_SECONDS = 5
 
 
-def load(checkpoint: Path | str, device: str | None = None, **options: Any) -> Enhancer:
-    """An enhancer from an exported `.onnx` file, which needs no PyTorch, or from a checkpoint or run folder.
+def load(model: Path | str | None = None, device: str | None = None, **options: Any) -> Enhancer:
+    """An enhancer: by default with the model that ships as the default, which needs no PyTorch.
 
+    `model` is a shipped model's name (`stillwave models` lists them; `NAME-int8` is the small form), an exported
+    `.onnx` file, or, with PyTorch, a checkpoint or run folder. What exists on disk comes before a name (`weights`).
     `device` is for checkpoints: by default a GPU where there is one. `options` are those of `Enhancer`. Raises
     `CheckpointError`, and `MissingExtraError` for a folder without PyTorch.
     """
-    if Path(checkpoint).is_file():
+    from stillwave import weights  # pydantic behind it takes as long to import as all else
+
+    place = weights.locate(model)
+    if place.is_file():
         from stillwave.deploy.onnx_file import read
 
-        return Enhancer(read(checkpoint), **options)
+        return Enhancer(read(place), **options)
     try:
         import torch
 
@@ -51,12 +56,12 @@ def load(checkpoint: Path | str, device: str | None = None, **options: Any) -> E
         ) from None
     if device in (None, "auto"):
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    model, card = checkpoints.load(checkpoint, device)
-    if model.causal:
+    network, card = checkpoints.load(place, device)
+    if network.causal:
         from stillwave.runtime.torch_engine import TorchEngine
 
-        return Enhancer(TorchEngine(model, card.sha256), **options)
-    return Enhancer(model, **options)
+        return Enhancer(TorchEngine(network, card.sha256), **options)
+    return Enhancer(network, **options)
 
 
 class Enhancer:

@@ -1,0 +1,202 @@
+"""Make a trained network one of those that ship: float and int8 files, each compared with its source, and the card.
+
+    python benchmarks/package_weights.py RUN --name bsrnn-s --on AUDIO/test
+    python benchmarks/package_weights.py RUN --name bsrnn-s --scores scores.json --failures failures.txt
+
+RUN is a run folder (its best checkpoint is taken) or a checkpoint. Scores come from `--on`, a folder of noisy and clean
+recordings, or from the JSON of `stillwave evaluate NAME NAME-int8 --json`, or are left out. failures.txt
+holds a sentence a line. Which model is the default is a line of src/stillwave/weights/__init__.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from packing import origin  # type: ignore[import-not-found]
+from stillwave import checkpoint
+from stillwave.deploy.complexity import count_frame_macs, measure
+from stillwave.deploy.export import export
+from stillwave.deploy.onnx_file import read
+from stillwave.errors import StillwaveError
+from stillwave.files import atomic_file, write_json
+from stillwave.models import PRESETS
+from stillwave.weights.card import Card, Cost, File, Mean, Precision, Reach, Scores
+from stillwave.weights.shelf import INT8, Shelf
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "src" / "stillwave" / "weights" / "shipped"
+METRICS = "pesq_wb,pesq_nb,stoi,si_sdr"
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+def main() -> None:
+    try:
+        card = package(arguments())
+    except StillwaveError as error:
+        sys.exit(str(error))
+    sizes = ", ".join(f"{file.name} {file.bytes / 1e3:.0f} kB" for file in card.files.values())
+    print(f"{card.name}: {sizes}; {card.training.hours} h heard, {card.training.updates} updates")
+    missing = [
+        key for key in ("commit", "hours", "wall_hours", "hardware") if getattr(card.training, key) is None
+    ]
+    missing += [] if card.scores else ["scores"]
+    if missing:
+        print(f"not recorded: {', '.join(missing)}", file=sys.stderr)
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("run", type=Path, help="run folder or checkpoint")
+    parser.add_argument("--name", required=True, help="what it will be called: lower case, digits, hyphens")
+    parser.add_argument("--weights", type=Path, help="a checkpoint made of RUN elsewhere (an average, say)")
+    parser.add_argument("--title", help="a line about it; by default its network and method")
+    parser.add_argument("--on", type=Path, help="test set to score on: noisy/ and clean/")
+    parser.add_argument("--metrics", default=METRICS, help="with --on")
+    parser.add_argument("--scores", type=Path, help="JSON of `stillwave evaluate`, in place of --on")
+    parser.add_argument(
+        "--test-set", help="the test set in words, for the card; by default the folder's name"
+    )
+    parser.add_argument("--failures", type=Path, help="known failures, a sentence a line")
+    parser.add_argument("--data", type=Path, default=ROOT / "benchmarks" / "packing" / "data.yaml")
+    parser.add_argument("--commit", help="of the code that trained it, where the run did not record it")
+    parser.add_argument("--hardware", help="that trained it, in words, where the run says too little")
+    parser.add_argument("--into", type=Path, default=SHIPPED, help="folder of models")
+    parser.add_argument("--jobs", type=int, help="processes that score")
+    options = parser.parse_args(given)
+    if not NAME.fullmatch(options.name) or options.name.endswith(INT8):
+        parser.error(f"--name {options.name}: lower case, digits and hyphens, and not '{INT8}' at the end")
+    return options
+
+
+def package(options: argparse.Namespace) -> Card:
+    """Write the files and the card, the card last; whatever was there under the name is replaced."""
+    run = origin.Run.of(options.run, options.weights)
+    network, _ = checkpoint.load(run.place)
+    training = origin.training(run, options.commit, options.hardware)
+    licence, sources = origin.data(options.data, run)
+    told = "; ".join(f"{source.part}: {source.name} ({source.licence})" for source in sources)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = exported(run, told, options.name, Path(scratch))
+        card = Card(
+            name=options.name,
+            title=options.title or _title(run.card.model, training.method),
+            network=run.card.model,
+            preset=_preset(run.card.model),
+            sample_rate=network.sample_rate,
+            hop=network.stft.hop,
+            delay_ms=1000 * network.stft.n_fft / network.sample_rate,
+            training=training,
+            data=sources,
+            cost=_cost(network),
+            scores=_scores(options, made),
+            failures=tuple(_sentences(options.failures)),
+            licence=licence,
+            files={precision: _file(path) for precision, path in made.items()},
+        )
+        for path in made.values():
+            with atomic_file(options.into / path.name) as temporary:
+                shutil.copyfile(path, temporary)
+        write_json(options.into / f"{card.name}.json", card.model_dump(mode="json"))
+    shelf = Shelf(options.into, options.name)
+    for name in (options.name, options.name + INT8):
+        read(shelf.find(name))
+    return card
+
+
+def exported(run: origin.Run, told: str, name: str, folder: Path) -> dict[Precision, Path]:
+    """Both files, from a copy of the checkpoint whose card holds no paths of this machine."""
+    copy = folder / "checkpoint"
+    card = run.card.model_copy(update={"recipe": origin.without_paths(run.card.recipe), "data": told})
+    copy.mkdir()
+    shutil.copyfile(run.place / checkpoint.WEIGHTS, copy / checkpoint.WEIGHTS)
+    write_json(copy / checkpoint.CARD, card.model_dump(mode="json"))
+    whole, small = folder / f"{name}.onnx", folder / f"{name}.int8.onnx"
+    export(copy, whole)
+    export(copy, small, precision="int8")
+    return {"float": whole, "int8": small}
+
+
+def _title(config: Any, method: str) -> str:
+    kind = {"bsrnn": "band-split recurrent network", "dpdcrn": "dual-path convolutional recurrent network"}
+    made = "trained alone" if method == "none" else f"distilled ({method})"
+    return f"causal {kind.get(config.name, config.name)}, {made}"
+
+
+def _preset(config: Any) -> str | None:
+    return next((name for name, known in PRESETS.items() if known == config), None)
+
+
+def _cost(network: Any) -> Cost:
+    found = measure(network)
+    return Cost(
+        parameters=found.parameters,
+        size_bytes=found.size_bytes,
+        seconds=found.seconds,
+        macs=found.macs,
+        frame_macs=count_frame_macs(network),
+        receptive_field=Reach(past=found.receptive_field.past, future=found.receptive_field.future),
+        state_bytes=found.state_bytes,
+    )
+
+
+def _file(path: Path) -> File:
+    data = path.read_bytes()
+    return File(name=path.name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+def _sentences(file: Path | None) -> list[str]:
+    lines = file.read_text(encoding="utf-8").splitlines() if file else []
+    return [line.strip().removeprefix("- ") for line in lines if line.strip()]
+
+
+def _scores(options: argparse.Namespace, made: dict[Precision, Path]) -> Scores | None:
+    if options.scores is not None:
+        summary = json.loads(options.scores.read_text(encoding="utf-8"))
+        named = options.test_set or options.scores.stem
+    elif options.on is not None:
+        summary, named = _evaluated(options, made), options.test_set or options.on.name
+    else:
+        return None
+    aliases = {options.name: "float", options.name + INT8: "int8"}
+    return scores_of(summary, aliases, named)
+
+
+def scores_of(summary: dict[str, Any], aliases: dict[str, str], test_set: str) -> Scores:
+    """A card's scores from those of `stillwave evaluate`; systems other than the input and this model stay out."""
+    systems: dict[str, dict[str, Mean]] = {}
+    for system, metrics in summary["means"].items():
+        name = aliases.get(system, system)
+        if name in ("noisy", "float", "int8"):
+            found = {metric: cell["interval"] for metric, cell in metrics.items() if cell["interval"]}
+            systems[name] = {
+                metric: Mean(mean=value["mean"], low=value["low"], high=value["high"])
+                for metric, value in found.items()
+            }
+    if "float" not in systems:
+        known = ", ".join(summary["means"])
+        raise StillwaveError(f"the scores are of {known}; they must hold '{next(iter(aliases))}' or 'float'")
+    return Scores(test_set=test_set, recordings=summary["recordings"], systems=systems)
+
+
+def _evaluated(options: argparse.Namespace, made: dict[Precision, Path]) -> dict[str, Any]:
+    from stillwave.evaluate import score_pairs, summarise
+    from stillwave.evaluate.inputs import from_checkpoints
+    from stillwave.evaluate.tables import plain
+
+    with tempfile.TemporaryDirectory() as work:
+        items = from_checkpoints(
+            options.on, {str(precision): path for precision, path in made.items()}, Path(work), "cpu"
+        )
+        return plain(summarise(score_pairs(items, options.metrics.split(","), options.jobs)))
+
+
+if __name__ == "__main__":
+    main()

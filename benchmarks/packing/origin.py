@@ -1,0 +1,168 @@
+"""Where weights come from: what a run folder says of itself, cut to what a card may tell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
+
+from stillwave import checkpoint
+from stillwave import recipe as recipes
+from stillwave.errors import CheckpointError, StillwaveError
+from stillwave.schema import Recipe, Sources
+from stillwave.train import journal
+from stillwave.weights.card import Source, Training
+
+SIMULATED = "simulated"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, and the checkpoint of it that ships."""
+
+    folder: Path
+    place: Path
+    card: checkpoint.Card
+    recipe: Recipe | None
+
+    @classmethod
+    def of(cls, path: Path, weights: Path | None = None) -> Run:
+        """From a run folder or a checkpoint within one; `weights` is a checkpoint made of the run elsewhere."""
+        place = checkpoint.resolve(weights or path)
+        folder = place.parent.parent if weights is None and place.parent.name == "checkpoints" else path
+        file = folder / "recipe.yaml"
+        card = checkpoint.read_card(place)
+        if file.exists():
+            recipe: Recipe | None = recipes.load(file)
+        else:
+            recipe = Recipe.model_validate(card.recipe) if card.recipe else None
+        return cls(folder, place, card, recipe)
+
+    def chain(self) -> Iterator[Run]:
+        """The run, and those before it whose weights it began with, as far as they are still there."""
+        yield self
+        start = self.recipe.train.start_from if self.recipe else None
+        if start is not None:
+            try:
+                earlier = Run.of(Path(start))
+            except CheckpointError as error:
+                raise StillwaveError(f"{self.folder}: began with weights that are gone: {error}") from None
+            yield from earlier.chain()
+
+    def audio_seconds(self) -> float | None:
+        """Of segments heard up to the checkpoint."""
+        if self.recipe is None:
+            return None
+        train = self.recipe.train
+        segments = self.card.step * train.batch_size * train.accumulate
+        return segments * self.recipe.data.segment_seconds
+
+    def wall_seconds(self) -> float | None:
+        """That the updates up to the checkpoint took, by the log; validation is not in it."""
+        heard = self.audio_seconds()
+        rates = [
+            event["audio_per_second"]
+            for event in journal.read(self.folder)
+            if event["kind"] == "train" and event["step"] <= self.card.step
+        ]
+        if not heard or len(rates) < self.card.step:
+            return None
+        each = heard / self.card.step
+        return float(sum(each / max(rate, 1e-3) for rate in rates))
+
+
+def training(run: Run, commit: str | None = None, hardware: str | None = None) -> Training:
+    """What the card says of a run's training. What was recorded nowhere is None, and never made up."""
+    chain = list(run.chain())
+    sessions = [session for part in chain for session in _sessions(part.folder)]
+    recorded = next((session["git"]["commit"] for session in sessions if session.get("git")), None)
+    distill = run.recipe.distill if run.recipe else None
+    method = distill.method.name if distill else "none"
+    return Training(
+        method=method,
+        teacher=_teacher(run) if method != "none" else None,
+        recipe=without_paths(run.recipe.model_dump(mode="json")) if run.recipe else None,
+        commit=commit or recorded or (run.card.git or {}).get("commit"),
+        seed=run.recipe.seed if run.recipe else None,
+        updates=sum(part.card.step for part in chain),
+        hours=_hours([part.audio_seconds() for part in chain]),
+        wall_hours=_hours([part.wall_seconds() for part in chain]),
+        hardware=hardware or (_hardware(sessions[0]["machine"]) if sessions else None),
+        versions=run.card.versions,
+        day=min((session["started"][:10] for session in sessions), default=None),
+        development=run.card.scores,
+        weights_sha256=run.card.sha256,
+    )
+
+
+def _hours(seconds: list[float | None]) -> float | None:
+    known = [value for value in seconds if value is not None]
+    return round(sum(known) / 3600, 3) if len(known) == len(seconds) else None
+
+
+def _sessions(folder: Path) -> list[dict[str, Any]]:
+    file = folder / "environment.json"
+    if not file.exists():
+        return []
+    found: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["sessions"]
+    return found
+
+
+def _hardware(machine: dict[str, Any]) -> str:
+    gpus = ", ".join(machine.get("gpus", []))
+    cores = f"{machine['processor']}, {machine['cores']} cores, {machine.get('threads', '?')} thread(s) used"
+    return f"{gpus}; {cores}" if gpus else cores
+
+
+def _teacher(run: Run) -> str | None:
+    """The network and hash of the teacher; the hash alone where its checkpoint is gone."""
+    if run.card.teacher is None:
+        return None
+    told = f"SHA-256 {run.card.teacher[:16]}…"
+    assert run.recipe is not None
+    assert run.recipe.distill is not None
+    try:
+        card = checkpoint.read_card(checkpoint.resolve(run.recipe.distill.teacher))
+    except CheckpointError:
+        return told
+    if card.sha256 != run.card.teacher:
+        return told
+    model = card.model
+    return f"{model.name}, {model.channels} channels, {model.blocks} block(s), {card.parameters:,} parameters, {told}"
+
+
+def without_paths(value: Any) -> Any:
+    """Every text that is a path from the root cut to its last part: where a file lay says nothing to others.
+
+    Examples:
+        >>> without_paths({"data": ["/home/me/speech.jsonl", "noise", 3]})
+        {'data': ['speech.jsonl', 'noise', 3]}
+
+    """
+    if isinstance(value, dict):
+        return {key: without_paths(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_paths(entry) for entry in value]
+    if isinstance(value, str) and PurePath(value).is_absolute():
+        return PurePath(value).name
+    return value
+
+
+def data(file: Path, run: Run) -> tuple[str, tuple[Source, ...]]:
+    """The weights' licence and the sources, from a YAML file as data.yaml is one.
+
+    An entry with `when: simulated` counts unless the run's rooms are there and none of them is simulated.
+    """
+    found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    kept = [entry for entry in found["data"] if entry.pop("when", None) != SIMULATED or _simulated(run)]
+    return found["licence"], tuple(Source.model_validate(entry) for entry in kept)
+
+
+def _simulated(run: Run) -> bool:
+    train = run.recipe.data.train if run.recipe else None
+    rooms = Path(train.rooms) if isinstance(train, Sources) and train.rooms else None
+    return rooms is None or not rooms.is_file() or SIMULATED in rooms.read_text(encoding="utf-8")
