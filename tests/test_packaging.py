@@ -84,6 +84,30 @@ def test_a_verb_that_needs_torch_names_the_extra(bare_site: Path, tmp_path: Path
     assert "stillwave[train]" in " ".join(result.stderr.split())
 
 
+def test_the_base_install_cleans_a_recording_and_looks_at_its_models(bare_site: Path, tmp_path: Path) -> None:
+    """Every verb that takes a model does without PyTorch, and without being told which."""
+    noisy = tmp_path / "noisy.wav"
+    code = (
+        "import sys, numpy, stillwave, stillwave.cli as c, stillwave.audio as audio\n"
+        f"audio.write({str(noisy)!r}, 0.1 * numpy.random.default_rng(0).standard_normal((1, 16000)), 16000)\n"
+        "def run(*words):\n"
+        "    sys.argv = ['stillwave', *words]\n"
+        "    try: c.main()\n"
+        "    except SystemExit as end: assert not end.code, (words, end.code)\n"
+        f"run('enhance', {str(noisy)!r})\n"
+        "run('models'); run('models', stillwave.weights.default()); run('info', '--json')\n"
+        "run('probe', '--seconds', '0.2'); run('latency', '--frames', '10', '--rounds', '1', '--streams', '0')\n"
+        "assert stillwave.load(stillwave.weights.default() + '-int8').open(48_000).delay_samples > 0\n"
+        "assert 'torch' not in sys.modules"
+    )
+    result = run_bare(bare_site, code)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "noisy-enhanced.wav").exists()
+    assert "stillwave[train]" in " ".join(
+        result.stderr.split() + result.stdout.split()
+    )  # PyTorch's row of latency
+
+
 def test_every_module_imports_lazily(bare_site: Path) -> None:
     """No command of the table pulls in an extra before it is called."""
     heavy = ["torch", "scipy", "matplotlib", "joblib", "pesq", "onnxruntime"]
@@ -102,6 +126,10 @@ def test_the_wheel_holds_the_package_and_the_recipes(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "stillwave/py.typed" in names
+    shipped = {path.name for path in (ROOT / "src" / "stillwave" / "weights" / "shipped").iterdir()}
+    assert len(shipped) >= 3
+    assert {f"stillwave/weights/shipped/{name}" for name in shipped} <= names
+    assert "stillwave/weights/ATTRIBUTION.md" in names
     assert {f"stillwave/recipes/{path.name}" for path in (ROOT / "recipes").glob("*.yaml")} <= names
     assert any(name.startswith("stillwave/quickstart/") and name.endswith(".html") for name in names)
     assert not [name for name in names if name.startswith(("tests", "docs"))]

@@ -241,3 +241,22 @@ def test_a_suffix_that_is_no_format_is_refused(tmp_path):
     with pytest.raises(AudioError, match=r"'\.xyz' is no audio format.*known: \.aif"):
         plan([tmp_path / "in.wav"], tmp_path / "out.xyz")
     assert plan([tmp_path / "in.wav"], tmp_path / "out").jobs[0].target == tmp_path / "out" / "in.wav"
+
+
+def test_without_an_output_every_input_gets_one_beside_it(tmp_path, monkeypatch):
+    day = tmp_path / "day.one"
+    for path in (tmp_path / "a.b.wav", day / "x.flac", day / "deep" / "y.ogg"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    made = {job.source: job.target for job in plan([tmp_path / "a.b.wav", day]).jobs}
+    assert made == {
+        tmp_path / "a.b.wav": tmp_path / "a.b-enhanced.wav",
+        day / "x.flac": tmp_path / "day.one-enhanced" / "x.flac",
+        day / "deep" / "y.ogg": tmp_path / "day.one-enhanced" / "deep" / "y.ogg",
+    }
+    monkeypatch.chdir(day)
+    assert {job.target for job in plan([Path()]).jobs} == {
+        tmp_path / "day.one-enhanced" / name for name in ("x.flac", "deep/y.ogg")
+    }
+    with pytest.raises(AudioError, match="would be written to"):
+        plan([tmp_path / "a.b.wav", tmp_path / "a.b.wav"])

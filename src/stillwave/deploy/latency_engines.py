@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillwave import weights
-from stillwave.errors import MissingExtraError, StillwaveError, nearest
+from stillwave.errors import CheckpointError, MissingExtraError, StillwaveError, nearest
 from stillwave.schema import PRESETS, ModelConfig
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def variants(
         for engine in engines:
             try:
                 found.append(Variant(path.name, engine, make(engine), macs))
+            except CheckpointError:  # weights that are damaged, not an engine that is missing
+                raise
             except StillwaveError as error:
                 skipped.append((path.name, engine, str(error)))
     return found, skipped

@@ -1,0 +1,217 @@
+"""A run becomes a model that ships: what its card tells is what the run recorded, and nothing of this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import package_weights
+from packing import attribution, origin
+from stillwave import checkpoint, recipe
+from stillwave.deploy.onnx_file import read
+from stillwave.errors import StillwaveError
+from stillwave.models import build
+from stillwave.schema import ModelConfig
+from stillwave.weights import Shelf
+
+SMALL = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, norm="frame")
+MEAN = {"interval": {"mean": 2.0, "low": 1.5, "high": 2.5, "count": 3}, "reasons": {}}
+
+
+def make_run(folder: Path, *, steps: int = 4, seed: int = 3, **train) -> Path:
+    """A run folder as the trainer leaves it: its best checkpoint is of the last step but one."""
+    given = {
+        "seed": seed,
+        "model": SMALL.model_dump(),
+        "data": {
+            "train": {"speech": "/somewhere/speech.jsonl", "noise": "noise.jsonl"},
+            "development": "/somewhere/development",
+            "segment_seconds": 1.5,
+        },
+        "train": {"steps": steps, "batch_size": 8, "accumulate": 2, **train},
+    }
+    resolved = recipe.loads(yaml.safe_dump(given))
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text(recipe.dump(resolved))
+    session = {
+        "started": "2026-01-02T03:04:05+00:00",
+        "git": {"commit": "c0ffee", "changed": False},
+        "machine": {"system": "Linux", "processor": "x86_64", "cores": 4, "threads": 2, "gpus": ["H100"]},
+    }
+    (folder / "environment.json").write_text(json.dumps({"sessions": [session]}))
+    log = [{"kind": "train", "step": n + 1, "audio_per_second": 12.0} for n in range(steps)]
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
+    torch.manual_seed(seed)
+    card = checkpoint.Card(
+        model=SMALL, step=steps - 1, scores={"si_sdr": 7.5}, recipe=resolved.model_dump(mode="json")
+    )
+    checkpoint.save(folder / "checkpoints" / f"best_{steps - 1:08d}", build(SMALL), card)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    return make_run(tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture(scope="module")
+def shelf(run: Path, tmp_path_factory) -> Shelf:
+    place = tmp_path_factory.mktemp("shelf")
+    (place / "failures.txt").write_text("- It fails on whispers.\n\nAnd on bells.\n")
+    (place / "scores.json").write_text(
+        json.dumps(
+            {"recordings": 3, "means": {s: {"stoi": MEAN} for s in ("noisy", "tiny", "tiny-int8", "peer")}}
+        )
+    )
+    options = ["--name", "tiny", "--into", str(place / "models"), "--test-set", "three"]
+    files = ["--failures", str(place / "failures.txt"), "--scores", str(place / "scores.json")]
+    package_weights.package(package_weights.arguments([str(run), *options, *files]))
+    return Shelf(place / "models", "tiny")
+
+
+def test_both_files_are_there_and_are_the_runs(shelf: Shelf, run: Path) -> None:
+    card, place = shelf.card("tiny"), checkpoint.resolve(run)
+    for name, precision in (("tiny", "float32"), ("tiny-int8", "int8")):
+        meta = read(shelf.find(name)).meta
+        assert meta.precision == precision
+        assert meta.card["sha256"] == checkpoint.read_card(place).sha256 == card.training.weights_sha256
+    assert card.files["int8"].bytes < card.files["float"].bytes
+    assert sorted(path.name for path in shelf.folder.iterdir()) == [
+        "tiny.int8.onnx",
+        "tiny.json",
+        "tiny.onnx",
+    ]
+
+
+def test_the_card_tells_what_the_run_recorded(shelf: Shelf) -> None:
+    card = shelf.card("tiny")
+    made = card.training
+    assert (made.method, made.teacher, made.commit, made.seed) == ("none", None, "c0ffee", 3)
+    assert made.updates == 3
+    assert made.hours == round(3 * 8 * 2 * 1.5 / 3600, 3)
+    assert made.wall_hours == round(3 * (8 * 2 * 1.5) / 12 / 3600, 3)
+    assert (made.day, made.hardware) == ("2026-01-02", "H100; x86_64, 4 cores, 2 thread(s) used")
+    assert made.development == {"si_sdr": 7.5}
+    assert (card.delay_ms, card.hop, card.title) == (
+        32.0,
+        256,
+        "causal band-split recurrent network, trained alone",
+    )
+    assert card.cost.parameters == sum(p.numel() for p in build(SMALL).parameters())
+    assert card.cost.frame_macs * 63 == pytest.approx(sum(card.cost.macs.values()), rel=0.05)
+    assert card.failures == ("It fails on whispers.", "And on bells.")
+    assert card.scores is not None
+    assert list(card.scores.systems) == ["noisy", "float", "int8"]
+    assert card.scores.systems["int8"]["stoi"].high == 2.5
+
+
+def test_no_path_of_this_machine_is_told(shelf: Shelf) -> None:
+    assert shelf.card("tiny").training.recipe["data"]["train"]["speech"] == "speech.jsonl"  # type: ignore[index]
+    for path in shelf.folder.iterdir():
+        assert b"/somewhere" not in path.read_bytes()
+
+
+def test_hours_of_a_run_that_began_with_anothers_weights_are_added(tmp_path: Path, run: Path) -> None:
+    tuned = make_run(tmp_path / "tuned", steps=6, start_from=str(run))
+    made = origin.training(origin.Run.of(tuned))
+    assert made.updates == 3 + 5
+    assert made.hours == round(8 * 8 * 2 * 1.5 / 3600, 3)
+    gone = make_run(tmp_path / "gone", start_from=str(tmp_path / "absent"))
+    with pytest.raises(StillwaveError, match="began with weights that are gone"):
+        origin.training(origin.Run.of(gone))
+
+
+def test_what_was_not_recorded_is_not_made_up(tmp_path: Path, run: Path) -> None:
+    alone = tmp_path / "checkpoint"
+    alone.mkdir()
+    for file in checkpoint.resolve(run).iterdir():
+        (alone / file.name).write_bytes(file.read_bytes())
+    made = origin.training(origin.Run.of(alone))
+    assert (made.commit, made.hardware, made.wall_hours, made.day) == (None, None, None, None)
+    assert made.hours is not None  # the recipe in the checkpoint's card tells
+    assert origin.training(origin.Run.of(alone), "f00d", "a laptop").hardware == "a laptop"
+
+
+def test_averaged_weights_keep_the_runs_history(tmp_path: Path, run: Path) -> None:
+    network, card = checkpoint.load(run)
+    with torch.no_grad():
+        next(network.parameters()).mul_(0.5)
+    checkpoint.save(tmp_path / "average", network, card)
+    made = origin.training(origin.Run.of(run, tmp_path / "average"))
+    assert made.weights_sha256 == checkpoint.read_card(tmp_path / "average").sha256 != card.sha256
+    assert (made.commit, made.updates) == ("c0ffee", 3)
+
+
+def test_simulated_rooms_are_credited_where_there_are_any(tmp_path: Path, run: Path) -> None:
+    found = origin.Run.of(run)
+    file = Path(package_weights.__file__).parent / "packing" / "data.yaml"
+    assert len(origin.data(file, found)[1]) == 4  # the run names no rooms, so none can be ruled out
+    rooms = tmp_path / "rooms.jsonl"
+    train = found.recipe.data.train.model_copy(update={"rooms": str(rooms)})
+    data = found.recipe.data.model_copy(update={"train": train})
+    other = origin.Run(run, found.place, found.card, found.recipe.model_copy(update={"data": data}))
+    for licence, sources in (("Apache-2.0", 3), ("simulated (stillwave)", 4)):
+        rooms.write_text(json.dumps({"path": "a.wav", "licence": licence}) + "\n")
+        assert len(origin.data(file, other)[1]) == sources
+
+
+def test_scores_of_other_weights_are_refused() -> None:
+    with pytest.raises(StillwaveError, match="the scores are of noisy, peer; they must hold 'tiny'"):
+        package_weights.scores_of(
+            {"recordings": 1, "means": {"noisy": {}, "peer": {}}}, {"tiny": "float"}, "t"
+        )
+
+
+def test_scores_can_be_computed_on_the_way(tmp_path: Path, run: Path) -> None:
+    from stillwave import audio
+
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        clean = 0.1 * rng.standard_normal((1, 16_000))
+        audio.write(tmp_path / "on" / "clean" / f"{number}.wav", clean, 16_000)
+        audio.write(
+            tmp_path / "on" / "noisy" / f"{number}.wav",
+            clean + 0.1 * rng.standard_normal((1, 16_000)),
+            16_000,
+        )
+    options = [
+        "--name",
+        "tiny",
+        "--into",
+        str(tmp_path / "m"),
+        "--on",
+        str(tmp_path / "on"),
+        "--metrics",
+        "si_sdr",
+    ]
+    card = package_weights.package(package_weights.arguments([str(run), *options, "--jobs", "1"]))
+    assert card.scores is not None
+    assert (card.scores.recordings, card.scores.test_set) == (2, "on")
+    assert abs(card.scores.systems["noisy"]["si_sdr"].mean) < 0.5
+    assert set(card.scores.systems) == {"noisy", "float", "int8"}
+
+
+@pytest.mark.parametrize("name", ["Tiny", "a b", "x-int8", "../x"])
+def test_a_name_that_could_not_be_asked_for_is_refused(name: str, capsys) -> None:
+    with pytest.raises(SystemExit):
+        package_weights.arguments(["run", "--name", name])
+    assert "lower case, digits and hyphens" in capsys.readouterr().err
+
+
+def test_credits_name_authors_and_refuse_what_names_none() -> None:
+    row = {
+        "file": "noise/1-2-A.opus",
+        "licence": "CC-BY",
+        "source": "clip derived from a|b (x).wav (http://f.org/1/) by Ann",
+    }
+    text = attribution.page([row, {**row, "licence": "CC0"}])
+    assert "| 1-2-A | Ann | [a\\|b (x).wav](http://f.org/1/) |" in text
+    assert "1 of the clips are in the public domain" in text
+    for wrong in ({"source": "found somewhere"}, {"licence": "CC-BY-NC"}):
+        with pytest.raises(ValueError, match=r"no author|CC-BY-NC"):
+            attribution.page([{**row, **wrong}])
