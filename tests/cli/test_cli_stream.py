@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import stillwave
 from exported import export
-from stillwave import checkpoint
+from stillwave import checkpoint, weights
 from stillwave.cli import guard
 from stillwave.cli.stream import stream
 from stillwave.errors import StillwaveError
@@ -205,3 +205,13 @@ def test_help_shows_an_example(run):
     result = run("--help")
     assert result.exit_code == 0
     assert "arecord" in result.stdout
+
+
+def test_without_a_model_the_default_one_cleans():
+    noisy = (sound(3_000) * 2**15).astype("<i2").tobytes()
+    app = typer.Typer()
+    app.command()(guard(stream))
+    found = [CliRunner().invoke(app, words, input=noisy) for words in ([], ["-m", weights.default()])]
+    assert [result.exit_code for result in found] == [0, 0]
+    assert found[0].stdout_bytes == found[1].stdout_bytes
+    assert len(found[0].stdout_bytes) == len(noisy)

@@ -10,9 +10,9 @@ import soundfile
 import torch
 from voices import RATE, noisy, voice
 
-from stillwave import checkpoint
+from stillwave import checkpoint, weights
 from stillwave.data.manifest import ManifestError
-from stillwave.errors import StillwaveError
+from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.evaluate import score_pairs
 from stillwave.evaluate.inputs import from_checkpoints, from_folders, named
 from stillwave.models import build
@@ -131,3 +131,12 @@ def test_what_cannot_be_enhanced_is_counted(mixtures, model, tmp_path):
 def test_a_checkpoint_may_not_stand_in_for_noisy(mixtures, model, tmp_path):
     with pytest.raises(StillwaveError, match="noisy"):
         from_checkpoints(mixtures, {"noisy": model}, tmp_path / "work")
+
+
+def test_a_model_that_ships_is_judged_by_its_name(mixtures, tmp_path):
+    models = named([weights.default(), f"small={weights.default()}{weights.INT8}"])
+    items = from_checkpoints(mixtures, models, tmp_path / "work", "cpu", quiet=True)
+    whole, small = (soundfile.read(items[0].estimates[name])[0] for name in (weights.default(), "small"))
+    assert 0 < np.square(whole - small).sum() < 0.1 * np.square(whole).sum()
+    with pytest.raises(CheckpointError, match="no model of this name"):
+        from_checkpoints(mixtures, named(["nothing-like-it"]), tmp_path / "work", "cpu", quiet=True)

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 def evaluate(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Checkpoints or run folders, as PATH or NAME=PATH.")
+        list[str] | None,
+        typer.Argument(
+            help="Models that ship, .onnx files, checkpoints or run folders, as MODEL or NAME=MODEL; without one the "
+            "noisy recordings alone are scored."
+        ),
     ] = None,
     on: Annotated[
         Path | None, typer.Option(help="Folder of mixtures to enhance: noisy/, clean/ and mixtures.csv.")
@@ -61,6 +65,7 @@ def evaluate(
 
     Example:
         stillwave evaluate runs/student runs/teacher --on test/ --out scores/
+        stillwave evaluate bsrnn-s bsrnn-s-int8 --on test/
         stillwave evaluate --clean clean/ --enhanced mine=out/ --noisy noisy/
         stillwave evaluate --on test/ --metrics pesq_wb,stoi --json
         stillwave evaluate runs/student --on test/ --recogniser pocketsphinx
