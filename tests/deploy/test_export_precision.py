@@ -22,11 +22,7 @@ from stillwave.deploy.onnx_file import read
 from stillwave.deploy.verify import DifferenceError
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
 
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch):
-    made = material.speechlike
-    monkeypatch.setattr(material, "speechlike", lambda count, microphones: made(count, microphones, 0.5))
+pytestmark = pytest.mark.usefixtures("short_speech")
 
 
 @pytest.fixture(scope="module")

@@ -174,3 +174,10 @@ def test_a_file_for_whole_signals_enhances_and_does_not_stream(tmp_path):
         enhancer.open()
     with pytest.raises(CheckpointError, match="was exported for whole signals"):
         OnnxEngine(path)
+
+
+def test_a_file_that_looks_ahead_is_refused(copy):
+    """`Line` delays by one frame alone: such estimates would come out too early."""
+    describe(copy, json.dumps({**said(copy), "lookahead_frames": 2}))
+    with pytest.raises(CheckpointError, match=r"student\.onnx: looks 2 frame\(s\) ahead"):
+        OnnxEngine(copy)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from stillwave.audio import Samples
+from stillwave.console import track
 from stillwave.deploy.meta import OnnxMeta
 from stillwave.errors import StillwaveError
 from stillwave.models import Denoiser
@@ -92,7 +93,9 @@ def reference(model: Denoiser, noisy: Samples) -> Samples:
 def difference(run: Runner, meta: OnnxMeta, noisy: Samples, expected: Samples) -> float:
     """Largest difference of any sample from `expected`, all signals at once and the first alone, in all `BLOCKS`."""
     sizes = BLOCKS if meta.kind == "stream" else BLOCKS[:1]
-    together = [enhance(run, meta, noisy, blocks) - expected for blocks in sizes]
+    together = [
+        enhance(run, meta, noisy, blocks) - expected for blocks in track(sizes, "compare with the source")
+    ]
     alone = enhance(run, meta, noisy[:1], sizes[0]) - expected[:1]
     return float(np.max([np.abs(error).max() for error in (*together, alone)]))  # NaN wins, as it must
 

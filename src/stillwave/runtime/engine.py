@@ -51,7 +51,7 @@ class Engine(Protocol):
 class OnnxEngine:
     """A file that `stillwave export` wrote, run by ONNX Runtime on `threads` threads.
 
-    Raises CheckpointError for a file that is none, or one that was exported for whole signals.
+    Raises CheckpointError for a file that is none, or one that was exported for whole signals or that looks ahead.
     """
 
     def __init__(self, file: Path | str | OnnxModel, threads: int = 1) -> None:
@@ -66,6 +66,11 @@ class OnnxEngine:
         if model.meta.kind != "stream":
             raise CheckpointError(
                 f"{model.path}: was exported for whole signals; export without --offline for one that streams"
+            )
+        if model.meta.lookahead_frames:
+            raise CheckpointError(
+                f"{model.path}: looks {model.meta.lookahead_frames} frame(s) ahead, and its estimates would come out "
+                "too early; export a network without look-ahead"
             )
         self.meta = model.meta
         self.sample_rate, self.microphones = model.meta.sample_rate, model.meta.microphones
