@@ -196,6 +196,21 @@ def test_the_fixed_batch_is_of_the_training_shape():
     assert batch.noisy[1].sum() == 100
 
 
+def test_the_fixed_batch_of_several_microphones_is_cut_along_time():
+    recipe = recipes.loads(RECIPE, ["data.segment_seconds=0.5", "train.batch_size=2"])
+    long = np.arange(9000, dtype=np.float32)
+    items = [
+        SimpleNamespace(noisy=np.stack([samples, -samples, 0 * samples]), clean=samples)
+        for samples in (long, long[:100])
+    ]
+    batch = fixed_batch(recipe, items)
+    assert batch.noisy.shape == (2, 3, 8000)
+    assert batch.clean.shape == (2, 8000)
+    assert torch.equal(batch.noisy[:, 0], batch.clean)
+    assert torch.equal(batch.noisy[:, 1], -batch.clean)
+    assert not batch.noisy[:, 2].any()
+
+
 # --- what is drawn -----------------------------------------------------------------------------------------
 
 

@@ -27,7 +27,7 @@ Sets = Mapping[str, tuple[Sequence[str], Sequence[str]]]
 
 @dataclass(frozen=True)
 class Batch:
-    """Of the shape of a training batch: [B, N] each."""
+    """Of the shape of a training batch: [B, N] each, [B, M, N] the noisy one of several microphones."""
 
     noisy: Tensor
     clean: Tensor
@@ -114,7 +114,8 @@ def _named(network: nn.Module) -> dict[str, list[str]]:
 
 
 def _middle(samples: Samples, wanted: int) -> Samples:
-    """The middle of mono samples, silence added where they are too few."""
-    start = max(0, (len(samples) - wanted) // 2)
-    cut = samples[start : start + wanted]
-    return np.pad(cut, (0, wanted - len(cut)))
+    """The middle of `[N]` or `[M, N]`, silence added where it is too short."""
+    there = samples.shape[-1]
+    start = max(0, (there - wanted) // 2)
+    cut = samples[..., start : start + wanted]
+    return np.pad(cut, [(0, 0)] * (cut.ndim - 1) + [(0, wanted - cut.shape[-1])])
