@@ -29,12 +29,14 @@ class TestSense:
     @pytest.mark.parametrize("name", CAUSAL)
     def test_silence_stays_silent_and_level_and_length_are_kept(self, name: str) -> None:
         model = preset(name)
+        shape = (1, 3000) if model.microphones == 1 else (1, model.microphones, 3000)
+        noisy = 0.1 * noise(*shape, dtype=torch.float32)
         with torch.no_grad():
-            assert not model(torch.zeros(1, 3000)).any()
-            noisy = 0.1 * noise(1, 3000, dtype=torch.float32)
+            assert not model(torch.zeros(shape)).any()
             estimate = model(noisy)
-        assert estimate.shape == noisy.shape
-        assert estimate.square().mean() <= 1.5 * noisy.square().mean()  # a mask is at most 1
+        assert estimate.shape == (1, 3000)
+        if model.microphones == 1:  # filters of several know no bound
+            assert estimate.square().mean() <= 1.5 * noisy.square().mean()  # a mask is at most 1
         assert estimate.abs().max() > 0
 
     @pytest.mark.parametrize("name", ["dpdcrn-xs", "bsrnn-xs"])

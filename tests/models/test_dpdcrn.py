@@ -12,13 +12,20 @@ from stillwave.models import DPDCRN, PRESETS, build
 from stillwave.schema import ModelConfig
 
 
-def small(microphones: int = 1, blocks: int = 1) -> DPDCRN:
+def small(microphones: int = 1, blocks: int = 1, **keys: str) -> DPDCRN:
     torch.manual_seed(0)
-    return DPDCRN(ModelConfig(channels=8, blocks=blocks, microphones=microphones))
+    return DPDCRN(ModelConfig(channels=8, blocks=blocks, microphones=microphones, **keys))
 
 
 def noise(*shape: int) -> torch.Tensor:
     return 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_one_microphone_is_masked_and_several_are_filtered_unless_a_recipe_says_otherwise() -> None:
+    assert ModelConfig().output == ModelConfig(microphones=1).output == "mask"
+    assert ModelConfig(microphones=2).output == "filters"
+    assert ModelConfig(microphones=2, output="mask").output == "mask"
+    assert ModelConfig(output="filters").output == "filters"
 
 
 def parameters(config: ModelConfig) -> int:
@@ -123,15 +130,15 @@ def test_louder_in_is_louder_out_above_the_norms_epsilon() -> None:
     assert (inverted + model(loud)).abs().max() > 1e-3 * inverted.abs().max()
 
 
-def test_the_estimate_never_exceeds_the_noisy_spectrum() -> None:
-    model = small(microphones=2).eval()
+def test_what_a_mask_makes_never_exceeds_the_noisy_spectrum() -> None:
+    model = small(microphones=2, output="mask").eval()
     spectrum = torch.randn(1, 4, 5, 257)
     reference = spectrum[:, [0, 2]]  # real and imaginary part of microphone 0
     assert (model.estimate(spectrum).norm(dim=1) <= reference.norm(dim=1) * (1 + 1e-6)).all()
 
 
 def test_the_mask_multiplies_microphone_0() -> None:
-    model = small(microphones=2).eval()
+    model = small(microphones=2, output="mask").eval()
     noisy = noise(1, 2, 2000)
     noisy[:, 0] = 0
     assert not model(noisy).any()

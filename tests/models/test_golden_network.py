@@ -23,7 +23,10 @@ def example(request: pytest.FixtureRequest) -> golden.Golden:
 def network(example: golden.Golden) -> DPDCRN:
     sizes = example.sizes
     config = ModelConfig(
-        channels=sizes["channels"], blocks=sizes["blocks"], microphones=sizes["in_channels"] // 2
+        channels=sizes["channels"],
+        blocks=sizes["blocks"],
+        microphones=sizes["in_channels"] // 2,
+        output="mask",
     )
     model = DPDCRN(config).eval()
     model.load_state_dict(to_ours(example.group("weight")), strict=True)

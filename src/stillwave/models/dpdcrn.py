@@ -28,8 +28,9 @@ from stillwave.stft import Stft
 class DPDCRN(Denoiser):
     """Encoder of three stages (257 → 129 → 64 bins), dual-path middle, decoder of three stages, complex mask.
 
-    With several microphones all of them are seen. The mask multiplies microphone 0; with `output: filters` every
-    microphone has a filter of its own and the products are summed (the source does not say which it does).
+    With several microphones all of them are seen, and by default every one has a filter of its own and the products
+    are summed; with `output: mask` the mask multiplies microphone 0. The source does not say which it does; filters
+    measured better (docs/multichannel.md).
 
     Examples:
         >>> sum(p.numel() for p in DPDCRN(ModelConfig(channels=64, blocks=1)).parameters())

@@ -66,9 +66,17 @@ class ModelConfig(Frozen):
     """Power that magnitudes are raised to before the network sees them."""
     output: Literal["mask", "filters"] = "mask"
     """What DPDCRN makes its estimate of: a bounded mask on microphone 0, or a complex filter on every microphone,
-    summed."""
+    summed. By default a mask with one microphone, filters with several, which measured better
+    (docs/multichannel.md)."""
     bands: Annotated[int, Field(ge=8, le=64)] = 32
     """Bands that a band-split network cuts the spectrum into."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _output_by_microphones(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("microphones", 1) != 1:
+            return {"output": "filters", **given}
+        return given
 
     @model_validator(mode="after")
     def _sees_no_future(self) -> ModelConfig:
@@ -79,7 +87,7 @@ class ModelConfig(Frozen):
         return self
 
 
-def _causal(name: str, channels: int, norm: str, **sizes: int | str) -> ModelConfig:
+def _causal(name: str, channels: int, norm: str, **sizes: int) -> ModelConfig:
     common = {"name": name, "causal": True, "norm": norm, "compression": 0.3}
     return ModelConfig.model_validate({**common, "channels": channels, **sizes})
 
@@ -87,11 +95,11 @@ def _causal(name: str, channels: int, norm: str, **sizes: int | str) -> ModelCon
 PRESETS = {
     "dpdcrn-teacher": ModelConfig(channels=128, blocks=4),
     "dpdcrn-student": ModelConfig(channels=64, blocks=1),
-    "dpdcrn-teacher-4ch": ModelConfig(channels=128, blocks=4, microphones=4, output="filters"),
-    "dpdcrn-student-4ch": ModelConfig(channels=64, blocks=1, microphones=4, output="filters"),
-    "dpdcrn-teacher-8ch": ModelConfig(channels=128, blocks=4, microphones=8, output="filters"),
-    "dpdcrn-student-8ch": ModelConfig(channels=64, blocks=1, microphones=8, output="filters"),
-    "dpdcrn-s-8ch": _causal("dpdcrn", 32, "batch", microphones=8, output="filters"),
+    "dpdcrn-teacher-4ch": ModelConfig(channels=128, blocks=4, microphones=4),
+    "dpdcrn-student-4ch": ModelConfig(channels=64, blocks=1, microphones=4),
+    "dpdcrn-teacher-8ch": ModelConfig(channels=128, blocks=4, microphones=8),
+    "dpdcrn-student-8ch": ModelConfig(channels=64, blocks=1, microphones=8),
+    "dpdcrn-s-8ch": _causal("dpdcrn", 32, "batch", microphones=8),
     "dpdcrn-m": _causal("dpdcrn", 64, "batch"),
     "dpdcrn-s": _causal("dpdcrn", 32, "batch"),
     "dpdcrn-xs": _causal("dpdcrn", 8, "batch", depth=3, past_frames=16),
