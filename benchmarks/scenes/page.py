@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from stillwave.errors import StillwaveError
 from stillwave.evaluate.resampling import Interval
 from stillwave.evaluate.tables import heading, number
 from stillwave.files import write_text
+from stillwave.train.journal import read
 
 from .material import SETS, Corpora
 from .results import METRICS, Scored, clean_against_texts, collect, corpus_rate, difference
@@ -122,13 +124,22 @@ def head(place: Path, corpora: Corpora) -> str:
 
 
 def scores(place: Path, found: Mapping[str, Scored]) -> Iterator[str]:
-    yield row("system", "parameters", *map(heading, METRICS), "seeds")
-    yield row(*["---"] * (len(METRICS) + 3))
+    yield row("system", "parameters", *map(heading, METRICS), "development SI-SDR dB", "seeds")
+    yield row(*["---"] * (len(METRICS) + 4))
     for name in ORDER:
         if name in found:
             system = found[name]
             means = (told(metric, estimate(system.of(metric)[1])) for metric in METRICS)
-            yield row(display(name), parameters(place, name), *means, counted(system))
+            yield row(display(name), parameters(place, name), *means, chosen(place, system), counted(system))
+
+
+def chosen(place: Path, system: Scored) -> str:
+    """Of the checkpoints, in the mean over seeds: what choices were made by."""
+    if not system.seeds:
+        return "–"
+    logs = [read(SYSTEMS[system.name].folder(place, seed)) for seed in system.seeds]
+    best = [max(entry["si_sdr"] for entry in log if entry["kind"] == "validation") for log in logs]
+    return number(math.fsum(best) / len(best), "si_sdr").replace("-", "−")
 
 
 def counted(system: Scored) -> str:
