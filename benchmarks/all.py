@@ -36,8 +36,8 @@ def main() -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{name} failed:\n{done.stderr}")
-        shown = " ".join(["python", *command[1:]]).replace(str(options.audio), "AUDIO")
-        shown = shown.replace(str(options.checkpoint), "RUN")
+        names = {str(options.audio): "AUDIO", str(options.checkpoint): "RUN"}
+        shown = " ".join(["python", *(_named(part, names) for part in command[1:])])
         day = datetime.date.today().isoformat()
         sections[title] = f"`{shown}`, {day}\n\n{_demote(done.stdout.strip())}\n"
         write_text(PAGE, INTRO + "".join(f"\n## {title}\n\n{text}" for title, text in sections.items()))
@@ -55,6 +55,8 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
         ("teacher_cache", "The teacher's answers from the disk", ["--threads", "1"]),
         ("network_step", "A training step of the network", ["--threads", threads]),
         ("latency", "A frame as it streams", []),
+        ("export_forms", "Forms of an exported network", [str(audio / "test/noisy")]),
+        ("base_install", "The base install", []),
         ("mixer", "Mixing", [str(audio / "train")]),
         ("evaluation", "Scoring in parallel", ["--folder", str(audio / "test")]),
         (
@@ -63,6 +65,14 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
             [str(options.checkpoint), str(audio / "test/noisy"), "--clean", str(audio / "test/clean")],
         ),
     ]
+
+
+def _named(argument: str, names: dict[str, str]) -> str:
+    """An argument with the user's own folders called by what they stand for."""
+    for path, name in names.items():
+        if argument == path or argument.startswith(f"{path}/"):
+            return name + argument[len(path) :]
+    return argument
 
 
 def _demote(text: str) -> str:
