@@ -57,6 +57,11 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
         ("latency", "A frame as it streams", []),
         ("export_forms", "Forms of an exported network", [str(audio / "test/noisy")]),
         ("base_install", "The base install", []),
+        (
+            "simulation",
+            "Simulated scenes",
+            [str(audio / "train/speech.csv"), str(audio / "train/noise.csv"), "--scenes", "200"],
+        ),
         ("mixer", "Mixing", [str(audio / "train")]),
         ("evaluation", "Scoring in parallel", ["--folder", str(audio / "test")]),
         (
