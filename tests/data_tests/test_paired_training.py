@@ -7,6 +7,7 @@ from test_l3das23 import clip
 from stillwave.data.pairs import read_pairs
 from stillwave.evaluate.inputs import from_checkpoints
 from stillwave.evaluate.scoring import score_pairs
+from stillwave.explain import flow
 from stillwave.recipe import loads
 from stillwave.train.loop import train
 
@@ -38,6 +39,17 @@ def test_trained_resumed_and_scored(place, microphones):
     values = {(row.id, row.system): row.scores["si_sdr"].value for row in scores.rows}
     assert len(values) == 4
     assert np.isfinite(list(values.values())).all()
+
+
+def test_a_student_of_several_microphones_is_taught_and_explained(place, monkeypatch):
+    drawings = flow._drawings
+    monkeypatch.setattr(flow, "_drawings", lambda story: list(drawings(story))[:1])  # all take a minute
+    teacher = train(loads(RECIPE.format(microphones=8, place=place)), place / "teacher", quiet=True)
+    taught = f"distill: {{teacher: {teacher}, method: i2srf_tfckd, balance_steps: 1}}"
+    run = place / "student"
+    train(loads(RECIPE.format(microphones=8, place=place) + taught), run, quiet=True)
+    flow.explain(run, quiet=True)
+    assert (run / "explain" / "index.html").is_file()
 
 
 def test_a_card_says_what_a_network_was_trained_on(place):

@@ -84,7 +84,7 @@ def _told(folder: Path) -> Story:
     assert made.distiller is not None
     seen = look(made.distiller, batch)
     snapshots = _snapshots(folder, progress.step, made.distiller, seen, batch)
-    heard = pictures.Heard(batch.noisy[0].numpy(), SAMPLE_RATE)
+    heard = pictures.Heard(np.atleast_2d(batch.noisy[0].numpy())[0], SAMPLE_RATE)
     return Story(recipe, progress.step, heard, seen, made.distiller, snapshots)
 
 
