@@ -40,9 +40,9 @@ class System:
 
 TEACHER = System("teacher", "teacher, filters", (0,), recipe="teacher")
 STUDENTS = (
-    System("filters", "filters", (0, 1, 2)),
-    System("single", "one channel (W), mask", (0, 1, 2), W),
-    System("mask", "mask", (0, 1, 2), MASK),
+    System("filters", "filters", (0, 1)),
+    System("single", "one channel (W), mask", (0, 1), W),
+    System("mask", "mask", (0, 1), MASK),
     System("i2srf_tfckd", "filters, by I²SRF-TFCKD", (0, 1), method="i2srf_tfckd"),
     System("cosine", "filters, by latent-cosine-style", (0,), method="cosine"),
     System("filters-600", "filters, 600 scenes", (0,), scenes="train100"),
