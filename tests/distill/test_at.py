@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from scenes import losses, make, scene, twins
+from small_scenes import losses, make, scene, twins
 
 from stillwave.distill import Given, Observed
 from stillwave.distill.method import Layer, Shapes

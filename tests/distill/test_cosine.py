@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 import toys
-from scenes import Scene, losses, make, scene
+from small_scenes import Scene, losses, make, scene
 
 from stillwave.distill import DistillError, Layer, Observed, Shapes
 from stillwave.distill.methods.cosine import LatentCosine

@@ -19,7 +19,7 @@ from cases import (
     listed,
     reached,
 )
-from scenes import Scene, inputs, losses, make, observed_with, scene, total, twins
+from small_scenes import Scene, inputs, losses, make, observed_with, scene, total, twins
 
 from stillwave.distill import METHODS, Distiller, DistillError
 from stillwave.distill.method import named

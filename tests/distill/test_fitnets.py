@@ -1,7 +1,7 @@
 import pytest
 import torch
 import toys
-from scenes import Scene, losses, make, scene
+from small_scenes import Scene, losses, make, scene
 
 from stillwave.distill import DistillError, Layer, Observed, Shapes
 from stillwave.distill.methods.fitnets import FitNets, _floored

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from scenes import inputs, losses, make, scene, total
+from small_scenes import inputs, losses, make, scene, total
 
 from stillwave.schema.methods import (
     AbckdConfig,

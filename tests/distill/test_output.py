@@ -1,6 +1,6 @@
 import pytest
 import torch
-from scenes import losses, make, scene
+from small_scenes import losses, make, scene
 
 from stillwave.distill import DistillError, Given, Observed
 from stillwave.distill.method import Shapes

@@ -1,7 +1,7 @@
 import pytest
 import torch
 import toys
-from scenes import losses, make, scene
+from small_scenes import losses, make, scene
 from torch.nn import functional as F  # noqa: N812
 
 from stillwave.distill.methods.reviewkd import ReviewKD, hierarchical

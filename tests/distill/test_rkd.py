@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from scenes import losses, make, scene, twins
+from small_scenes import losses, make, scene, twins
 
 from stillwave.distill import DistillError, Given, Layer, Observed, Shapes
 from stillwave.distill.methods.rkd import Relational, relations

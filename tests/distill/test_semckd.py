@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 import toys
-from scenes import losses, make, scene
+from small_scenes import losses, make, scene
 from torch.nn import functional as F  # noqa: N812
 
 from stillwave.distill import DistillError

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from scenes import Scene, losses, make, scene, twins
+from small_scenes import Scene, losses, make, scene, twins
 
 from stillwave.distill import Observed
 from stillwave.distill.methods.sp import SimilarityPreserving

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from scenes import losses, make, scene, twins
+from small_scenes import losses, make, scene, twins
 from torch.nn import functional as F  # noqa: N812
 
 from stillwave.distill import METHODS, DistillError, Given, Layer, Observed, Shapes

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 import toys
-from scenes import losses, make, scene, twins
+from small_scenes import losses, make, scene, twins
 
 from stillwave.distill import Distiller, DistillError, Given
 from stillwave.distill.methods.uclfwpkd import ResidualFusion, loudness

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-import shelves
 
+import shelves
 from stillwave.errors import CheckpointError
 from stillwave.weights import Shelf
 
