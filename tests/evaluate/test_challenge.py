@@ -102,5 +102,26 @@ def test_what_the_challenge_would_refuse_is_refused_here(folders):
     refused(folders, "same recording")
 
 
+def test_what_was_written_before_stays_whole_where_a_later_call_fails(folders, monkeypatch):
+    def contents():
+        return {path: path.read_bytes() for path in (folders / "out").rglob("*") if path.is_file()}
+
+    send(folders)
+    before = contents()
+    assert len(before) == 4  # three recordings and the archive
+    clip(
+        folders / "enhanced" / "84-1-0.wav", 4000, level=0.2
+    )  # another sound: the first file would be replaced
+    clip(folders / "enhanced" / "84-1-2_A.wav", 5999)
+    with pytest.raises(SubmissionError, match="lasts 5999"):
+        send(folders)
+    assert contents() == before
+    monkeypatch.setattr("stillwave.evaluate.challenge.LARGEST", 100)
+    with pytest.raises(SubmissionError, match=r"them_audioonly\.zip: would have more"):
+        clip(folders / "enhanced" / "84-1-2_A.wav", 6000)
+        send(folders, team="them")
+    assert not (folders / "out" / "them_audioonly.zip").exists()
+
+
 def test_microphone_b_is_no_recording_of_its_own(folders):
     assert list(match(folders / "enhanced", folders / "inputs")) == ["84-1-0", "84-1-1", "84-1-2"]

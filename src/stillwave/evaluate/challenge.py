@@ -129,10 +129,11 @@ def _checked(estimate: Path, source: Path) -> Samples:
 
 def _pack(out: Path, archive: Path) -> None:
     """Entries in order and without times, so that the same files give the same archive."""
-    with atomic_file(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as packed:
-        for file in sorted((out / "task1").rglob("*.npy")):
-            entry = zipfile.ZipInfo(file.relative_to(out).as_posix(), date_time=(1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            packed.writestr(entry, file.read_bytes())
-    if archive.stat().st_size > LARGEST:
-        raise SubmissionError(f"{archive}: has more than the 10 GB that the challenge takes")
+    with atomic_file(archive) as temporary:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as packed:
+            for file in sorted((out / "task1").rglob("*.npy")):
+                entry = zipfile.ZipInfo(file.relative_to(out).as_posix(), date_time=(1980, 1, 1, 0, 0, 0))
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                packed.writestr(entry, file.read_bytes())
+        if temporary.stat().st_size > LARGEST:
+            raise SubmissionError(f"{archive}: would have more than the 10 GB that the challenge takes")
