@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +51,23 @@ def test_what_cannot_be_probed_is_refused() -> None:
         ("stillwave.nowhere:net", "no module"),
         ("stillwave.stft:Stff", "did you mean 'Stft'"),
         ("stillwave.schema:SAMPLE_RATE", "not something to call"),
+        (":net", "write module:attribute"),
+        ("stillwave.stft:", "write module:attribute"),
     ],
 )
 def test_what_cannot_be_found_is_named(target: str, message: str) -> None:
     with pytest.raises(StillwaveError, match=message):
         find(target)
     assert issubclass(CheckpointError, StillwaveError)
+
+
+def test_what_a_module_lacks_is_not_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the one's name begins with the other's."""
+    (tmp_path / "absent_net.py").write_text("import absent\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(StillwaveError, match=r"absent_net:net: needs 'absent', which is not installed"):
+        find("absent_net:net")
 
 
 def test_a_callable_is_found_by_its_name() -> None:

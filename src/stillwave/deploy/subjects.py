@@ -190,13 +190,15 @@ def _copy(called: Callable[..., Any]) -> Callable[..., Any]:
 
 def _attribute(target: str) -> Callable[..., Any]:
     module, _, name = target.partition(":")
+    if not (module and name):
+        raise StillwaveError(f"{target}: write module:attribute, as in my_package.models:denoiser")
     here = os.getcwd()  # noqa: PTH109
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name and module.startswith(error.name):
+        if error.name and f"{module}.".startswith(f"{error.name}."):
             raise StillwaveError(f"{target}: there is no module '{module}' to import") from None
         raise StillwaveError(f"{target}: needs '{error.name}', which is not installed") from None
     for part in name.split("."):
