@@ -37,7 +37,7 @@ def read_pairs(folder: Path | str) -> list[Pair]:
     - `mixtures.csv` with `noisy/` and `clean/`, as `write_mixtures` makes them;
     - a synthetic test set of the DNS Challenge 2020, paired by `fileid_N`;
     - VoiceBank+DEMAND, its test set (`clean_testset_wav/`, `noisy_testset_wav/`);
-    - L3DAS22 and L3DAS23, one set or a folder of sets, with microphone B where all clips have it;
+    - a set of L3DAS22 or L3DAS23, with microphone B where there is one;
     - `noisy/` and `clean/` with files of the same names.
 
     Or of a manifest of pairs, in its order (`stillwave data scan --corpus l3das23`).

@@ -56,9 +56,8 @@ class OnnxEngine:
 
     def __init__(self, file: Path | str | OnnxModel, threads: int = 1) -> None:
         if isinstance(file, (str, Path)):
-            from stillwave.deploy.onnx_file import (
-                read,
-            )  # what checks files takes as long to import as all else
+            # Here, for what checks files takes as long to import as all else.
+            from stillwave.deploy.onnx_file import read
 
             model = read(file, threads)
         else:
