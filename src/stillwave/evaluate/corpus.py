@@ -58,8 +58,7 @@ def _counts(rows: Sequence[Row], system: str) -> dict[str, WordCount]:
 
 
 def _corpus(rows: Sequence[Row], seed: int) -> Corpus:
-    found = [(row.heard.hypothesis, row.heard.count) for row in rows if row.heard and row.heard.count]
-    counts = [count for _, count in found]
+    counts = [row.heard.count for row in rows if row.heard and row.heard.count]
     return Corpus(
         rate=ratio([c.errors for c in counts], [c.words for c in counts], seed) if counts else None,
         words=sum(c.words for c in counts),
