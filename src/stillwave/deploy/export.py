@@ -236,7 +236,7 @@ def _format_of(target: Path) -> Format:
 def _signals(model: Denoiser, pairs: list[Pair]) -> Samples:
     if not pairs:
         return material.speechlike(SIGNALS, model.microphones)
-    return material.recorded([pair.noisy for pair in _spread(pairs, SIGNALS)], model.microphones)
+    return material.recorded(_spread(pairs, SIGNALS), model.microphones)
 
 
 def _spread(items: Sequence[T], count: int) -> list[T]:

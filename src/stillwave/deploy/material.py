@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from stillwave.audio import Samples, read
+from stillwave.data.hearing import hear
+from stillwave.data.pair import Pair
 from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
 
@@ -58,27 +60,38 @@ def _voice(rng: np.random.Generator, samples: int) -> Samples:
     return (voice * syllable).astype(np.float32)
 
 
-def recorded(paths: Sequence[Path], microphones: int, longest: float = LONGEST) -> Samples:
+def recorded(sources: Sequence[Path | Pair], microphones: int, longest: float = LONGEST) -> Samples:
     """The first seconds of recordings as one batch `[R, microphones, N]` at 16 kHz, shorter ones ending in silence.
 
     Raises AudioError for a file that cannot be read or has too few channels, and when all are silent there.
     """
-    signals = [heard(path, microphones, longest) for path in paths]
+    signals = [heard(source, microphones, longest) for source in sources]
     whole = np.zeros((len(signals), microphones, max(signal.shape[1] for signal in signals)), np.float32)
     for row, signal in zip(whole, signals, strict=True):
         row[:, : signal.shape[1]] = signal
     if not whole.any():
         raise AudioError(
-            f"{paths[0].parent}: the recordings are silent in their first {longest:g} s; give others"
+            f"{_file(sources[0]).parent}: the recordings are silent in their first {longest:g} s; give others"
         )
     return whole
 
 
-def heard(path: Path, microphones: int, longest: float | None = None) -> Samples:
-    """What the microphones recorded, `[microphones, N]` at 16 kHz. Raises AudioError."""
+def heard(source: Path | Pair, microphones: int, longest: float | None = None) -> Samples:
+    """What the microphones recorded, `[microphones, N]` at 16 kHz. Raises AudioError.
+
+    Of a pair that says how many channels it has, all of its files, in the one convention.
+    """
+    frames = None if longest is None else round(longest * SAMPLE_RATE)
+    if isinstance(source, Pair) and source.channels > 1:
+        return np.atleast_2d(hear(source, microphones))[:, :frames]
+    path = _file(source)
     samples, _ = read(path, sample_rate=SAMPLE_RATE)
     if len(samples) < microphones:
         raise AudioError(
             f"{path}: has {len(samples)} channel(s), the network takes {microphones} microphones"
         )
-    return samples[:microphones, : None if longest is None else round(longest * SAMPLE_RATE)]
+    return samples[:microphones, :frames]
+
+
+def _file(source: Path | Pair) -> Path:
+    return source.noisy if isinstance(source, Pair) else source

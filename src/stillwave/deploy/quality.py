@@ -47,7 +47,7 @@ def compare(
     found: dict[str, list[tuple[float, float]]] = {key: [] for key in KEYS}
     for pair in track(pairs, "scoring"):
         clean = np.asarray(load_pair(pair).clean)
-        noisy = heard(pair.noisy, meta.microphones)[None, :, : len(clean)]
+        noisy = heard(pair, meta.microphones)[None, :, : len(clean)]
         before, after = (score(clean, _estimate(run, meta, noisy), KEYS) for run in (full, reduced))
         for key in KEYS:
             one, other = before[key].value, after[key].value
