@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def check(recipe: Recipe, as_json: bool) -> None:
     """Look at a recipe's distillation and say what was found."""
-    from stillwave.console import err
+    from stillwave.console import waiting
     from stillwave.train.selfcheck import check as examine
 
-    with err.status("looking at one batch"):
+    with waiting("looking at one batch"):
         found = examine(recipe)
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))

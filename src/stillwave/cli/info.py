@@ -71,6 +71,7 @@ def _of_shipped(card: Shipped) -> Facts:
 def _of_network(target: str, seconds: float) -> Facts:
     """Of a checkpoint, or a preset's network. Raises CheckpointError."""
     from stillwave import checkpoint, weights
+    from stillwave.console import waiting
     from stillwave.deploy.complexity import measure
     from stillwave.models import PRESETS, build
 
@@ -80,7 +81,9 @@ def _of_network(target: str, seconds: float) -> Facts:
     else:
         model, card = checkpoint.load(weights.SHIPPED.locate(target, PRESETS))
     delay = 1000 * model.stft.n_fft / model.sample_rate
-    return Facts(model.config, model.sample_rate, delay, measure(model, seconds), card)
+    with waiting("measuring what it costs"):
+        cost = measure(model, seconds)
+    return Facts(model.config, model.sample_rate, delay, cost, card)
 
 
 def _as_dict(facts: Facts) -> dict[str, Any]:

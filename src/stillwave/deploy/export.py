@@ -16,6 +16,7 @@ import numpy as np
 
 from stillwave import checkpoint
 from stillwave.audio import Samples
+from stillwave.console import waiting
 from stillwave.data.pairs import Pair, by_name, read_pairs
 from stillwave.deploy import graphs, material, quantise, scripts, verify
 from stillwave.deploy.meta import OnnxMeta, StftMeta
@@ -35,8 +36,8 @@ SIGNALS = 3
 """Made signals, and at most so many recordings, that a file is compared with its source on."""
 
 FLOORS = {"float16": 50.0, "int8": 25.0}
-"""Decibels that estimates must be above their difference from the source's. Networks after a short training had 76
-and more in float16, 44 to 63 in int8, and lost 0.0002 PESQ-WB at most (docs/how-to/export.md)."""
+"""Decibels that estimates must be above their difference from the source's. What trained networks have, and what they
+lose: docs/benchmarks.md, "Forms of an exported network"."""
 CALIBRATE = 16
 """Recordings, at most, that ranges are taken from."""
 
@@ -135,7 +136,8 @@ def _trial(model: Denoiser, meta: OnnxMeta, pairs: list[Pair]) -> _Trial:
 
 def _script(model: Denoiser, trial: _Trial) -> tuple[bytes, dict[str, Any]]:
     """The file's bytes and what was measured of it."""
-    data = scripts.trace(model, trial.meta)
+    with waiting("tracing the network"):
+        data = scripts.trace(model, trial.meta)
     difference = verify.check(scripts.runner(data), trial.meta, trial.noisy, trial.expected)
     return data, {"difference": difference}
 
@@ -145,13 +147,15 @@ def _onnx(
 ) -> tuple[bytes, dict[str, Any]]:
     """As `_script`; a smaller precision is compared with the float32 graph that was found right."""
     meta, signals = trial.meta, (trial.meta, trial.noisy, trial.expected)
-    graph = graphs.offline_graph(model) if meta.kind == "offline" else graphs.stream_graph(model)
-    data = graphs.serialise(graph, meta)
+    with waiting("tracing the network"):
+        graph = graphs.offline_graph(model) if meta.kind == "offline" else graphs.stream_graph(model)
+        data = graphs.serialise(graph, meta)
     full = verify.onnx_runner(data)
     measured: dict[str, Any] = {"difference": verify.check(full, *signals)}
     if meta.precision == "float32":
         return data, measured
-    data = graphs.serialise(_reduce(graph, meta, calibrate, dynamic), meta)
+    with waiting("storing smaller numbers"):
+        data = graphs.serialise(_reduce(graph, meta, calibrate, dynamic), meta)
     reduced = verify.onnx_runner(data)
     measured["similarity_db"] = verify.check_similarity(reduced, *signals, FLOORS[meta.precision])
     if trial.pairs:
