@@ -1,9 +1,9 @@
 """Run every benchmark and put what they print into docs/benchmarks.md: no figure there is typed by hand.
 
-    python benchmarks/all.py --audio AUDIO --checkpoint RUN [--only mixer evaluation] [--threads 2]
+    python benchmarks/all.py --audio AUDIO --checkpoint RUN [--work scratch] [--only mixer evaluation] [--threads 2]
 
-AUDIO holds train/ (speech/, noise/, rir/) and test/ (noisy/, clean/, mixtures.csv); RUN is a trained network.
-A section that is not run keeps what it held before.
+AUDIO holds train/ (speech/, noise/, rir/) and test/ (noisy/, clean/, mixtures.csv); RUN is a trained network; WORK is
+where `sizes.py` trains its networks. A section that is not run keeps what it held before.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{name} failed:\n{done.stderr}")
-        names = {str(options.audio): "AUDIO", str(options.checkpoint): "RUN"}
+        names = {str(options.audio): "AUDIO", str(options.checkpoint): "RUN", str(options.work): "WORK"}
         shown = " ".join(["python", *(_named(part, names) for part in command[1:])])
         day = datetime.date.today().isoformat()
         sections[title] = f"`{shown}`, {day}\n\n{_demote(done.stdout.strip())}\n"
@@ -55,13 +55,14 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
         ("teacher_cache", "The teacher's answers from the disk", ["--threads", "1"]),
         ("network_step", "A training step of the network", ["--threads", threads]),
         ("latency", "A frame as it streams", []),
-        ("export_forms", "Forms of an exported network", [str(audio / "test/noisy")]),
+        ("export_forms", "Forms of an exported network", _forms(options)),
         ("base_install", "The base install", []),
         (
             "simulation",
             "Simulated scenes",
             [str(audio / "train/speech.csv"), str(audio / "train/noise.csv"), "--scenes", "200"],
         ),
+        ("recogniser", "A recogniser", [str(audio / "test")]),
         ("mixer", "Mixing", [str(audio / "train")]),
         ("evaluation", "Scoring in parallel", ["--folder", str(audio / "test")]),
         (
@@ -72,11 +73,20 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
     ]
 
 
+def _forms(options: argparse.Namespace) -> list[str]:
+    """Networks that `sizes.py` trained are scored; those of its mixtures that they were chosen by calibrate."""
+    runs = options.work / "sizes" / "runs"
+    trained = [f"{name}={runs / name / 'none' / 'seed-0'}" for name in ("bsrnn-s", "bsrnn-m", "dpdcrn-xs")]
+    noisy = options.work / "material" / "development" / "noisy"
+    return [str(noisy), "--on", str(options.audio / "test"), "--trained", *trained]
+
+
 def _named(argument: str, names: dict[str, str]) -> str:
     """An argument with the user's own folders called by what they stand for."""
-    for path, name in names.items():
-        if argument == path or argument.startswith(f"{path}/"):
-            return name + argument[len(path) :]
+    before, equals, path = argument.rpartition("=")
+    for folder, name in names.items():
+        if path == folder or path.startswith(f"{folder}/"):
+            return before + equals + name + path[len(folder) :]
     return argument
 
 
@@ -96,6 +106,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--audio", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("scratch"))
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()

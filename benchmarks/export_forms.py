@@ -1,17 +1,21 @@
-"""What the smaller forms of an exported network gain: bytes, and time of a frame beside float32's.
+"""What the smaller forms of an exported network gain and lose: bytes, time of a frame beside float32's, and quality.
 
-    python benchmarks/export_forms.py NOISY [--frames 300] [--seed 0]
+    python benchmarks/export_forms.py NOISY [--frames 300] [--seed 0] [--on TEST --trained NAME=RUN …]
 
-NOISY is a folder of noisy recordings, for `--calibrate`. Weights are random: neither size nor time depends on them. One
-thread of ONNX Runtime; forms take turns in random order, frame by
-frame, so that other programs disturb all of them alike.
+NOISY is a folder of noisy recordings, for `--calibrate`: not those of TEST, which has noisy/ and clean/. Sizes and
+times are of random weights, for they depend on none. One thread of ONNX Runtime; forms take turns in random order,
+frame by frame, and the processor's time is taken, so that other programs disturb all of them alike and little.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +23,12 @@ import numpy as np
 import torch
 
 from stillwave import checkpoint
+from stillwave.console import err
 from stillwave.deploy.export import export
+from stillwave.deploy.onnx_file import read
+from stillwave.deploy.quality import KEYS
+from stillwave.evaluate.metrics import METRICS
+from stillwave.evaluate.tables import heading
 from stillwave.models import build
 from stillwave.runtime import OnnxEngine
 from stillwave.schema import PRESETS
@@ -32,28 +41,51 @@ FORMS: dict[str, dict[str, Any]] = {
     "`--dynamic`": {"precision": "int8", "dynamic": True},
     "`--fp16`": {"precision": "float16"},
 }
+FIXED = "float32, axes fixed"
+WARM = 20
+"""Frames that are not counted."""
 
 
 def main() -> None:
+    options = arguments()
+    import onnxruntime
+
+    print(f"ONNX Runtime {onnxruntime.__version__}, {options.frames} frames of each, seed {options.seed}.\n")
+    torch.manual_seed(options.seed)
+    with tempfile.TemporaryDirectory() as place:
+        print("\n".join(costs(Path(place), options)))
+        if options.trained:
+            print("\n".join(losses(Path(place), options)))
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("noisy", type=Path)
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--on", type=Path, metavar="TEST")
+    parser.add_argument("--trained", nargs="*", default=[], metavar="NAME=RUN")
     options = parser.parse_args()
-    import onnxruntime
+    if options.trained and options.on is None:
+        sys.exit("--trained: give --on, the recordings to score on")
+    return options
 
-    print(f"ONNX Runtime {onnxruntime.__version__}, {options.frames} frames of each, seed {options.seed}.\n")
-    print(f"| network | {' | '.join(f'{form}, kB' for form in FORMS)} | {' | '.join(list(FORMS)[1:])} |")
-    print("| --- " * 10 + "|")
-    torch.manual_seed(options.seed)
-    with tempfile.TemporaryDirectory() as place:
-        for name in NETWORKS:
-            files = write(name, Path(place), options.noisy)
-            times = measure(files, options.frames)
-            sizes = [f"{file.stat().st_size / 1e3:.0f}" for file in files]
-            print(f"| `{name}` | {' | '.join(sizes)} | {' | '.join(ratios(times))} |", flush=True)
-    print(
-        "\nTimes: of a frame, as shares of float32's; medians over frames of the ratio, with the middle half."
+
+def costs(place: Path, options: argparse.Namespace) -> Iterator[str]:
+    """A row a network: sizes, and times as shares of float32's."""
+    timed = [*list(FORMS)[1:], FIXED]
+    yield f"| network | {' | '.join(f'{form}, kB' for form in FORMS)} | {' | '.join(timed)} |"
+    yield "| --- " * (1 + len(FORMS) + len(timed)) + "|"
+    for name in NETWORKS:
+        err.print(name, highlight=False)
+        files = write(name, place, options.noisy)
+        engines = [*(OnnxEngine(file) for file in files), fixed(files[0])]
+        times = ratios(measure(engines, options.frames, options.seed))
+        sizes = [f"{file.stat().st_size / 1e3:.0f}" for file in files]
+        yield f"| `{name}` | {' | '.join(sizes)} | {' | '.join(times)} |"
+    yield (
+        "\nTimes: the processor's, of a frame, as shares of float32's; medians over frames of the ratio, with the "
+        f"middle half. {FIXED}: told that it always gets one frame of one stream."
     )
 
 
@@ -62,27 +94,42 @@ def write(name: str, place: Path, noisy: Path) -> list[Path]:
     model = build(PRESETS[name]).eval()
     checkpoint.save(place / name, model, checkpoint.Card(model=model.config))
     files = []
-    for index, options in enumerate(FORMS.values()):
-        given = {key: (noisy if key == "calibrate" else value) for key, value in options.items()}
+    for index, given in enumerate(given_of(noisy)):
         files.append(place / f"{name}-{index}.onnx")
         export(place / name, files[-1], **given)
     return files
 
 
-def measure(files: list[Path], frames: int) -> np.ndarray[Any, Any]:
+def given_of(noisy: Path) -> list[dict[str, Any]]:
+    """The forms' options, with the recordings to calibrate on."""
+    return [{k: noisy if k == "calibrate" else v for k, v in form.items()} for form in FORMS.values()]
+
+
+def fixed(file: Path) -> OnnxEngine:
+    """The network with its free axes fixed at one."""
+    import onnxruntime
+
+    model = read(file)
+    settings = model.session.get_session_options()
+    for axis in ("streams", "frames"):
+        settings.add_free_dimension_override_by_name(axis, 1)
+    session = onnxruntime.InferenceSession(file.read_bytes(), settings, providers=["CPUExecutionProvider"])
+    return OnnxEngine(replace(model, session=session))
+
+
+def measure(engines: list[OnnxEngine], frames: int, seed: int) -> np.ndarray[Any, Any]:
     """Seconds `[frames, forms]`."""
-    engines = [OnnxEngine(file) for file in files]
     states = [engine.begin(1) for engine in engines]
-    rng = np.random.default_rng(0)
-    seconds = np.zeros((frames + 20, len(files)))
+    rng = np.random.default_rng(seed)
+    seconds = np.zeros((frames + WARM, len(engines)))
     for row in seconds:
         spectrum = rng.standard_normal((1, 2, 1, engines[0].hop + 1)).astype(np.float32)
         order = rng.permutation(len(engines))  # what comes first finds another cache
         for index in order:
-            start = time.perf_counter()
+            start = time.thread_time()
             _, states[index] = engines[index].step(spectrum, states[index])
-            row[index] = time.perf_counter() - start
-    return seconds[20:]
+            row[index] = time.thread_time() - start
+    return seconds[WARM:]
 
 
 def ratios(seconds: np.ndarray[Any, Any]) -> list[str]:
@@ -90,6 +137,26 @@ def ratios(seconds: np.ndarray[Any, Any]) -> list[str]:
     shares = seconds[:, 1:] / seconds[:, :1]
     low, middle, high = np.percentile(shares, [25, 50, 75], axis=0)
     return [f"{m:.2f} ({a:.2f} … {b:.2f})" for a, m, b in zip(low, middle, high, strict=True)]
+
+
+def losses(place: Path, options: argparse.Namespace) -> Iterator[str]:
+    """A row a trained network and form."""
+    smaller = list(zip(FORMS, given_of(options.noisy), strict=True))[1:]
+    yield f"\n# What trained networks lose\n\n| network | form | similarity | {' | '.join(map(heading, KEYS))} |"
+    yield "| --- " * (3 + len(KEYS)) + "|"
+    differences = []
+    for network, (form, given) in itertools.product(options.trained, smaller):
+        name, run = network.split("=", 1)
+        err.print(f"{name}, {form}", highlight=False)
+        done = export(run, place / "trained.onnx", on=options.on, overwrite=True, **given)
+        differences.append(done.difference)
+        shown = [f"{METRICS[key].factor * done.losses[key].lost:+.4f}" for key in KEYS]
+        yield f"| `{name}` | {form} | {done.similarity_db:.0f} dB | {' | '.join(shown)} |"
+    yield (
+        "\nLosses: float32's mean over the recordings of TEST less the form's, below zero where it gains. Similarity: "
+        "the least ratio of an estimate's energy to that of its difference from float32's, of three recordings. "
+        f"In float32 itself a file differs from its checkpoint by {max(differences):.0e} of full scale at most."
+    )
 
 
 if __name__ == "__main__":

@@ -107,12 +107,15 @@ def took(make: Callable[[], None]) -> float:
 def order(clips: list[Samples]) -> None:
     """Says in how many microphones' channels W is missed, as they are and with each dipole in its place."""
     microphones = [part for clip in clips for part in (clip[:4], clip[4:])]
+    energies = [np.square(np.diff(part).astype(np.float64)).sum(1) for part in microphones]
+    least = min(float(energy[0] / energy[1:].max()) for energy in energies)
     intact = sum(bool(order_fault(part)) for part in microphones)
     exchanged = [
         part[[dipole, *(c for c in range(4) if c != dipole)]]
         for part, dipole in itertools.product(microphones, (1, 2, 3))
     ]
     found = sum(bool(order_fault(part)) for part in exchanged)
+    print(f"| least energy of W over that of the strongest dipole, of first differences | {least:.2f} |")
     print(f"| intact microphones that are suspected | {intact} of {len(microphones)} |")
     print(f"| a dipole in W's place that is found | {found} of {len(exchanged)} |")
 
