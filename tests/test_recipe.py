@@ -120,6 +120,13 @@ def test_a_preset_stands_for_a_model_and_can_be_changed():
     assert (changed.channels, changed.blocks) == (16, 4)
 
 
+def test_a_preset_given_more_microphones_has_what_is_best_for_several():
+    changed = loads(BASE + "model: dpdcrn-student", ["model.microphones=8"]).model
+    assert changed == PRESETS["dpdcrn-student-8ch"]
+    kept = loads(BASE + "model: dpdcrn-student", ["model.microphones=8", "model.output=mask"]).model
+    assert kept.output == "mask"
+
+
 def test_a_section_whose_lines_are_all_commented_out_has_its_defaults():
     assert (
         loads(BASE + "train:\n  # steps: 3\n").train.steps
