@@ -100,8 +100,10 @@ def test_the_base_install_cleans_a_recording_and_looks_at_its_models(bare_site: 
         "assert stillwave.load(stillwave.weights.default() + '-int8').open(48_000).delay_samples > 0\n"
         "assert 'torch' not in sys.modules"
     )
+    before = set(bare_site.iterdir())
     result = run_bare(bare_site, code)
     assert result.returncode == 0, result.stderr
+    assert set(bare_site.iterdir()) == before, "nothing keeps a record at home: no telemetry"
     assert (tmp_path / "noisy-enhanced.wav").exists()
     assert "stillwave[train]" in " ".join(
         result.stderr.split() + result.stdout.split()

@@ -14,6 +14,7 @@ Examples:
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["Distiller", "__version__", "load"]
+
+# What people clean is theirs: ONNX Runtime, from 1.29 on, reports its use and keeps an identifier of the machine unless
+# it is told not to before it is imported. Who wants that sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOME = {"Distiller": "stillwave.distill", "load": "stillwave.enhance"}
 

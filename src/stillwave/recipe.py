@@ -157,7 +157,9 @@ def _expand(data: dict[str, Any], name: str) -> None:
     if isinstance(model, str):
         if model not in PRESETS:
             raise RecipeError(f"{name}: model: '{model}' is not a preset; {nearest(model, PRESETS)}")
-        data["model"] = PRESETS[model].model_dump(exclude_unset=True)  # what is not set may follow from overrides
+        data["model"] = PRESETS[model].model_dump(
+            exclude_unset=True
+        )  # what is not set may follow from overrides
     distill = data.get("distill")
     if isinstance(distill, dict) and distill.get("method") is not None:
         method = distill["method"] = method_section(distill["method"])

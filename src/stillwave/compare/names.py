@@ -153,7 +153,9 @@ def _student(word: str, base: ModelConfig) -> tuple[str, ModelConfig]:
     if not colon:
         return preset, PRESETS[preset]
     key, _, value = option.partition("=")
-    return f"{preset}-{key}-{value}", _network({**PRESETS[preset].model_dump(exclude_unset=True), key: value}, word)
+    return f"{preset}-{key}-{value}", _network(
+        {**PRESETS[preset].model_dump(exclude_unset=True), key: value}, word
+    )
 
 
 def _network(plain: dict[str, object], word: str) -> ModelConfig:

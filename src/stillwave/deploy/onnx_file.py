@@ -68,6 +68,7 @@ def _bytes(path: Path) -> bytes:
 def _session(path: Path, data: bytes, threads: int) -> Any:
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # Windows does not ask the environment, as `stillwave/__init__.py` has it
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
