@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from stillwave.models.bsrnn import BandLinear, band_widths
 from stillwave.models.layers import Attention, ForwardGRU
-from stillwave.models.norms import MEMORY_FRAMES, FrameNorm, RunningNorm, make_norm
+from stillwave.models.norms import MEMORY_FRAMES, FrameNorm, RunningNorm, decaying_sums, make_norm
 from stillwave.models.streaming import streaming
 
 
@@ -55,7 +55,7 @@ class TestRunningNorm:
         norm = RunningNorm(1, 1, eps=1.0).double()
         x = torch.zeros(1, 1, 63, 2, dtype=torch.float64)
         x[:, :, 0] = 1
-        sums = norm._accumulate(x.mean((1, 3))[:, None])
+        sums = decaying_sums(x.mean((1, 3))[:, None], norm.decay, norm.memory)
         assert float(sums[0, 0, 62]) == pytest.approx(math.exp(-62 / 62.5))
         with torch.no_grad():
             assert norm(x)[0, 0, 1:].abs().max() < 1

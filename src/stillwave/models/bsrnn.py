@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from stillwave.errors import RecipeError
 from stillwave.models.denoiser import Denoiser
-from stillwave.models.layers import BothWaysGRU, ForwardGRU, apply_mask, compress
+from stillwave.models.layers import BothWaysGRU, ForwardGRU, apply_mask
 from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
 
@@ -53,7 +53,7 @@ class BSRNN(Denoiser):
     def estimate(self, spectrum: Tensor) -> Tensor:
         """`[B, 2, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
         self.check_spectrum(spectrum)
-        squeezed = compress(spectrum, self.config.compression)
+        squeezed = self.squeeze(spectrum)
         magnitude = (squeezed.square().sum(1, keepdim=True) + 1e-8).sqrt()
         features = torch.cat([*squeezed.unbind(1), magnitude.squeeze(1)], dim=2)  # [B, T, 3·F]
         x = self.split(features[:, :, self.to_bands])

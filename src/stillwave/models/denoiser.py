@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from stillwave.errors import StillwaveError
+from stillwave.models.layers import compress
+from stillwave.models.norms import RunningLevel
 from stillwave.schema import SAMPLE_RATE, ModelConfig
 from stillwave.stft import Stft
 
@@ -26,6 +28,7 @@ class Denoiser(nn.Module, ABC):
         self.microphones = config.microphones
         self.causal = config.causal
         self.stft = stft
+        self.level = RunningLevel() if config.levelled else None
 
     @abstractmethod
     def estimate(self, spectrum: Tensor) -> Tensor:
@@ -46,6 +49,13 @@ class Denoiser(nn.Module, ABC):
             raise StillwaveError(
                 f"estimate takes a spectrum [B, {wanted[0]}, T, {wanted[1]}], got {list(spectrum.shape)}"
             )
+
+    def squeeze(self, spectrum: Tensor) -> Tensor:
+        """What a network sees of its input: compressed magnitudes, without their level where it is `levelled`."""
+        if self.level is None:
+            return compress(spectrum, self.config.compression)
+        levelled: Tensor = self.level(compress(spectrum, self.config.compression, floor=1e-14))
+        return levelled
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Noisy `[B, N]` or `[B, microphones, N]`, N ≥ 1, to the estimate `[B, N]` at microphone 0.

@@ -225,15 +225,15 @@ class MaskHead(nn.Module):
         return cast(Tensor, self.conv(x))[..., : self.bins]
 
 
-def compress(spectrum: Tensor, power: float) -> Tensor:
+def compress(spectrum: Tensor, power: float, floor: float = 1e-8) -> Tensor:
     """Magnitudes to the power of `power`, phases as they are: `[B, 2·M, T, F]`, reals then imaginaries.
 
-    The gradient is finite at 0: |X|² + 1e-8 takes the place of |X|² (full scale is 1, a window sums to 326).
+    The gradient is finite at 0: |X|² + floor takes the place of |X|² (full scale is 1, a window sums to 326).
     """
     if power == 1:
         return spectrum
     real, imaginary = spectrum.chunk(2, dim=1)
-    scale = (real.square() + imaginary.square() + 1e-8) ** ((power - 1) / 2)
+    scale = (real.square() + imaginary.square() + floor) ** ((power - 1) / 2)
     return spectrum * torch.cat([scale, scale], dim=1)
 
 

@@ -23,6 +23,8 @@ from stillwave.models.streaming import Memory
 
 MEMORY_FRAMES = 62.5
 """Frames after which `running` gives a frame 1/e of its weight: a second at a hop of 256 at 16 kHz."""
+LEVEL_FRAMES = 125.0
+"""The same of `RunningLevel`: two seconds."""
 
 
 def make_norm(kind: str, channels: int, *, shared: bool = False) -> nn.Module:
@@ -78,17 +80,41 @@ class RunningNorm(_Affine):
         B, C, T, D = x.shape
         grouped = x.reshape(B, self.groups, C // self.groups, T, D)
         moments = torch.stack([grouped.mean((2, 4)), grouped.square().mean((2, 4))], dim=1)  # [B, 2, G, T]
-        sums = self._accumulate(torch.cat([moments.flatten(1, 2), torch.ones_like(moments[:, 0, :1])], dim=1))
+        values = torch.cat([moments.flatten(1, 2), torch.ones_like(moments[:, 0, :1])], dim=1)
+        sums = decaying_sums(values, self.decay, self.memory)
         mean, power = (sums[:, :-1] / sums[:, -1:]).chunk(2, dim=1)
         scale = torch.rsqrt((power - mean.square()).clamp(min=0) + self.eps)
         return self._scale(((grouped - mean[:, :, None, :, None]) * scale[:, :, None, :, None]).flatten(1, 2))
 
-    def _accumulate(self, values: Tensor) -> Tensor:
-        """Decaying sums of `[B, M, T]` along T."""
-        frames = torch.arange(values.shape[2], device=values.device)
-        age = frames[None, :] - frames[:, None]  # [s, t]
-        weights = torch.where(age >= 0, self.decay ** age.clamp(min=0).to(values.dtype), 0.0)
-        before = self.memory.recall(values.new_zeros(values.shape[:2]))
-        sums = values @ weights + before[:, :, None] * self.decay ** (frames + 1).to(values.dtype)
-        self.memory.keep(sums[:, :, -1])
-        return sums
+
+class RunningLevel(nn.Module):
+    """Divides compressed spectra by how loud the recording has been so far: what comes out has no level.
+
+    With c_t the mean magnitude of frame t, all bins and microphones, the level is Σ_s a^(t−s) c_s² / Σ_s a^(t−s) c_s,
+    s ≤ t: a mean in which loud frames count more, so that silence, however long, leaves the level of what was
+    heard before, and compressed magnitudes, so that a click moves it little. Ours.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.decay = math.exp(-1 / LEVEL_FRAMES)
+        self.memory = Memory()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compressed spectra `[B, 2·M, T, F]`, reals then imaginaries, to the same shape."""
+        real, imaginary = x.chunk(2, dim=1)
+        size = (real.square() + imaginary.square() + 1e-20).sqrt().mean((1, 3))  # [B, T]
+        sums = decaying_sums(torch.stack([size.square(), size], dim=1), self.decay, self.memory)
+        level = (sums[:, 0] + 1e-8) / (sums[:, 1] + 1e-8)  # digital silence: 1
+        return x / level[:, None, :, None]
+
+
+def decaying_sums(values: Tensor, decay: float, memory: Memory) -> Tensor:
+    """Σ_s decay^(t−s) v_s over s ≤ t, of `[B, M, T]`; the memory holds the last, `[B, M]`."""
+    frames = torch.arange(values.shape[2], device=values.device)
+    age = frames[None, :] - frames[:, None]  # [s, t]
+    weights = torch.where(age >= 0, decay ** age.clamp(min=0).to(values.dtype), 0.0)
+    before = memory.recall(values.new_zeros(values.shape[:2]))
+    sums = values @ weights + before[:, :, None] * decay ** (frames + 1).to(values.dtype)
+    memory.keep(sums[:, :, -1])
+    return sums

@@ -64,6 +64,9 @@ class ModelConfig(Frozen):
     """Convolutions in each dense stage of DPDCRN."""
     compression: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Power that magnitudes are raised to before the network sees them."""
+    levelled: bool = False
+    """The network sees its input divided by how loud it has been so far, so that it treats soft and loud recordings
+    alike."""
     output: Literal["mask", "filters"] = "mask"
     """What DPDCRN makes its estimate of: a bounded mask on microphone 0, or a complex filter on every microphone,
     summed. By default a mask with one microphone, filters with several, which measured better

@@ -1,0 +1,73 @@
+"""Soft and loud recordings: does a student hear them as others, and what does that cost? Resumable.
+
+    python benchmarks/levels.py --audio AUDIO [--work scratch]
+
+Three students with the same budget: one that heard the usual levels, one that heard all, and one that heard the usual
+ones and sees its input without its level (`model.levelled`). The development mixtures are scored as they are, and
+softer and louder; the test mixtures are not looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import stillwave as package
+from comparison import stillwave  # type: ignore[import-not-found]
+from stillwave import audio
+from stillwave.evaluate.metrics import METRICS, score
+from stillwave.quickstart import material
+
+RECIPE = Path(__file__).parent / "levels" / "student.yaml"
+STUDENTS: dict[str, list[str]] = {
+    "levels −38 … −14 dBFS": [],
+    "levels −58 … −10 dBFS": ["data.mixing.level_dbfs.low=-58", "data.mixing.level_dbfs.high=-10"],
+    "levels −38 … −14 dBFS, levelled": ["model.levelled=true"],
+}
+GAINS_DB = (0, -20, -40, 20)
+SCORED = ("pesq_wb", "stoi", "si_sdr")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--audio", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=Path("scratch"))
+    options = parser.parse_args()
+    work = options.work.resolve()
+    found = material.own(options.audio, work / "material")
+    data = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]
+    data.append(f"data.development={found.development}")
+    print(f"| PESQ-WB / STOI ×100 / SI-SDR dB | {' | '.join(f'{gain:+d} dB' for gain in GAINS_DB)} |")
+    print("| --- " * (1 + len(GAINS_DB)) + "|")
+    for number, (name, keys) in enumerate(STUDENTS.items()):
+        run = work / "levels" / str(number)
+        stillwave(
+            "train", str(RECIPE), "-o", str(run), *(p for key in [*data, *keys] for p in ("--set", key))
+        )
+        shown = [row(scores(run, Path(found.development), 10 ** (gain / 20))) for gain in GAINS_DB]
+        print(f"| {name} | {' | '.join(shown)} |", flush=True)
+
+
+def scores(run: Path, development: Path, gain: float) -> np.ndarray[Any, Any]:
+    """`[recordings, metrics]` of what comes out for the recordings times `gain`, divided by it."""
+    enhancer = package.load(run)
+    found = []
+    for file in sorted((development / "noisy").iterdir()):
+        noisy, rate = audio.read(file)
+        clean, _ = audio.read(development / "clean" / file.name)
+        estimate = enhancer.enhance(gain * noisy, rate) / gain
+        found.append([given.value for given in score(clean[0], estimate[0], SCORED).values()])
+    return np.array(found, float)
+
+
+def row(found: np.ndarray[Any, Any]) -> str:
+    """Means over recordings."""
+    pesq, stoi, si_sdr = found.mean(0) * [METRICS[key].factor for key in SCORED]  # NaN if one has no value
+    return f"{pesq:.3f} / {stoi:.1f} / {si_sdr:.2f}"
+
+
+if __name__ == "__main__":
+    main()
