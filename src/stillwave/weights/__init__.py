@@ -22,7 +22,7 @@ from stillwave.weights.shelf import INT8, Shelf
 
 __all__ = ["DEFAULT", "INT8", "SHIPPED", "Card", "Shelf", "card", "default", "find", "locate", "names"]
 
-DEFAULT = "bsrnn-s"
+DEFAULT = "bsrnn-m"
 """What `enhance`, `stream`, `live` and `stillwave.load()` use when they are not told."""
 SHIPPED = Shelf(Path(__file__).parent / "shipped", DEFAULT)
 
