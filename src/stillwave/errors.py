@@ -26,6 +26,10 @@ class StateError(StillwaveError):
     """A stream's state that does not belong to the network or the block it meets."""
 
 
+class MetricError(StillwaveError):
+    """A metric that does not exist, or has no value for these signals (the message is the reason)."""
+
+
 class MissingExtraError(StillwaveError):
     """A feature whose optional dependencies are not installed."""
 

@@ -10,7 +10,8 @@ from voices import RATE, noise, noisy, voice
 
 from stillwave.errors import MissingExtraError
 from stillwave.evaluate import DEFAULT, METRICS, MetricError, score
-from stillwave.evaluate.metrics import choose, inverted, si_sdr, snr
+from stillwave.evaluate.energies import si_sdr, snr
+from stillwave.evaluate.metrics import choose, inverted
 from stillwave.evaluate.utterances import most_utterances, too_many
 
 
@@ -127,10 +128,10 @@ def test_a_metric_that_fails_in_its_own_way_leaves_a_reason(monkeypatch):
     def fail(*_):
         raise RuntimeError("two\n  lines")
 
-    monkeypatch.setattr("stillwave.evaluate.metrics._pesq", fail)
+    monkeypatch.setattr("stillwave.evaluate.metrics.pesq", fail)
     clean = voice(1)
     assert one("pesq_nb", clean, clean) == (None, "RuntimeError: two lines")
-    monkeypatch.setattr("stillwave.evaluate.metrics._pesq", lambda *_: float("nan"))
+    monkeypatch.setattr("stillwave.evaluate.metrics.pesq", lambda *_: float("nan"))
     assert one("pesq_nb", clean, clean) == (None, "is nan")
 
 
@@ -144,6 +145,33 @@ def test_utterances_are_counted():
     assert most_utterances(words(7)) == 7
     assert most_utterances(np.zeros(RATE, np.float32)) == 0
     assert most_utterances(np.sin(np.arange(30 * RATE, dtype=np.float32))) <= 1
+
+
+def test_a_pesq_that_contradicts_itself_is_no_score(monkeypatch):
+    """It was seen to give 4.28 to an estimate without speech, and 2.36 to the same from its 101st sample on."""
+    import pesq
+
+    clean, other = voice(), noise(2 * RATE)
+    assert len(clean) == len(other)
+    values = {len(clean): 4.28, len(clean) - 100: 2.36}
+    monkeypatch.setattr(pesq, "pesq", lambda rate, reference, estimate, mode: values[len(estimate)])
+    assert one("pesq_wb", clean, other) == (
+        None,
+        "PESQ cannot align the two: 4.28, but 2.36 without the first 100 samples",
+    )
+    assert one("pesq_wb", clean, clean + 0.01 * other).value == 4.28, (
+        "what resembles the reference may be good"
+    )
+    values[len(clean) - 100] = 4.1
+    assert one("pesq_wb", clean, other).value == 4.28
+
+
+def test_a_delay_is_no_contradiction():
+    """PESQ takes it out; SI-SDR, of which the second look depends, falls below zero."""
+    clean = voice()
+    late = np.roll(clean, 200)
+    assert one("si_sdr", clean, late).value < 0
+    assert one("pesq_wb", clean, late).value > 3
 
 
 def test_what_overruns_pesq_is_refused_and_not_run():

@@ -11,7 +11,7 @@ from toy import Example, Toy, development, make_teacher, toy_recipe, train_toy
 
 from stillwave import checkpoint, recipe
 from stillwave.errors import CheckpointError, RecipeError, StillwaveError
-from stillwave.evaluate.metrics import si_sdr
+from stillwave.evaluate.energies import si_sdr
 from stillwave.train import Stopped, journal, learner, sources, state
 from stillwave.train.distributed import World
 from stillwave.train.learner import Learner

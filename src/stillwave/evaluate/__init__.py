@@ -1,6 +1,7 @@
 """Evaluation: scores with intervals, and a reason wherever there is no score."""
 
-from stillwave.evaluate.metrics import DEFAULT, METRICS, MetricError, Score, score
+from stillwave.errors import MetricError
+from stillwave.evaluate.metrics import DEFAULT, METRICS, Score, score
 from stillwave.evaluate.report import write_report
 from stillwave.evaluate.scoring import NOISY, Item, Row, Scores, mean_score, score_pairs
 from stillwave.evaluate.statistics import Cell, Interval, Summary, bootstrap, paired, summarise

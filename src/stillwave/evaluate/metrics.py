@@ -29,23 +29,18 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stillwave.audio import Samples
-from stillwave.errors import MissingExtraError, StillwaveError, nearest
+from stillwave.errors import MetricError, MissingExtraError, nearest
 from stillwave.evaluate.challenge import t1
 from stillwave.evaluate.draws import same_draws
+from stillwave.evaluate.energies import correlation, si_sdr, snr
+from stillwave.evaluate.pesq import pesq
 from stillwave.evaluate.transcripts import SILENT, Heard
-from stillwave.evaluate.utterances import ROOM, too_many
 from stillwave.schema import SAMPLE_RATE
 
 INVERTED = -0.1
 """A correlation with the reference below this is one of opposite polarity, and no chance (SI-SDR −20 dB)."""
-_ROUNDING = 1e-25  # −250 dB, what float64 leaves of a difference
-
-
-class MetricError(StillwaveError):
-    """A metric that does not exist, or has no value for these signals (the message is the reason)."""
 
 
 class Score(NamedTuple):
@@ -67,7 +62,7 @@ class Comparison:
     @cached_property
     def pesq_wb(self) -> float:
         """PESQ, wide-band."""
-        return _pesq(self.clean, self.estimate, "wb")
+        return pesq(self.clean, self.estimate, "wb")
 
     @cached_property
     def stoi(self) -> float:
@@ -128,7 +123,7 @@ METRICS: dict[str, Metric] = {
     metric.key: metric
     for metric in (
         Metric("pesq_wb", "PESQ-WB", lambda c: c.pesq_wb, _PESQ),
-        Metric("pesq_nb", "PESQ-NB", lambda c: _pesq(c.clean, c.estimate, "nb"), _PESQ),
+        Metric("pesq_nb", "PESQ-NB", lambda c: pesq(c.clean, c.estimate, "nb"), _PESQ),
         Metric("stoi", "STOI", lambda c: c.stoi, _STOI, "×100", 100, 2),
         Metric("estoi", "ESTOI", lambda c: _stoi(c, True), _STOI, "×100", 100, 2),
         Metric("si_sdr", "SI-SDR", lambda c: si_sdr(c.clean, c.estimate), unit="dB", decimals=2),
@@ -203,6 +198,11 @@ def _score(metric: Metric, comparison: Comparison) -> Score:
     return Score(value) if np.isfinite(value) else Score(None, f"is {value}")
 
 
+def inverted(clean: Samples, estimate: Samples) -> bool:
+    """Whether the estimate has the opposite polarity: PESQ, STOI and SI-SDR do not see that."""
+    return find_fault(clean, estimate) is None and correlation(clean, estimate) < INVERTED
+
+
 def find_fault(clean: Samples, estimate: Samples) -> str | None:
     """Why two signals cannot be compared by any metric, or None."""
     for name, signal in (("the reference", clean), ("the estimate", estimate)):
@@ -217,71 +217,6 @@ def find_fault(clean: Samples, estimate: Samples) -> str | None:
     if len(clean) != len(estimate):
         return f"lengths differ: {len(clean)} samples of reference, {len(estimate)} of estimate"
     return None
-
-
-def si_sdr(clean: Samples, estimate: Samples) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB, means removed. Blind to polarity: see `inverted`.
-
-    Examples:
-        >>> t = np.linspace(0, 1, 16_000, endpoint=False)
-        >>> tone, other = np.sin(2 * np.pi * 100 * t), np.sin(2 * np.pi * 200 * t)
-        >>> round(si_sdr(tone, tone + 0.1 * other), 6), round(si_sdr(tone, -3 * (tone + 0.1 * other)), 6)
-        (20.0, 20.0)
-        >>> si_sdr(tone, 2 * tone)
-        Traceback (most recent call last):
-            ...
-        stillwave.evaluate.metrics.MetricError: the estimate equals the reference: SI-SDR is infinite
-
-    """
-    s, e = _centred(clean), _centred(estimate)
-    if not s.any():
-        raise MetricError("the reference is constant")
-    target = _dot(e, s) / _dot(s, s) * s
-    wanted, error = _dot(target, target), _dot(e - target, e - target)
-    if wanted <= _ROUNDING * error:  # a constant estimate too: both are zero
-        raise MetricError("the estimate holds nothing of the reference: SI-SDR is minus infinity")
-    if error <= _ROUNDING * wanted:
-        raise MetricError("the estimate equals the reference: SI-SDR is infinite")
-    return float(10 * np.log10(wanted / error))
-
-
-def snr(clean: Samples, estimate: Samples) -> float:
-    """Signal-to-noise ratio in dB, the noise being all of estimate − clean."""
-    s, e = clean.astype(np.float64), estimate.astype(np.float64) - clean
-    if not e.any():
-        raise MetricError("the estimate equals the reference: SNR is infinite")
-    return float(10 * np.log10(_dot(s, s) / _dot(e, e)))
-
-
-def inverted(clean: Samples, estimate: Samples) -> bool:
-    """Whether the estimate has the opposite polarity: PESQ, STOI and SI-SDR do not see that."""
-    if find_fault(clean, estimate):
-        return False
-    s, e = _centred(clean), _centred(estimate)
-    return bool(_dot(s, e) < INVERTED * np.sqrt(_dot(s, s) * _dot(e, e)))
-
-
-def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Not BLAS, whose last digits depend on its number of threads."""
-    return float((a * b).sum())
-
-
-def _centred(signal: Samples) -> NDArray[np.float64]:
-    centred: NDArray[np.float64] = signal.astype(np.float64) - signal.mean(dtype=np.float64)
-    return centred
-
-
-def _pesq(clean: Samples, estimate: Samples, mode: str) -> float:
-    from pesq import BufferTooShortError, NoUtterancesError, pesq
-
-    if too_many(clean):
-        raise MetricError(f"too long for PESQ (it has room for {ROOM} utterances); score it in parts")
-    try:
-        return float(pesq(SAMPLE_RATE, clean, estimate, mode))
-    except NoUtterancesError:
-        raise MetricError("PESQ found no utterance") from None
-    except BufferTooShortError:
-        raise MetricError("too short for PESQ (a quarter of a second at least)") from None
 
 
 def _stoi(comparison: Comparison, extended: bool) -> float:

@@ -1,0 +1,61 @@
+"""Metrics that compare energies: SI-SDR, SNR, and the correlation that tells polarity. Signals are `[N]`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillwave.audio import Samples
+from stillwave.errors import MetricError
+
+_ROUNDING = 1e-25  # −250 dB, what float64 leaves of a difference
+
+
+def si_sdr(clean: Samples, estimate: Samples) -> float:
+    """Scale-invariant signal-to-distortion ratio in dB, means removed. Blind to polarity.
+
+    Examples:
+        >>> t = np.linspace(0, 1, 16_000, endpoint=False)
+        >>> tone, other = np.sin(2 * np.pi * 100 * t), np.sin(2 * np.pi * 200 * t)
+        >>> round(si_sdr(tone, tone + 0.1 * other), 6), round(si_sdr(tone, -3 * (tone + 0.1 * other)), 6)
+        (20.0, 20.0)
+        >>> si_sdr(tone, 2 * tone)
+        Traceback (most recent call last):
+            ...
+        stillwave.errors.MetricError: the estimate equals the reference: SI-SDR is infinite
+
+    """
+    s, e = _centred(clean), _centred(estimate)
+    if not s.any():
+        raise MetricError("the reference is constant")
+    target = _dot(e, s) / _dot(s, s) * s
+    wanted, error = _dot(target, target), _dot(e - target, e - target)
+    if wanted <= _ROUNDING * error:  # a constant estimate too: both are zero
+        raise MetricError("the estimate holds nothing of the reference: SI-SDR is minus infinity")
+    if error <= _ROUNDING * wanted:
+        raise MetricError("the estimate equals the reference: SI-SDR is infinite")
+    return float(10 * np.log10(wanted / error))
+
+
+def snr(clean: Samples, estimate: Samples) -> float:
+    """Signal-to-noise ratio in dB, the noise being all of estimate − clean."""
+    s, e = clean.astype(np.float64), estimate.astype(np.float64) - clean
+    if not e.any():
+        raise MetricError("the estimate equals the reference: SNR is infinite")
+    return float(10 * np.log10(_dot(s, s) / _dot(e, e)))
+
+
+def correlation(clean: Samples, estimate: Samples) -> float:
+    """−1 … 1, means removed; 0 if either is constant."""
+    s, e = _centred(clean), _centred(estimate)
+    return _dot(s, e) / max(float(np.sqrt(_dot(s, s) * _dot(e, e))), 1e-300)
+
+
+def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Not BLAS, whose last digits depend on its number of threads."""
+    return float((a * b).sum())
+
+
+def _centred(signal: Samples) -> NDArray[np.float64]:
+    centred: NDArray[np.float64] = signal.astype(np.float64) - signal.mean(dtype=np.float64)
+    return centred
