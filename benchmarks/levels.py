@@ -27,7 +27,7 @@ STUDENTS: dict[str, list[str]] = {
     "levels −58 … −10 dBFS": ["data.mixing.level_dbfs.low=-58", "data.mixing.level_dbfs.high=-10"],
     "levels −38 … −14 dBFS, levelled": ["model.levelled=true"],
 }
-GAINS_DB = (0, -20, -40, 20)
+GAINS_DB = {"as they are": 0, "−20 dB": -20, "−40 dB": -40, "+20 dB": 20}
 SCORED = ("pesq_wb", "stoi", "si_sdr")
 
 
@@ -40,14 +40,14 @@ def main() -> None:
     found = material.own(options.audio, work / "material")
     data = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]
     data.append(f"data.development={found.development}")
-    print(f"| PESQ-WB / STOI ×100 / SI-SDR dB | {' | '.join(f'{gain:+d} dB' for gain in GAINS_DB)} |")
+    print(f"| heard in training | {' | '.join(GAINS_DB)} |")
     print("| --- " * (1 + len(GAINS_DB)) + "|")
     for number, (name, keys) in enumerate(STUDENTS.items()):
         run = work / "levels" / str(number)
         stillwave(
             "train", str(RECIPE), "-o", str(run), *(p for key in [*data, *keys] for p in ("--set", key))
         )
-        shown = [row(scores(run, Path(found.development), 10 ** (gain / 20))) for gain in GAINS_DB]
+        shown = [row(scores(run, Path(found.development), 10 ** (gain / 20))) for gain in GAINS_DB.values()]
         print(f"| {name} | {' | '.join(shown)} |", flush=True)
 
 
@@ -64,7 +64,7 @@ def scores(run: Path, development: Path, gain: float) -> np.ndarray[Any, Any]:
 
 
 def row(found: np.ndarray[Any, Any]) -> str:
-    """Means over recordings."""
+    """Means over recordings: PESQ-WB / STOI ×100 / SI-SDR in dB."""
     pesq, stoi, si_sdr = found.mean(0) * [METRICS[key].factor for key in SCORED]  # NaN if one has no value
     return f"{pesq:.3f} / {stoi:.1f} / {si_sdr:.2f}"
 
