@@ -82,7 +82,7 @@ def package(options: argparse.Namespace) -> Card:
     network, _ = checkpoint.load(run.place)
     training = origin.training(run, options.commit, options.hardware)
     licence, sources = origin.data(options.data, run)
-    told = "; ".join(f"{source.part}: {source.name} ({source.licence})" for source in sources)
+    told = origin.told(sources)
     with tempfile.TemporaryDirectory() as scratch:
         made = exported(run, told, options.name, Path(scratch))
         card = Card(
@@ -113,11 +113,7 @@ def package(options: argparse.Namespace) -> Card:
 
 def exported(run: origin.Run, told: str, name: str, folder: Path) -> dict[Precision, Path]:
     """Both files, from a copy of the checkpoint whose card holds no paths of this machine."""
-    copy = folder / "checkpoint"
-    card = run.card.model_copy(update={"recipe": origin.without_paths(run.card.recipe), "data": told})
-    copy.mkdir()
-    shutil.copyfile(run.place / checkpoint.WEIGHTS, copy / checkpoint.WEIGHTS)
-    write_json(copy / checkpoint.CARD, card.model_dump(mode="json"))
+    copy = origin.copied(run, told, folder / "checkpoint")
     whole, small = folder / f"{name}.onnx", folder / f"{name}.int8.onnx"
     export(copy, whole)
     export(copy, small, precision="int8")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 from stillwave import checkpoint
 from stillwave import recipe as recipes
 from stillwave.errors import CheckpointError, StillwaveError
+from stillwave.files import write_json
 from stillwave.schema import Recipe, Sources
 from stillwave.train import journal
 from stillwave.weights.card import Source, Training
@@ -80,11 +82,10 @@ def training(run: Run, commit: str | None = None, hardware: str | None = None) -
     chain = list(run.chain())
     sessions = [session for part in chain for session in _sessions(part.folder)]
     recorded = next((session["git"]["commit"] for session in sessions if session.get("git")), None)
-    distill = run.recipe.distill if run.recipe else None
-    method = distill.method.name if distill else "none"
+    method, teacher = next(filter(None, map(_taught, chain)), ("none", None))  # the latest that was taught
     return Training(
         method=method,
-        teacher=_teacher(run) if method != "none" else None,
+        teacher=teacher,
         recipe=without_paths(run.recipe.model_dump(mode="json")) if run.recipe else None,
         commit=commit or recorded or (run.card.git or {}).get("commit"),
         seed=run.recipe.seed if run.recipe else None,
@@ -97,6 +98,20 @@ def training(run: Run, commit: str | None = None, hardware: str | None = None) -
         development=run.card.scores,
         weights_sha256=run.card.sha256,
     )
+
+
+def told(sources: Iterable[Source]) -> str:
+    """What it was trained on, as a line of a checkpoint's card."""
+    return "; ".join(f"{source.part}: {source.name} ({source.licence})" for source in sources)
+
+
+def copied(run: Run, data: str, folder: Path) -> Path:
+    """A copy of the run's checkpoint, in a new folder, whose card says `data` and holds no paths of this machine."""
+    folder.mkdir(parents=True)
+    shutil.copyfile(run.place / checkpoint.WEIGHTS, folder / checkpoint.WEIGHTS)
+    card = run.card.model_copy(update={"recipe": without_paths(run.card.recipe), "data": data})
+    write_json(folder / checkpoint.CARD, card.model_dump(mode="json"))
+    return folder
 
 
 def _hours(seconds: list[float | None]) -> float | None:
@@ -118,18 +133,24 @@ def _hardware(machine: dict[str, Any]) -> str:
     return f"{gpus}; {cores}" if gpus else cores
 
 
-def _teacher(run: Run) -> str | None:
-    """The network and hash of the teacher; the hash alone where its checkpoint is gone."""
-    if run.card.teacher is None:
+def _taught(run: Run) -> tuple[str, str | None] | None:
+    """The method of distillation and the teacher; None of a run that had no teacher."""
+    distill = run.recipe.distill if run.recipe else None
+    if distill is None or distill.method.name == "none":
         return None
-    told = f"SHA-256 {run.card.teacher[:16]}…"
-    assert run.recipe is not None
-    assert run.recipe.distill is not None
+    return distill.method.name, _teacher(run.card.teacher, distill.teacher)
+
+
+def _teacher(sha256: str | None, place: str) -> str | None:
+    """The network and hash of the teacher; the hash alone where its checkpoint is gone."""
+    if sha256 is None:
+        return None
+    told = f"SHA-256 {sha256[:16]}…"
     try:
-        card = checkpoint.read_card(checkpoint.resolve(run.recipe.distill.teacher))
+        card = checkpoint.read_card(checkpoint.resolve(place))
     except CheckpointError:
         return told
-    if card.sha256 != run.card.teacher:
+    if card.sha256 != sha256:
         return told
     model = card.model
     return f"{model.name}, {model.channels} channels, {model.blocks} block(s), {card.parameters:,} parameters, {told}"

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+import keep_checkpoint
 import package_weights
 from packing import attribution, origin
 from stillwave import checkpoint, recipe
@@ -23,7 +24,7 @@ SMALL = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, no
 MEAN = {"interval": {"mean": 2.0, "low": 1.5, "high": 2.5, "count": 3}, "reasons": {}}
 
 
-def make_run(folder: Path, *, steps: int = 4, seed: int = 3, **train) -> Path:
+def make_run(folder: Path, *, steps: int = 4, seed: int = 3, distill: dict | None = None, **train) -> Path:
     """A run folder as the trainer leaves it: its best checkpoint is of the last step but one."""
     given = {
         "seed": seed,
@@ -34,6 +35,7 @@ def make_run(folder: Path, *, steps: int = 4, seed: int = 3, **train) -> Path:
             "segment_seconds": 1.5,
         },
         "train": {"steps": steps, "batch_size": 8, "accumulate": 2, **train},
+        "distill": distill,
     }
     resolved = recipe.loads(yaml.safe_dump(given))
     folder.mkdir()
@@ -121,9 +123,33 @@ def test_hours_of_a_run_that_began_with_anothers_weights_are_added(tmp_path: Pat
     made = origin.training(origin.Run.of(tuned))
     assert made.updates == 3 + 5
     assert made.hours == round(8 * 8 * 2 * 1.5 / 3600, 3)
+    assert (made.method, made.teacher) == ("none", None)
     gone = make_run(tmp_path / "gone", start_from=str(tmp_path / "absent"))
     with pytest.raises(StillwaveError, match="began with weights that are gone"):
         origin.training(origin.Run.of(gone))
+
+
+def test_a_student_that_went_on_by_itself_is_still_a_taught_one(tmp_path: Path) -> None:
+    distill = {"teacher": "/somewhere/teacher", "method": "cosine"}
+    taught = make_run(tmp_path / "taught", distill=distill)
+    file = checkpoint.resolve(taught) / "card.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "teacher": "0123456789abcdef" * 4}))
+    made = origin.training(origin.Run.of(make_run(tmp_path / "on", start_from=str(taught))))
+    assert (made.method, made.teacher) == ("cosine", "SHA-256 0123456789abcdef…")
+
+
+def test_a_checkpoint_that_is_kept_is_the_runs_and_tells_no_place(tmp_path: Path, run: Path) -> None:
+    keep_checkpoint.keep(run, "tiny", tmp_path)
+    kept, best = tmp_path / "tiny", checkpoint.resolve(run)
+    assert sorted(file.name for file in kept.iterdir()) == ["card.json", "weights.safetensors"]
+    assert (kept / "weights.safetensors").read_bytes() == (best / "weights.safetensors").read_bytes()
+    card = checkpoint.load(kept)[1]
+    assert card.sha256 == checkpoint.read_card(best).sha256
+    assert card.data is not None
+    assert "speechocean762" in card.data
+    assert "/somewhere" not in (kept / "card.json").read_text()
+    with pytest.raises(StillwaveError, match="is there already"):
+        keep_checkpoint.keep(run, "tiny", tmp_path)
 
 
 def test_what_was_not_recorded_is_not_made_up(tmp_path: Path, run: Path) -> None:
