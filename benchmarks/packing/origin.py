@@ -86,7 +86,8 @@ def training(run: Run, commit: str | None = None, hardware: str | None = None) -
     return Training(
         method=method,
         teacher=teacher,
-        recipe=without_paths(run.recipe.model_dump(mode="json")) if run.recipe else None,
+        recipe=_recipe(run),
+        earlier=tuple(map(_recipe, chain[1:])),
         commit=commit or recorded or (run.card.git or {}).get("commit"),
         seed=run.recipe.seed if run.recipe else None,
         updates=sum(part.card.step for part in chain),
@@ -131,6 +132,10 @@ def _hardware(machine: dict[str, Any]) -> str:
     gpus = ", ".join(machine.get("gpus", []))
     cores = f"{machine['processor']}, {machine['cores']} cores, {machine.get('threads', '?')} thread(s) used"
     return f"{gpus}; {cores}" if gpus else cores
+
+
+def _recipe(run: Run) -> dict[str, Any] | None:
+    return without_paths(run.recipe.model_dump(mode="json")) if run.recipe else None
 
 
 def _taught(run: Run) -> tuple[str, str | None] | None:

@@ -136,6 +136,9 @@ def test_a_student_that_went_on_by_itself_is_still_a_taught_one(tmp_path: Path) 
     file.write_text(json.dumps({**json.loads(file.read_text()), "teacher": "0123456789abcdef" * 4}))
     made = origin.training(origin.Run.of(make_run(tmp_path / "on", start_from=str(taught))))
     assert (made.method, made.teacher) == ("cosine", "SHA-256 0123456789abcdef…")
+    assert [part["distill"]["method"]["name"] for part in made.earlier if part] == ["cosine"]
+    assert made.recipe is not None
+    assert made.recipe["distill"] is None
 
 
 def test_a_checkpoint_that_is_kept_is_the_runs_and_tells_no_place(tmp_path: Path, run: Path) -> None:

@@ -59,6 +59,8 @@ class Training(Frozen):
     """The teacher's network and the SHA-256 of its weights."""
     recipe: dict[str, Any] | None = None
     """Resolved; paths are cut to their last part."""
+    earlier: tuple[dict[str, Any] | None, ...] = ()
+    """Recipes of the runs whose weights this one began with, latest first; `updates` and `hours` hold theirs too."""
     commit: str | None = None
     seed: int | None = None
     updates: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stillwave.weights.card import Card
+from stillwave.weights.card import Card, Training
 
 Rows = list[tuple[str, str]]
 SYSTEMS = {"noisy": "noisy", "float": "this model", "int8": "…in 8 bits"}
@@ -74,7 +74,7 @@ def _training(card: Card) -> Rows:
         ("method", "trained alone" if made.method == "none" else f"distilled, {made.method}"),
         *([("teacher", made.teacher)] if made.teacher else []),
         ("heard", f"{made.hours:.1f} h of mixtures" if made.hours is not None else unknown),
-        ("updates", f"{made.updates:,}" if made.updates is not None else unknown),
+        ("updates", f"{made.updates:,}{_runs(made)}" if made.updates is not None else unknown),
         ("seed", str(made.seed) if made.seed is not None else unknown),
         ("commit", made.commit or unknown),
         ("begun", made.day or unknown),
@@ -84,6 +84,10 @@ def _training(card: Card) -> Rows:
         ("weights (SHA-256)", f"{made.weights_sha256[:16]}…"),
         ("recipe", "in the card: --json, under training" if made.recipe else unknown),
     ]
+
+
+def _runs(made: Training) -> str:
+    return f", in {1 + len(made.earlier)} runs, one from the other's weights" if made.earlier else ""
 
 
 def _files(card: Card) -> Rows:
