@@ -54,6 +54,7 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
         ("methods", "A training step with each method", ["--threads", "1"]),
         ("teacher_cache", "The teacher's answers from the disk", ["--threads", "1"]),
         ("network_step", "A training step of the network", ["--threads", threads]),
+        ("busy_cores", "Where others use the cores too", []),
         ("latency", "A frame as it streams", []),
         ("export_forms", "Forms of an exported network", _forms(options)),
         ("base_install", "The base install", []),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -76,3 +80,20 @@ def test_an_unknown_missing_module_is_a_fault_of_ours() -> None:
 def test_ctrl_c_and_a_closed_pipe() -> None:
     assert end(KeyboardInterrupt())[0] == 130
     assert end(BrokenPipeError()) == (141, "")
+
+
+def openmp(settings: dict[str, str]) -> str:
+    """What GNU OpenMP says of its settings when a verb loads PyTorch."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
+    command = [sys.executable, "-m", "stillwave", "info", "bsrnn-xs"]
+    environment = {**kept, "OMP_DISPLAY_ENV": "verbose", **settings}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
+
+
+def test_threads_do_not_wait_long_for_each_other_unless_the_user_says_so() -> None:
+    told = openmp({})
+    if "GOMP_SPINCOUNT" not in told:
+        pytest.skip("this PyTorch has another OpenMP")
+    assert "GOMP_SPINCOUNT = '10000'" in told
+    assert "GOMP_SPINCOUNT = '77'" in openmp({"GOMP_SPINCOUNT": "77"})
+    assert "GOMP_SPINCOUNT = '10000'" not in openmp({"OMP_WAIT_POLICY": "active"})

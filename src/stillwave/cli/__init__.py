@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -115,4 +116,15 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Entry point of the `stillwave` command."""
+    yield_cores()
     build()()
+
+
+def yield_cores() -> None:
+    """Let PyTorch's threads (GNU OpenMP) wait 10 µs or so for each other, not milliseconds; before torch is imported.
+
+    Where other programs use the cores too, threads that wait long keep from running those that they wait for: two
+    hundred times slower was measured (`benchmarks/busy_cores.py`). What the user set stays.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
