@@ -67,6 +67,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--failures", type=Path, help="known failures, a sentence a line")
     parser.add_argument("--data", type=Path, default=ROOT / "benchmarks" / "packing" / "data.yaml")
     parser.add_argument("--commit", help="of the code that trained it, where the run did not record it")
+    parser.add_argument("--averaged", help="how --weights were averaged, in words")
     parser.add_argument("--hardware", help="that trained it, in words, where the run says too little")
     parser.add_argument("--into", type=Path, default=SHIPPED, help="folder of models")
     parser.add_argument("--jobs", type=int, help="processes that score")
@@ -80,7 +81,9 @@ def package(options: argparse.Namespace) -> Card:
     """Write the files and the card, the card last; whatever was there under the name is replaced."""
     run = origin.Run.of(options.run, options.weights)
     network, _ = checkpoint.load(run.place)
-    training = origin.training(run, options.commit, options.hardware)
+    training = origin.training(run, options.commit, options.hardware).model_copy(
+        update={"averaged": options.averaged}
+    )
     licence, sources = origin.data(options.data, run)
     told = origin.told(sources)
     with tempfile.TemporaryDirectory() as scratch:

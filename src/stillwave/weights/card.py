@@ -61,6 +61,8 @@ class Training(Frozen):
     """Resolved; paths are cut to their last part."""
     earlier: tuple[dict[str, Any] | None, ...] = ()
     """Recipes of the runs whose weights this one began with, latest first; `updates` and `hours` hold theirs too."""
+    averaged: str | None = None
+    """How the weights of several runs became one, in words."""
     commit: str | None = None
     seed: int | None = None
     updates: int | None = None

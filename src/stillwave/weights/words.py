@@ -75,6 +75,7 @@ def _training(card: Card) -> Rows:
         *([("teacher", made.teacher)] if made.teacher else []),
         ("heard", f"{made.hours:.1f} h of mixtures" if made.hours is not None else unknown),
         ("updates", f"{made.updates:,}{_runs(made)}" if made.updates is not None else unknown),
+        *([("averaged", made.averaged)] if made.averaged else []),
         ("seed", str(made.seed) if made.seed is not None else unknown),
         ("commit", made.commit or unknown),
         ("begun", made.day or unknown),

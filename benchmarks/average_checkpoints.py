@@ -1,0 +1,68 @@
+"""Average a run's best weights with those that it began with: much of what it learnt, less of what it forgot.
+
+    python benchmarks/average_checkpoints.py RUN -o FOLDER [--share 0.75] [--development DIR]
+
+SHARE of the run's weights, the rest of those of its `train.start_from`: on a straight line between them (Wortsman et
+al., "Robust fine-tuning of zero-shot models", CVPR 2022). Its mean SI-SDR on DIR (noisy/, clean/) goes into the card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+
+from packing import origin  # type: ignore[import-not-found]
+from stillwave import audio, checkpoint, load
+from stillwave.errors import StillwaveError
+from stillwave.evaluate.metrics import score
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--share", type=float, default=0.75, help="of the run's own weights, 0 … 1")
+    parser.add_argument("--development", type=Path, help="recordings to score it on")
+    options = parser.parse_args()
+    try:
+        average(options.run, options.share, options.output, options.development)
+    except StillwaveError as error:
+        sys.exit(str(error))
+
+
+def average(run: Path, share: float, folder: Path, development: Path | None = None) -> None:
+    """Write the averaged checkpoint. Its card is the run's but for the scores."""
+    last, *earlier = origin.Run.of(run).chain()
+    if not earlier:
+        raise StillwaveError(
+            f"{run}: began with no other's weights (train.start_from), so there is nothing to average"
+        )
+    network, card = checkpoint.load(last.place)
+    old = checkpoint.load(earlier[0].place)[0].state_dict()
+    new = network.state_dict()
+    mixed = {k: share * v + (1 - share) * old[k] if v.is_floating_point() else v for k, v in new.items()}
+    network.load_state_dict(mixed)
+    checkpoint.save(folder, network, card.model_copy(update={"scores": {}}))
+    if development is not None:
+        scores = {"si_sdr": si_sdr(folder, development)}
+        checkpoint.save(folder, network, card.model_copy(update={"scores": scores}))
+        print(f"{folder}: {scores['si_sdr']:.3f} dB SI-SDR on {development}")
+
+
+def si_sdr(model: Path, recordings: Path) -> float:
+    """Mean over the recordings, in dB."""
+    enhancer, found = load(model), []
+    for file in sorted((recordings / "noisy").iterdir()):
+        noisy, rate = audio.read(file)
+        clean, _ = audio.read(recordings / "clean" / file.name)
+        value = score(clean[0], enhancer.enhance(noisy, rate)[0], ["si_sdr"])["si_sdr"].value
+        if value is None:
+            raise StillwaveError(f"{file.name}: has no SI-SDR; take it out of {recordings}")
+        found.append(value)
+    return statistics.fmean(found)
+
+
+if __name__ == "__main__":
+    main()
