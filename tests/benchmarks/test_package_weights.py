@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+import average_checkpoints
 import keep_checkpoint
 import package_weights
 from packing import attribution, origin
@@ -153,6 +154,19 @@ def test_a_checkpoint_that_is_kept_is_the_runs_and_tells_no_place(tmp_path: Path
     assert "/somewhere" not in (kept / "card.json").read_text()
     with pytest.raises(StillwaveError, match="is there already"):
         keep_checkpoint.keep(run, "tiny", tmp_path)
+
+
+def test_an_average_lies_between_a_run_and_the_one_it_began_with(tmp_path: Path, run: Path) -> None:
+    tuned = make_run(tmp_path / "tuned", seed=4, start_from=str(run))
+    average_checkpoints.average(tuned, 0.75, tmp_path / "average")
+    old, new, mixed = (checkpoint.load(place)[0].state_dict() for place in (run, tuned, tmp_path / "average"))
+    key = next(name for name, value in mixed.items() if value.is_floating_point() and value.ndim == 2)
+    assert not torch.equal(old[key], new[key])
+    torch.testing.assert_close(mixed[key], 0.25 * old[key] + 0.75 * new[key])
+    made = origin.training(origin.Run.of(tuned, tmp_path / "average"))
+    assert (made.updates, made.development) == (3 + 3, {}), "the run's scores are not the average's"
+    with pytest.raises(StillwaveError, match="nothing to average"):
+        average_checkpoints.average(run, 0.5, tmp_path / "none")
 
 
 def test_what_was_not_recorded_is_not_made_up(tmp_path: Path, run: Path) -> None:
