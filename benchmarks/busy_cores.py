@@ -2,7 +2,7 @@
 
     python benchmarks/busy_cores.py [--repeats 5]
 
-Each measurement is a process of its own. "Busy": one more process computes on every core, at a lower priority.
+Each measurement is a process of its own. "Busy": one more program computes on every core.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def measure(options: argparse.Namespace) -> Iterator[float]:
 
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """So many processes that compute without end, at a lower priority."""
-    command = [sys.executable, "-c", "import os; os.nice(10)\nwhile True: pass"]
-    others = [subprocess.Popen(command) for _ in range(processes)]
+    """So many programs that compute without end; each in a session of its own, which Linux shares cores among."""
+    command = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(command, start_new_session=True) for _ in range(processes)]
     try:
         yield
     finally:

@@ -18,7 +18,8 @@ from .tables import head, row
 VERSION = 1
 """Of the cases: raise it when a signal or a figure changes, so that what was kept is measured again."""
 ABOUT = """Other sounds than the mixtures that it was made for. "Worse" counts recordings whose PESQ falls by 0.1
-or more. What should happen was fixed before the networks that ship were tried (`benchmarks/judge/cases.py`)."""
+or more. What should happen was fixed before the networks that ship were tried (`benchmarks/judge/cases.py`), but for
+"one scene at length", which asks what fails in "at length"."""
 
 
 def measure(run: Run, place: Place) -> list[Mapping[str, Any]]:

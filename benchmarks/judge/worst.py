@@ -20,7 +20,7 @@ COUNT = 10
 METRICS = ("pesq_wb", "stoi", "si_sdr")
 NOISES = Path(__file__).parents[1] / "weights" / "noises.csv"
 PREFIX = "worst-"
-ABOUT = """The ten mixtures that `{name}` (its first run) raises least in PESQ-WB, worst first. *Speech* is what
+ABOUT = """The ten mixtures that `{name}` raises least in PESQ-WB, worst first. *Speech* is what
 is lost of it on frames with speech (the part of the estimate that lies along the reference), *gone* the share of those
 frames that come out more than 10 dB too weak, *pauses* by how much all sound in them is lowered. Noises are named by
 their class in ESC-50, and what was heard is what the recogniser makes of the estimate."""

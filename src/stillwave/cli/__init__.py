@@ -123,8 +123,8 @@ def main() -> None:
 def yield_cores() -> None:
     """Let PyTorch's threads (GNU OpenMP) wait 10 µs or so for each other, not milliseconds; before torch is imported.
 
-    Where other programs use the cores too, threads that wait long keep from running those that they wait for: two
-    hundred times slower was measured (`benchmarks/busy_cores.py`). What the user set stays.
+    Where other programs use the cores too, threads that wait long keep those from running that they wait for: a pass
+    took twenty times as long (`benchmarks/busy_cores.py`). What the user set stays.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
