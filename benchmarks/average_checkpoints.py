@@ -9,14 +9,17 @@ al., "Robust fine-tuning of zero-shot models", CVPR 2022). Its mean SI-SDR on DI
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
+import tempfile
 from pathlib import Path
 
 from packing import origin  # type: ignore[import-not-found]
-from stillwave import audio, checkpoint, load
+from stillwave import checkpoint
 from stillwave.errors import StillwaveError
-from stillwave.evaluate.metrics import score
+from stillwave.evaluate import score_pairs, summarise
+from stillwave.evaluate.inputs import from_checkpoints
+from stillwave.evaluate.tables import plain
+from stillwave.models import Denoiser
 
 
 def main() -> None:
@@ -44,24 +47,19 @@ def average(run: Path, share: float, folder: Path, development: Path | None = No
     new = network.state_dict()
     mixed = {k: share * v + (1 - share) * old[k] if v.is_floating_point() else v for k, v in new.items()}
     network.load_state_dict(mixed)
-    checkpoint.save(folder, network, card.model_copy(update={"scores": {}}))
-    if development is not None:
-        scores = {"si_sdr": si_sdr(folder, development)}
-        checkpoint.save(folder, network, card.model_copy(update={"scores": scores}))
-        print(f"{folder}: {scores['si_sdr']:.3f} dB SI-SDR on {development}")
+    scores = {"si_sdr": si_sdr(network, card, development)} if development else {}
+    checkpoint.save(folder, network, card.model_copy(update={"scores": scores}))
+    print(f"{folder}: {scores}")
 
 
-def si_sdr(model: Path, recordings: Path) -> float:
+def si_sdr(network: Denoiser, card: checkpoint.Card, recordings: Path) -> float:
     """Mean over the recordings, in dB."""
-    enhancer, found = load(model), []
-    for file in sorted((recordings / "noisy").iterdir()):
-        noisy, rate = audio.read(file)
-        clean, _ = audio.read(recordings / "clean" / file.name)
-        value = score(clean[0], enhancer.enhance(noisy, rate)[0], ["si_sdr"])["si_sdr"].value
-        if value is None:
-            raise StillwaveError(f"{file.name}: has no SI-SDR; take it out of {recordings}")
-        found.append(value)
-    return statistics.fmean(found)
+    with tempfile.TemporaryDirectory() as work:
+        model = Path(work) / "average"
+        checkpoint.save(model, network, card)
+        items = from_checkpoints(recordings, {model.name: model}, Path(work) / "enhanced", "cpu")
+        summary = plain(summarise(score_pairs(items, ["si_sdr"])))
+    return float(summary["means"][model.name]["si_sdr"]["interval"]["mean"])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from comparison import stillwave  # type: ignore[import-not-found]
+from comparison import data_keys, sets, stillwave  # type: ignore[import-not-found]
 from levels import RECIPE, row, scores  # type: ignore[import-not-found]
 from stillwave.quickstart import material
 
@@ -28,13 +28,12 @@ def main() -> None:
     options = parser.parse_args()
     work = options.work.resolve()
     found = material.own(options.audio, work / "material")
-    data = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]
-    data.append(f"data.development={found.development}")
+    data = data_keys(found)
     print("| batch | updates | learning rate | PESQ-WB / STOI ×100 / SI-SDR dB |\n| --- | --- | --- | --- |")
     for batch, seconds, rate in STUDENTS:
         run = work / "batches" / f"{batch}x{seconds}-{rate:g}"
         keys = [*data, *budget(batch, seconds), f"optimiser.lr={rate}", "model.levelled=true"]
-        stillwave("train", str(RECIPE), "-o", str(run), *(p for key in keys for p in ("--set", key)))
+        stillwave("train", str(RECIPE), "-o", str(run), *sets(keys))
         scored = row(scores(run, Path(found.development), 1))
         print(f"| {batch} × {seconds} s | {HEARD // (batch * seconds)} | {rate:g} | {scored} |", flush=True)
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stillwave.cli import yield_cores
+from stillwave.cli import SPINS
 from stillwave.evaluate.processes import cores
 
 WAITS = ("as GNU OpenMP waits", "as stillwave waits")
@@ -52,8 +52,7 @@ def row(options: argparse.Namespace, kind: str, number: int) -> str:
     """One measurement in a process of its own, in milliseconds; `number`: of WAITS, then one thread."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
     if number == 1:
-        yield_cores()
-        environment["GOMP_SPINCOUNT"] = os.environ["GOMP_SPINCOUNT"]
+        environment["GOMP_SPINCOUNT"] = SPINS
     if number == 2:
         environment["OMP_NUM_THREADS"] = "1"
     sizes = ["--repeats", str(options.repeats), "--seconds", str(options.seconds)]

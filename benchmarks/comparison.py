@@ -23,6 +23,7 @@ import sys
 from pathlib import Path
 
 from stillwave.files import write_text
+from stillwave.quickstart.material import Material
 
 HERE = Path(__file__).parent / "comparison"
 DOCS = Path(__file__).parents[1] / "docs"
@@ -87,6 +88,17 @@ def run(options: argparse.Namespace, place: Path) -> None:
             *("--on", str(options.audio / "test"), "--methods", methods, "--seeds", options.seeds),
             *("--jobs", str(options.jobs), "--metrics", METRICS, *sets, *cache, *more),
         )
+
+
+def data_keys(found: Material) -> list[str]:
+    """The recipe's keys that name the recordings."""
+    named = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]
+    return [*named, f"data.development={found.development}"]
+
+
+def sets(keys: list[str]) -> list[str]:
+    """`--set KEY` for each."""
+    return [part for key in keys for part in ("--set", key)]
 
 
 def stillwave(*arguments: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import stillwave as package
-from comparison import stillwave  # type: ignore[import-not-found]
+from comparison import data_keys, sets, stillwave  # type: ignore[import-not-found]
 from stillwave import audio
 from stillwave.evaluate.metrics import METRICS, score
 from stillwave.quickstart import material
@@ -38,15 +38,12 @@ def main() -> None:
     options = parser.parse_args()
     work = options.work.resolve()
     found = material.own(options.audio, work / "material")
-    data = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]
-    data.append(f"data.development={found.development}")
+    data = data_keys(found)
     print(f"| heard in training | {' | '.join(GAINS_DB)} |")
     print("| --- " * (1 + len(GAINS_DB)) + "|")
     for number, (name, keys) in enumerate(STUDENTS.items()):
         run = work / "levels" / str(number)
-        stillwave(
-            "train", str(RECIPE), "-o", str(run), *(p for key in [*data, *keys] for p in ("--set", key))
-        )
+        stillwave("train", str(RECIPE), "-o", str(run), *sets([*data, *keys]))
         shown = [row(scores(run, Path(found.development), 10 ** (gain / 20))) for gain in GAINS_DB.values()]
         print(f"| {name} | {' | '.join(shown)} |", flush=True)
 

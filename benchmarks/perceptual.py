@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from comparison import stillwave  # type: ignore[import-not-found]
+from comparison import data_keys, sets, stillwave  # type: ignore[import-not-found]
 from stillwave.quickstart import material
 
 WEIGHTS = (0, 0.03, 0.06, 0.1, 0.3)
@@ -30,12 +30,10 @@ def main() -> None:
     options = parser.parse_args()
     work = options.work.resolve()
     found = material.own(options.audio, work / "material")
-    data = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]
-    data += [f"data.development={found.development}", f"train.start_from={options.start.resolve()}"]
+    data = [*data_keys(found), f"train.start_from={options.start.resolve()}"]
     runs = {weight: work / "perceptual" / f"{weight:g}" for weight in WEIGHTS}
     for weight, run in runs.items():
-        sets = [part for key in [*data, f"loss.perceptual={weight}"] for part in ("--set", key)]
-        stillwave("train", str(RECIPE), "-o", str(run), *sets)
+        stillwave("train", str(RECIPE), "-o", str(run), *sets([*data, f"loss.perceptual={weight}"]))
     print(
         "| weight | PESQ-WB | PESQ-NB | STOI ×100 | SI-SDR dB | DNSMOS OVRL |\n| --- | --- | --- | --- | --- | --- |"
     )

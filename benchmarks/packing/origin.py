@@ -14,7 +14,7 @@ import yaml
 from stillwave import checkpoint
 from stillwave import recipe as recipes
 from stillwave.errors import CheckpointError, StillwaveError
-from stillwave.files import write_json
+from stillwave.files import atomic_folder, write_json
 from stillwave.schema import Recipe, Sources
 from stillwave.train import journal
 from stillwave.weights.card import Source, Training
@@ -108,10 +108,10 @@ def told(sources: Iterable[Source]) -> str:
 
 def copied(run: Run, data: str, folder: Path) -> Path:
     """A copy of the run's checkpoint, in a new folder, whose card says `data` and holds no paths of this machine."""
-    folder.mkdir(parents=True)
-    shutil.copyfile(run.place / checkpoint.WEIGHTS, folder / checkpoint.WEIGHTS)
     card = run.card.model_copy(update={"recipe": without_paths(run.card.recipe), "data": data})
-    write_json(folder / checkpoint.CARD, card.model_dump(mode="json"))
+    with atomic_folder(folder) as temporary:
+        shutil.copyfile(run.place / checkpoint.WEIGHTS, temporary / checkpoint.WEIGHTS)
+        write_json(temporary / checkpoint.CARD, card.model_dump(mode="json"))
     return folder
 
 

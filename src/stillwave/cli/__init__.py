@@ -14,6 +14,8 @@ import stillwave
 from stillwave.console import err
 from stillwave.errors import MissingExtraError, StillwaveError
 
+SPINS = "10000"
+"""GNU OpenMP's own number is 300,000."""
 VERBS = (
     "quickstart",
     "train",
@@ -121,10 +123,10 @@ def main() -> None:
 
 
 def yield_cores() -> None:
-    """Let PyTorch's threads (GNU OpenMP) wait 10 µs or so for each other, not milliseconds; before torch is imported.
+    """Let PyTorch's threads (GNU OpenMP) spin briefly while they wait for each other; before torch is imported.
 
     Where other programs use the cores too, threads that wait long keep those from running that they wait for: a pass
     took twenty times as long (`benchmarks/busy_cores.py`). What the user set stays.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
