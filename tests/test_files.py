@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -81,3 +82,45 @@ def test_a_new_folder_is_as_open_as_any_other(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "atomic"):
         pass
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o027])
+def test_whatever_a_writer_does_the_umask_decides(tmp_path: Path, umask: int) -> None:
+    """A library may write through a private temporary file of its own (safetensors does: mode 0600)."""
+
+    def privately(path: Path) -> None:
+        path.write_bytes(b"x")
+        path.chmod(0o600)
+
+    before = os.umask(umask)
+    try:
+        with atomic_file(tmp_path / "one" / "a.bin") as temporary:
+            privately(temporary)
+        with atomic_folder(tmp_path / "two") as folder:
+            (folder / "sub").mkdir()
+            privately(folder / "a.bin")
+            privately(folder / "sub" / "b.bin")
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o666 & ~umask}
+
+
+def test_threads_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
+    target, first, second = tmp_path / "a.txt", threading.Event(), threading.Event()
+
+    def slow() -> None:
+        with atomic_file(target) as temporary:
+            temporary.write_text("slow")
+            first.set()
+            second.wait(10)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    first.wait(10)
+    write_text(target, "quick")
+    second.set()
+    thread.join()
+    assert target.read_text() == "slow"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

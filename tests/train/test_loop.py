@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -268,6 +269,17 @@ def test_training_in_a_thread_leaves_signals_alone(tmp_path):
     thread.start()
     thread.join()
     assert (tmp_path / "run" / "checkpoints" / "step_00000001").is_dir()
+
+
+def test_everything_in_a_run_folder_obeys_the_umask(tmp_path):
+    before = os.umask(0o022)
+    try:
+        train_toy(tmp_path / "run", "train.steps=2", "train.checkpoint_every=1", source=Toy(bad=(1,)))
+    finally:
+        os.umask(before)
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} >= {".safetensors", ".json", ".jsonl", ".yaml"}
+    assert [str(path) for path in files if path.stat().st_mode & 0o777 != 0o644] == []
 
 
 # --- the run folder ----------------------------------------------------------------------------------------

@@ -15,10 +15,8 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +28,7 @@ from stillwave.audio import Resampler, open_reader
 from stillwave.console import track
 from stillwave.data.manifest import Recording
 from stillwave.errors import AudioError
+from stillwave.files import atomic_file
 from stillwave.schema import SAMPLE_RATE
 
 Samples = npt.NDArray[np.float32]
@@ -137,7 +136,7 @@ class Store:
 
     def _decode(self, path: Path, channel: int, dtype: str, target: Path) -> None:
         try:
-            with _atomic(target) as temporary:
+            with atomic_file(target, sync=False) as temporary:
                 peak = self._write(path, channel, dtype, temporary, 1.0)
                 if peak > 1 and dtype == "<i2":
                     # Floats and lossy codecs may pass full scale: turned down rather than clipped.
@@ -188,17 +187,3 @@ def _stored_frames(path: Path, dtype: str) -> int | None:
     magic, frames = _HEADER.unpack(head)
     whole = magic == _MAGIC and size == _HEADER.size + frames * np.dtype(dtype).itemsize
     return int(frames) if whole else None
-
-
-@contextmanager
-def _atomic(target: Path) -> Iterator[Path]:
-    """A temporary file of this thread alone, renamed to `target` in the end."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(suffix=".tmp", dir=target.parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from stillwave.files import atomic_file
+
 _LOCK, _TOTAL = ".lock", ".total"
 _PATIENCE = 10.0
 """Seconds to wait for the lock; then the file is not kept."""
@@ -64,13 +66,10 @@ class Shelf:
             return False
         # Counted before it is there: whatever a killed process leaves is too high a count, until the next recount.
         self._note(total + len(content))
-        path.parent.mkdir(exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
         try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
+            with atomic_file(path, sync=False) as temporary:
+                temporary.write_bytes(content)
         except BaseException:
-            temporary.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 self._note(total)
             raise
@@ -83,7 +82,7 @@ class Shelf:
                 return int((self.folder / _TOTAL).read_text())
             except (OSError, ValueError):
                 pass
-        for left in self.folder.glob("??/.*.tmp"):  # nobody else writes now: a killed process left them
+        for left in self.folder.glob("??/.*.tmp*"):  # nobody else writes now: a killed process left them
             left.unlink(missing_ok=True)
         self._counted = True
         return self.total()

@@ -15,6 +15,7 @@ from stillwave import checkpoint, provenance
 from stillwave.console import err, progress_bar
 from stillwave.data.dataset import Batch, Signals, Source, batches
 from stillwave.errors import StillwaveError
+from stillwave.files import atomic_file
 from stillwave.schema import SAMPLE_RATE, Recipe
 from stillwave.train import objective, run, state, validation
 from stillwave.train.distributed import World, available_cores, join
@@ -144,8 +145,8 @@ class Trainer:
         file = self.folder / run.BAD / f"step_{self.progress.step:08d}.safetensors"
         tensors = {name: self.world.rows(tensor) for name, tensor in batch._asdict().items()}
         if journal is not None:
-            file.parent.mkdir(exist_ok=True)
-            checkpoint.write_tensors(file, {n: t.cpu() for n, t in tensors.items()})
+            with atomic_file(file) as temporary:
+                checkpoint.write_tensors(temporary, {n: t.cpu() for n, t in tensors.items()})
             journal.write(
                 "bad_batch", self.progress.step, reason=reason, file=str(file.relative_to(self.folder))
             )
