@@ -74,6 +74,9 @@ def _session(path: Path, data: bytes, threads: int) -> Any:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     # Waiting for work in a loop would take a whole core from the sound's other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A file whose products are of uint8 and int8, as exports once were, saturates on x86 without VNNI; with this,
+    # ONNX Runtime makes such weights uint8 itself (`quantise.unsigned` does that for new files).
+    options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 4  # faults are told once, in the sentence below
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

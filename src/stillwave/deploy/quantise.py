@@ -8,7 +8,7 @@ time of a frame stays, and estimates depend on nothing but the signal.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,14 +25,13 @@ SMALLEST = 256
 """Tensors of fewer numbers stay as they are: biases, slopes, norms."""
 OUTPUT_AXES = {"Conv": (0,), "ConvTranspose": (1,), "MatMul": (1,), "Gemm": (0,), "GRU": (0, 1)}
 """Axes of an operator's weight that get a scale for each index: those of its outputs. Otherwise the first."""
+PRODUCTS = {"MatMulInteger": (1, 3), "QLinearConv": (3, 5)}
+"""Operators that multiply integers: which of their inputs are the weight and its zero point."""
 
 
 def store(graph: ModelProto, bits: Literal[8, 16]) -> ModelProto:
     """The graph with its weights in int8, a scale for each output, or in float16. It computes in float32."""
-    import onnx
-
-    small = onnx.ModelProto()
-    small.CopyFrom(graph)
+    small = _copied(graph)
     users = {name: node for node in reversed(small.graph.node) for name in node.input}
     widen: list[NodeProto] = []
     for tensor in list(small.graph.initializer):
@@ -43,6 +42,14 @@ def store(graph: ModelProto, bits: Literal[8, 16]) -> ModelProto:
     del small.graph.node[:]
     small.graph.node.extend(nodes)
     return small
+
+
+def _copied(graph: ModelProto) -> ModelProto:
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(graph)
+    return copy
 
 
 def _is_weight(tensor: TensorProto, node: NodeProto) -> bool:
@@ -136,7 +143,7 @@ def dynamic(graph: ModelProto) -> ModelProto:
 
 
 def _through_file(tool: Any, graph: ModelProto, **options: Any) -> ModelProto:
-    """What one of ONNX Runtime's quantisers makes of a graph; they write files alone."""
+    """What one of ONNX Runtime's quantisers makes of a graph; they write files alone, with int8 weights."""
     import logging
 
     import onnx
@@ -150,7 +157,51 @@ def _through_file(tool: Any, graph: ModelProto, **options: Any) -> ModelProto:
             tool(before, after, **options)
         finally:
             logging.disable(noisy)
-        return store(onnx.load(after), 8)
+        return store(unsigned(onnx.load(after)), 8)
+
+
+def unsigned(graph: ModelProto) -> ModelProto:
+    """Return the graph with the weights of integer products in uint8: codes and zero points raised by 128.
+
+    The sums stay the same. x86 processors without VNNI multiply uint8 by int8 with VPMADDUBSW, which adds two
+    neighbouring products in 16 bits and saturates: 2 · 255 · 127 becomes 32767. They multiply uint8 by uint8 exactly.
+    """
+    from onnx import numpy_helper
+
+    safe = _copied(graph)
+    tensors = {entry.name: entry for entry in safe.graph.initializer}
+    raised: dict[str, str] = {}
+    for node in safe.graph.node:
+        if node.op_type not in PRODUCTS:
+            continue
+        weight, zero_point = PRODUCTS[node.op_type]
+        if node.input[weight] not in raised and not _is_int8(tensors.get(node.input[weight])):
+            continue
+        node.input.extend([""] * (zero_point + 1 - len(node.input)))
+        for place in (weight, zero_point):
+            name = node.input[place]
+            if name not in raised:
+                codes = numpy_helper.to_array(tensors[name]) if name else np.array(0, np.int8)
+                raised[name] = f"{name or 'zero_point'}.uint8"
+                moved = (codes.astype(np.int16) + 128).astype(np.uint8)
+                safe.graph.initializer.append(numpy_helper.from_array(moved, raised[name]))
+            node.input[place] = raised[name]
+    _drop_unused(safe.graph, raised)
+    return safe
+
+
+def _is_int8(tensor: TensorProto | None) -> bool:
+    import onnx
+
+    return tensor is not None and tensor.data_type == onnx.TensorProto.INT8
+
+
+def _drop_unused(graph: GraphProto, names: Iterable[str]) -> None:
+    """Remove those of the initializers `names` that no operator reads any more."""
+    used = {name for node in graph.node for name in node.input}
+    for entry in list(graph.initializer):
+        if entry.name in names and entry.name not in used:
+            graph.initializer.remove(entry)
 
 
 def _is_fourier(graph: ModelProto, node: NodeProto) -> bool:
