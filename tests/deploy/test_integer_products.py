@@ -124,8 +124,10 @@ def test_no_form_of_eight_bits_multiplies_by_signed_weights(kind) -> None:
         "calibrated": quantise.calibrated(graph, meta, material.speechlike(1, 1, seconds=0.5)),
         "dynamic": quantise.dynamic(graph),
     }
-    assert {name: signed_products(form) for name, form in forms.items()} == dict.fromkeys(forms, [])
-    products = {name: {n.op_type for n in form.graph.node} & {*quantise.PRODUCTS} for name, form in forms.items()}
+    assert {name: signed_products(form) for name, form in forms.items()} == {name: [] for name in forms}
+    products = {
+        name: {n.op_type for n in form.graph.node} & {*quantise.PRODUCTS} for name, form in forms.items()
+    }
     assert products["stored"] == set()
     assert products["dynamic"] == {"MatMulInteger"}
     assert products["calibrated"] == ({"QLinearConv"} if kind == "dpdcrn" else set())
@@ -145,7 +147,9 @@ def test_files_with_signed_weights_are_read_so_that_they_are_exact(tmp_path) -> 
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     onnx.save(matrix_product(), tmp_path / "float.onnx")
-    quantize_dynamic(tmp_path / "float.onnx", tmp_path / "a.onnx", weight_type=QuantType.QInt8, per_channel=True)
+    quantize_dynamic(
+        tmp_path / "float.onnx", tmp_path / "a.onnx", weight_type=QuantType.QInt8, per_channel=True
+    )
     signed = onnx.load(tmp_path / "a.onnx")
     assert signed_products(signed)
     session = onnx_file._session(tmp_path / "a.onnx", signed.SerializeToString(), 1)

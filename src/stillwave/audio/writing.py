@@ -5,6 +5,7 @@
   they are clipped at full scale, counted, and reported.
 - *Dither*: none. Integers are rounded to the nearest step, so that what was read is written back bit for bit
   and silence stays silent. At 16 bits the error is about −101 dBFS.
+- *Bytes*: the same samples and tags give the same bytes whenever they are written.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from stillwave.audio.contract import Samples, check, check_finite, check_rate
 from stillwave.audio.formats import INTEGER_BITS, check_format, subtype_for
+from stillwave.audio.ogg_serials import number_streams
 from stillwave.errors import AudioError
 from stillwave.files import atomic_file
 
@@ -28,6 +30,8 @@ _LARGEST_WAV = 2**32 - 2**16
 """Bytes of samples that WAV's 32-bit sizes hold, with room for the header."""
 _AT_ONCE = 2**15
 """Frames handed to libsndfile at once: its Vorbis writer overruns the stack with some millions."""
+_ADD_PEAK_CHUNK = 0x1050
+"""SFC_SET_ADD_PEAK_CHUNK of sndfile.h, which soundfile does not name."""
 _BYTES = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 
 
@@ -126,9 +130,12 @@ def open_writer(
     with _translated(path), atomic_file(path) as temporary:
         file = soundfile.SoundFile(os.fspath(temporary), "w", rate, channels, subtype, format=name)
         with file:
+            _leave_out_peaks(file)
             writer = Writer(path, file)
             writer.tag(tags or {})
             yield writer
+        if form.name == "OGG":
+            number_streams(temporary)
         _check_written(temporary, writer.report)
 
 
@@ -148,6 +155,15 @@ def write(
     with open_writer(path, rate, len(rows), subtype=subtype, tags=tags, frames=rows.shape[1]) as writer:
         writer.write(rows)
     return writer.report
+
+
+def _leave_out_peaks(file: soundfile.SoundFile) -> None:
+    """Write no PEAK chunk: it holds the time of writing, and the same samples are to give the same bytes.
+
+    Only where libsndfile adds one by itself: elsewhere (RF64), turning it off turns it on.
+    """
+    if file.format in ("WAV", "WAVEX", "AIFF", "CAF") and file.subtype in ("FLOAT", "DOUBLE"):
+        soundfile._snd.sf_command(file._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
 
 
 def _quantise(samples: Samples, bits: int) -> NDArray[np.int32]:
