@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -189,3 +191,24 @@ def test_more_than_four_gigabytes_of_wav_become_rf64(tmp_path):
         writer.write(np.zeros((2, 100), np.float32))
     assert writer.report.format == "RF64"
     assert audio.probe(tmp_path / "a.wav").frames == 100
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".opus"])
+def test_any_name_that_a_file_system_takes(tmp_path, suffix):
+    samples = speechlike(1, 2_000)
+    for stem in (b"caf\xe9", b"n" * (255 - len(suffix)), b"new\nline", b"[red]", b" "):
+        path = tmp_path / os.fsdecode(stem + suffix.encode())
+        audio.write(path, samples, 16_000)
+        assert audio.probe(path).frames == 2_000
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):
+    path = tmp_path / "a.wav"
+    with (
+        pytest.raises(AudioError, match="exists already; it is replaced only with --overwrite"),
+        audio.open_writer(path, 16_000, 1, overwrite=False) as writer,
+    ):
+        writer.write(np.zeros((1, 100), np.float32))
+        path.write_text("precious")
+    assert path.read_text() == "precious"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.wav"]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stillwave.files import atomic_file, atomic_folder, write_json, write_text
+from stillwave.files import atomic_file, atomic_folder, walk, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -124,3 +124,84 @@ def test_threads_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
     thread.join()
     assert target.read_text() == "slow"
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("length", [246, 251, 255])
+def test_names_as_long_as_the_file_system_allows(tmp_path: Path, length: int) -> None:
+    for name in ("x" * (length - 4) + ".wav", "a." + "y" * (length - 2)):
+        write_text(tmp_path / name, "text")
+        assert (tmp_path / name).read_text() == "text"
+        with atomic_folder(tmp_path / "deep" / name) as temporary:
+            (temporary / "a").write_text("old")
+        with atomic_folder(tmp_path / "deep" / name):
+            pass
+        assert list((tmp_path / "deep" / name).iterdir()) == []
+
+
+def test_two_writers_of_one_name_do_not_meet(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    with atomic_file(target) as one, atomic_file(target) as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert target.read_text() == "one"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_without_replace_the_first_writer_keeps_the_name(tmp_path: Path, monkeypatch, links: bool) -> None:
+    def refuse(*_):
+        raise PermissionError("this file system has no hard links")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    target = tmp_path / "a.txt"
+    with pytest.raises(FileExistsError), atomic_file(target, replace=False) as temporary:
+        temporary.write_text("late")
+        write_text(target, "early")
+    assert target.read_text() == "early"
+    with atomic_file(tmp_path / "b.txt", replace=False) as temporary:
+        temporary.write_text("b")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_a_walk_follows_links_and_names_what_it_leaves_out(tmp_path: Path) -> None:
+    folder, other = tmp_path / "in", tmp_path / "elsewhere"
+    for path in (folder / "b" / "x.wav", folder / "a.wav", other / "deep" / "y.wav"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (folder / "linked").symlink_to(other)
+    (folder / "b" / "up").symlink_to(folder)
+    (other / "deep" / "self").symlink_to(other / "deep")
+    (folder / "gone.wav").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / "pipe.wav")
+    found = walk(folder)
+    assert [str(path.relative_to(folder)) for path in found.files] == [
+        "a.wav", "b/x.wav", "linked/deep/y.wav",
+    ]  # fmt: skip
+    assert {str(path.relative_to(folder)): reason for path, reason in found.skipped} == {
+        "b/up": "links to a folder that it lies in",
+        "linked/deep/self": "links to a folder that it lies in",
+        "gone.wav": "broken link",
+        "pipe.wav": "neither a file nor a folder",
+    }
+
+
+def test_a_folder_that_cannot_be_read_does_not_end_a_walk(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.wav").touch()
+    listed = Path.iterdir
+
+    def refuse(path):
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    found = walk(tmp_path)
+    assert [path.name for path in found.files] == ["a.wav"]
+    assert found.skipped == [(tmp_path / "closed", "cannot be read: Permission denied")]
+
+
+def test_text_with_a_name_that_is_no_utf_8_can_be_written(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"path": os.fsdecode(b"caf\xe9.wav")})
+    assert os.fsencode(json.loads((tmp_path / "x.json").read_text("utf-8"))["path"]) == b"caf\xe9.wav"

@@ -37,6 +37,22 @@ class MissingExtraError(StillwaveError):
         super().__init__(f"{feature} needs the '{extra}' extra: pip install 'stillwave[{extra}]'")
 
 
+def fault_text(error: BaseException) -> str:
+    """Any exception as one line for a report: its message, with its type where it is not one of the package's own.
+
+    Examples:
+        >>> fault_text(MemoryError())
+        'MemoryError'
+        >>> fault_text(StillwaveError("a.wav: the file is empty"))
+        'a.wav: the file is empty'
+
+    """
+    message = " ".join(str(error).split())
+    if isinstance(error, StillwaveError) and message:
+        return message
+    return ": ".join(part for part in (type(error).__name__, message) if part)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a mistyped name: the nearest known names, or all of them.
 

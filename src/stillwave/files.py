@@ -1,38 +1,64 @@
-"""Atomic writes: a reader sees the old file or the whole new one, never half of it."""
+"""Atomic writes (a reader sees the old file or the whole new one, never half of it), folder walks, odd file names."""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+_LONGEST_SUFFIX = 16
+"""Bytes of a suffix that a temporary name repeats; what follows the last dot of a long name is no format."""
+
 
 @contextmanager
-def atomic_file(path: Path | str, *, sync: bool = True) -> Iterator[Path]:
+def atomic_file(path: Path | str, *, replace: bool = True, sync: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
 
-    The temporary name keeps the suffix, so that writers that look at it choose the right format. The file gets the
-    permissions of any new file there (the umask's), whatever its writer gave it. `sync=False` does not wait for the
-    disk, for what can be made again.
-    On any exception (Ctrl-C too) the temporary file is removed and `path` is left as it was.
+    The temporary name keeps the suffix, so that writers that look at it choose the right format. It is short and
+    unique: the target's name may be as long as the file system allows, and writers of one target do not meet.
+    On any exception (Ctrl-C too) the temporary file is removed and `path` is left as it was. Without `replace` a file
+    that has appeared at `path` in the meantime raises FileExistsError. The file gets the permissions of any new file
+    there (the umask's), whatever its writer gave it. `sync=False` does not wait for the disk, for what can be made
+    again.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{_own()}.tmp{target.suffix}")
+    suffix = target.suffix if len(os.fsencode(target.suffix)) <= _LONGEST_SUFFIX else ""
+    temporary = _temporary(target, f".tmp{suffix}")
     mode = _mode_of_new_files(temporary)
     try:
         yield temporary
         temporary.chmod(mode)
         if sync:
             _sync(temporary)
-        temporary.replace(target)
+        if replace:
+            temporary.replace(target)
+        else:
+            _move_to_free_name(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _temporary(target: Path, ending: str) -> Path:
+    return target.with_name(f".{secrets.token_hex(6)}{ending}")
+
+
+def _move_to_free_name(temporary: Path, target: Path) -> None:
+    """Give `temporary` the name `target` if nothing has it. A rename would replace what is there."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: checked, then renamed
+        if os.path.lexists(target):
+            raise FileExistsError(f"{target}: exists already") from None
+        temporary.replace(target)
 
 
 @contextmanager
@@ -40,8 +66,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     """As `atomic_file`, for a folder. An existing folder of that name is replaced as a whole."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{_own()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _temporary(target, ".tmp")
     temporary.mkdir()
     try:
         mode = _mode_of_new_files(temporary / ".mode")
@@ -50,7 +75,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             if file.is_file():
                 file.chmod(mode)
             _sync(file)
-        old = target.with_name(f".{target.name}.{_own()}.old")
+        old = _temporary(target, ".old")
         if target.exists():
             target.rename(old)
         temporary.rename(target)
@@ -60,19 +85,14 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    r"""Write UTF-8 text atomically; bytes of file names that are not UTF-8 become escapes such as `\udce9`."""
     with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write indented JSON atomically. NaN and infinity are refused: they are not JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _own() -> str:
-    """Part of a temporary name that no other process or thread uses now."""
-    return f"{os.getpid()}-{threading.get_native_id()}"
 
 
 def _mode_of_new_files(probe: Path) -> int:
@@ -90,3 +110,64 @@ def _sync(path: Path) -> None:
     if path.is_file():
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
+
+
+@dataclass
+class Walk:
+    """What a folder holds: its files in order of their paths, and what is left out with the reason."""
+
+    files: list[Path] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def walk(folder: Path | str) -> Walk:
+    """List every file of a folder and its sub-folders, linked ones too, in a fixed order.
+
+    A link to a folder that it lies in would have no end: it is skipped, as are broken links, folders that cannot be
+    read, and what is neither file nor folder (pipes, devices). Raises OSError only for `folder` itself.
+    """
+    found = Walk()
+    _walk(Path(folder), (), found)
+    return found
+
+
+def _walk(folder: Path, above: tuple[tuple[int, int], ...], found: Walk) -> None:
+    status = folder.stat()
+    chain = (*above, (status.st_dev, status.st_ino))
+    for path in sorted(folder.iterdir()):
+        try:
+            if path.is_dir():
+                status = path.stat()
+                if (status.st_dev, status.st_ino) in chain:
+                    found.skipped.append((path, "links to a folder that it lies in"))
+                else:
+                    _walk(path, chain, found)
+            elif path.is_file():
+                found.files.append(path)
+            elif path.is_symlink():
+                found.skipped.append((path, "broken link"))
+            else:
+                found.skipped.append((path, "neither a file nor a folder"))
+        except OSError as error:
+            found.skipped.append((path, f"cannot be read: {error.strerror or error}"))
+
+
+def printable(text: str) -> str:
+    r"""Text that any UTF-8 stream takes: bytes of file names that are not UTF-8 become escapes, valid in JSON too.
+
+    Examples:
+        >>> printable("caf\udce9.wav")
+        'caf\\udce9.wav'
+
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def is_unicode(path: Path | str) -> bool:
+    """Whether a file's name is UTF-8, and so can stand in a text file."""
+    return printable(os.fspath(path)) == os.fspath(path)
+
+
+def native(path: Path | str) -> str | bytes:
+    """A path in the form that C libraries get: on POSIX the very bytes of the name, UTF-8 or not."""
+    return os.fsencode(path) if os.name == "posix" else os.fspath(path)

@@ -1,8 +1,11 @@
+import os
+
 import numpy as np
 import pytest
 import soundfile
 
 from stillwave.audio import write
+from stillwave.data import scan as scanning
 from stillwave.data.manifest import ManifestError
 from stillwave.data.scan import load, scan
 
@@ -104,3 +107,44 @@ def test_nothing_usable_is_an_error_that_says_why(tmp_path, mess):
 def test_load_takes_a_folder_and_counts_what_it_leaves_out(mess, capsys):
     assert [recording.path.name for recording in load(mess)] == ["good.wav"]
     assert "1 recordings; left out:" in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_utf_8_is_left_out_with_its_reason(tmp_path):
+    write(tmp_path / "good.wav", TONE, RATE)
+    write(tmp_path / os.fsdecode(b"caf\xe9.wav"), TONE, RATE)
+    found = scan(tmp_path)
+    assert [recording.path.name for recording in found.recordings] == ["good.wav"]
+    assert found.reasons() == {"name is not UTF-8": 1}
+
+
+def test_any_fault_of_one_file_is_that_files(tmp_path, monkeypatch):
+    for name in ("a.wav", "b.wav"):
+        write(tmp_path / name, TONE, RATE)
+    opened = scanning.open_reader
+
+    def fail(path):
+        if path.name == "a.wav":
+            raise MemoryError
+        return opened(path)
+
+    monkeypatch.setattr(scanning, "open_reader", fail)
+    found = scan(tmp_path)
+    assert [recording.path.name for recording in found.recordings] == ["b.wav"]
+    assert [(item.path.name, *item[1:]) for item in found.skipped] == [("a.wav", "unreadable", "MemoryError")]
+
+
+def test_linked_folders_are_followed_and_no_file_is_listed_twice(tmp_path):
+    write(tmp_path / "in" / "z.wav", TONE, RATE)
+    write(tmp_path / "elsewhere" / "y.wav", TONE, RATE)
+    (tmp_path / "in" / "a").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "in" / "c.wav").symlink_to(tmp_path / "in" / "z.wav")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    found = scan(tmp_path / "in")
+    names = [str(recording.path.relative_to(tmp_path / "in")) for recording in found.recordings]
+    assert names == ["a/y.wav", "z.wav"]
+    assert {str(item.path.relative_to(tmp_path / "in")): item.reason for item in found.skipped} == {
+        "b/y.wav": "link to a file that is listed",
+        "c.wav": "link to a file that is listed",
+        "loop": "links to a folder that it lies in",
+    }

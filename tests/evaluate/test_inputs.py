@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from voices import RATE, noisy, voice
 from stillwave import checkpoint, weights
 from stillwave.data.manifest import ManifestError
 from stillwave.errors import CheckpointError, StillwaveError
-from stillwave.evaluate import score_pairs
+from stillwave.evaluate import score_pairs, scoring
 from stillwave.evaluate.inputs import from_checkpoints, from_folders, named
+from stillwave.evaluate.report import as_csv
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 
@@ -23,7 +25,7 @@ def files(folder: Path, *names: str) -> Path:
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, voice(0.5), RATE)
+        soundfile.write(os.fsencode(path), voice(0.5), RATE)
     return folder
 
 
@@ -140,3 +142,33 @@ def test_a_model_that_ships_is_judged_by_its_name(mixtures, tmp_path):
     assert 0 < np.square(whole - small).sum() < 0.1 * np.square(whole).sum()
     with pytest.raises(CheckpointError, match="no model of this name"):
         from_checkpoints(mixtures, named(["nothing-like-it"]), tmp_path / "work", "cpu", quiet=True)
+
+
+def test_odd_names_and_linked_folders_are_scored(tmp_path, model):
+    odd = os.fsdecode(b"caf\xe9")
+    for side in ("clean", "noisy"):
+        files(tmp_path / "set" / side, "a.wav", f"{odd}.wav")
+        files(tmp_path / "elsewhere" / side, "b.wav")
+        (tmp_path / "set" / side / "linked").symlink_to(tmp_path / "elsewhere" / side)
+    items = from_folders(tmp_path / "set" / "clean", {"mine": tmp_path / "set" / "noisy"})
+    assert [item.id for item in items] == ["a", r"caf\udce9", "linked/b"]
+    scores = score_pairs(items, ("stoi",), 1, quiet=True)
+    as_csv(scores).encode()
+    assert all(row.scores["stoi"].value for row in scores.rows)
+    enhanced = from_checkpoints(tmp_path / "set", {"tiny": model}, tmp_path / "work", "cpu", quiet=True)
+    assert len(enhanced) == 3
+    assert all(item.estimates["tiny"].is_file() for item in enhanced)
+
+
+def test_any_fault_of_one_file_is_that_files(tmp_path, monkeypatch):
+    clean = files(tmp_path / "clean", "a.wav", "b.wav")
+    load = scoring._load
+
+    def fail(path):
+        if path.name == "a.wav":
+            raise MemoryError
+        return load(path)
+
+    monkeypatch.setattr(scoring, "_load", fail)
+    scores = score_pairs(from_folders(clean, {"mine": clean}), ("stoi",), 1, quiet=True)
+    assert [row.scores["stoi"].reason for row in scores.rows] == ["MemoryError", None]

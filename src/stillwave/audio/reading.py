@@ -15,6 +15,7 @@ from stillwave.audio.contract import Samples, check_finite, check_rate
 from stillwave.audio.integrity import missing_bytes
 from stillwave.audio.resampling import resample
 from stillwave.errors import AudioError
+from stillwave.files import native
 
 _INEXACT_SEEK = ("VORBIS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
 """After a seek, libsndfile 1.2.2 gives other samples here (Vorbis: in the last pages; MP3: the bit reservoir
@@ -97,7 +98,7 @@ def open_reader(path: Path | str) -> Iterator[Reader]:
     path = Path(path)
     _check_file(path)
     with _translated(path):
-        file = _Sequential(os.fspath(path))
+        file = _Sequential(native(path))
     with file:
         yield Reader(_describe(path, file), file)
 

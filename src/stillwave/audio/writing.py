@@ -24,7 +24,7 @@ from stillwave.audio.contract import Samples, check, check_finite, check_rate
 from stillwave.audio.formats import INTEGER_BITS, check_format, subtype_for
 from stillwave.audio.ogg_serials import number_streams
 from stillwave.errors import AudioError
-from stillwave.files import atomic_file
+from stillwave.files import atomic_file, native
 
 _LARGEST_WAV = 2**32 - 2**16
 """Bytes of samples that WAV's 32-bit sizes hold, with room for the header."""
@@ -114,11 +114,13 @@ def open_writer(
     subtype: str | None = None,
     tags: Mapping[str, str] | None = None,
     frames: int | None = None,
+    overwrite: bool = True,
 ) -> Iterator[Writer]:
     """Write a recording block by block; it appears under its name when the block ends without an exception.
 
     The suffix gives the format (`formats.FORMATS`), `subtype` the sample format (by default the format's own,
     16 bits for wav and flac). `frames`, where known, lets a WAV file of more than 4 GB be written as RF64.
+    Without `overwrite` a file that is there is left, also one that another process has made in the meantime.
     Raises `AudioError` for what the format cannot hold and for everything that the disk refuses.
     """
     path = Path(path)
@@ -127,8 +129,10 @@ def open_writer(
     form = check_format(path, subtype, rate, channels)
     size = (frames or 0) * channels * _BYTES.get(subtype, 0)
     name = "RF64" if form.name == "WAV" and size > _LARGEST_WAV else form.name
-    with _translated(path), atomic_file(path) as temporary:
-        file = soundfile.SoundFile(os.fspath(temporary), "w", rate, channels, subtype, format=name)
+    if not overwrite:
+        refuse_existing(path)
+    with _translated(path), atomic_file(path, replace=overwrite) as temporary:
+        file = soundfile.SoundFile(native(temporary), "w", rate, channels, subtype, format=name)
         with file:
             _leave_out_peaks(file)
             writer = Writer(path, file)
@@ -166,6 +170,12 @@ def _leave_out_peaks(file: soundfile.SoundFile) -> None:
         soundfile._snd.sf_command(file._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
 
 
+def refuse_existing(path: Path) -> None:
+    """Raise AudioError where something has this name already."""
+    if os.path.lexists(path):
+        raise AudioError(f"{path}: exists already; it is replaced only with --overwrite")
+
+
 def _quantise(samples: Samples, bits: int) -> NDArray[np.int32]:
     """Round to the nearest step of `bits`, in the upper bits of 32.
 
@@ -181,7 +191,7 @@ def _check_written(path: Path, report: WriteReport) -> None:
     """A disk that fills up while libsndfile writes its header on closing goes unnoticed otherwise."""
     if report.frames == 0:
         raise AudioError(f"{report.path}: there are no samples to write")
-    found = soundfile.info(os.fspath(path)).frames
+    found = soundfile.info(native(path)).frames
     if found != report.frames:
         raise AudioError(
             f"{report.path}: only {found} of {report.frames} samples could be written; is the disk full?"
@@ -193,6 +203,8 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, NotADirectoryError):
+        if path.parent.is_dir():
+            refuse_existing(path)
         raise AudioError(f"{path}: cannot be written: {path.parent} is not a folder") from None
     except OSError as error:
         raise AudioError(f"{path}: cannot be written: {error.strerror or error}") from None

@@ -13,6 +13,7 @@ import typer
 from stillwave.cli.recipes import AsJson, Sets
 from stillwave.cli.rooms import rooms
 from stillwave.cli.simulate import simulate
+from stillwave.files import printable
 
 if TYPE_CHECKING:
     from stillwave.data.scan import Scan, Skipped
@@ -273,11 +274,11 @@ def _scan_report(found: dict[str, Scan], written: dict[str, Path]) -> dict[str, 
 
 def _print(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        typer.echo(printable(json.dumps(report, indent=2, ensure_ascii=False)))
         return
     for key, value in report.items():
         for line in _lines(key.replace("_", " "), value):
-            typer.echo(line)
+            typer.echo(printable(line))
 
 
 def _lines(key: str, value: Any) -> list[str]:

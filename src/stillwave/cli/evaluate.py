@@ -12,6 +12,7 @@ import typer
 
 from stillwave.console import err
 from stillwave.errors import StillwaveError
+from stillwave.files import printable
 
 if TYPE_CHECKING:
     from stillwave.evaluate import Item, Summary
@@ -94,11 +95,11 @@ def evaluate(
         for line in warnings(summary):
             err.print(f"warning: {line}", highlight=False, markup=False)
     if as_json:
-        typer.echo(json.dumps(plain(summary), indent=2, ensure_ascii=False, allow_nan=False))
+        typer.echo(printable(json.dumps(plain(summary), indent=2, ensure_ascii=False, allow_nan=False)))
     elif sys.stdout.isatty():
         _show(summary)
     else:
-        typer.echo(markdown(summary), nl=False)
+        typer.echo(printable(markdown(summary)), nl=False)
     if not any(cell.interval for cells in summary.means.values() for cell in cells.values()):
         raise StillwaveError("nothing could be scored; the reasons are above")
 

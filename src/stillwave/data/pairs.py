@@ -25,7 +25,7 @@ from stillwave.data.mixing import Facts, Mixer, Mixture
 from stillwave.data.pair import Pair as Pair  # read and written here, and known from here
 from stillwave.data.pair import read_pair_manifest
 from stillwave.data.scan import SUFFIXES
-from stillwave.files import atomic_folder, write_text
+from stillwave.files import atomic_folder, printable, walk, write_text
 from stillwave.schema import SAMPLE_RATE
 
 COLUMNS = ("id", "speaker", "snr_db", "noise", "rir", "seconds", "text")
@@ -223,14 +223,14 @@ def _with_log(pair: Pair, log: dict[str, tuple[str, float]], text: Path) -> Pair
 
 
 def by_name(folder: Path, by_file_id: bool = False) -> dict[str, Path]:
-    """Name without suffix → file."""
+    """Name without suffix → file, of all sub-folders, linked ones too."""
     if not folder.is_dir():
         raise ManifestError(f"{folder}: there is no such folder")
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in walk(folder).files:
         if path.suffix.lower() not in SUFFIXES:
             continue
-        plain = path.relative_to(folder).with_suffix("").as_posix()
+        plain = printable(path.relative_to(folder).with_suffix("").as_posix())
         name = (dns2020.file_id(path.name) or plain) if by_file_id else plain
         if name in found:
             raise ManifestError(f"{path}: has the same name as {found[name]}; which is meant is not clear")

@@ -15,7 +15,8 @@ from stillwave.audio import FORMATS, open_reader
 from stillwave.console import err, track
 from stillwave.data.annotations import Annotations, find_annotations, read_annotations
 from stillwave.data.manifest import ManifestError, Recording, read_manifest
-from stillwave.errors import AudioError
+from stillwave.errors import AudioError, fault_text
+from stillwave.files import is_unicode, walk
 
 SUFFIXES = frozenset((*FORMATS, ".aifc", ".au", ".snd", ".sph", ".nist"))
 """File names that end otherwise are not opened."""
@@ -109,16 +110,44 @@ def _tell(found: Scan) -> str:
 def _files(source: Path) -> tuple[list[Path], Annotations, list[Skipped]]:
     if source.is_dir():
         notes = find_annotations(source)
-        files = sorted(path.absolute() for path in source.rglob("*") if path.is_file())
+        found = walk(source.absolute())
+        files, left_out = _usable(found.files, source)
+        left_out += [Skipped(path, reason) for path, reason in found.skipped]
     elif source.suffix.lower() == ".csv" and source.is_file():
         notes = read_annotations(source)
-        files = sorted(path for path in notes if path.is_file())
+        files, left_out = _usable(sorted(path for path in notes if path.is_file()), source.parent)
     elif source.exists():
         raise ManifestError(f"{source}: is neither a folder nor a CSV file that lists recordings")
     else:
         raise ManifestError(f"{source}: there is no such folder")
-    here = set(files)
-    return files, notes, [Skipped(path, "listed but not there") for path in sorted(notes) if path not in here]
+    seen = {*files, *(item.path for item in left_out)}
+    left_out += [Skipped(path, "listed but not there") for path in sorted(notes) if path not in seen]
+    return files, notes, left_out
+
+
+def _usable(files: list[Path], folder: Path) -> tuple[list[Path], list[Skipped]]:
+    """Files that a manifest can name, each once: training and test material must not share one through a link."""
+    root = os.path.realpath(folder)
+    by_place: dict[str, Path] = {}
+    kept: list[Path] = []
+    left_out: list[Skipped] = []
+    linked: list[tuple[Path, str]] = []
+    for path in files:
+        real = os.path.realpath(path)
+        if not is_unicode(path):
+            left_out.append(Skipped(path, "name is not UTF-8", "a manifest is UTF-8 text; rename the file"))
+        elif real == os.path.join(root, os.path.relpath(path, folder)):  # noqa: PTH118 # names, not paths
+            by_place[real] = path
+            kept.append(path)
+        else:
+            linked.append((path, real))
+    for path, real in linked:
+        if real in by_place:
+            left_out.append(Skipped(path, "link to a file that is listed", str(by_place[real])))
+        else:
+            by_place[real] = path
+            kept.append(path)
+    return sorted(kept), left_out
 
 
 def _look(
@@ -138,6 +167,8 @@ def _look(
                 return Skipped(path, "silent")
     except AudioError as error:
         return Skipped(path, classify(str(error)), str(error).removeprefix(f"{path}: "))
+    except Exception as error:  # decoders fail in ways of their own; one file's fault is that file's
+        return Skipped(path, "unreadable", fault_text(error))
     return Recording(
         path=path,
         sample_rate=info.sample_rate,

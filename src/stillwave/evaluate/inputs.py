@@ -12,9 +12,10 @@ from stillwave.console import track
 from stillwave.data.corpora.dns2020 import mixture_facts
 from stillwave.data.hearing import Samples, hear
 from stillwave.data.pairs import Pair, by_name, read_pairs
-from stillwave.errors import AudioError, StillwaveError
+from stillwave.errors import StillwaveError, fault_text
 from stillwave.evaluate.scoring import NOISY, Item
 from stillwave.evaluate.texts import texts_of
+from stillwave.files import printable
 from stillwave.schema import SAMPLE_RATE
 
 
@@ -88,7 +89,7 @@ def from_checkpoints(
                 samples, rate = _heard(pair, enhancer.microphones)
                 write(target, enhancer.enhance(samples, rate), rate, subtype="FLOAT")
                 items[index] = replace(item, estimates={**item.estimates, name: target})
-            except AudioError as error:
+            except Exception as error:  # one file's fault is that file's; the others go on
                 items[index] = replace(item, problems={**item.problems, name: _cause(error, pair)})
     return items
 
@@ -105,7 +106,7 @@ def _one_channel(pair: Pair, work: Path) -> Path:
     target = work / NOISY / f"{pair.id}.wav"
     try:
         write(target, hear(pair, 1), SAMPLE_RATE, subtype="FLOAT")
-    except AudioError:
+    except Exception:
         return pair.noisy  # scoring says what is wrong with it
     return target
 
@@ -114,8 +115,8 @@ def _known(snr_db: float | None) -> float | None:
     return snr_db if snr_db is not None and math.isfinite(snr_db) else None
 
 
-def _cause(error: AudioError, pair: Pair) -> str:
-    return "not enhanced: " + str(error).removeprefix(f"{pair.noisy}: ")
+def _cause(error: Exception, pair: Pair) -> str:
+    return printable("not enhanced: " + fault_text(error).removeprefix(f"{pair.noisy}: "))
 
 
 def _tracked(pairs: Sequence[Pair], what: str, quiet: bool) -> Iterable[Pair]:

@@ -11,12 +11,13 @@ import numpy as np
 
 from stillwave.audio import Samples, read, resample
 from stillwave.console import track
-from stillwave.errors import AudioError, StillwaveError
+from stillwave.errors import StillwaveError, fault_text
 from stillwave.evaluate.metrics import DEFAULT, Score, choose, inverted, score, unscored
 from stillwave.evaluate.processes import cores as cores  # others look for it here
 from stillwave.evaluate.processes import run
 from stillwave.evaluate.recognisers import identity, load
 from stillwave.evaluate.transcripts import Heard, Listening, listen
+from stillwave.files import printable
 from stillwave.schema import SAMPLE_RATE
 
 NOISY = "noisy"
@@ -111,8 +112,8 @@ def score_file(item: Item, system: str, keys: Sequence[str], heard: Heard | None
         return without("there is no clean file of this name")
     try:
         (clean, rate), (estimate, other) = _load(item.clean), _load(item.estimates[system])
-    except AudioError as error:
-        return without(_without_path(str(error), item))
+    except Exception as error:  # decoders fail in ways of their own; one file's fault is that file's
+        return without(_without_path(fault_text(error), item))
     if (
         rate != other
     ):  # neither is resampled to the other in silence: which band is compared is the user's choice
@@ -125,7 +126,7 @@ def _without_path(message: str, item: Item) -> str:
     """So that equal faults of many files count as one reason; the row says which file it is."""
     for path in item.estimates.values():
         message = message.replace(f"{path}: ", "the estimate: ")
-    return " ".join(message.replace(f"{item.clean}: ", "the reference: ").split())
+    return printable(" ".join(message.replace(f"{item.clean}: ", "the reference: ").split()))
 
 
 def mean_score(metric: str, clean: Sequence[Samples], estimates: Sequence[Samples]) -> tuple[float, int]:

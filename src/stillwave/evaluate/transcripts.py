@@ -12,10 +12,11 @@ import numpy as np
 
 from stillwave.audio import read
 from stillwave.console import track
-from stillwave.errors import AudioError, StillwaveError
+from stillwave.errors import StillwaveError, fault_text
 from stillwave.evaluate.processes import run
 from stillwave.evaluate.recognisers import RecogniserError, load
 from stillwave.evaluate.wer import WordCount, count
+from stillwave.files import printable
 
 if TYPE_CHECKING:
     from stillwave.evaluate.scoring import Item
@@ -120,8 +121,8 @@ def transcribe_file(file: Path, recogniser: str) -> Transcript:
     hear = load(recogniser).transcribe
     try:
         samples, rate = read(file)
-    except AudioError as error:
-        return Transcript(None, " ".join(str(error).removeprefix(f"{file}: ").split()))
+    except Exception as error:  # decoders fail in ways of their own; one file's fault is that file's
+        return Transcript(None, printable(fault_text(error).removeprefix(f"{file}: ")))
     if len(samples) != 1:
         return Transcript(None, f"has {len(samples)} channels, one is heard")
     if np.abs(samples).max() < SILENT:

@@ -13,6 +13,7 @@ from stillwave.data.corpora import dns2020, folders, l3das23, voicebank
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.scan import Scan, scan
 from stillwave.errors import nearest
+from stillwave.files import walk
 
 CORPORA: dict[str, ModuleType] = {
     "folders": folders,
@@ -58,7 +59,7 @@ def scan_corpus(
         return {kind: scan(folder, describe, decode=decode, jobs=jobs)}
     if pattern is not None:
         raise ManifestError(f"the corpus '{name}' finds speakers in its own way; leave the pattern out")
-    if folder.is_dir() and not any(corpus.kind_of(path.relative_to(folder)) for path in folder.rglob("*")):
+    if folder.is_dir() and not any(corpus.kind_of(path.relative_to(folder)) for path in walk(folder).files):
         raise ManifestError(f"{folder}: is not laid out as {name} is; expected {corpus.LAYOUT}")
     found = scan(folder, corpus.describe, decode=decode, jobs=jobs)
     kinds: dict[str, list[Recording]] = {kind: [] for kind in corpus.KINDS}
