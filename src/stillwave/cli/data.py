@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import click
 import typer
 
+from stillwave.cli.data_report import left_out, scan_report, show
 from stillwave.cli.recipes import AsJson, Sets
 from stillwave.cli.rooms import rooms
 from stillwave.cli.simulate import simulate
-from stillwave.files import printable
 
 if TYPE_CHECKING:
-    from stillwave.data.scan import Scan, Skipped
+    from stillwave.data.manifest import Kind
 
 app = typer.Typer()
 app.command("simulate")(simulate)
@@ -38,9 +36,12 @@ def scan(
     ],
     corpus: Annotated[str, typer.Option(help="folders, dns2020, voicebank, l3das22 or l3das23.")] = "folders",
     kind: Annotated[
-        Literal["speech", "noise", "rooms"],
-        typer.Option(help="What a plain folder holds. Its sub-folders name speakers, or classes of noise."),
-    ] = "speech",
+        Literal["speech", "noise", "rooms"] | None,
+        typer.Option(
+            help="What a plain folder holds; by default guessed from its name. Its sub-folders name speakers, or "
+            "classes of noise."
+        ),
+    ] = None,
     speaker: Annotated[
         str | None,
         typer.Option(
@@ -79,13 +80,14 @@ def scan(
         _scan_pairs(corpus, folder, output, microphones, convention, not headers_only, jobs, as_json)
         return
     several = len(find(corpus).KINDS) > 1
-    found = scan_corpus(corpus, folder, kind=kind, pattern=speaker, decode=not headers_only, jobs=jobs)
+    what = _kind(kind, folder, output) if corpus == "folders" else "speech"
+    found = scan_corpus(corpus, folder, kind=what, pattern=speaker, decode=not headers_only, jobs=jobs)
     written = {}
     for name, part in found.items():
         path = output.with_name(f"{output.stem}-{name}{output.suffix}") if several else output
-        write_manifest(path, part.recordings)
+        write_manifest(path, part.recordings, name)
         written[name] = path
-    _print(_scan_report(found, written), as_json)
+    show(scan_report(found, written), as_json)
 
 
 @app.command("check")
@@ -103,7 +105,7 @@ def check(manifest: Source, jobs: Jobs = None, as_json: AsJson = False) -> None:
 
     recordings = load(manifest) if manifest.is_dir() else read_manifest(manifest, must_exist=False)
     report = check_recordings(recordings, jobs)
-    _print(report, as_json)
+    show(report, as_json)
     if report["faults"]:
         raise typer.Exit(1)
 
@@ -155,7 +157,7 @@ def split(
             "groups": groups,
             "hours": round(hours(part), 3),
         }
-    _print(report, as_json)
+    show(report, as_json)
 
 
 @app.command("mix")
@@ -196,7 +198,7 @@ def mix(
         loaded.data, side, loaded.seed if seed is None else seed, whole=not segments, prepare=False
     )
     write_mixtures(mixer, count, output)
-    _print({"folder": str(output), "mixtures": count, "utterances": len(mixer)}, as_json)
+    show({"folder": str(output), "mixtures": count, "utterances": len(mixer)}, as_json)
 
 
 @app.command("summary")
@@ -209,7 +211,31 @@ def summary(source: Source, jobs: Jobs = None, as_json: AsJson = False) -> None:
     """
     from stillwave.data.summary import summarise
 
-    _print(summarise(source, jobs), as_json)
+    show(summarise(source, jobs), as_json)
+
+
+def _kind(given: Kind | None, folder: Path, output: Path) -> Kind:
+    """What a folder holds: as given, as its name says, or as the user answers. Raises ManifestError."""
+    import sys
+
+    from stillwave.console import err
+    from stillwave.data.kinds import guess
+    from stillwave.data.manifest import ManifestError
+
+    if not folder.exists():
+        raise ManifestError(f"{folder}: there is no such folder or CSV file")
+    found = given or guess(folder, output)
+    if found is None and sys.stdin.isatty() and sys.stderr.isatty():
+        choices = click.Choice(["speech", "noise", "rooms"])
+        found = typer.prompt(f"What does {folder} hold?", type=choices, err=True)
+    if found is None:
+        raise ManifestError(
+            f"{folder}: its name does not say whether it holds speech, noise or impulse responses of rooms; "
+            "add --kind speech, --kind noise or --kind rooms"
+        )
+    if given is None:
+        err.print(f"{folder}: scanned as {found} (--kind changes that)", highlight=False, markup=False)
+    return found
 
 
 def _scan_pairs(
@@ -241,59 +267,7 @@ def _scan_pairs(
             **({"w_to_dipoles": round(found.energy_ratio, 3)} if found.energy_ratio else {}),
         },
         **({"normalisation": fault} if (fault := normalisation_fault(found.energy_ratio or 1)) else {}),
-        **_left_out("left_out", found.skipped),
-        **_left_out("doubtful", found.doubtful),
+        **left_out("left_out", found.skipped),
+        **left_out("doubtful", found.doubtful),
     }
-    _print(report, as_json)
-
-
-def _left_out(name: str, items: Sequence[Skipped]) -> dict[str, Any]:
-    return {
-        name: dict(Counter(item.reason for item in items)),
-        f"{name}_files": [
-            {"path": str(item.path), "reason": item.reason, "detail": item.detail} for item in items
-        ],
-    }
-
-
-def _scan_report(found: dict[str, Scan], written: dict[str, Path]) -> dict[str, Any]:
-    from stillwave.data.manifest import hours
-
-    report: dict[str, Any] = {
-        kind: {
-            "manifest": str(written[kind]),
-            "recordings": len(part.recordings),
-            "hours": round(hours(part.recordings), 3),
-            "speakers": len({recording.speaker for recording in part.recordings if recording.speaker}),
-        }
-        for kind, part in found.items()
-    }
-    skipped = [item for part in found.values() for item in part.skipped]
-    return {**report, **_left_out("left_out", skipped)}
-
-
-def _print(report: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        typer.echo(printable(json.dumps(report, indent=2, ensure_ascii=False)))
-        return
-    for key, value in report.items():
-        for line in _lines(key.replace("_", " "), value):
-            typer.echo(printable(line))
-
-
-def _lines(key: str, value: Any) -> list[str]:
-    if isinstance(value, dict):
-        inner = "  ".join(f"{name} {_text(part)}" for name, part in value.items()) or "none"
-        return [f"{key:20} {inner}"]
-    if isinstance(value, list):
-        shown = [
-            f"  {item if isinstance(item, str) else '  '.join(v for v in item.values() if v)}"
-            for item in value[:20]
-        ]
-        more = [f"  … and {len(value) - 20} more (--json lists all)"] if len(value) > 20 else []
-        return [f"{key:20} {len(value) or 'none'}", *shown, *more]
-    return [f"{key:20} {_text(value)}"]
-
-
-def _text(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    show(report, as_json)

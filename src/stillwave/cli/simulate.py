@@ -79,8 +79,8 @@ def simulate(
     )
     written = write_scenes(
         output,
-        load(speech),
-        load(noise, folders.describe_noise),
+        load(speech, kind="speech"),
+        load(noise, folders.describe_noise, kind="noise"),
         clips,
         subset=subset,
         config=config,

@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
 from stillwave.errors import StillwaveError, nearest
 from stillwave.files import write_text
 from stillwave.schema import Count, Frozen, Positive
+
+Kind = Literal["speech", "noise", "rooms"]
+KINDS: tuple[Kind, ...] = ("speech", "noise", "rooms")
 
 
 class ManifestError(StillwaveError):
@@ -30,6 +33,8 @@ class Recording(Frozen):
     """In Hz, of the file."""
     channels: Count
     seconds: Positive
+    kind: Kind | Literal[""] = ""
+    """What it is; empty where the manifest does not say."""
     speaker: str = ""
     text: str = ""
     """What is said."""
@@ -64,9 +69,11 @@ def read_manifest(path: Path | str, *, must_exist: bool = True) -> list[Recordin
     return recordings
 
 
-def write_manifest(path: Path | str, recordings: Iterable[Recording]) -> None:
-    """Write recordings, atomically; what is empty is left out."""
+def write_manifest(path: Path | str, recordings: Iterable[Recording], kind: Kind | None = None) -> None:
+    """Write recordings, atomically, all as of `kind` if one is given; what is empty is left out."""
     path = Path(path)
+    if kind is not None:
+        recordings = (recording.model_copy(update={"kind": kind}) for recording in recordings)
     write_text(path, "".join(line + "\n" for line in _lines(recordings, path.absolute().parent)))
 
 

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stillwave.audio import FORMATS, open_reader
 from stillwave.console import err, track
 from stillwave.data.annotations import Annotations, find_annotations, read_annotations
-from stillwave.data.manifest import ManifestError, Recording, read_manifest
+from stillwave.data.kinds import check_kind
+from stillwave.data.manifest import Kind, ManifestError, Recording, read_manifest
 from stillwave.errors import AudioError, fault_text
 from stillwave.files import is_unicode, walk
 
@@ -80,11 +81,13 @@ def scan(
     return result
 
 
-def load(source: Path | str, describe: Describe | None = None) -> list[Recording]:
+def load(
+    source: Path | str, describe: Describe | None = None, *, kind: Kind | None = None
+) -> list[Recording]:
     """The recordings of a manifest, or of a folder or CSV file, which is scanned on the fly.
 
     The first sub-folder is the speaker unless `describe` says otherwise. What a scan leaves out is counted on
-    the terminal.
+    the terminal. Raises ManifestError, also for a manifest of something else than `kind`.
     """
     from stillwave.data.corpora import folders  # which themselves scan
 
@@ -92,7 +95,10 @@ def load(source: Path | str, describe: Describe | None = None) -> list[Recording
     if not source.exists():
         raise ManifestError(f"{source}: there is no such manifest or folder")
     if not source.is_dir() and source.suffix.lower() != ".csv":
-        return read_manifest(source)
+        recordings = read_manifest(source)
+        if kind is not None:
+            check_kind(recordings, kind, str(source))
+        return recordings
     found = scan(source, describe or folders.describe)
     if found.skipped:
         err.print(
@@ -169,12 +175,13 @@ def _look(
         return Skipped(path, classify(str(error)), str(error).removeprefix(f"{path}: "))
     except Exception as error:  # decoders fail in ways of their own; one file's fault is that file's
         return Skipped(path, "unreadable", fault_text(error))
+    fields: dict[str, Any] = {**described, **{k: v for k, v in notes.get(path, {}).items() if v}}
     return Recording(
         path=path,
         sample_rate=info.sample_rate,
         channels=info.channels,
         seconds=info.seconds,
-        **{**described, **{key: value for key, value in notes.get(path, {}).items() if value}},
+        **fields,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 from stillwave.data import split as splitting
 from stillwave.data.corpora import folders
 from stillwave.data.draw import BABBLERS, speaker_of
-from stillwave.data.manifest import ManifestError, Recording
+from stillwave.data.manifest import KINDS, Kind, ManifestError, Recording
 from stillwave.data.mixing import Mixer, Mixture
 from stillwave.data.pair import Pair
 from stillwave.data.paired import PairedSegments
@@ -132,13 +132,13 @@ def gather(data: DataConfig, split: Split, base: Path = Path()) -> Material:
     train = data.train
     assert isinstance(train, Sources)
     if isinstance(data.development, str):
-        return {name: _load(train, name, base) for name in ("speech", "noise", "rooms")}
-    sides = {name: _two_sides(train, data.development, name, base) for name in ("speech", "noise", "rooms")}
+        return {name: _load(train, name, base) for name in KINDS}
+    sides = {name: _two_sides(train, data.development, name, base) for name in KINDS}
     return {name: both[0 if split == "train" else 1] for name, both in sides.items()}
 
 
 def _two_sides(
-    train: Sources, development: Sources, name: str, base: Path
+    train: Sources, development: Sources, name: Kind, base: Path
 ) -> tuple[list[Recording], list[Recording]]:
     first, second = getattr(train, name), getattr(development, name)
     if first is None or second is None or (base / first).resolve() != (base / second).resolve():
@@ -151,11 +151,12 @@ def _two_sides(
     return splitting.split(recordings, HELD_OUT, _SPLIT_SEED, "recording" if name != "speech" else "auto")
 
 
-def _load(sources: Sources, name: str, base: Path) -> list[Recording]:
+def _load(sources: Sources, name: Kind, base: Path) -> list[Recording]:
     given = getattr(sources, name)
     if given is None:
         return []
-    return load(base / given, folders.describe if name == "speech" else folders.describe_noise)
+    describe = folders.describe if name == "speech" else folders.describe_noise
+    return load(base / given, describe, kind=name)
 
 
 def _refuse_common(name: str, train: list[Recording], development: list[Recording]) -> None:

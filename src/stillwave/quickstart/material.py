@@ -8,7 +8,7 @@ from typing import Literal
 
 from stillwave.data import Recording, read_manifest, write_manifest
 from stillwave.data.corpora import folders
-from stillwave.data.manifest import ManifestError, hours
+from stillwave.data.manifest import Kind, ManifestError, hours
 from stillwave.schema import SAMPLE_RATE, MixingConfig, Range, Sources
 
 HELD_OUT = 0.1
@@ -23,6 +23,7 @@ _SOURCES = {
     "noise": ("noise.jsonl", "noise.csv", "noise"),
     "rooms": ("rooms.jsonl", "rir.jsonl", "rooms.csv", "rir.csv", "rooms", "rir"),
 }
+_SPEECH_LAST: tuple[Kind, ...] = ("noise", "rooms", "speech")
 _FIXED = MixingConfig(
     snr_db=Range(low=0, high=15),
     level_dbfs=Range(low=-32, high=-22),
@@ -105,9 +106,9 @@ def _gather(audio: Path, work: Path, sets: list[str]) -> None:
             sides[side][kind] = recordings
     for side in (*sets, ""):
         folder = work / "held_out" / side if side else work
-        for kind in ("noise", "rooms", "speech"):
+        for kind in _SPEECH_LAST:
             if sides[side][kind]:
-                write_manifest(folder / f"{kind}.jsonl", sides[side][kind])
+                write_manifest(folder / f"{kind}.jsonl", sides[side][kind], kind)
 
 
 def _scan(audio: Path, name: str) -> list[Recording]:

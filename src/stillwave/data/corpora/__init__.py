@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from stillwave.data.corpora import dns2020, folders, l3das23, voicebank
-from stillwave.data.manifest import ManifestError, Recording
+from stillwave.data.manifest import Kind, ManifestError, Recording
 from stillwave.data.scan import Scan, scan
 from stillwave.errors import nearest
 from stillwave.files import walk
@@ -35,11 +35,11 @@ def scan_corpus(
     name: str,
     folder: Path | str,
     *,
-    kind: str = "speech",
+    kind: Kind = "speech",
     pattern: str | None = None,
     decode: bool = True,
     jobs: int | None = None,
-) -> dict[str, Scan]:
+) -> dict[Kind, Scan]:
     """Scan a corpus: kind (`speech`, `noise`, `rooms`) → what was found. What is left out is with the first.
 
     `kind` and `pattern` are for plain `folders`: what they hold, and a regular expression whose first group
@@ -62,7 +62,7 @@ def scan_corpus(
     if folder.is_dir() and not any(corpus.kind_of(path.relative_to(folder)) for path in walk(folder).files):
         raise ManifestError(f"{folder}: is not laid out as {name} is; expected {corpus.LAYOUT}")
     found = scan(folder, corpus.describe, decode=decode, jobs=jobs)
-    kinds: dict[str, list[Recording]] = {kind: [] for kind in corpus.KINDS}
+    kinds: dict[Kind, list[Recording]] = {kind: [] for kind in corpus.KINDS}
     for recording in found.recordings:
         kinds[corpus.kind_of(recording.path.relative_to(folder.absolute()))].append(recording)
     result = {kind: Scan(recordings, []) for kind, recordings in kinds.items() if recordings}

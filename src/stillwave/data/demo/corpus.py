@@ -28,7 +28,7 @@ from stillwave.data.demo.mixtures import mix
 from stillwave.data.demo.noises import NOISES, babble
 from stillwave.data.demo.rooms import room
 from stillwave.data.demo.voices import SPLITS
-from stillwave.data.manifest import Recording, hours, write_manifest
+from stillwave.data.manifest import Kind, Recording, hours, write_manifest
 from stillwave.errors import MissingExtraError
 from stillwave.files import atomic_folder, write_json, write_text
 from stillwave.schema import SAMPLE_RATE
@@ -151,9 +151,9 @@ def _training(work: Path, parts: list[Part], noises: list[Noise], seed: int, siz
         _write(folder / "rooms" / f"room_{i}.wav", response)
     noise_lines = [_entry(folder / "noise" / f"{n.name}.wav", label=n.kind) for n in noises]
     rooms = [_entry(file, label="synthetic room") for file in sorted((folder / "rooms").glob("*.wav"))]
-    manifests = {"speech": speech, "noise": noise_lines, "rooms": rooms}
+    manifests: dict[Kind, list[Recording]] = {"speech": speech, "noise": noise_lines, "rooms": rooms}
     for name, recordings in manifests.items():
-        write_manifest(folder / f"{name}.jsonl", recordings)
+        write_manifest(folder / f"{name}.jsonl", recordings, name)
     return {name: round(3600 * hours(recordings), 1) for name, recordings in manifests.items()}
 
 

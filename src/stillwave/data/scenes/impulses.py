@@ -26,7 +26,7 @@ def write_rooms(out: Path, count: int, *, config: SceneConfig | None = None, see
     """
     config = config or SceneConfig()
     recordings = [_write(out, index, config, seed) for index in track(range(count), "rooms")]
-    write_manifest(out / "rooms.jsonl", recordings)
+    write_manifest(out / "rooms.jsonl", recordings, "rooms")
     return out / "rooms.jsonl"
 
 
