@@ -39,3 +39,36 @@ def test_a_display_is_shown_after_one_that_failed(shown) -> None:
     unfinished.close()
     assert list(console.track([1], "third")) == [1]
     assert all(word in shown.getvalue() for word in ("first", "second", "third"))
+
+
+class Clock:
+    """Seconds as a test wants them."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_without_a_terminal_a_line_is_printed_every_now_and_then(monkeypatch) -> None:
+    text, clock = io.StringIO(), Clock()
+    monkeypatch.setattr(console, "err", Console(file=text, width=120, soft_wrap=True))
+    with console.progress_bar() as bar:
+        bar.get_time = clock
+        task = bar.add_task("student", total=500, completed=100, note="")
+        for step in range(101, 200):
+            clock.now += 1
+            bar.update(task, completed=step, note="loss 0.5")
+    lines = [line for line in text.getvalue().splitlines() if line.startswith("student: ")]
+    assert lines[0] == "student: 120 of 500 · loss 0.5 · 6 min 20 s left"
+    assert [line.split()[1] for line in lines] == ["120", "140", "160", "180"]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_tracked_loop_prints_lines_too_and_a_terminal_none(monkeypatch, terminal) -> None:
+    text = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=text, width=120, force_terminal=terminal))
+    monkeypatch.setattr(console, "LINE_SECONDS", 0.0)
+    list(console.track(range(3), "noises"))
+    assert ("noises: 1 of 3 · " in text.getvalue()) is not terminal

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager, nullcontext
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 err = Console(stderr=True, soft_wrap=True)
 _shown = False
+LINE_SECONDS = 20.0
+"""How often a display says how far it is where there is no terminal."""
 
 
 @contextmanager
@@ -36,6 +39,72 @@ def _alone() -> Iterator[bool]:
         _shown = False
 
 
+class Display(Progress):
+    """Bars on a terminal. Elsewhere (a log file, CI) a line for each task every `LINE_SECONDS`, and one at the end."""
+
+    def __init__(self, *columns: Any, **options: Any) -> None:
+        super().__init__(*columns, **options)
+        self._begun: dict[TaskID, tuple[float, float]] = {}
+        self._said: dict[TaskID, float] = {}
+
+    def add_task(self, description: str, *args: Any, **options: Any) -> TaskID:
+        """As rich's; from here on the time left is estimated."""
+        task = super().add_task(description, *args, **options)
+        now = self.get_time()
+        self._begun[task], self._said[task] = (now, self._task(task).completed), now
+        return task
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        """As rich's."""
+        super().update(task_id, **changes)
+        self._say_if_due(task_id)
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """As rich's."""
+        super().advance(task_id, advance)
+        self._say_if_due(task_id)
+
+    def _say_if_due(self, task_id: TaskID) -> None:
+        now = self.get_time()
+        if self.disable or self.console.is_terminal or now - self._said[task_id] < LINE_SECONDS:
+            return
+        self._said[task_id] = now
+        self.console.print(self.line(task_id, now), highlight=False, markup=False)
+
+    def line(self, task_id: TaskID, now: float) -> str:
+        """How far a task is, what its note says, and the time left at the pace so far."""
+        task, (begun, before) = self._task(task_id), self._begun[task_id]
+        far = f"{task.completed:.0f}" + ("" if task.total is None else f" of {task.total:.0f}")
+        done = task.completed - before
+        left = ""
+        if task.total is not None and done > 0:
+            left = f"{duration((now - begun) / done * max(0.0, task.total - task.completed))} left"
+        parts = [f"{task.description}: {far}", str(task.fields.get("note") or ""), left]
+        return " · ".join(part for part in parts if part)
+
+    def _task(self, task_id: TaskID) -> Any:
+        return next(task for task in self.tasks if task.id == task_id)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them.
+
+    Examples:
+        >>> duration(7.4), duration(200), duration(4000), duration(None)
+        ('7.4 s', '3 min 20 s', '1 h 07 min', '–')
+
+    """
+    if seconds is None:
+        return "–"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """A progress display; add tasks to it, and put figures into a task's `note` field.
@@ -50,7 +119,7 @@ def progress_bar() -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with _alone() as alone, Progress(*columns, console=err, transient=False, disable=not alone) as progress:
+    with _alone() as alone, Display(*columns, console=err, transient=False, disable=not alone) as progress:
         yield progress
 
 

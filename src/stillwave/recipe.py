@@ -23,7 +23,7 @@ from stillwave.schema import PRESETS, Recipe
 from stillwave.schema.methods import METHOD_CONFIGS, VARIANTS, method_section
 
 FREE_KEYS = (
-    *("data.workers", "data.cache", "train.device", "train.tensorboard"),
+    *("data.workers", "data.cache", "train.device", "train.threads", "train.tensorboard"),
     *("distill.cache", "distill.cache_gb"),
 )
 """Keys that may differ between two sittings of one run: they say where it runs, not what it computes."""

@@ -10,7 +10,7 @@ from toy import make_teacher, train_toy
 from stillwave import checkpoint
 from stillwave.errors import RecipeError
 from stillwave.train import journal
-from stillwave.train.distributed import World, available_cores, find_device, join, share
+from stillwave.train.distributed import World, find_device, join, share
 
 HERE = Path(__file__).parent
 
@@ -119,21 +119,3 @@ def test_a_device_that_is_not_there(name):
 def test_auto_takes_a_gpu_where_there_is_one():
     assert find_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert find_device("cpu").type == "cpu"
-
-
-def test_no_more_threads_than_cores_that_may_be_used(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
-    before = torch.get_num_threads()
-    torch.set_num_threads(8)
-    try:
-        with available_cores(World(0, 1, torch.device("cpu"))):
-            assert torch.get_num_threads() == 4
-        with available_cores(World(0, 3, torch.device("cpu"))):
-            assert torch.get_num_threads() == 1, "peers share them"
-        assert torch.get_num_threads() == 8
-        monkeypatch.setenv("OMP_NUM_THREADS", "8")
-        with available_cores(World(0, 1, torch.device("cpu"))):
-            assert torch.get_num_threads() == 8, "who sets it means it"
-    finally:
-        torch.set_num_threads(before)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from stillwave import __version__
+from stillwave.console import duration
 from stillwave.errors import MissingExtraError
 from stillwave.files import write_json
 from stillwave.quickstart import examples, material, page, pictures, runs, scoring
@@ -61,7 +62,7 @@ def run(settings: Settings) -> Result:
     where = page.write(out, facts)
     figures = _figures(facts, where)
     write_json(out / "results.json", figures)
-    took = page.duration(sum(watch.seconds.values()))
+    took = duration(sum(watch.seconds.values()))
     return Result(where, figures, f"{page.verdict(facts.paired)} ({took}; look and listen: {where})")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from stillwave.console import duration
 from stillwave.errors import MissingExtraError
 from stillwave.evaluate import METRICS, Interval
 from stillwave.evaluate.tables import heading, number, with_interval
@@ -185,22 +186,6 @@ def size(value: float | None) -> str:
             number = value / scale
             return f"{number:.{0 if number >= 100 else 1 if number >= 10 else 2}f} {unit}"
     return f"{value:.0f}"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as people say them.
-
-    Examples:
-        >>> duration(7.4), duration(200), duration(None)
-        ('7.4 s', '3 min 20 s', '–')
-
-    """
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    return f"{whole // 60} min {whole % 60:02d} s"
 
 
 def _told(found: Mapping[str, Interval]) -> str:

@@ -221,6 +221,9 @@ class TrainConfig(Frozen):
     max_bad_batches: Count = 10
     """Non-finite batches (each is saved for inspection) before the run stops."""
     device: str = "auto"
+    threads: Count | Literal["auto"] = "auto"
+    """CPU threads of each process. `auto`: OMP_NUM_THREADS if it is set, else one or as many as there are cores, by a
+    short measurement when the run starts; a resumed run keeps its number."""
     tensorboard: bool = True
     start_from: str | None = None
     """A checkpoint of the same network whose weights training starts from: fine-tuning. Null starts afresh."""

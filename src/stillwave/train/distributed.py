@@ -109,24 +109,6 @@ def find_device(name: str, local_rank: int = 0) -> torch.device:
     return place
 
 
-@contextmanager
-def available_cores(world: World) -> Iterator[None]:
-    """Compute on the cores that this process may use, shared with its peers; OMP_NUM_THREADS overrides.
-
-    PyTorch counts the machine's cores. In a container that may use two of 64 its threads then wait for one
-    another, and a step takes tens of times as long.
-    """
-    from joblib import cpu_count  # knows affinity and the quotas of containers
-
-    before = torch.get_num_threads()
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, min(before, cpu_count() // world.size)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def share(batch: int, world: World) -> int:
     """The share of each process in a global batch. Raises RecipeError where it is not a whole number."""
     if batch % world.size:

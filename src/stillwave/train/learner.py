@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from stillwave.data.dataset import Batch
-from stillwave.schema import SAMPLE_RATE, Recipe
+from stillwave.schema import Recipe
 from stillwave.train import schedule, state
 from stillwave.train.distributed import World, share
-from stillwave.train.objective import make_objective
+from stillwave.train.objective import input_shape, make_objective
 from stillwave.train.update import Outcome, Updater
 
 
@@ -20,7 +20,7 @@ class Learner:
     def __init__(self, recipe: Recipe, world: World) -> None:
         self.world = world
         torch.manual_seed(recipe.seed)
-        example = torch.zeros(share(recipe.train.batch_size, world), *_shape(recipe))
+        example = torch.zeros(share(recipe.train.batch_size, world), *input_shape(recipe))
         self.objective = make_objective(recipe, example).to(world.device)
         self.updater = Updater(recipe, self.objective, world)
         decay = recipe.train.ema
@@ -78,8 +78,3 @@ class Learner:
         torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and self.world.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.world.device)
-
-
-def _shape(recipe: Recipe) -> tuple[int, ...]:
-    samples = round(recipe.data.segment_seconds * SAMPLE_RATE)
-    return (samples,) if recipe.model.microphones == 1 else (recipe.model.microphones, samples)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
@@ -12,17 +11,18 @@ from typing import Any
 import torch
 
 from stillwave import checkpoint, provenance
-from stillwave.console import err, progress_bar
+from stillwave.console import err
 from stillwave.data.dataset import Batch, Signals, Source, batches
 from stillwave.errors import StillwaveError
 from stillwave.files import atomic_file
 from stillwave.schema import SAMPLE_RATE, Recipe
-from stillwave.train import objective, run, state, validation
-from stillwave.train.distributed import World, available_cores, join
+from stillwave.train import objective, run, state, threads, validation
+from stillwave.train.distributed import World, join
 from stillwave.train.faults import explained
 from stillwave.train.interrupts import Interrupts, Stopped
 from stillwave.train.journal import Journal
 from stillwave.train.learner import Learner
+from stillwave.train.progress import shown
 from stillwave.train.snapshots import Snapshots
 from stillwave.train.watch import SILENT
 
@@ -43,8 +43,8 @@ def train(recipe: Recipe, run_folder: Path | str, *, quiet: bool = False, resume
             stack.enter_context(run.opened(folder, recipe, resume=resume))
         world.firsts(None)  # nobody reads before the folder is in order
         stack.enter_context(torch.random.fork_rng([world.device] if world.device.type == "cuda" else []))
-        stack.enter_context(available_cores(world))
         stack.enter_context(explained(recipe))
+        stack.enter_context(threads.chosen(recipe, folder, world, _silent if quiet else _say))
         _run(recipe, folder, world, quiet)
         world.firsts(None)  # nobody looks for the result, or leaves, before it is written
         return checkpoint.resolve(folder)
@@ -84,7 +84,7 @@ class Trainer:
     def say(self, sentence: str) -> None:
         """A line on the terminal, from the first process only."""
         if self.world.first:
-            err.print(sentence, highlight=False, markup=False)
+            _say(sentence)
 
     # --- forward ------------------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ class Trainer:
             with (
                 contextlib.closing(self._groups(source)) as groups,
                 Interrupts() as asked,
-                self._bar() as advance,
+                shown(self.recipe.name, self.progress.step, settings.steps, quiet=self.quiet) as advance,
             ):
                 while not self.progress.finished:
                     values = self._step(groups, journal)
@@ -114,7 +114,7 @@ class Trainer:
                     due = self.progress.step % settings.checkpoint_every == 0
                     if due or signal or self.progress.finished:
                         self._save(journal)
-                    advance(values)
+                    advance(self.progress.step, values)
                     if signal and not self.progress.finished:
                         raise Stopped(self._how_to_go_on(), signal)
         finally:
@@ -268,23 +268,14 @@ class Trainer:
 
     # --- showing ------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _bar(self) -> Iterator[Any]:
-        if self.quiet:
-            yield lambda _: None
-            return
-        with progress_bar() as bar:
-            task = bar.add_task(
-                self.recipe.name, total=self.recipe.train.steps, completed=self.progress.step, note=""
-            )
-
-            def advance(values: dict[str, Any]) -> None:
-                loss = values.get("loss", {}).get("total", math.nan)
-                note = f"loss {loss:.4f} · {values.get('audio_per_second', 0):.0f} s audio/s"
-                bar.update(task, completed=self.progress.step, note=note)
-
-            yield advance
-
     def _how_to_go_on(self) -> str:
         step = self.progress.step
         return f"{self.folder}: stopped after step {step}; give the same command to continue"
+
+
+def _say(sentence: str) -> None:
+    err.print(sentence, highlight=False, markup=False)
+
+
+def _silent(_: str) -> None:
+    pass

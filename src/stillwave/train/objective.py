@@ -95,6 +95,12 @@ def _first_weights(recipe: Recipe, place: str) -> dict[str, Tensor]:
     return found.state_dict()
 
 
+def input_shape(recipe: Recipe) -> tuple[int, ...]:
+    """The shape of one training example's noisy signal: [N], or [microphones, N]."""
+    samples = round(recipe.data.segment_seconds * SAMPLE_RATE)
+    return (samples,) if recipe.model.microphones == 1 else (recipe.model.microphones, samples)
+
+
 def distils(recipe: Recipe) -> bool:
     """Whether there is a teacher: a `distill` section with another method than `none`."""
     return recipe.distill is not None and recipe.distill.method.name != "none"

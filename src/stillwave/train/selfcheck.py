@@ -18,7 +18,7 @@ from stillwave.distill.schedule import Plan
 from stillwave.distill.selfcheck import Findings, examine
 from stillwave.errors import RecipeError, StillwaveError
 from stillwave.schema import SAMPLE_RATE, Recipe
-from stillwave.train.objective import Objective, distils, make_objective
+from stillwave.train.objective import Objective, distils, input_shape, make_objective
 
 EXAMPLES = 4
 """Of the batch, at most, unless the method can do with no other number than the recipe's."""
@@ -84,8 +84,7 @@ def dry_batch(recipe: Recipe, examples: int) -> tuple[Tensor, Tensor, str]:
 
 
 def _build(recipe: Recipe) -> tuple[Objective, int]:
-    samples = round(recipe.data.segment_seconds * SAMPLE_RATE)
-    shape = (samples,) if recipe.model.microphones == 1 else (recipe.model.microphones, samples)
+    shape = input_shape(recipe)
     few = min(EXAMPLES, recipe.train.batch_size)
     try:
         return make_objective(recipe, torch.zeros(few, *shape)), few
