@@ -1,37 +1,70 @@
 """stillwave distils speech enhancement: it turns a large denoiser into a small one and keeps its quality.
 
-`stillwave.train.train` and `stillwave.evaluate` are the rest of the road; see the reference.
+`load` gives an `Enhancer` for recordings, whose `open` gives a `Stream` for live sound; `Distiller` compares a student
+with its teacher. `stillwave.train.train` and `stillwave.evaluate` train and score; see the reference.
 
 Importing the package is cheap and needs no PyTorch; what needs it is imported when first used.
 
 Examples:
     >>> import stillwave
     >>> sorted(stillwave.__all__)
-    ['Distiller', '__version__', 'load']
+    ['Distiller', 'Enhancer', 'StillwaveError', 'Stream', '__version__', 'load']
 
 """
 
 from __future__ import annotations
 
-import importlib
-import os
-from typing import TYPE_CHECKING, Any
+import importlib as _importlib
+import os as _os
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
 
-if TYPE_CHECKING:
+if _TYPE_CHECKING:
     from stillwave.distill import Distiller
-    from stillwave.enhance import load
+    from stillwave.enhance import Enhancer, load
+    from stillwave.errors import StillwaveError
+    from stillwave.runtime import Stream
 
 __version__ = "0.1.0"
-__all__ = ["Distiller", "__version__", "load"]
+__all__ = ["Distiller", "Enhancer", "StillwaveError", "Stream", "__version__", "load"]
 
 # What people clean is theirs: ONNX Runtime, from 1.29 on, reports its use and keeps an identifier of the machine unless
 # it is told not to before it is imported. Who wants that sets the variable to 0.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+_os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-_HOME = {"Distiller": "stillwave.distill", "load": "stillwave.enhance"}
+_HOME = {
+    "Distiller": "stillwave.distill",
+    "Enhancer": "stillwave.enhance",
+    "StillwaveError": "stillwave.errors",
+    "Stream": "stillwave.runtime",
+    "load": "stillwave.enhance",
+}
+_EXTRA = {"Distiller": "train"}
+"""The extra that a name needs."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     if name not in _HOME:
         raise AttributeError(f"module 'stillwave' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    try:
+        return getattr(_importlib.import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        if name not in _EXTRA or (error.name or "").startswith("stillwave"):
+            raise
+        from stillwave.errors import MissingExtraError
+
+        raise MissingExtraError(f"stillwave.{name}", _EXTRA[name]) from None
+
+
+def __dir__() -> list[str]:
+    """The public names; without PyTorch, those that need none."""
+    return sorted(name for name in __all__ if name not in _EXTRA or _has_pytorch())
+
+
+def _has_pytorch() -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec("torch") is not None
+    except (ImportError, ValueError):  # barred from being imported
+        return False

@@ -30,11 +30,15 @@ class MetricError(StillwaveError):
     """A metric that does not exist, or has no value for these signals (the message is the reason)."""
 
 
-class MissingExtraError(StillwaveError):
+class MissingExtraError(StillwaveError, ImportError):
     """A feature whose optional dependencies are not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs the '{extra}' extra: pip install 'stillwave[{extra}]'")
+        self._given = feature, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        return type(self), self._given
 
 
 def fault_text(error: BaseException) -> str:

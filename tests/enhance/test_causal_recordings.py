@@ -154,7 +154,7 @@ def test_an_offline_file_that_fails_is_one_sentence(monkeypatch, student):
         raise RuntimeError("because\nand more")
 
     meta = SimpleNamespace(sample_rate=16_000, microphones=1)
-    whole = OnnxWhole(SimpleNamespace(meta=meta, session=SimpleNamespace(run=fail)))
+    whole = OnnxWhole(SimpleNamespace(path=Path("a.onnx"), meta=meta, session=SimpleNamespace(run=fail)))
     with pytest.raises(StillwaveError, match=r"^the exported network failed: because$"):
         whole(np.zeros((1, 10), np.float32))
 

@@ -1,6 +1,6 @@
 """Samples in and out of files, and the input contract: float32 `[channels, samples]`, full scale ±1."""
 
-from stillwave.audio.contract import Samples, check, check_finite, check_rate
+from stillwave.audio.contract import Samples, check, check_array, check_finite, check_rate, silence_faults
 from stillwave.audio.formats import FORMATS, subtype_for
 from stillwave.audio.reading import AudioInfo, Reader, open_reader, probe, read
 from stillwave.audio.resampling import Resampler, resample
@@ -15,6 +15,7 @@ __all__ = [
     "WriteReport",
     "Writer",
     "check",
+    "check_array",
     "check_finite",
     "check_rate",
     "open_reader",
@@ -22,6 +23,7 @@ __all__ = [
     "probe",
     "read",
     "resample",
+    "silence_faults",
     "subtype_for",
     "write",
 ]

@@ -12,6 +12,8 @@ from stillwave.errors import AudioError
 Samples = NDArray[np.float32]
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+LOUDEST = 2.0**32
+"""No audio is beyond this, not even 32-bit integers that were made floats without scaling: it is a fault, as NaN is."""
 MANY_CHANNELS = 64
 """More channels than this, and more channels than samples, is a transposed array and no recording."""
 
@@ -19,8 +21,8 @@ MANY_CHANNELS = 64
 def check(samples: Any, name: str = "samples") -> Samples:
     """Bring samples into the form that the package works with, or refuse them.
 
-    Takes NumPy arrays `[samples]` or `[channels, samples]` of uint8 (offset 128), int16, int32, float32 or
-    float64. Full scale is the integer type's own, and ±1 for floats; floats beyond ±1 are kept as they are.
+    Takes NumPy arrays `[samples]` or `[channels, samples]` of uint8 (offset 128), int16, int32, float16, float32
+    or float64. Full scale is the integer type's own, and ±1 for floats; floats beyond ±1 are kept as they are.
     Returns contiguous float32 `[channels, samples]`. It may share memory with a float32 input.
 
     Raises `AudioError`, naming `name`, for another type or shape, no samples, NaN or infinity.
@@ -30,8 +32,7 @@ def check(samples: Any, name: str = "samples") -> Samples:
         array([[-1. ,  0.5]], dtype=float32)
 
     """
-    if not isinstance(samples, np.ndarray):
-        raise AudioError(f"{name}: expected a NumPy array, got {type(samples).__name__}")
+    samples = check_array(samples, name)
     if samples.ndim not in (1, 2):
         shape = list(samples.shape)
         raise AudioError(f"{name}: expected the shape [samples] or [channels, samples], got {shape}")
@@ -41,6 +42,24 @@ def check(samples: Any, name: str = "samples") -> Samples:
     with np.errstate(over="ignore"):
         scaled = np.ascontiguousarray(_to_float(rows, name))
     return check_finite(scaled, name)
+
+
+def check_array(samples: Any, name: str) -> NDArray[Any]:
+    """A plain NumPy array over the same memory; `AudioError` for another type, and for one with masked values."""
+    if not isinstance(samples, np.ndarray):
+        raise AudioError(
+            f"{name}: expected a NumPy array, got {type(samples).__name__}; convert it with numpy.asarray"
+        )
+    if np.ma.is_masked(samples):
+        raise AudioError(f"{name}: has masked values; fill them first (samples.filled(0))")
+    return np.asarray(samples)
+
+
+def silence_faults(rows: Samples) -> tuple[Samples, int]:
+    """Replace NaN, infinity and values beyond ±`LOUDEST` by silence, in a copy; return it and their number."""
+    ill = ~(np.abs(rows) <= LOUDEST)
+    count = int(np.count_nonzero(ill))
+    return (np.where(ill, np.float32(0), rows), count) if count else (rows, 0)
 
 
 def _check_shape(rows: NDArray[Any], name: str) -> None:
@@ -57,14 +76,16 @@ def _check_shape(rows: NDArray[Any], name: str) -> None:
 def _to_float(rows: NDArray[Any], name: str) -> Samples:
     # Kind and size rather than equality, so that big-endian arrays are read for what they are.
     kind = (rows.dtype.kind, rows.dtype.itemsize)
-    if kind in (("f", 4), ("f", 8)):
+    if kind[0] == "f":
         return rows.astype(np.float32, copy=False)
     if kind == ("u", 1):
         return (rows.astype(np.float32) - np.float32(128)) / np.float32(128)
     if kind in (("i", 2), ("i", 4)):
         # Through float64: 32-bit integers are scaled first and rounded once.
         return (rows.astype(np.float64) / 2.0 ** (8 * rows.dtype.itemsize - 1)).astype(np.float32)
-    raise AudioError(f"{name}: expected uint8, int16, int32, float32 or float64 samples, got {rows.dtype}")
+    raise AudioError(
+        f"{name}: expected uint8, int16, int32, float16, float32 or float64 samples, got {rows.dtype}"
+    )
 
 
 def check_finite(samples: Samples, name: str, start: int = 0) -> Samples:

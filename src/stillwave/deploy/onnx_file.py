@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,29 @@ _ONNX_STARTS = b"\x08"
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """An exported network that can be run: `session` is an `onnxruntime.InferenceSession`."""
+    """An exported network that can be run: `session` is an `onnxruntime.InferenceSession`.
+
+    It can be pickled: the bytes of the file go along, so that it need not be where it is opened. Copies share the
+    session, which remembers nothing and may be run from several threads.
+    """
 
     path: Path
     session: Any
     meta: OnnxMeta
     sha256: str
     """Of the file, in hexadecimal."""
+    data: bytes = field(default=b"", repr=False)
+    """The file's own."""
+    threads: int = 1
+
+    def __reduce__(self) -> tuple[Callable[[Path, bytes, int], OnnxModel], tuple[Path, bytes, int]]:
+        return _opened, (self.path, self.data, self.threads)
+
+    def __copy__(self) -> OnnxModel:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> OnnxModel:
+        return self
 
 
 def read(path: Path | str, threads: int = 1) -> OnnxModel:
@@ -39,11 +56,14 @@ def read(path: Path | str, threads: int = 1) -> OnnxModel:
     other inputs and outputs than it says.
     """
     path = Path(path)
-    data = _bytes(path)
+    return _opened(path, _bytes(path), threads)
+
+
+def _opened(path: Path, data: bytes, threads: int) -> OnnxModel:
     session = _session(path, data, threads)
     meta = _meta(path, session.get_modelmeta().custom_metadata_map)
     _check_graph(path, session, meta)
-    return OnnxModel(path, session, meta, hashlib.sha256(data).hexdigest())
+    return OnnxModel(path, session, meta, hashlib.sha256(data).hexdigest(), data, threads)
 
 
 def _bytes(path: Path) -> bytes:

@@ -36,8 +36,11 @@ class Whole(Protocol):
 class TorchWhole:
     """A `Denoiser`, or any module with `sample_rate` and `microphones`, put into eval mode."""
 
-    def __init__(self, model: Denoiser) -> None:
-        self.model = model.eval()
+    def __init__(self, model: Denoiser, name: str = "") -> None:
+        from stillwave.runtime.torch_engine import input_dtype
+
+        self.name = name or type(model).__name__
+        self.model, self._dtype = model.eval(), input_dtype(model)
         self.sample_rate, self.microphones = int(model.sample_rate), int(model.microphones)
         parameter = next(model.parameters(), None)
         self.device = "cpu" if parameter is None else str(parameter.device)
@@ -48,7 +51,8 @@ class TorchWhole:
 
         try:
             with torch.inference_mode():
-                estimate = self.model(torch.from_numpy(np.ascontiguousarray(rows)).to(self.device))
+                noisy = torch.from_numpy(np.ascontiguousarray(rows)).to(self.device, self._dtype)
+                estimate = self.model(noisy)
         except torch.cuda.OutOfMemoryError:
             raise StillwaveError(
                 f"{self.device} has too little memory for {len(rows)} windows at once; "
@@ -65,7 +69,11 @@ class OnnxWhole:
 
     def __init__(self, model: OnnxModel) -> None:
         self.sample_rate, self.microphones = model.meta.sample_rate, model.meta.microphones
-        self._session = model.session
+        self._model, self._session = model, model.session
+        self.name = model.path.stem
+
+    def __reduce__(self) -> tuple[type[OnnxWhole], tuple[OnnxModel]]:
+        return type(self), (self._model,)
 
     def __call__(self, rows: Samples) -> Samples:
         """See `Whole`."""

@@ -71,12 +71,16 @@ class OnnxEngine:
                 f"{model.path}: looks {model.meta.lookahead_frames} frame(s) ahead, and its estimates would come out "
                 "too early; export a network without look-ahead"
             )
+        self.name = model.path.stem
         self.meta = model.meta
         self.sample_rate, self.microphones = model.meta.sample_rate, model.meta.microphones
         self.n_fft, self.hop = model.meta.stft.n_fft, model.meta.stft.hop
         self.fingerprint = str(model.meta.card.get("sha256") or model.sha256)
-        self._session = model.session
+        self._model, self._session = model, model.session
         self._outputs = ["estimate", *(f"next.{name}" for name in model.meta.states)]
+
+    def __reduce__(self) -> tuple[type[OnnxEngine], tuple[OnnxModel]]:
+        return type(self), (self._model,)
 
     def begin(self, streams: int) -> State:
         """Zeros."""

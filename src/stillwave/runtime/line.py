@@ -17,6 +17,8 @@ from stillwave.runtime.stft import Framer, OverlapAdder, analyse
 
 FRAMES_AT_ONCE = 64
 """Frames given to the network in one call: enough to keep a core busy, few enough for constant memory."""
+GREATEST = 1e20
+"""An estimated spectrum beyond this is a fault: its inverse transform could overflow."""
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -24,7 +26,8 @@ class Line:
     """S streams of M microphones at `rate_in` to S streams at `rate_out`, aligned with their input.
 
     `share` of the input stays in the mix. A frame of digital silence gives silence, whatever the network would
-    make of it. Where an estimate is not finite, that stream is silent and its network begins anew.
+    make of it. Where an estimate is not finite, or beyond any audio, that stream is silent and its network begins
+    anew. So finite input within ±`audio.contract.LOUDEST` gives finite output.
     """
 
     def __init__(self, engine: Engine, streams: int, rate_in: int, rate_out: int, share: float = 0.0) -> None:
@@ -66,11 +69,11 @@ class Line:
         return estimate
 
     def _without_faults(self, given: Spectra) -> Spectra:
-        """Silence for frames that are not finite; their networks forget, lest one fault last for ever."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(given.sum(dtype=np.float64)):
+        """Replace faulty frames by silence; their networks begin anew, so that no fault lasts."""
+        with np.errstate(invalid="ignore"):
+            if given.min() >= -GREATEST and given.max() <= GREATEST:  # false for NaN
                 return given
-        values: NDArray[np.bool_] = np.isfinite(given)
+            values: NDArray[np.bool_] = np.abs(given) <= GREATEST
         finite: NDArray[np.bool_] = np.logical_and.reduce(values, axis=(1, 3))
         ill: NDArray[np.bool_] = ~np.logical_and.reduce(finite, axis=1)
         self.restarts += int(ill.sum())

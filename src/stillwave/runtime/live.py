@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stillwave.audio import Samples
+from stillwave.audio import Samples, silence_faults
 from stillwave.errors import AudioError
 from stillwave.runtime.stream import Stream
 
@@ -95,10 +95,16 @@ class Lane:
     def exchange(self, block: Samples) -> Samples:
         """The device's callback: `[microphones, block]` in, `[block]` out. Never waits."""
         figures = self.figures
+        if block.shape != (self.stream.engine.microphones, self.block):
+            raise AudioError(
+                f"block: expected the shape [{self.stream.engine.microphones}, {self.block}], got "
+                f"{list(block.shape)}"
+                + ("; transpose it (block.T)" if block.shape[:1] == (self.block,) and block.ndim == 2 else "")
+            )
         index, figures.blocks = figures.blocks, figures.blocks + 1
         self._inbox.append((index, np.array(block, np.float32)))
         self._came.set()
-        block = np.nan_to_num(block, posinf=0, neginf=0)
+        block, _ = silence_faults(block)
         out = self._mix(index - self.lag - 1, self._dry_block(block[0]))
         figures.peak_in = max(0.9 * figures.peak_in, float(np.abs(block).max()))
         figures.peak_out = max(0.9 * figures.peak_out, float(np.abs(out).max()))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.audio import Samples, check, check_rate
+from stillwave.audio import Samples, check, check_array, check_rate, silence_faults
 from stillwave.errors import AudioError, StateError
 from stillwave.runtime.engine import Engine
 from stillwave.runtime.line import Arrays, Line
 from stillwave.runtime.rate import RateChange
+
+_AT_ONCE = 2**16
+"""Samples that go through at once, at most: bounds the memory for what is in between."""
 
 
 class Stream:
@@ -20,25 +25,45 @@ class Stream:
     Every `process` gives as many samples as it takes. What goes out now is the estimate of what came in
     `delay_samples` before (the first `delay_samples` out are silence); `flush` gives the rest.
 
-    NaN and infinity in a block count as silence and are counted in `repaired`; nothing of them is left in the
-    stream. If a network's estimate is not finite all the same (samples far beyond full scale, say), its frames are
-    silent and the network begins anew, counted in `restarts`: it recovers with the next frame. Digital silence
-    gives digital silence.
+    NaN, infinity and values beyond ±2³² in a block count as silence and are counted in `repaired`; nothing of them is
+    left in the stream. If a network's estimate is not finite all the same, its frames are silent and the network
+    begins anew, counted in `restarts`: it recovers with the next frame. Digital silence gives digital silence.
+
+    Calls from several threads are run one after the other. A stream can be pickled and copied, with all that it
+    remembers; the copy goes on by itself.
     """
 
     def __init__(self, engine: Engine, rate: int | None = None, streams: int = 1, share: float = 0.0) -> None:
-        if isinstance(streams, bool) or not isinstance(streams, int) or streams < 1:
+        if isinstance(streams, bool) or not isinstance(streams, (int, np.integer)) or streams < 1:
             raise AudioError(f"streams: expected a whole number from 1 on, got {streams!r}")
         self.engine = engine
         self.rate = engine.sample_rate if rate is None else check_rate(rate)
-        self.streams = streams
+        self.streams = int(streams)
         self.delay_samples = delay(engine.sample_rate, self.rate, engine.hop)
         """Samples, at `rate`, by which the output is behind the input."""
         self.repaired = 0
-        """Samples that were NaN or infinite and were taken as silence."""
+        """Samples that were NaN, infinite or beyond ±2³², and were taken as silence."""
         self._share = share
         self._restarts = 0
+        self._lock = threading.RLock()
         self._begin()
+
+    def __repr__(self) -> str:
+        name = getattr(self.engine, "name", type(self.engine).__name__)
+        count = "1 stream" if self.streams == 1 else f"{self.streams} streams"
+        delayed = f"delay {self.delay_samples} samples ({1000 * self.delay_seconds:.1f} ms)"
+        return f"<Stream of {name}: {self.rate} Hz, {count}, {delayed}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.RLock())
+
+    def __copy__(self) -> Stream:
+        """A stream of the same engine with a memory of its own."""
+        return copy.deepcopy(self, {id(self.engine): self.engine})
 
     @property
     def delay_seconds(self) -> float:
@@ -58,25 +83,28 @@ class Stream:
 
         Raises AudioError for another shape or type, StateError for another rate.
         """
-        if rate is not None and rate != self.rate:
+        if rate is not None and check_rate(rate) != self.rate:
             raise StateError(
                 f"this stream runs at {self.rate} Hz, the block is at {rate} Hz; flush it and open another one"
             )
-        rows = self._rows(block)
-        out = self._advance(rows)
+        with self._lock:
+            rows = self._rows(block)
+            out = self._advance(rows)
         return out[0] if block.ndim == (1 if self.engine.microphones == 1 else 2) else out
 
     def flush(self) -> Samples:
         """The last `delay_samples` samples, `[m]` of one stream or `[streams, m]`; the stream then begins anew."""
         silence = np.zeros((self.streams, self.engine.microphones, self.delay_samples), np.float32)
-        rest = self._advance(silence)
-        self.reset()
+        with self._lock:
+            rest = self._advance(silence)
+            self.reset()
         return rest[0] if self.streams == 1 else rest
 
     def reset(self) -> None:
         """Forget what came so far: the next block is the beginning of a signal. The counts stay."""
-        self._restarts += self._line.restarts
-        self._begin()
+        with self._lock:
+            self._restarts += self._line.restarts
+            self._begin()
 
     def _begin(self) -> None:
         self._line = Line(self.engine, self.streams, self.rate, self.rate, self._share)
@@ -84,41 +112,44 @@ class Stream:
 
     def state(self) -> Arrays:
         """A copy of all that the stream remembers: NumPy arrays by name (`numpy.savez` keeps them)."""
-        return {
-            "model": np.array(self.engine.fingerprint),
-            "rate": np.array(self.rate),
-            "ahead": self._ahead.copy(),
-            **self._line.state(),
-        }
+        with self._lock:
+            return {
+                "model": np.array(self.engine.fingerprint),
+                "rate": np.array(self.rate),
+                "ahead": self._ahead.copy(),
+                **self._line.state(),
+            }
 
     def restore(self, state: Arrays) -> None:
         """Go on from a state: of this model, at this rate, with as many streams. Raises StateError otherwise."""
-        self._check_state(state)
-        self._line.restore(state)
-        self._ahead = state["ahead"].copy()
+        with self._lock:
+            self._check_state(state)
+            self._line.restore(state)
+            self._ahead = state["ahead"].copy()
 
     def _advance(self, rows: Samples) -> Samples:
-        ready = np.concatenate([self._ahead, self._line.push(rows)], axis=1)
         count = rows.shape[2]
+        parts = [self._line.push(rows[:, :, i : i + _AT_ONCE]) for i in range(0, count, _AT_ONCE)]
+        ready = np.concatenate([self._ahead, *parts], axis=1)
         self._ahead = ready[:, count:].copy()
         return ready[:, :count]
 
     def _rows(self, block: NDArray[Any]) -> Samples:
         """A block as finite float32 `[S, M, n]`."""
-        if not isinstance(block, np.ndarray):
-            raise AudioError(f"block: expected a NumPy array, got {type(block).__name__}")
-        wanted = (self.streams, self.engine.microphones)
-        if wanted != _leading(block, self.engine.microphones):
-            raise AudioError(f"block: expected the shape {self._shapes()}, got {list(block.shape)}")
+        block = check_array(block, "block")
+        microphones = self.engine.microphones
+        wanted = (self.streams, microphones)
+        if wanted != _leading(block, microphones):
+            turned = block.ndim > 1 and wanted == _leading(np.swapaxes(block, -1, -2), microphones)
+            hint = "; transpose it (block.T)" if turned else ""
+            raise AudioError(f"block: expected the shape {self._shapes()}, got {list(block.shape)}{hint}")
         if block.dtype.kind != "f" and block.size:
             return check(block.reshape(-1, block.shape[-1]), "block").reshape(*wanted, -1)
         with np.errstate(over="ignore"):
             rows = block.reshape(*wanted, block.shape[-1]).astype(np.float32, copy=False)
-        ill = ~np.isfinite(rows)
-        if not ill.any():
-            return rows
-        self.repaired += int(ill.sum())
-        return np.where(ill, np.float32(0), rows)
+        rows, count = silence_faults(rows)
+        self.repaired += count
+        return rows
 
     def _shapes(self) -> str:
         inner = (
