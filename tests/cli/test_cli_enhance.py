@@ -185,9 +185,9 @@ def test_a_format_that_cannot_hold_the_rate_names_those_it_can(tmp_path, run):
 
 
 def test_clipping_and_lost_metadata_are_said(tmp_path, run, monkeypatch):
-    from stillwave.enhance import enhancer
+    from stillwave.enhance import offline
 
-    monkeypatch.setattr(enhancer.Enhancer, "_network", lambda self, rows: 100 * rows)
+    monkeypatch.setattr(offline.Offline, "_network", lambda self, rows: 100 * rows)
     audio.write(tmp_path / "a.wav", np.full(2_000, 0.1), 16_000, tags={"title": "T"})
     result = run(tmp_path / "a.wav", "-o", tmp_path / "b.w64")
     assert result.exit_code == 0
