@@ -190,5 +190,7 @@ def data(file: Path, run: Run) -> tuple[str, tuple[Source, ...]]:
 
 def _simulated(run: Run) -> bool:
     train = run.recipe.data.train if run.recipe else None
-    rooms = Path(train.rooms) if isinstance(train, Sources) and train.rooms else None
-    return rooms is None or not rooms.is_file() or SIMULATED in rooms.read_text(encoding="utf-8")
+    rooms = [Path(one.path) for one in train.of("rooms")] if isinstance(train, Sources) else []
+    return not rooms or any(
+        not file.is_file() or SIMULATED in file.read_text(encoding="utf-8") for file in rooms
+    )

@@ -40,7 +40,7 @@ def simulated(audio: Path, work: Path, jobs: int) -> Corpora:
         return corpora
     found = material.own(audio, work / "material")
     held_out = work / "material" / "held_out" / "development"
-    training = (Path(found.train.speech), Path(found.train.noise))
+    training = (Path(found.train.of("speech")[0].path), Path(found.train.of("noise")[0].path))
     sources = {
         "train360": training,
         "train100": training,

@@ -45,6 +45,13 @@ def _mapped(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in typing.get_args(annotation) for model in _mapped(part)]
 
 
+def _listed(annotation: Any) -> list[type[BaseModel]]:
+    """The models that a `tuple[model, ...]` field holds."""
+    if typing.get_origin(annotation) is tuple:
+        return _models(typing.get_args(annotation)[0])
+    return [model for part in typing.get_args(annotation) for model in _listed(part)]
+
+
 def check_key(key: str) -> None:
     """Refuse an override of a key that no recipe has."""
     models: list[type[BaseModel]] = [Recipe]
@@ -77,6 +84,10 @@ def unknown_keys(data: dict[str, Any], model: type[BaseModel], prefix: str = "")
             for name, entry in value.items():  # a mapping of sections, such as taps
                 for member in _mapped(annotation) if isinstance(entry, dict) else ():
                     yield from unknown_keys(entry, member, f"{dotted}.{name}.")
+        elif isinstance(value, list):
+            for place, entry in enumerate(value):
+                for member in _listed(annotation) if isinstance(entry, dict) else ():
+                    yield from unknown_keys(entry, member, f"{dotted}.{place}.")
         elif isinstance(value, bool) and not _takes_bool(annotation):
             yield f"{dotted} is {json.dumps(value)}; it must be {_wanted_type(annotation)}"
 
@@ -124,8 +135,9 @@ def _should(fault: Any) -> str:
     if kind in ("literal_error", "enum"):
         return str(context["expected"])
     if kind in ("too_long", "too_short"):
-        length = context.get("max_length", context.get("min_length"))
-        return f"a list of {length}"
+        if "max_length" not in context:
+            return f"a list of {context['min_length']} or more"
+        return f"a list of {context['max_length']}"
     return str(fault["msg"]).removeprefix("Input should be ")
 
 

@@ -43,6 +43,19 @@ def test_scan_says_what_it_left_out(run, tmp_path, world):
     assert "readme.txt" in out
 
 
+def test_clips_of_one_original_that_a_csv_column_names_stay_together(run, tmp_path, world):
+    rows = [f"{r.path},{'storm' if i < 2 else i}" for i, r in enumerate(world["noise"])]
+    (tmp_path / "noise.csv").write_text("\n".join(["file,original", *rows]))
+    run("scan", "noise.csv", "--kind", "noise", "--column", "source=original", "-o", "n.jsonl")
+    run("split", "n.jsonl", "--fraction", "0.5")
+    kept, held = ({r.source for r in read_manifest(f"n-{side}.jsonl")} for side in ("train", "development"))
+    assert kept.isdisjoint(held)
+    assert kept | held == {"storm", "2", "3"}
+    assert (
+        "write FIELD=COLUMN" in run("scan", "noise.csv", "--column", "source", "-o", "n.jsonl", code=2).output
+    )
+
+
 def test_a_corpus_of_several_kinds_gives_several_manifests(run, tmp_path, world):
     import shutil
 

@@ -81,6 +81,23 @@ def test_a_csv_file_can_be_scanned_itself(tmp_path):
         assert [(r.path.name, r.label, r.licence) for r in found] == [("a.flac", "Rain", "CC0")]
 
 
+def test_columns_of_a_csv_file_are_named(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / f"n/{name}.flac", TONE, RATE)
+    table = tmp_path / "noise.csv"
+    table.write_text("file,class,original,source\nn/a.flac,Rain,storm.ogg,corpus\nn/b.flac,Rain,,corpus\n")
+    first, second = scan(table).recordings
+    assert (first.label, first.source) == ("Rain", ""), "a table's `source` may be the corpus: never guessed"
+    first, second = scan(table, columns={"source": "original", "label": "source"}).recordings
+    assert (first.label, first.source, second.source) == ("corpus", "storm.ogg", "")
+    with pytest.raises(ManifestError, match=r"noise\.csv: has no column 'orginal'; did you mean 'original'"):
+        scan(table, columns={"source": "orginal"})
+    with pytest.raises(ManifestError, match="no field 'sorce'; did you mean 'source'"):
+        scan(table, columns={"sorce": "original"})
+    with pytest.raises(ManifestError, match="is a folder; columns are those of a CSV file"):
+        scan(tmp_path / "n", columns={"source": "original"})
+
+
 def test_a_csv_file_without_files_is_refused_when_asked_for_and_ignored_beside(tmp_path):
     write(tmp_path / "n/a.flac", TONE, RATE)
     (tmp_path / "n.csv").write_text("x,y\n1,2\n")

@@ -1,13 +1,20 @@
 import numpy as np
 import pytest
 
+from stillwave.data import sources
 from stillwave.data.manifest import ManifestError, write_manifest
 from stillwave.data.pairs import write_mixtures
-from stillwave.data.sources import build_mixer, development_pairs, gather
+from stillwave.data.pools import recordings_of
+from stillwave.data.sources import build_mixer, development_pairs
 from stillwave.data.split import split
 from stillwave.schema import DataConfig, MixingConfig, Sources
 
 QUIET = MixingConfig(babble=0)
+
+
+def gather(data, side, base):
+    """The recordings of one side, by kind."""
+    return {kind: recordings_of(parts) for kind, parts in sources.gather(data, side, base).items()}
 
 
 @pytest.fixture

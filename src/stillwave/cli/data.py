@@ -49,6 +49,15 @@ def scan(
             help="Find the speaker in a path: the first group. Default: the first sub-folder.",
         ),
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=COLUMN",
+            help="The column of a CSV file that holds path, speaker, text, label, licence or source (the longer "
+            "recording that a clip was cut from). Repeat it for several; usual names are found without it, but "
+            "for source.",
+        ),
+    ] = None,
     headers_only: Annotated[
         bool,
         typer.Option("--headers-only", help="Do not decode: fast, but finds no silence, NaN or early end."),
@@ -70,9 +79,11 @@ def scan(
 
     Example:
         stillwave data scan DNS-Challenge/datasets --corpus dns2020 -o dns.jsonl
+        stillwave data scan my/noise.csv --column source=original -o noise.jsonl
         stillwave data scan L3DAS23_Task1_train100 --corpus l3das23 -o train.jsonl
 
     """
+    from stillwave.data.annotations import parse_columns
     from stillwave.data.corpora import find, scan_corpus
     from stillwave.data.manifest import write_manifest
 
@@ -81,7 +92,15 @@ def scan(
         return
     several = len(find(corpus).KINDS) > 1
     what = _kind(kind, folder, output) if corpus == "folders" else "speech"
-    found = scan_corpus(corpus, folder, kind=what, pattern=speaker, decode=not headers_only, jobs=jobs)
+    found = scan_corpus(
+        corpus,
+        folder,
+        kind=what,
+        pattern=speaker,
+        columns=parse_columns(column or ()),
+        decode=not headers_only,
+        jobs=jobs,
+    )
     written = {}
     for name, part in found.items():
         path = output.with_name(f"{output.stem}-{name}{output.suffix}") if several else output

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from stillwave.data.manifest import ManifestError
+from stillwave.errors import nearest
 
 _COLUMNS = {
     "path": ("file", "path", "filename", "file_name", "wav"),
@@ -18,19 +19,23 @@ _COLUMNS = {
 }
 """A recording's field → names that a column with it may have."""
 
+FIELDS = (*_COLUMNS, "source")
+"""What a column may be named for. `source` only by name: in some tables it is the corpus, not the recording."""
+
 Annotations = dict[Path, dict[str, str]]
 """Absolute path of a recording → the fields that are known of it."""
 
 
-def read_annotations(path: Path) -> Annotations:
+def read_annotations(path: Path, named: Mapping[str, str] | None = None) -> Annotations:
     """The rows of a CSV file with a header. Its files are relative to the folder that it lies in.
 
-    Raises ManifestError when it cannot be read or no column names a file.
+    `named` gives the columns of some fields (`FIELDS`); those of the others are found by their usual names.
+    Raises ManifestError when it cannot be read, has no such column, or no column names a file.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             rows = csv.DictReader(handle)
-            columns = _match(rows.fieldnames or ())
+            columns = {**_match(rows.fieldnames or ()), **_named(path, rows.fieldnames or (), named or {})}
             if "path" not in columns:
                 known = ", ".join(rows.fieldnames or ()) or "none"
                 raise ManifestError(f"{path}: no column 'file'; its columns: {known}")
@@ -39,6 +44,21 @@ def read_annotations(path: Path) -> Annotations:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (UnicodeDecodeError, csv.Error):
         raise ManifestError(f"{path}: is not a CSV file in UTF-8") from None
+
+
+def parse_columns(given: Iterable[str]) -> dict[str, str]:
+    """Field → column, from texts of the form FIELD=COLUMN. Raises ManifestError.
+
+    Examples:
+        >>> parse_columns(["source=original"])
+        {'source': 'original'}
+
+    """
+    pairs = [item.partition("=") for item in given]
+    for field, equals, name in pairs:
+        if not (field and equals and name):
+            raise ManifestError(f"--column {field}: write FIELD=COLUMN, as in --column source=original")
+    return {field: name for field, _, name in pairs}
 
 
 def find_annotations(folder: Path) -> Annotations:
@@ -61,6 +81,16 @@ def _match(names: object) -> dict[str, str]:
         for field, aliases in _COLUMNS.items()
         if any(alias in given for alias in aliases)
     }
+
+
+def _named(path: Path, header: Iterable[str], named: Mapping[str, str]) -> dict[str, str]:
+    header = list(header)
+    for field, column in named.items():
+        if field not in FIELDS:
+            raise ManifestError(f"a recording has no field '{field}'; {nearest(field, FIELDS)}")
+        if column not in header:
+            raise ManifestError(f"{path}: has no column '{column}'; {nearest(column, header)}")
+    return dict(named)
 
 
 def _row(row: Mapping[str, str | None], columns: dict[str, str], folder: Path) -> tuple[Path, dict[str, str]]:

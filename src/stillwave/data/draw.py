@@ -6,14 +6,15 @@ is taken; if that is silent too, an error names the recording.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from stillwave.data import effects
 from stillwave.data.effects import Samples
 from stillwave.data.manifest import Recording
+from stillwave.data.pools import Pool, parts_of, shares
 from stillwave.data.store import Clip, Store
 from stillwave.errors import AudioError
 
@@ -46,15 +47,21 @@ def speaker_of(recording: Recording) -> str:
 
 
 class Speech:
-    """Utterances by speaker. One without a speaker's name is a speaker of its own."""
+    """Utterances by speaker. One without a speaker's name is a speaker of its own.
 
-    def __init__(self, recordings: Sequence[Recording], store: Store) -> None:
-        self.recordings = list(recordings)
+    A name stands for one person within a source; two sources may use it for two people.
+    """
+
+    def __init__(self, pool: Pool, store: Store) -> None:
+        parts = parts_of(pool)
+        self.recordings = [recording for part in parts for recording in part.recordings]
         self._store = store
-        self._by_speaker: dict[str, list[Recording]] = {}
+        self._part = {recording.path: i for i, part in enumerate(parts) for recording in part.recordings}
+        self._by_speaker: dict[tuple[str, int], list[Recording]] = {}
         for recording in self.recordings:
-            self._by_speaker.setdefault(speaker_of(recording), []).append(recording)
-        self.speakers = sorted(self._by_speaker)
+            self._by_speaker.setdefault(self._key(recording), []).append(recording)
+        self._keys = sorted(self._by_speaker)
+        self.speakers = [name for name, _ in self._keys]
 
     def draw(self, rng: np.random.Generator, first: Recording, frames: int) -> Draw:
         """`frames` samples of one speaker: a crop of `first`, or it and others of theirs with pauses."""
@@ -74,9 +81,11 @@ class Speech:
             raise AudioError(f"{recording.path}: is silent; scan the folder again")
         return Draw(samples, (recording,))
 
-    def babble(self, rng: np.random.Generator, frames: int, gain_db: tuple[float, float], heard: str) -> Draw:
-        """Four to eight speakers other than `heard` at once, each at a level of its own."""
-        others = [speaker for speaker in self.speakers if speaker != heard]
+    def babble(
+        self, rng: np.random.Generator, frames: int, gain_db: tuple[float, float], speaking: str
+    ) -> Draw:
+        """Four to eight speakers other than `speaking` at once, each at a level of its own."""
+        others = [key for key in self._keys if key[0] != speaking]
         count = min(int(rng.integers(BABBLERS[0], BABBLERS[1] + 1)), len(others))
         total = np.zeros(frames, np.float32)
         used: list[Recording] = []
@@ -90,6 +99,9 @@ class Speech:
             total += drawn.samples * min(gain, effects.amplitude(-SILENT_DB))
             used.extend(drawn.recordings)
         return Draw(total, tuple(used))
+
+    def _key(self, recording: Recording) -> tuple[str, int]:
+        return speaker_of(recording), self._part[recording.path]
 
     def _fill(self, rng: np.random.Generator, first: Recording, frames: int) -> Draw:
         clip = self._store.open(first)
@@ -105,7 +117,7 @@ class Speech:
         samples = clip.read()
         reference = effects.decibels(effects.active_level(samples))
         used = [first]
-        own = self._by_speaker[speaker_of(first)]
+        own = self._by_speaker[self._key(first)]
         while True:
             piece = effects.fade(samples[: frames - position], round(_JOIN * rate))
             joined[position : position + len(piece)] = piece
@@ -119,16 +131,18 @@ class Speech:
 
 
 class Noises:
-    """Recordings of noise, each as likely as any other."""
+    """Recordings of noise, each as likely as any other of its source."""
 
-    def __init__(self, recordings: Sequence[Recording], store: Store) -> None:
-        self.recordings = list(recordings)
+    def __init__(self, pool: Pool, store: Store) -> None:
+        self._parts = parts_of(pool)
+        self.recordings = [recording for part in self._parts for recording in part.recordings]
         self._store = store
+        self._edges = np.cumsum(shares(self._parts)) if len(self._parts) > 1 else None
 
     def draw(self, rng: np.random.Generator, frames: int) -> Draw:
         """A crop of `frames` samples of one recording, which is looped where it is shorter."""
         for _ in range(TRIES):
-            recording = self.recordings[rng.integers(len(self.recordings))]
+            recording = self._choose(rng)
             clip = self._store.open(recording)
             start = int(rng.integers(max(0, clip.frames - frames) + 1))
             samples = clip.read(start, frames)
@@ -137,6 +151,12 @@ class Noises:
         samples = _loudest(clip, recording, frames, self._store.rate)
         return Draw(self._lengthen(samples, frames), (recording,))
 
+    def _choose(self, rng: np.random.Generator) -> Recording:
+        recordings = self.recordings
+        if self._edges is not None:  # with one source nothing is drawn, and recorded runs stay as they were
+            recordings = list(self._parts[_position(self._edges, rng.random())].recordings)
+        return recordings[rng.integers(len(recordings))]
+
     def _lengthen(self, samples: Samples, frames: int) -> Samples:
         if len(samples) >= frames:
             return samples
@@ -144,25 +164,35 @@ class Noises:
 
 
 class Rooms:
-    """Impulse responses. One is drawn with a probability ∝ 1/seconds².
+    """Impulse responses. One of a source is drawn with a probability ∝ 1/seconds².
 
     Collections hold many large halls, and people mostly speak in small rooms.
     """
 
-    def __init__(self, recordings: Sequence[Recording], store: Store) -> None:
-        self.recordings = list(recordings)
+    def __init__(self, pool: Pool, store: Store) -> None:
+        parts = parts_of(pool)
+        self.recordings = [recording for part in parts for recording in part.recordings]
         self._store = store
-        weights = np.array([1 / max(recording.seconds, 0.1) ** 2 for recording in self.recordings])
-        self._edges = np.cumsum(weights) / max(weights.sum(), 1e-12)
+        self._edges = np.zeros(0)
+        if parts:
+            chances = [np.array([1 / max(r.seconds, 0.1) ** 2 for r in part.recordings]) for part in parts]
+            if len(parts) > 1:
+                chances = [share * own / own.sum() for share, own in zip(shares(parts), chances, strict=True)]
+            weights = np.concatenate(chances)
+            self._edges = np.cumsum(weights) / weights.sum()
 
     def draw(self, rng: np.random.Generator) -> Draw:
         """One channel of one response, `[n]`."""
-        index = min(int(np.searchsorted(self._edges, rng.random(), side="right")), len(self.recordings) - 1)
-        recording = self.recordings[index]
+        recording = self.recordings[_position(self._edges, rng.random())]
         response = self._store.response(recording, int(rng.integers(recording.channels)))
         if not np.abs(response).max(initial=0) > 0:
             raise AudioError(f"{recording.path}: this impulse response is silent")
         return Draw(response, (recording,))
+
+
+def _position(edges: npt.NDArray[np.float64], point: float) -> int:
+    """The interval between cumulated probabilities that a point of [0, 1) lies in."""
+    return min(int(np.searchsorted(edges, point, side="right")), len(edges) - 1)
 
 
 def _loudest(clip: Clip, recording: Recording, frames: int, rate: int) -> Samples:

@@ -4,7 +4,7 @@ index).
 The path of a mixture, in this order:
 
 1. *Speech*: a crop of an utterance; a short one is followed by others of the same speaker after short
-   pauses. Every utterance comes up once before any comes up again.
+   pauses. Every utterance comes up once before any of its source comes up again (`pools.py`).
 2. *Room* (`reverberation`, where there are rooms): the noisy part gets the whole response, the target only
    the direct sound and the first `early_ms`. Half a second before the crop is played too, so that its tail
    is there.
@@ -23,9 +23,7 @@ The path of a mixture, in this order:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -34,6 +32,7 @@ from stillwave.data.codecs import CODECS, through
 from stillwave.data.draw import BABBLERS, Draw, Noises, Rooms, Speech, speaker_of
 from stillwave.data.effects import Samples
 from stillwave.data.manifest import ManifestError, Recording
+from stillwave.data.pools import Order, Pool, parts_of
 from stillwave.data.store import Store
 from stillwave.schema import MixingConfig
 
@@ -73,7 +72,7 @@ class Mixture:
 
 
 class Mixer:
-    """Mixtures of speech and noise, in rooms where there are any.
+    """Mixtures of speech and noise, in rooms where there are any. Each is a list of recordings, or of `Part`s.
 
     `segment_seconds` is the length of every mixture; None makes each as long as its utterance (15 s at most).
     Raises ManifestError for a list that is empty, and where babble is asked for and there are not five
@@ -82,9 +81,9 @@ class Mixer:
 
     def __init__(
         self,
-        speech: Sequence[Recording],
-        noise: Sequence[Recording],
-        rooms: Sequence[Recording] = (),
+        speech: Pool,
+        noise: Pool,
+        rooms: Pool = (),
         config: MixingConfig | None = None,
         segment_seconds: float | None = 2.0,
         seed: int = 0,
@@ -97,11 +96,11 @@ class Mixer:
         self.speech = Speech(speech, self.store)
         self.noise = Noises(noise, self.store)
         self.rooms = Rooms(rooms, self.store)
-        self._order: tuple[tuple[int, int], Any] = ((-1, -1), None)
+        self._order = Order(parts_of(speech), seed)
         self._check()
 
     def __len__(self) -> int:
-        """Utterances: so many mixtures hear each once."""
+        """Number of utterances."""
         return len(self.speech.recordings)
 
     def __call__(self, epoch: int, index: int) -> Mixture:
@@ -111,7 +110,7 @@ class Mixer:
         rng = np.random.default_rng([self.seed, epoch, index])
         config = self.config
         room = self.rooms.draw(rng) if self.rooms.recordings and rng.random() < config.reverberation else None
-        speech, before = self._draw_speech(rng, self._recording(epoch, index), room)
+        speech, before = self._draw_speech(rng, self._order(epoch, index), room)
         heard, clean = self._in_room(speech.samples, room, before)
         noise, used, babbles = self._noise(rng, len(clean), speaker_of(speech.recordings[0]), room)
         snr_db = rng.uniform(config.snr_db.low, config.snr_db.high)
@@ -133,17 +132,6 @@ class Mixer:
             text=speech.recordings[0].text if self.frames is None else "",
         )
         return Mixture(noisy, clean, facts)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_order": ((-1, -1), None)}
-
-    def _recording(self, epoch: int, index: int) -> Recording:
-        """Utterances in a new order in every pass over them."""
-        turn, place = divmod(index, len(self))
-        if self._order[0] != (epoch, turn):
-            order = np.random.default_rng([self.seed, epoch, turn, 1]).permutation(len(self))
-            self._order = ((epoch, turn), order)
-        return self.speech.recordings[int(self._order[1][place])]
 
     def _draw_speech(
         self, rng: np.random.Generator, recording: Recording, room: Draw | None

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,18 +54,20 @@ def scan(
     source: Path | str,
     describe: Describe | None = None,
     *,
+    columns: Mapping[str, str] | None = None,
     min_seconds: float = MIN_SECONDS,
     decode: bool = True,
     jobs: int | None = None,
 ) -> Scan:
     """Look at every file of a folder and its sub-folders, or of the rows of a CSV file, in parallel.
 
-    `describe` (see `corpora`) gives what a path tells; a CSV file's fields go before it. With `decode` every
+    `describe` (see `corpora`) gives what a path tells; a CSV file's fields go before it. `columns` names a CSV
+    file's columns of some fields (`annotations.FIELDS`), as in `{"source": "original"}`. With `decode` every
     sample is read, which finds recordings that are silent, hold NaN or end early; without, headers only.
     Raises ManifestError when `source` is not there or holds no recording that can be used.
     """
     source = Path(source)
-    files, notes, absent = _files(source)
+    files, notes, absent = _files(source, columns)
     folder = source if source.is_dir() else source.parent
     describe = describe or (lambda _: {})
 
@@ -113,14 +115,18 @@ def _tell(found: Scan) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in found.reasons().items()) or "it is empty"
 
 
-def _files(source: Path) -> tuple[list[Path], Annotations, list[Skipped]]:
+def _files(source: Path, columns: Mapping[str, str] | None) -> tuple[list[Path], Annotations, list[Skipped]]:
     if source.is_dir():
+        if columns:
+            raise ManifestError(
+                f"{source}: is a folder; columns are those of a CSV file: give the file instead"
+            )
         notes = find_annotations(source)
         found = walk(source.absolute())
         files, left_out = _usable(found.files, source)
         left_out += [Skipped(path, reason) for path, reason in found.skipped]
     elif source.suffix.lower() == ".csv" and source.is_file():
-        notes = read_annotations(source)
+        notes = read_annotations(source, columns)
         files, left_out = _usable(sorted(path for path in notes if path.is_file()), source.parent)
     elif source.exists():
         raise ManifestError(f"{source}: is neither a folder nor a CSV file that lists recordings")

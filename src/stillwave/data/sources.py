@@ -1,12 +1,13 @@
 """From a recipe's `data` section to mixers: the only place where training and development material meet.
 
-Where `development` names the very source that `train` does, a tenth of it is held out by speaker, noise
-recording and room, and training gets the rest. Where it names others, they must have no file, speaker or
-noise recording in common.
+Where `development` names a source that `train` names too, a tenth of that source is held out by speaker, noise
+recording and room, and training gets the rest. Otherwise the two sides must have no file, speaker or noise recording
+in common, whichever sources they are of.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,18 +19,19 @@ from stillwave.data.mixing import Mixer, Mixture
 from stillwave.data.pair import Pair
 from stillwave.data.paired import PairedSegments
 from stillwave.data.pairs import load_pair, read_pairs
+from stillwave.data.pools import Part, recordings_of
 from stillwave.data.scan import load
 from stillwave.data.store import Store
 from stillwave.errors import RecipeError
-from stillwave.schema import DataConfig, MixingConfig, Pairs, Sources
+from stillwave.schema import DataConfig, MixingConfig, Pairs, Sources, WeightedSource
 
 HELD_OUT = 0.1
 _SPLIT_SEED = 0
 """Not the recipe's: runs that differ in their seed are scored on the same recordings."""
 
 Split = Literal["train", "development"]
-Material = dict[str, list[Recording]]
-"""`speech`, `noise` and `rooms`."""
+Material = dict[str, list[Part]]
+"""`speech`, `noise` and `rooms`, each of one or several sources."""
 
 
 def build_source(
@@ -74,7 +76,7 @@ def build_mixer(
     material = gather(data, split, Path(base))
     store = Store(None if data.cache is None else Path(base) / data.cache)
     if prepare:
-        store.prepare([*material["speech"], *material["noise"]])
+        store.prepare([*recordings_of(material["speech"]), *recordings_of(material["noise"])])
     return Mixer(
         material["speech"],
         material["noise"],
@@ -105,9 +107,9 @@ def development_pairs(
     return [mixer(0, index) for index in range(data.development_items)]
 
 
-def _without_babble(mixing: MixingConfig, speech: list[Recording]) -> MixingConfig:
+def _without_babble(mixing: MixingConfig, speech: Sequence[Part]) -> MixingConfig:
     """A few speakers held out make no babble: their development set goes without, where training has it."""
-    enough = len({speaker_of(recording) for recording in speech}) > BABBLERS[0]
+    enough = len({speaker_of(recording) for recording in recordings_of(speech)}) > BABBLERS[0]
     return mixing if enough else mixing.model_copy(update={"babble": 0.0})
 
 
@@ -128,45 +130,61 @@ def _refuse_known(pairs: list[Pair], data: DataConfig, base: Path) -> None:
 
 
 def gather(data: DataConfig, split: Split, base: Path = Path()) -> Material:
-    """The recordings of one side of a recipe."""
+    """The recordings of one side of a recipe, by kind and source."""
     train = data.train
     assert isinstance(train, Sources)
     if isinstance(data.development, str):
-        return {name: _load(train, name, base) for name in KINDS}
-    sides = {name: _two_sides(train, data.development, name, base) for name in KINDS}
-    return {name: both[0 if split == "train" else 1] for name, both in sides.items()}
+        return {
+            kind: [Part(_load(base / one.path, kind), one.weight) for one in train.of(kind)] for kind in KINDS
+        }
+    sides = {kind: _two_sides(train.of(kind), data.development.of(kind), kind, base) for kind in KINDS}
+    return {kind: both[0 if split == "train" else 1] for kind, both in sides.items()}
 
 
 def _two_sides(
-    train: Sources, development: Sources, name: Kind, base: Path
-) -> tuple[list[Recording], list[Recording]]:
-    first, second = getattr(train, name), getattr(development, name)
-    if first is None or second is None or (base / first).resolve() != (base / second).resolve():
-        both = _load(train, name, base), _load(development, name, base)
-        _refuse_common(name, *both)
-        return both
-    recordings = _load(train, name, base)
-    if name == "rooms" and len({splitting.source_of(room) for room in recordings}) < 2:
+    train: Sequence[WeightedSource], development: Sequence[WeightedSource], kind: Kind, base: Path
+) -> tuple[list[Part], list[Part]]:
+    """Training and development parts of one kind; a source that both sides name is split."""
+    common = {(base / one.path).resolve() for one in train}
+    common &= {(base / one.path).resolve() for one in development}
+    halves = {path: _halves(_load(path, kind), kind) for path in sorted(common)}
+
+    def parts(sources: Sequence[WeightedSource], side: int) -> tuple[list[Part], list[Part]]:
+        """All parts, and those that are not split here."""
+        found, whole = [], []
+        for one in sources:
+            path = base / one.path
+            half = halves.get(path.resolve())
+            part = Part(half[side] if half else _load(path, kind), one.weight)
+            found.append(part)
+            whole += [] if half else [part]
+        return found, whole
+
+    (kept, kept_whole), (held, held_whole) = parts(train, 0), parts(development, 1)
+    _refuse_common(kind, recordings_of(kept), recordings_of(held_whole))
+    _refuse_common(kind, recordings_of(kept_whole), recordings_of(held))
+    return kept, held
+
+
+def _halves(recordings: list[Recording], kind: Kind) -> tuple[list[Recording], list[Recording]]:
+    if kind == "rooms" and len({splitting.source_of(room) for room in recordings}) < 2:
         return recordings, recordings
-    return splitting.split(recordings, HELD_OUT, _SPLIT_SEED, "recording" if name != "speech" else "auto")
+    return splitting.split(recordings, HELD_OUT, _SPLIT_SEED, "recording" if kind != "speech" else "auto")
 
 
-def _load(sources: Sources, name: Kind, base: Path) -> list[Recording]:
-    given = getattr(sources, name)
-    if given is None:
-        return []
-    describe = folders.describe if name == "speech" else folders.describe_noise
-    return load(base / given, describe, kind=name)
+def _load(path: Path, kind: Kind) -> list[Recording]:
+    describe = folders.describe if kind == "speech" else folders.describe_noise
+    return load(path, describe, kind=kind)
 
 
-def _refuse_common(name: str, train: list[Recording], development: list[Recording]) -> None:
+def _refuse_common(kind: Kind, train: list[Recording], development: list[Recording]) -> None:
     """Rooms may be shared; a speaker, a noise recording or a file may not."""
     checks = {"speech": (_path, _speaker), "noise": (_path, _source), "rooms": ()}
-    for identity in checks[name]:
+    for identity in checks[kind]:
         common = sorted(({identity(r) for r in train} & {identity(r) for r in development}) - {""})
         if common:
             raise ManifestError(
-                f"data.development: its {name} has {len(common)} in common with data.train, "
+                f"data.development: its {kind} has {len(common)} in common with data.train, "
                 f"such as {common[0]}; hold them out with `stillwave data split`"
             )
 

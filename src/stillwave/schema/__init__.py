@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from stillwave.schema.base import Count, Fraction, Frozen, Positive
+from stillwave.schema.base import Count, Fraction, Frozen, Positive, Range
+from stillwave.schema.data import DataConfig, MixingConfig, Pairs, Sources, WeightedSource
 from stillwave.schema.methods import I2srfTfckdConfig, MethodConfig, method_section
 
 __all__ = [
@@ -29,22 +30,10 @@ __all__ = [
     "Sources",
     "TapSet",
     "TrainConfig",
+    "WeightedSource",
 ]
 
 SAMPLE_RATE = 16_000
-
-
-class Range(Frozen):
-    """A closed interval that a value is drawn from uniformly."""
-
-    low: float
-    high: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Range:
-        if self.low > self.high:
-            raise ValueError(f"low ({self.low}) is above high ({self.high})")
-        return self
 
 
 class ModelConfig(Frozen):
@@ -112,63 +101,6 @@ PRESETS = {
 }
 """Networks by name; in a recipe `model: dpdcrn-student` stands for its section. `8ch`: two
 ambisonic microphones, `4ch`: one of them."""
-
-
-class MixingConfig(Frozen):
-    """How a noisy example is made from speech, noise and rooms (`data/mixing.py`)."""
-
-    snr_db: Range = Range(low=-5, high=20)
-    level_dbfs: Range = Range(low=-35, high=-15)
-    noises: Annotated[int, Field(ge=1, le=8)] = 2
-    """At most this many noises at once; their number is drawn from 1 to this."""
-    babble: Fraction = 0.1
-    """Share of examples whose noise holds several other speakers at once."""
-    reverberation: Fraction = 0.3
-    early_ms: Positive = 50.0
-    """The target keeps the direct sound and reflections up to this long after it."""
-    clipping: Fraction = 0.05
-    band_limit: Fraction = 0.1
-    codec: Fraction = 0.0
-    """Share of examples whose noisy part goes through a lossy codec."""
-    gain_db: Range = Range(low=-6, high=6)
-    """Gain of each noise against the others, before the sum is set to the drawn SNR."""
-
-
-class Sources(Frozen):
-    """Manifests (JSON lines) or folders that recordings are taken from."""
-
-    speech: str
-    noise: str
-    rooms: str | None = None
-
-
-class Pairs(Frozen):
-    """A corpus that is mixed already: noisy recordings, of one or several microphones, with their targets."""
-
-    pairs: str
-    """A manifest of pairs (`stillwave data scan --corpus l3das23`) or a folder in a known layout."""
-
-
-def _kind_of_training(given: Any) -> str:
-    keys = given if isinstance(given, dict) else getattr(given, "model_fields_set", ())
-    return "pairs" if "pairs" in keys else "sources"
-
-
-class DataConfig(Frozen):
-    """Where recordings come from and how examples are cut."""
-
-    train: Annotated[
-        Annotated[Sources, Tag("sources")] | Annotated[Pairs, Tag("pairs")], Discriminator(_kind_of_training)
-    ]
-    """Sources that are mixed on the fly (`mixing`), or `pairs`, of which segments are cut."""
-    development: str | Sources
-    """A folder or manifest of fixed mixtures, or sources mixed by a fixed seed."""
-    development_items: Count = 24
-    segment_seconds: Positive = 2.0
-    mixing: MixingConfig = MixingConfig()
-    cache: str | None = None
-    """Folder for decoded audio; by default beside the user's caches."""
-    workers: Annotated[int, Field(ge=0)] = 2
 
 
 class LossConfig(Frozen):

@@ -252,17 +252,17 @@ class Trainer:
             self.say(f"{self.folder}: going on after step {progress.step}")
 
     def _card(self) -> checkpoint.Card:
+        from stillwave.train.sources import trained_on
+
         progress, recipe = self.progress, self.recipe
         best = progress.best_score if progress.best_step == progress.step else None
-        train = recipe.data.train.model_dump(exclude_none=True)
-        trained_on = "; ".join(f"{what}: {where}" for what, where in train.items() if what != "rooms")
         return checkpoint.Card(
             model=recipe.model,
             step=progress.step,
             scores={} if best is None else {recipe.train.metric: best},
             recipe=recipe.model_dump(mode="json"),
             teacher=progress.teacher,
-            data=f"{trained_on}; licences: {self.licences or 'not stated'}",
+            data=f"{trained_on(recipe)}; licences: {self.licences or 'not stated'}",
             **self.made_with,
         )
 

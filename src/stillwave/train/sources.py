@@ -8,7 +8,7 @@ from stillwave.data.dataset import Signals, Source
 from stillwave.data.mixing import Mixer
 from stillwave.data.sources import build_source, development_pairs
 from stillwave.evaluate.metrics import choose, score
-from stillwave.schema import Recipe
+from stillwave.schema import Pairs, Recipe
 from stillwave.train.distributed import World
 from stillwave.train.validation import Metric
 
@@ -27,6 +27,20 @@ def mixtures(recipe: Recipe, world: World) -> Source:
 def development(recipe: Recipe) -> Sequence[Signals]:
     """The development set, the same for every seed. Raises StillwaveError."""
     return development_pairs(recipe.data, microphones=recipe.model.microphones)
+
+
+def trained_on(recipe: Recipe) -> str:
+    """The sources of speech and noise, or the pairs, for the model's card."""
+    train = recipe.data.train
+    if isinstance(train, Pairs):
+        return f"pairs: {train.pairs}"
+    named = {kind: getattr(train, kind) for kind in ("speech", "noise")}
+    return "; ".join(
+        f"{kind}: {given}"
+        if isinstance(given, str)
+        else f"{kind}: " + ", ".join(f"{one.path} (weight {one.weight:g})" for one in given)
+        for kind, given in named.items()
+    )
 
 
 def licences(source: Source) -> str:

@@ -6,6 +6,7 @@ to add one, write the module and name it in `CORPORA`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -37,14 +38,16 @@ def scan_corpus(
     *,
     kind: Kind = "speech",
     pattern: str | None = None,
+    columns: Mapping[str, str] | None = None,
     decode: bool = True,
     jobs: int | None = None,
 ) -> dict[Kind, Scan]:
     """Scan a corpus: kind (`speech`, `noise`, `rooms`) → what was found. What is left out is with the first.
 
     `kind` and `pattern` are for plain `folders`: what they hold, and a regular expression whose first group
-    finds the speaker in a path. The other corpora tell by themselves. Raises ManifestError for an unknown
-    name, a folder that is not laid out as the corpus is, or one without recordings.
+    finds the speaker in a path; `columns` is for a CSV file (`scan`). The other corpora tell by themselves.
+    Raises ManifestError for an unknown name, a folder that is not laid out as the corpus is, or one without
+    recordings.
     """
     corpus = find(name)
     if corpus is l3das23:
@@ -54,9 +57,11 @@ def scan_corpus(
     folder = Path(folder)
     if corpus is folders:
         if folder.is_file():  # a CSV file tells who speaks; the folders that its paths go through do not
-            return {kind: scan(folder, decode=decode, jobs=jobs)}
+            return {kind: scan(folder, columns=columns, decode=decode, jobs=jobs)}
         describe = folders.speaker_from(pattern) if kind == "speech" else folders.describe_noise
-        return {kind: scan(folder, describe, decode=decode, jobs=jobs)}
+        return {kind: scan(folder, describe, columns=columns, decode=decode, jobs=jobs)}
+    if columns:
+        raise ManifestError(f"the corpus '{name}' has no CSV file; leave the columns out")
     if pattern is not None:
         raise ManifestError(f"the corpus '{name}' finds speakers in its own way; leave the pattern out")
     if folder.is_dir() and not any(corpus.kind_of(path.relative_to(folder)) for path in walk(folder).files):

@@ -1,0 +1,123 @@
+"""Recordings of one or several sources, and which of them an example takes.
+
+A source's share is its weight over the sum of all weights: the probability that an example's utterance (or a noise, or
+a room) comes from it. Noises and rooms are drawn with that probability. Utterances follow a fixed order, `Order`:
+shares are kept exactly, and no utterance comes up again before all of its source have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stillwave.data.manifest import Recording
+
+LONGEST_BLOCK = 1000
+"""Examples within which shares are exact. Weights that need more are rounded to thousandths of all examples."""
+
+_ORDER = 1
+_SOURCES = 2
+"""Last words of the seeds of the two kinds of permutation."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The recordings of one source, and its weight against the others."""
+
+    recordings: Sequence[Recording]
+    weight: float = 1.0
+
+
+Pool = Sequence[Recording] | Sequence[Part]
+"""Recordings of one source, or several sources."""
+
+
+def parts_of(pool: Pool) -> list[Part]:
+    """The sources of a pool that hold anything.
+
+    Examples:
+        >>> parts_of([])
+        []
+
+    """
+    parts = [item for item in pool if isinstance(item, Part)]
+    rest = [item for item in pool if isinstance(item, Recording)]
+    return [part for part in [*parts, Part(rest)] if part.recordings]
+
+
+def recordings_of(pool: Pool) -> list[Recording]:
+    """All recordings of a pool, source after source."""
+    return [recording for part in parts_of(pool) for recording in part.recordings]
+
+
+def shares(parts: Sequence[Part]) -> npt.NDArray[np.float64]:
+    """Each source's share of the examples, `[sources]`; their sum is 1."""
+    weights = np.array([part.weight for part in parts])
+    return np.asarray(weights / weights.sum())
+
+
+def block_counts(weights: Sequence[float]) -> list[int]:
+    """How many examples of a block each source gives: the smallest whole numbers in the ratio of the weights.
+
+    Where their sum passes `LONGEST_BLOCK`, the nearest numbers of about that sum, each at least 1.
+
+    Examples:
+        >>> block_counts([3, 1]), block_counts([0.5, 0.25, 0.25])
+        ([3, 1], [2, 1, 1])
+
+    """
+    exact = [Fraction(str(weight)) for weight in weights]
+    common = math.lcm(*(weight.denominator for weight in exact))
+    counts = [int(weight * common) for weight in exact]
+    divisor = math.gcd(*counts)
+    counts = [count // divisor for count in counts]
+    if sum(counts) <= LONGEST_BLOCK:
+        return counts
+    return [max(1, round(LONGEST_BLOCK * weight / sum(exact))) for weight in exact]
+
+
+class Order:
+    """Which recording example `index` of an epoch starts from, as a pure function of (seed, epoch, index).
+
+    Sources alternate in blocks of `block_counts`, shuffled; each goes through its recordings in a new random order in
+    every pass over them. With one source that is a shuffled order of its recordings, and nothing else.
+    """
+
+    def __init__(self, parts: Sequence[Part], seed: int) -> None:
+        self._parts = list(parts)
+        self._seed = seed
+        self._counts = block_counts([part.weight for part in parts]) if parts else []
+        self._kept: dict[int, tuple[tuple[int, int], Any]] = {}
+
+    def __call__(self, epoch: int, index: int) -> Recording:
+        """The recording."""
+        part, place = (0, index) if len(self._parts) == 1 else self._source(epoch, index)
+        recordings = self._parts[part].recordings
+        turn, within = divmod(place, len(recordings))
+        if self._kept.get(part, (None,))[0] != (epoch, turn):
+            last = (part,) if len(self._parts) > 1 else ()
+            rng = np.random.default_rng([self._seed, epoch, turn, _ORDER, *last])
+            self._kept[part] = ((epoch, turn), rng.permutation(len(recordings)))
+        return recordings[int(self._kept[part][1][within])]
+
+    def _source(self, epoch: int, index: int) -> tuple[int, int]:
+        """The source of an example, and how many examples before it had that source."""
+        block, within = divmod(index, sum(self._counts))
+        if self._kept.get(-1, (None,))[0] != (epoch, block):
+            rng = np.random.default_rng([self._seed, epoch, block, _SOURCES])
+            self._kept[-1] = (
+                (epoch, block),
+                rng.permutation(np.repeat(np.arange(len(self._counts)), self._counts)),
+            )
+        sources = self._kept[-1][1]
+        part = int(sources[within])
+        return part, block * self._counts[part] + int(np.count_nonzero(sources[:within] == part))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": {}}

@@ -1,0 +1,96 @@
+"""What a recipe says of its data: where recordings come from, and how mixtures are made of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from stillwave.schema.base import Count, Fraction, Frozen, Positive, Range
+
+
+class MixingConfig(Frozen):
+    """How a noisy example is made from speech, noise and rooms (`data/mixing.py`)."""
+
+    snr_db: Range = Range(low=-5, high=20)
+    level_dbfs: Range = Range(low=-35, high=-15)
+    noises: Annotated[int, Field(ge=1, le=8)] = 2
+    """At most this many noises at once; their number is drawn from 1 to this."""
+    babble: Fraction = 0.1
+    """Share of examples whose noise holds several other speakers at once."""
+    reverberation: Fraction = 0.3
+    early_ms: Positive = 50.0
+    """The target keeps the direct sound and reflections up to this long after it."""
+    clipping: Fraction = 0.05
+    band_limit: Fraction = 0.1
+    codec: Fraction = 0.0
+    """Share of examples whose noisy part goes through a lossy codec."""
+    gain_db: Range = Range(low=-6, high=6)
+    """Gain of each noise against the others, before the sum is set to the drawn SNR."""
+
+
+class WeightedSource(Frozen):
+    """One of several sources, and its weight against the others.
+
+    An example's utterance (or a noise, or a room) comes from it with a probability of its weight over the sum of all
+    weights.
+    """
+
+    path: str
+    """A manifest (JSON lines) or a folder."""
+    weight: Positive = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, given: Any) -> Any:
+        return {"path": given} if isinstance(given, str) else given
+
+
+Several = Annotated[tuple[WeightedSource, ...], Field(min_length=1)]
+
+
+class Sources(Frozen):
+    """Manifests (JSON lines) or folders that recordings are taken from: one of each kind, or a list of several.
+
+    speech: [{path: a.jsonl, weight: 3}, {path: b.jsonl, weight: 1}]
+    """
+
+    speech: str | Several
+    noise: str | Several
+    rooms: str | Several | None = None
+
+    def of(self, kind: str) -> tuple[WeightedSource, ...]:
+        """The sources of `speech`, `noise` or `rooms`."""
+        given = getattr(self, kind)
+        if given is None:
+            return ()
+        return (WeightedSource(path=given),) if isinstance(given, str) else tuple(given)
+
+
+class Pairs(Frozen):
+    """A corpus that is mixed already: noisy recordings, of one or several microphones, with their targets."""
+
+    pairs: str
+    """A manifest of pairs (`stillwave data scan --corpus l3das23`) or a folder in a known layout."""
+
+
+def _kind_of_training(given: Any) -> str:
+    keys = given if isinstance(given, dict) else getattr(given, "model_fields_set", ())
+    return "pairs" if "pairs" in keys else "sources"
+
+
+class DataConfig(Frozen):
+    """Where recordings come from and how examples are cut."""
+
+    train: Annotated[
+        Annotated[Sources, Tag("sources")] | Annotated[Pairs, Tag("pairs")], Discriminator(_kind_of_training)
+    ]
+    """Sources that are mixed on the fly (`mixing`), or `pairs`, of which segments are cut."""
+    development: str | Sources
+    """A folder or manifest of fixed mixtures, or sources mixed by a fixed seed."""
+    development_items: Count = 24
+    segment_seconds: Positive = 2.0
+    mixing: MixingConfig = MixingConfig()
+    cache: str | None = None
+    """Folder for decoded audio; by default beside the user's caches."""
+    workers: Annotated[int, Field(ge=0)] = 2
