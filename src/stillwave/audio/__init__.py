@@ -2,7 +2,7 @@
 
 from stillwave.audio.contract import Samples, check, check_array, check_finite, check_rate, silence_faults
 from stillwave.audio.formats import FORMATS, subtype_for
-from stillwave.audio.reading import AudioInfo, Reader, open_reader, probe, read
+from stillwave.audio.reading import AudioInfo, Reader, measure, open_reader, probe, read
 from stillwave.audio.resampling import Resampler, resample
 from stillwave.audio.writing import Writer, WriteReport, open_writer, write
 
@@ -18,6 +18,7 @@ __all__ = [
     "check_array",
     "check_finite",
     "check_rate",
+    "measure",
     "open_reader",
     "open_writer",
     "probe",

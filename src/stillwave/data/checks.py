@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from stillwave.audio import probe
+from stillwave.audio import measure
 from stillwave.console import track
 from stillwave.data.manifest import Recording
 from stillwave.errors import AudioError
 
 _TOLERANCE = 0.02
-"""Seconds by which a manifest's duration may differ from the header's: tables are rounded."""
+"""Seconds by which a manifest's duration may differ from the file's: tables are rounded."""
 
 
 def check(recordings: Sequence[Recording], jobs: int | None = None) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def check(recordings: Sequence[Recording], jobs: int | None = None) -> dict[str,
 def _look(recording: Recording) -> tuple[str, str]:
     """What is wrong with a recording (empty: nothing), and a digest of the file."""
     try:
-        info = probe(recording.path)
+        info = measure(recording.path)
     except AudioError as error:
         return str(error).removeprefix(f"{recording.path}: "), ""
     faults = []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stillwave.audio import open_reader, probe
+from stillwave.audio import measure, open_reader
 from stillwave.data.manifest import ManifestError
 from stillwave.data.pair import Pair
 from stillwave.data.scenes.ambisonics import convert
@@ -86,8 +86,8 @@ def read_at(path: Path, start: int, frames: int) -> Samples:
             raise AudioError(f"{path}: has {reader.info.sample_rate} Hz; a corpus of pairs has {SAMPLE_RATE}")
         if start:
             reader.seek(start)
-        return np.asarray(reader.read(reader.info.frames - start if frames < 0 else frames))
+        return np.asarray(reader.rest() if frames < 0 else reader.read(frames))
 
 
 def _frames(path: Path) -> int:
-    return probe(path).frames
+    return measure(path).frames

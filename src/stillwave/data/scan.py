@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stillwave.audio import FORMATS, open_reader
+from stillwave.audio import FORMATS, Reader, open_reader
 from stillwave.console import err, track
 from stillwave.data.annotations import Annotations, find_annotations, read_annotations
 from stillwave.data.kinds import check_kind
@@ -63,7 +63,8 @@ def scan(
 
     `describe` (see `corpora`) gives what a path tells; a CSV file's fields go before it. `columns` names a CSV
     file's columns of some fields (`annotations.FIELDS`), as in `{"source": "original"}`. With `decode` every
-    sample is read, which finds recordings that are silent, hold NaN or end early; without, headers only.
+    sample is read, which finds recordings that are silent, hold NaN or end early; without, only those
+    whose header does not tell their length.
     Raises ManifestError when `source` is not there or holds no recording that can be used.
     """
     source = Path(source)
@@ -173,9 +174,11 @@ def _look(
     try:
         with open_reader(path) as reader:
             info = reader.info
-            if info.seconds < min_seconds:
-                return Skipped(path, "too short", f"{info.seconds:.3f} s")
-            if decode and _peak(reader.blocks(2**17)) < SILENT:
+            peak, frames = _peak_and_frames(reader) if decode or not info.exact else (1.0, info.frames)
+            seconds = frames / info.sample_rate
+            if seconds < min_seconds:
+                return Skipped(path, "too short", f"{seconds:.3f} s")
+            if decode and peak < SILENT:
                 return Skipped(path, "silent")
     except AudioError as error:
         return Skipped(path, classify(str(error)), str(error).removeprefix(f"{path}: "))
@@ -186,15 +189,17 @@ def _look(
         path=path,
         sample_rate=info.sample_rate,
         channels=info.channels,
-        seconds=info.seconds,
+        seconds=seconds,
         **fields,
     )
 
 
-def _peak(blocks: Iterable[object]) -> float:
-    import numpy as np
-
-    return max((float(np.abs(block).max()) for block in blocks), default=0.0)  # type: ignore[call-overload]
+def _peak_and_frames(reader: Reader) -> tuple[float, int]:
+    """Of what decoding gives, whatever the header states."""
+    peak = 0.0
+    for block in reader.blocks(2**17):
+        peak = max(peak, float(block.max()), -float(block.min()))
+    return peak, reader.position
 
 
 def classify(message: str) -> str:

@@ -18,6 +18,7 @@ import struct
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ class Store:
         path = recording.path
         if self._in_place(recording):
             with open_reader(path) as reader:
-                if reader.info.sample_rate == self.rate:
+                if reader.info.exact and reader.info.sample_rate == self.rate:
                     return Clip(path, reader.info.frames, None)
         return self._decoded(path, 0, "<i2")
 
@@ -156,10 +157,10 @@ class Store:
                 raise AudioError(f"{path}: has {info.channels} channels, so there is no channel {channel}")
             resampler = Resampler(info.sample_rate, self.rate, 1)
             handle.write(_HEADER.pack(_MAGIC, 0))
-            position = written = 0
-            for block in reader.blocks(_BLOCK):
-                position += block.shape[1]
-                samples = resampler.push(block[channel : channel + 1], last=position >= info.frames)[0]
+            written = 0
+            end = np.zeros((info.channels, 0), np.float32)  # flushes the resampler
+            for block in chain(reader.blocks(_BLOCK), [end]):
+                samples = resampler.push(block[channel : channel + 1], last=block is end)[0]
                 peak = max(peak, float(np.abs(samples).max(initial=0)))
                 handle.write(_encode(samples * np.float32(gain), dtype))
                 written += len(samples)

@@ -77,7 +77,7 @@ def measure(path: Path | str) -> Measures:
             frames += len(rows)
             spectrum += _mean_spectrum(block[0])
     return Measures(
-        seconds=info.seconds,
+        seconds=reader.position / info.sample_rate,
         level_dbfs=effects.decibels(power / count),
         peak_dbfs=2 * effects.decibels(peak),
         clipped=clipped / count,

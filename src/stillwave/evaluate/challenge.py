@@ -19,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 
-from stillwave.audio import Samples, probe, read
+from stillwave.audio import Samples, measure, read
 from stillwave.console import track
 from stillwave.data.pairs import by_name
 from stillwave.errors import AudioError, StillwaveError
@@ -112,7 +112,7 @@ def _checked(estimate: Path, source: Path) -> Samples:
         samples, rate = read(estimate)
     except AudioError as error:
         raise SubmissionError(str(error)) from None
-    wanted = probe(source)
+    wanted = measure(source)
     if len(samples) != 1:
         raise SubmissionError(f"{estimate}: has {len(samples)} channels, the challenge takes one")
     if rate != SAMPLE_RATE or wanted.sample_rate != SAMPLE_RATE:

@@ -176,17 +176,17 @@ def _opened(path: Path, what: str, channels: int, convention: Convention, decode
                 raise _ClipError(path, "other rate", f"{info.sample_rate} Hz, expected {SAMPLE_RATE}")
             if info.channels != channels:
                 raise _ClipError(path, "other channel count", f"{info.channels}, expected {channels}")
-            if not decode:
+            if not decode and info.exact:
                 return _Opened(info.frames)
-            samples = reader.read(info.frames)
+            samples = reader.rest()
     except AudioError as error:
         message = str(error).removeprefix(f"{path}: ")
         raise _ClipError(path, classify(message), message) from None
     _refuse_silent(path, samples)
     if channels == 1:
-        return _Opened(info.frames)
+        return _Opened(samples.shape[1])
     samples = convert(samples, convention, "acn_sn3d")
-    return _Opened(info.frames, order_fault(samples), energy_ratio(samples))
+    return _Opened(samples.shape[1], order_fault(samples), energy_ratio(samples))
 
 
 def _refuse_silent(path: Path, samples: npt.NDArray[Any]) -> None:

@@ -1,0 +1,138 @@
+"""From files to blocks of samples, by libsndfile; what it does not read is left to `ffmpeg.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from stillwave.audio.parts import Plan
+from stillwave.errors import AudioError
+from stillwave.files import native
+
+_INEXACT_SEEK = ("VORBIS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
+"""After a seek, libsndfile 1.2.2 gives other samples here (Vorbis: in the last pages; MP3: the bit reservoir
+is lost), so that these are decoded from the start instead. Opus converges to within 1e-3 at once."""
+_UNKNOWN = 2**62
+"""libsndfile states more samples than this where it does not know how many there are."""
+
+Block = NDArray[np.float32]
+
+
+class UndecodableError(AudioError):
+    """libsndfile does not read this file."""
+
+
+class Decoder(Protocol):
+    """What gives the samples of an open file, from front to back."""
+
+    rate: int
+    channels: int
+    frames: int
+    """Samples per channel as far as they are known before decoding; 0 for unknown."""
+    exact: bool
+    """Whether that many will come. Where it is False, any number may."""
+    format: str
+    subtype: str
+    tags: Mapping[str, str]
+    notes: list[str]
+    """What the user should know of how it was read; it may grow while decoding."""
+
+    def read(self, frames: int) -> Block:
+        """The next `[n, channels]`; fewer only at the end."""
+        ...
+
+    def seek(self, frame: int) -> bool:
+        """Go on from `frame`; False where only decoding leads there."""
+        ...
+
+
+class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
+    """soundfile seeks after every read of a seekable file, which breaks MP3 at each block; not this one."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class SndfileDecoder:
+    """A file, or parts of it one after the other, as planned by `parts.plan`."""
+
+    def __init__(self, path: Path, handle: BinaryIO, plan: Plan) -> None:
+        self._path, self._handle, self._plan = path, handle, plan
+        self._part = 0
+        self._file = self._open(0)
+        file = self._file
+        self.rate, self.channels = file.samplerate, file.channels
+        self.format, self.subtype = file.format, file.subtype
+        self.tags: Mapping[str, str] = file.copy_metadata()
+        self.notes = list(plan.notes)
+        self.frames, known = self._count()
+        self.exact = known and plan.exact and not (self.subtype.startswith("MPEG") and plan.of != "mpeg")
+
+    def _open(self, index: int) -> Any:
+        with translated(self._path):
+            if not self._plan.parts:
+                return _Sequential(native(self._path))
+            return _Sequential(self._plan.parts[index].view(self._handle))
+
+    def _count(self) -> tuple[int, bool]:
+        """The samples of all parts, and whether each knows them. Parts of another format are refused."""
+        frames = [self._stated(self._file, 0)]
+        for index in range(1, len(self._plan.parts)):
+            with self._open(index) as file:
+                if (file.samplerate, file.channels) != (self.rate, self.channels):
+                    raise AudioError(
+                        f"{self._path}: its parts differ: {self.rate} Hz and {self.channels} channel(s), then "
+                        f"{file.samplerate} Hz and {file.channels}; cut it into recordings of one format"
+                    )
+                frames.append(self._stated(file, index))
+        if len(frames) > 1:
+            self.notes.append(f"consists of {len(frames)} recordings, which are read one after the other")
+        return sum(count or 0 for count in frames), None not in frames
+
+    def _stated(self, file: Any, index: int) -> int | None:
+        known = self._plan.parts[index].frames if self._plan.parts else None
+        if known is not None:
+            return known
+        return None if file.frames >= _UNKNOWN else int(file.frames)
+
+    def read(self, frames: int) -> Block:
+        """The next `[n, channels]`; fewer only at the end."""
+        blocks = []
+        while True:
+            with translated(self._path):
+                block = self._file.read(frames, dtype="float32", always_2d=True)
+            blocks.append(block)
+            frames -= len(block)
+            if not frames or self._part + 1 >= len(self._plan.parts):
+                return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+            self._part += 1
+            self._file.close()
+            self._file = self._open(self._part)
+
+    def seek(self, frame: int) -> bool:
+        """Go on from `frame`; False where only decoding leads there."""
+        if self.subtype in _INEXACT_SEEK or self._plan.parts or not self.exact:
+            return False
+        with translated(self._path):
+            self._file.seek(frame)
+        return True
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._file.close()
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Raise libsndfile's errors as `AudioError`."""
+    try:
+        yield
+    except soundfile.LibsndfileError as error:
+        fault = error.error_string.strip().rstrip(".")
+        raise UndecodableError(f"{path}: cannot be decoded as audio: {fault}") from None

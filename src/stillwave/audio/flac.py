@@ -1,0 +1,131 @@
+"""FLAC's number of samples, by its header and by its last frame (RFC 9639)."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import BinaryIO, NamedTuple
+
+from stillwave.audio.views import Pieces, Span
+
+_TAILS = (2**16, 2**22)
+"""Bytes at the end in which the last frame begins; the largest frames that there can be have some 2 MB."""
+_TOTAL = 18
+"""Where STREAMINFO's last 8 bytes of rate, channels, bits and total are, from `fLaC` on."""
+
+
+class Lengths(NamedTuple):
+    """Samples per channel."""
+
+    stated: int
+    """By the header; 0 for unknown."""
+    last: int | None
+    """By the last frame; None unless the file ends with a whole one."""
+
+
+def start(handle: BinaryIO) -> int | None:
+    """Where `fLaC` stands: at the start, or behind an ID3v2 tag; None for no FLAC file."""
+    handle.seek(0)
+    head = handle.read(10)
+    position = 0
+    if head[:3] == b"ID3" and len(head) == 10:
+        a, b, c, d = (byte & 127 for byte in head[6:])
+        position = 10 + (a << 21 | b << 14 | c << 7 | d)
+    handle.seek(position)
+    return position if handle.read(4) == b"fLaC" else None
+
+
+def lengths(handle: BinaryIO) -> Lengths | None:
+    """What header and last frame state; None for no FLAC file."""
+    at = start(handle)
+    if at is None:
+        return None
+    handle.seek(at)
+    head = handle.read(_TOTAL + 8)
+    if len(head) < _TOTAL + 8:
+        return None
+    largest_block = int.from_bytes(head[10:12], "big")
+    stated = int.from_bytes(head[_TOTAL:], "big") & (2**36 - 1)
+    size = handle.seek(0, os.SEEK_END)
+    for length in _TAILS:
+        handle.seek(max(at, size - length))
+        end = _last_end(handle.read(), largest_block, stated)
+        if end is not None:
+            return Lengths(stated, end)
+    return Lengths(stated, None)
+
+
+def _last_end(tail: bytes, largest_block: int, stated: int) -> int | None:
+    """Where the last frame of the file ends, by its header."""
+    position = len(tail)
+    while (position := tail.rfind(b"\xff", 0, position)) >= 0:
+        end = _end(tail, position, largest_block)
+        # A last frame that is cut passes here where its header agrees; decoding fails on it.
+        if end is not None and (end == stated or _crc(tail[position:], 0x8005, 16) == 0):
+            return end
+    return None
+
+
+def unlimited(handle: BinaryIO) -> Pieces:
+    """The file with the largest total in its header, so that all frames are decoded."""
+    at = start(handle)
+    assert at is not None
+    handle.seek(at + _TOTAL)
+    value = int.from_bytes(handle.read(8), "big") | (2**36 - 1)
+    end = handle.seek(0, os.SEEK_END)
+    return Span(0, at + _TOTAL), value.to_bytes(8, "big"), Span(at + _TOTAL + 8, end)
+
+
+def _end(data: bytes, position: int, largest_block: int) -> int | None:
+    """The number of the sample behind the frame at `position`; None where no frame header is."""
+    head = data[position : position + 16]
+    if len(head) < 6 or head[1] & 0xFE != 0xF8 or head[2] >> 4 == 0 or head[2] & 15 == 15:
+        return None
+    number, size = _number(head[4:])
+    if size == 0:
+        return None
+    at = 4 + size
+    code = head[2] >> 4
+    if code in (6, 7):
+        block = int.from_bytes(head[at : at + code - 5], "big") + 1
+        at += code - 5
+    else:
+        block = 192 if code == 1 else 576 << (code - 2) if code < 6 else 256 << (code - 8)
+    at += {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
+    if at >= len(head) or _crc(head[: at + 1], 0x07, 8) != 0:
+        return None
+    return (number if head[1] & 1 else number * largest_block) + block
+
+
+def _number(data: bytes) -> tuple[int, int]:
+    """A number coded as UTF-8 codes characters, and its bytes; (0, 0) where there is none."""
+    first = data[0]
+    size = 8 - (first ^ 255).bit_length()  # leading ones
+    if size == 0:
+        return first, 1
+    if size == 1 or size == 8 or len(data) < size:
+        return 0, 0
+    value = first & (0x7F >> size)
+    for byte in data[1:size]:
+        if byte >> 6 != 2:
+            return 0, 0
+        value = value << 6 | byte & 63
+    return value, size
+
+
+def _crc(data: bytes, polynomial: int, bits: int) -> int:
+    table, mask, value = _table(polynomial, bits), (1 << bits) - 1, 0
+    for byte in data:
+        value = (value << 8 ^ table[(value >> (bits - 8) ^ byte) & 255]) & mask
+    return value
+
+
+@cache
+def _table(polynomial: int, bits: int) -> list[int]:
+    table = []
+    for byte in range(256):
+        value = byte << (bits - 8)
+        for _ in range(8):
+            value = value << 1 ^ (polynomial if value >> (bits - 1) & 1 else 0)
+        table.append(value & ((1 << bits) - 1))
+    return table

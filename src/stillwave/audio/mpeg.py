@@ -1,0 +1,229 @@
+"""MPEG audio (mp3, mp2) frame by frame, without decoding: how much there is, and where it begins anew.
+
+There is no length in the format. A first frame of no sound (`Xing`, `Info` or `VBRI`) may state one, and is wrong where
+files were joined, cut or edited; without it decoders guess from the first frames. So the headers of all frames
+are walked (some 0.1 s for an hour of sound).
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+
+from stillwave.audio.views import Span
+
+_KBPS = {  # by (MPEG 1?, layer): of bitrate indices 1 … 14
+    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_RATES = (44_100, 48_000, 32_000)
+_SURE = 3
+"""So many frames in a row make a find of a frame certain."""
+
+
+class Kind(NamedTuple):
+    """What all frames of one stream have in common."""
+
+    rate: int
+    channels: int
+    samples: int
+    """Of a frame."""
+    layer: int
+
+
+@dataclass
+class Stream:
+    """A run of frames that one decoder takes: from a frame that states lengths, or a change of format, to the next."""
+
+    kind: Kind
+    tag: Span | None = None
+    """The frame that states lengths; it holds no sound."""
+    stated: int | None = None
+    """Frames of sound, by the tag."""
+    stated_bytes: int | None = None
+    """Of the stream from the tag on, by the tag."""
+    frames: int = 0
+    spans: list[Span] = field(default_factory=list)
+    """Where the frames of sound are; more than one where something lies between them."""
+
+    @property
+    def start(self) -> int:
+        """Its first byte."""
+        return self.tag.start if self.tag else self.spans[0].start
+
+    def over(self, position: int) -> bool:
+        """Whether `position` is behind all that the tag states, so that what follows was appended."""
+        if self.tag is None or self.stated is None or self.stated_bytes is None:
+            return False
+        return self.frames == self.stated and position >= self.tag.start + self.stated_bytes
+
+    def add(self, start: int, size: int) -> None:
+        """Count a frame of sound."""
+        self.frames += 1
+        if self.spans and self.spans[-1].stop == start:
+            self.spans[-1] = Span(self.spans[-1].start, start + size)
+        else:
+            self.spans.append(Span(start, start + size))
+
+
+@dataclass
+class Layout:
+    """What a file holds."""
+
+    streams: list[Stream] = field(default_factory=list)
+    head: Span = field(default_factory=lambda: Span(0, 0))
+    """ID3v2 tags in front of the first frame."""
+    foot: Span | None = None
+    """The ID3v1 tag at the end."""
+    skipped: int = 0
+    """Bytes between frames that are neither frames nor tags."""
+    broken_end: bool = False
+    """The last frame is not whole."""
+    end: int = 0
+    """Of the file, or where the ID3v1 tag begins."""
+
+
+def _kinds() -> list[tuple[int, int, int, int]]:
+    """By the second and third byte of a header: (bytes of the frame, rate, samples, layer); zeros for none."""
+    table = [(0, 0, 0, 0)] * 65_536
+    for code in range(65_536):
+        second, third = code >> 8, code & 255
+        version, layer = (second >> 3) & 3, 4 - ((second >> 1) & 3)
+        bitrate, rate = third >> 4, (third >> 2) & 3
+        if second < 0xE0 or version == 1 or layer == 4 or bitrate in (0, 15) or rate == 3:
+            continue
+        first = version == 3
+        hertz = _RATES[rate] >> (0 if first else 1 if version == 2 else 2)
+        samples = 384 if layer == 1 else 1152 if layer == 2 or first else 576
+        bits = 1000 * _KBPS[first, layer][bitrate - 1]
+        slot = 4 if layer == 1 else 1
+        size = (samples // 8 // slot * bits // hertz + ((third >> 1) & 1)) * slot
+        table[code] = (size, hertz, samples, layer)
+    return table
+
+
+_KINDS = _kinds()
+
+
+def walk(handle: BinaryIO) -> Layout:
+    """Find all frames of a file; no streams where there are none."""
+    try:
+        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _Walk(data).run()
+    except (ValueError, OSError):  # empty, or no file that can be mapped
+        return Layout()
+
+
+class _Walk:
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._end = len(data)
+        self._layout = Layout()
+        if data[-128:-125] == b"TAG":
+            self._end -= 128
+            self._layout.foot = Span(self._end, self._end + 128)
+        self._layout.end = self._end
+        self._marks = _finds(data, b"Xing") | _finds(data, b"Info") | _finds(data, b"VBRI")
+
+    def run(self) -> Layout:
+        """Go from frame to frame, over tags, and over what is neither."""
+        position = self._after_tags(0)
+        self._layout.head = Span(0, position)
+        stream: Stream | None = None
+        while position + 4 <= self._end:
+            found = self._frame(position)
+            new = found is not None and (stream is None or found[1] != stream.kind)
+            if found is None or (new and not self._sure(position)):
+                position = self._resync(position, stream)
+                continue
+            size, kind = found
+            if position + size > self._end:
+                self._layout.broken_end = True
+                break
+            tag = self._tag(position, size) if self._marks else None
+            if stream is None or kind != stream.kind or tag is not None or stream.over(position):
+                stream = Stream(kind) if tag is None else Stream(kind, Span(position, position + size), *tag)
+                self._layout.streams.append(stream)
+            if tag is None:
+                stream.add(position, size)
+            position += size
+        self._layout.streams = [stream for stream in self._layout.streams if stream.frames]
+        return self._layout
+
+    def _frame(self, position: int) -> tuple[int, Kind] | None:
+        first, second, third, fourth = self._data[position : position + 4]
+        size, rate, samples, layer = _KINDS[second << 8 | third]
+        if first != 0xFF or not size:
+            return None
+        return size, Kind(rate, 1 if fourth >> 6 == 3 else 2, samples, layer)
+
+    def _sure(self, position: int) -> bool:
+        """Whether a chain of frames of one kind begins here."""
+        kind = None
+        for _ in range(_SURE):
+            if position + 4 > self._end:
+                return kind is not None
+            found = self._frame(position)
+            if found is None or (kind is not None and found[1] != kind):
+                return False
+            size, kind = found
+            position += size
+        return True
+
+    def _resync(self, position: int, stream: Stream | None) -> int:
+        """The next frame behind what is none; the end of the file where there is none."""
+        behind = self._after_tags(position)
+        if behind > position:
+            return behind
+        start = position
+        while True:
+            position = self._data.find(b"\xff", position + 1, self._end)
+            if position < 0 or position + 4 > self._end:
+                return self._end
+            if self._sure(position):
+                if stream is not None:
+                    self._layout.skipped += position - start
+                return position
+
+    def _after_tags(self, position: int) -> int:
+        """Step over ID3v2 and APE tags."""
+        data = self._data
+        while position + 32 <= self._end:
+            if data[position : position + 3] == b"ID3":
+                a, b, c, d = (byte & 127 for byte in data[position + 6 : position + 10])
+                position += 10 + (a << 21 | b << 14 | c << 7 | d) + (10 if data[position + 5] & 0x10 else 0)
+            elif data[position : position + 8] == b"APETAGEX":
+                flags = int.from_bytes(data[position + 20 : position + 24], "little")
+                size = int.from_bytes(data[position + 12 : position + 16], "little")
+                position += (32 + size) if flags >> 29 & 1 else 32
+            else:
+                break
+        return min(position, self._end)
+
+    def _tag(self, position: int, size: int) -> tuple[int | None, int | None] | None:
+        """The frames and bytes that a frame without sound states; None for a frame of sound."""
+        data, frame = self._data, self._data[position : position + min(size, 160)]
+        wide = data[position + 3] >> 6 != 3
+        offset = 4 + ((32 if wide else 17) if data[position + 1] & 8 else (17 if wide else 9))
+        for at in (offset, offset + 2):
+            if position + at in self._marks and frame[at : at + 4] in (b"Xing", b"Info"):
+                flags = int.from_bytes(frame[at + 4 : at + 8], "big")
+                numbers = [int.from_bytes(frame[at + 8 + 4 * i : at + 12 + 4 * i], "big") for i in range(2)]
+                frames = numbers.pop(0) if flags & 1 else None
+                return frames, numbers[0] if flags & 2 else None
+        if position + 36 in self._marks and frame[36:40] == b"VBRI":
+            return int.from_bytes(frame[50:54], "big"), int.from_bytes(frame[46:50], "big")
+        return None
+
+
+def _finds(data: mmap.mmap, word: bytes) -> set[int]:
+    found, position = set(), data.find(word)
+    while position >= 0:
+        found.add(position)
+        position = data.find(word, position + 1)
+    return found

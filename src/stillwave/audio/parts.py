@@ -1,0 +1,138 @@
+"""Recordings that libsndfile reads in part only: what it is shown instead, so that it reads all of them.
+
+It believes the lengths in headers, and stops at the end of the first of several joined streams. Where a file is as it
+should be, nothing here is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from stillwave.audio import flac, mpeg, ogg
+from stillwave.audio.integrity import with_true_size
+from stillwave.audio.mpeg import Layout, Stream
+from stillwave.audio.views import Pieces, Span, View
+
+_ENDLESS = 64
+"""A file that is claimed to be so many times longer is decoded to its end: bit rates vary by less."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stream that one decoder reads to its end."""
+
+    pieces: Pieces
+    frames: int | None = None
+    """Samples per channel, where they are known better than the decoder knows them."""
+    endless: bool = False
+    """Whether the decoder has to be misled about the length to read to the end."""
+
+    def view(self, handle: BinaryIO) -> View:
+        """The part as a file."""
+        view = View(handle, self.pieces)
+        return View(handle, self.pieces, max(view.size * _ENDLESS, 2**16)) if self.endless else view
+
+
+@dataclass
+class Plan:
+    """How to read a file: `parts` one after the other, or as it is where there are none."""
+
+    parts: list[Part] = field(default_factory=list)
+    exact: bool = True
+    """Whether the number of samples that the decoder states, or that is stated here, is what it will give."""
+    of: str = ""
+    """`mpeg` where all frames were looked at."""
+    fault: str = ""
+    """Why it is not whole."""
+    notes: list[str] = field(default_factory=list)
+
+
+def plan(handle: BinaryIO) -> Plan:
+    """Look into a file for what its decoder would not read, by its first bytes."""
+    handle.seek(0)
+    head = handle.read(12)
+    found = next((of for magic, of in _BY_MAGIC.items() if head.startswith(magic)), None)
+    if found is None and (head[:3] == b"ID3" or (head[0] == 0xFF and head[1] >= 0xE0)):
+        return _flac(handle) if flac.start(handle) is not None else mpeg_plan(handle)
+    return found(handle) if found else Plan()
+
+
+def _container(handle: BinaryIO) -> Plan:
+    """WAV and its relatives: a length that cannot be true is replaced by what there is."""
+    pieces = with_true_size(handle)
+    return Plan() if pieces is None else Plan([Part(pieces)])
+
+
+def _flac(handle: BinaryIO) -> Plan:
+    found = flac.lengths(handle)
+    if found is None or found.stated == found.last:
+        return Plan()
+    return Plan([Part(flac.unlimited(handle), found.stated or found.last or 0)], exact=False)
+
+
+def _ogg(handle: BinaryIO) -> Plan:
+    links = ogg.links(handle)
+    if len(links) < 2:
+        return Plan()
+    return Plan([Part((link,)) for link in links])
+
+
+def mpeg_plan(handle: BinaryIO) -> Plan:
+    """How to read MPEG audio; as it is where no frames are found (free format)."""
+    layout = mpeg.walk(handle)
+    streams = layout.streams
+    if not streams:
+        return Plan(exact=False, of="mpeg")
+    made = Plan(of="mpeg")
+    for index, stream in enumerate(streams):
+        behind = streams[index + 1].start if index + 1 < len(streams) else layout.end
+        made.fault = made.fault or _lacking(stream, behind)
+        made.parts.append(_part(stream, layout.head if index == 0 else Span(0, 0)))
+    if layout.foot and len(made.parts) == 1:
+        only = made.parts[0]
+        made.parts = [Part((*only.pieces, layout.foot), only.frames, only.endless)]
+    if _as_it_is(layout):
+        made.parts = []
+    made.exact = all(stream.stated in (None, stream.frames) for stream in streams)
+    if layout.skipped:
+        made.notes.append(f"{layout.skipped} bytes between its frames are no audio and were skipped")
+    if layout.broken_end and streams[-1].stated is None:
+        made.notes.append("ends within a frame; it may have been cut short")
+    return made
+
+
+def _as_it_is(layout: Layout) -> bool:
+    """Whether the decoder reads all of it by itself."""
+    first = layout.streams[0]
+    return len(layout.streams) == 1 and first.stated == first.frames and len(first.spans) == 1
+
+
+def _lacking(stream: Stream, behind: int) -> str:
+    """Some encoders count the frame that states the number, so both of its numbers have to speak for a loss."""
+    if stream.stated is None or stream.tag is None or stream.stated <= stream.frames:
+        return ""
+    if stream.stated_bytes is not None:
+        lost = stream.tag.start + stream.stated_bytes > behind
+    else:
+        lost = stream.stated > stream.frames + 1
+    return f"{stream.stated - stream.frames} of {stream.stated} frames are missing at its end" if lost else ""
+
+
+def _part(stream: Stream, head: Span) -> Part:
+    if stream.tag and stream.stated is not None and stream.stated >= stream.frames:
+        return Part((head, stream.tag, *stream.spans))
+    return Part((head, *stream.spans), stream.frames * stream.kind.samples, endless=True)
+
+
+_BY_MAGIC: dict[bytes, Callable[[BinaryIO], Plan]] = {
+    b"RIFF": _container,
+    b"RIFX": _container,
+    b"RF64": _container,
+    b"FORM": _container,
+    b"caff": _container,
+    b".snd": _container,
+    b"fLaC": _flac,
+    b"OggS": _ogg,
+}

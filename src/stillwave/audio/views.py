@@ -1,0 +1,85 @@
+"""Files as their decoder should see them: some ranges of one, with other bytes between."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import BinaryIO, NamedTuple
+
+_TAG = 128
+"""Bytes at the end in which decoders of MPEG audio look for an ID3v1 tag."""
+
+
+class Span(NamedTuple):
+    """A range of bytes of the file."""
+
+    start: int
+    stop: int
+
+
+Pieces = Sequence["Span | bytes"]
+
+
+class View:
+    """A read-only file of `pieces` of `handle`, for `soundfile.SoundFile`.
+
+    `claimed` is the length that is stated instead of the true one: decoders of MPEG audio estimate the number of
+    samples from it and stop there, so a large one lets them read until their data ends.
+    """
+
+    def __init__(self, handle: BinaryIO, pieces: Pieces, claimed: int | None = None) -> None:
+        self._handle = handle
+        self._pieces = list(pieces)
+        self._starts = [0]
+        for piece in self._pieces:
+            size = piece.stop - piece.start if isinstance(piece, Span) else len(piece)
+            self._starts.append(self._starts[-1] + size)
+        self.size = self._starts.pop()
+        self._claimed = claimed or self.size
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As of files."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._claimed}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """As of files."""
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        """As of files: fewer bytes at the end only."""
+        found = bytearray(size)
+        return bytes(found[: self.readinto(memoryview(found))])
+
+    def readinto(self, target: memoryview) -> int:
+        """As of files."""
+        wanted, count = len(target), 0
+        while count < wanted and self._position < self.size:
+            part = self._part(wanted - count)
+            target[count : count + len(part)] = part
+            count += len(part)
+            self._position += len(part)
+        if not count and self._claimed - _TAG <= self._position < self._claimed:
+            count = min(wanted, self._claimed - self._position)
+            target[:count] = bytes(count)
+            self._position += count
+        return count
+
+    def _part(self, most: int) -> bytes:
+        """What follows the position, of one piece."""
+        index = bisect_right(self._starts, self._position) - 1
+        while True:  # pieces may be empty
+            piece, inside = self._pieces[index], self._position - self._starts[index]
+            if isinstance(piece, bytes):
+                part = piece[inside : inside + most]
+            else:
+                self._handle.seek(piece.start + inside)
+                part = self._handle.read(min(most, piece.stop - piece.start - inside))
+            if part:
+                return part
+            index += 1
+            if index == len(self._pieces):
+                raise OSError("the file became shorter while it was read")
