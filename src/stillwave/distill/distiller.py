@@ -13,6 +13,14 @@ from torch import Tensor, nn
 from stillwave.distill.cache import Answer, TeacherCache
 from stillwave.distill.gather import gather_given, gather_observed, processes
 from stillwave.distill.method import DistillError, Given, Layer, Method, Observed, Shapes, build, named
+from stillwave.distill.networks import (
+    check_taught,
+    check_trainable,
+    evaluating,
+    first_tensor,
+    freeze,
+    precision,
+)
 from stillwave.distill.taps import Taps
 from stillwave.errors import nearest
 from stillwave.schema import Frozen, LossConfig, TapSet
@@ -38,6 +46,8 @@ class Distiller(nn.Module):
         taps: for each set the layers of both, {"set": (student layers, teacher layers)} in network order (see
             `taps.py` for how a layer is written); by default both networks' `default_taps()`.
         example: an input such as training gives (for `embedding: released`, of its very size).
+        estimate: picks the estimate [B, N] from what a network returns, for both networks; needed where they return
+            tuples or dicts and the method compares estimates, as in `estimate=lambda output: output["clean"]`.
         loss: the enhancement loss beside which the method works; some methods use the same functional.
 
     Raises:
@@ -53,21 +63,27 @@ class Distiller(nn.Module):
         taps: TapNames | None = None,
         *,
         example: Tensor,
+        estimate: Callable[[Any], Tensor] | None = None,
         loss: LossConfig | None = None,
     ) -> None:
         super().__init__()
         _check_apart(teacher, student)
+        check_trainable(student)
         self.student = student
         # In a tuple, so that it is not registered.
-        self._teacher = (teacher.requires_grad_(False).eval(),)
+        self._teacher = (freeze(teacher),)
+        self._estimate = estimate
         self.sets = _sets(taps, student, teacher) if named(method).uses_features else {}
         self._taps = {
             "student": Taps(student, _flat(s for s, _ in self.sets.values()), "student"),
             "teacher": Taps(teacher, _flat(t for _, t in self.sets.values()), "teacher"),
         }
-        self.shapes = self._dry_run(example, loss or LossConfig())
-        self.method = build(method, self.shapes)
-        self.method.to(example.device)
+        with torch.inference_mode(False):  # else connectors that are made within it could not be trained
+            self.shapes, dtype = self._dry_run(example, named(method), loss or LossConfig())
+            self.method = build(method, self.shapes)
+            self.method.to(example.device)
+            if dtype == torch.float64:
+                self.method.double()
         self.cache: TeacherCache | None = None
         """Where the teacher's answers are kept, if they are (`cache.open_cache`)."""
 
@@ -85,11 +101,17 @@ class Distiller(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Both networks on the same input: the student's estimate and the method's named losses.
 
-        `clean` is for the methods that compare both estimates with it. Raises DistillError if it is missed.
+        `clean` is for the methods that compare both estimates with it. Raises DistillError if it is missed, and, while
+        gradients are on, for a tapped layer of the student that gives none: the losses would look as usual while
+        nothing is taught.
         """
         if clean is None and self.method.uses_clean:
             raise DistillError(f"{type(self.method).__name__} compares with the clean speech; give clean=…")
-        of_student = self._observed("student", self._run("student", self.student, inputs, options))
+        answer = self._run("student", self.student, inputs, options)
+        if torch.is_grad_enabled() and (self.training or _trained(self.student)):
+            compared = self.method.uses_estimate or not answer.features
+            check_taught(answer.features, answer.estimate if compared else None)
+        of_student = self._observed("student", answer)
         of_teacher = self._observed("teacher", self._taught(inputs, options))
         whole = self.method.uses_estimate
         given = gather_given(Given(inputs[0], clean), whole)
@@ -118,7 +140,12 @@ class Distiller(nn.Module):
         """What the teacher says, if it has not been kept."""
 
         def ask() -> Answer:
-            return self._run("teacher", self.teacher.eval(), inputs, options)
+            answer = self._run("teacher", evaluating(self.teacher), inputs, options)
+            if isinstance(answer.estimate, Tensor):
+                return answer
+            # No method is there that compares this (see `_picked`), and the cache keeps tensors.
+            found = first_tensor(answer.estimate)
+            return Answer(answer.features, inputs[0].new_zeros(0) if found is None else found)
 
         if self.cache is None or len(inputs) > 1 or options:
             return ask()
@@ -126,27 +153,54 @@ class Distiller(nn.Module):
 
     def _run(self, side: str, network: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Answer:
         with self._taps[side].record() as found:
-            estimate = network(*inputs, **options)
-        return Answer(found, estimate)
+            output = network(*inputs, **options)
+        return Answer(found, output if self._estimate is None else self._estimate(output))
 
     def _observed(self, side: str, answer: Answer) -> Observed:
         index = 0 if side == "student" else 1
         features = {n: [answer.features[t] for t in names[index]] for n, names in self.sets.items()}
         return Observed(features, answer.estimate)
 
-    def _dry_run(self, example: Tensor, loss: LossConfig) -> Shapes:
-        student, teacher = (self._taps[side].shapes(example) for side in ("student", "teacher"))
-        return Shapes(
+    def _dry_run(self, example: Tensor, method: type[Method], loss: LossConfig) -> tuple[Shapes, torch.dtype]:
+        """What the method is built for, and what it computes in."""
+        compared: list[dict[str, Tensor]] = []
+        layers = []
+        for side, taps in self._taps.items():
+            features, output = taps.dry_run(example)
+            layers.append(taps.layers(features))
+            compared.append({f"layer '{name}'": feature for name, feature in features.items()})
+            if method.uses_estimate:
+                compared[-1]["estimate"] = self._picked(side, output)
+        student, teacher = layers
+        shapes = Shapes(
             batch=len(example) * processes(),
             student={name: tuple(student[tap] for tap in s) for name, (s, _) in self.sets.items()},
             teacher={name: tuple(teacher[tap] for tap in t) for name, (_, t) in self.sets.items()},
             loss=loss,
         )
+        return shapes, precision(*compared)
+
+    def _picked(self, side: str, output: Any) -> Tensor:
+        """The estimate that a network's output holds. Raises DistillError."""
+        if self._estimate is None:
+            estimate, how = output, f"the {side} returns"
+        else:
+            estimate, how = self._estimate(output), f"estimate picks from the {side}'s output"
+        if not isinstance(estimate, Tensor):
+            raise DistillError(
+                f"{how} a {type(estimate).__name__}, and this method compares estimates; pass what picks the estimate, "
+                "as estimate=lambda output: output[0]"
+            )
+        return estimate
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Distiller:
         self.teacher._apply(fn, recurse)  # type: ignore[no-untyped-call]
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def _trained(network: nn.Module) -> bool:
+    return any(p.requires_grad for p in network.parameters())
 
 
 def _check_apart(teacher: nn.Module, student: nn.Module) -> None:

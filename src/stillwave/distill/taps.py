@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,16 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from stillwave.distill.method import DistillError, Layer
-from stillwave.errors import nearest
+from stillwave.distill.networks import (
+    check_tappable,
+    describe,
+    eager,
+    evaluating,
+    first_tensor,
+    named_layers,
+    plain_name,
+)
+from stillwave.errors import StillwaveError, nearest
 
 AXES = "bctd"
 _TAP = re.compile(r"(?P<layer>[^@:]+)(@(?P<call>[0-9]+))?(:(?P<layout>[a-z]+))?")
@@ -55,7 +64,7 @@ class Tap:
                 f"tap '{text}': layout '{layout}' must hold b and t, and may hold c and d, "
                 "each once (such as btc)"
             )
-        return cls(text, match["layer"], int(match["call"]) if match["call"] else None, layout)
+        return cls(text, plain_name(match["layer"]), int(match["call"]) if match["call"] else None, layout)
 
 
 @dataclass
@@ -84,15 +93,18 @@ class Taps:
         self.module = module
         self.role = role
         self.taps = {name: Tap.parse(name) for name in names}
-        known = dict(module.named_modules())
+        known = named_layers(module)
         for tap in self.taps.values():
             if tap.layer not in known:
                 hint = nearest(tap.layer, (name for name in known if name))
                 raise DistillError(f"the {role} has no layer '{tap.layer}'; {hint}")
+            check_tappable(known, tap.layer, role)
 
     @contextmanager
     def record(self) -> Iterator[dict[str, Tensor]]:
         """Run one forward pass inside; afterwards the yielded dict maps each tap to its feature [B, C, T, D].
+
+        A compiled network runs uncompiled inside, if there are taps: compiled code calls no hooks.
 
         Raises:
             DistillError: on leaving, if a layer was not called, was called several times, gave something that
@@ -101,12 +113,13 @@ class Taps:
         """
         features: dict[str, Tensor] = {}
         calls = {name: _Call() for name in self.taps}
-        modules = dict(self.module.named_modules())
+        modules = named_layers(self.module)
         handles: list[RemovableHandle] = []
         try:
             for name, tap in self.taps.items():
                 handles.append(modules[tap.layer].register_forward_hook(_hook(tap, calls[name])))
-            yield features
+            with eager(self.module, self.role) if self.taps else nullcontext():
+                yield features
         finally:
             for handle in handles:
                 handle.remove()
@@ -114,20 +127,37 @@ class Taps:
             features[name] = self._arrange(tap, self._output(tap, calls[name]))
 
     def shapes(self, *example: Any, **options: Any) -> dict[str, Layer]:
-        """Shape of each tap, from a dry run: evaluation mode, no gradient, random state and modes put back.
+        """Shape of each tap, as found by `dry_run`."""
+        return self.layers(self.dry_run(*example, **options)[0])
+
+    def dry_run(self, *example: Any, **options: Any) -> tuple[dict[str, Tensor], Any]:
+        """Feature of each tap and the output: evaluation mode, no gradient, random state and modes put back.
 
         Raises:
-            DistillError: as `record`, or if the first axis is not the batch of the first argument.
+            DistillError: as `record`, if the network cannot run on the example, or if the first axis of a feature is
+                not the batch of the first argument.
 
         """
         with _dry(self.module), self.record() as features:
-            self.module(*example, **options)
-        modules = dict(self.module.named_modules())
+            try:
+                output = self.module(*example, **options)
+            except StillwaveError:
+                raise
+            except Exception as error:  # whatever the network itself raises
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                raise DistillError(
+                    f"the {self.role} cannot run on the example ({describe(self.module, example)}): {reason}"
+                ) from error
+        for name, feature in features.items():
+            self._check_batch(name, feature, example)
+        return features, output
+
+    def layers(self, features: dict[str, Tensor]) -> dict[str, Layer]:
+        """The shapes of these features."""
+        modules = named_layers(self.module)
         sizes = {
             name: sum(p.numel() for p in modules[tap.layer].parameters()) for name, tap in self.taps.items()
         }
-        for name, feature in features.items():
-            self._check_batch(name, feature, example)
         return {
             name: Layer(name, feature.shape[1], feature.shape[2], feature.shape[3], sizes[name])
             for name, feature in features.items()
@@ -155,7 +185,7 @@ class Taps:
             )
         if call.output is None:
             raise DistillError(f"{where} did not give a tensor (or a tuple that holds one)")
-        if call.output._version != call.version:
+        if _version(call.output) != call.version:
             raise DistillError(
                 f"the output of {where} is changed in place by a later layer (such as ReLU(inplace=True)); "
                 "tap that layer, or make it work out of place"
@@ -183,26 +213,22 @@ def _hook(tap: Tap, call: _Call) -> Any:
     def keep(module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001
         call.count += 1
         if call.count == (tap.call or 1):
-            call.output = _first_tensor(output)
-            call.version = 0 if call.output is None else call.output._version
+            call.output = first_tensor(output)
+            call.version = 0 if call.output is None else _version(call.output)
 
     return keep
 
 
-def _first_tensor(output: Any) -> Tensor | None:
-    if isinstance(output, Tensor):
-        return output
-    parts = output.values() if isinstance(output, dict) else output
-    if not isinstance(output, (tuple, list, dict)):
-        return None
-    return next((found for part in parts if (found := _first_tensor(part)) is not None), None)
+def _version(tensor: Tensor) -> int:
+    """How often a tensor was changed in place. Within `torch.inference_mode()` nothing counts that."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 @contextmanager
 def _dry(module: nn.Module) -> Iterator[None]:
     modes = {part: part.training for part in module.modules()}
     devices = sorted({p.device.index or 0 for p in module.parameters() if p.device.type == "cuda"})
-    module.eval()
+    evaluating(module)
     try:
         with torch.random.fork_rng(devices=devices), torch.no_grad():
             yield
