@@ -1,6 +1,10 @@
 """Puts this folder on the path: helpers such as `golden` are shared between the tests' folders."""
 
+import os
 import signal
+
+# Networks here are small, and several processes run tests: more threads only wait. Set before PyTorch loads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that: tests that press it
 # would wait for ever.

@@ -148,7 +148,7 @@ def test_a_killed_grid_continues_to_the_same_scores(world, describe, tmp_path):
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    assert start(whole).wait(300) == 0
+    assert start(whole).wait(900) == 0
     first = start(cut)
     wait_until(lambda: any(len(journal.read(f.parent)) > 3 for f in cut.glob("runs/*/*/*/log.jsonl")))
     first.kill()
@@ -156,12 +156,12 @@ def test_a_killed_grid_continues_to_the_same_scores(world, describe, tmp_path):
     second = start(cut)
     wait_until(lambda: len(scores_of(cut)) >= 3)
     second.send_signal(signal.SIGINT)
-    _, said = second.communicate(timeout=120)
+    _, said = second.communicate(timeout=600)
     assert second.returncode in (130, 0)
     if second.returncode:
         assert b"the same command continues" in said
     third = start(cut)
-    _, said = third.communicate(timeout=300)
+    _, said = third.communicate(timeout=900)
     assert third.returncode == 0, said
     assert scores_of(cut) == scores_of(whole)
 
@@ -209,7 +209,7 @@ def test_without_ray_the_extra_is_named(job, monkeypatch):
         list(engines.with_ray([job], 1, lambda: False))
 
 
-def wait_until(happened, seconds=120):
+def wait_until(happened, seconds=600):
     end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, "it never happened"

@@ -26,7 +26,7 @@ def torchrun(run, *overrides, processes=2):
     ]
     command += [str(HERE / "toy.py"), str(run), *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
 
 
 def losses(run):
@@ -82,7 +82,7 @@ def test_a_non_finite_batch_in_one_process_is_left_out_by_all(tmp_path):
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     run = tmp_path / "run"
-    done = subprocess.run([*command, str(run)], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*command, str(run)], env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     (bad,) = [event for event in journal.read(run) if event["kind"] == "bad_batch"]
     assert bad["step"] == 2
