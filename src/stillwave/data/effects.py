@@ -12,6 +12,7 @@ import functools
 
 import numpy as np
 import numpy.typing as npt
+import soxr
 
 Samples = npt.NDArray[np.float32]
 
@@ -142,6 +143,24 @@ def band_limit(samples: Samples, edge_hz: float, rate: int) -> Samples:
 def clip(samples: Samples, threshold: float) -> Samples:
     """Cut off at ±`threshold`, as an overdriven converter does."""
     return np.clip(samples, -np.float32(threshold), np.float32(threshold))
+
+
+def change_speed(samples: Samples, factor: float) -> Samples:
+    """Play `factor` times as fast: 1/factor of the length, and all frequencies times `factor`."""
+    return np.asarray(soxr.resample(samples, factor, 1.0, quality="MQ"), np.float32)
+
+
+def level_curve(frames: int, before_db: float, after_db: float, centre: float, width: float) -> Samples:
+    """Gains `[frames]` that go smoothly from one level to another, about sample `centre`, within `width` samples."""
+    place = np.clip((np.arange(frames) - centre) / max(width, 1.0) + 0.5, 0, 1)
+    smooth = 0.5 - 0.5 * np.cos(np.pi * place)
+    return np.asarray(10 ** ((before_db + (after_db - before_db) * smooth) / 20), np.float32)
+
+
+def join(first: Samples, second: Samples, at: int, overlap: int) -> Samples:
+    """`first` up to sample `at` and `second` from there on, `[N]` each, cross-faded linearly over `overlap` samples."""
+    weight = np.clip((np.arange(len(first)) - at) / max(overlap, 1) + 0.5, 0, 1).astype(np.float32)
+    return first + (second - first) * weight
 
 
 def fade(samples: Samples, frames: int) -> Samples:

@@ -4,14 +4,18 @@ index).
 The path of a mixture, in this order:
 
 1. *Speech*: a crop of an utterance; a short one is followed by others of the same speaker after short
-   pauses. Every utterance comes up once before any of its source comes up again (`pools.py`).
+   pauses. Every utterance comes up once before any of its source comes up again (`pools.py`). With `speed`
+   it is played faster or slower.
 2. *Room* (`reverberation`, where there are rooms): the noisy part gets the whole response, the target only
    the direct sound and the first `early_ms`. Half a second before the crop is played too, so that its tail
-   is there.
+   is there. With `equaliser` both are coloured alike.
 3. *Noise*: 1 to `noises` recordings with gains of their own; with `babble`, the first of them is four to
-   eight other speakers, who are in the same room. Their sum is set to the drawn SNR (`effects.snr_db`)
-   against the speech as it is heard, with its reverberation.
-4. *Level*: both are scaled until the noisy signal has the drawn level (RMS).
+   eight other speakers, who are in the same room; with `computed`, the last is computed. With `equaliser`
+   their sum is coloured, by a curve of its own. It is set to the drawn SNR (`effects.snr_db`) against the
+   speech as it is heard, with its reverberation; to 40 to 60 dB with `clean`. With `noise_only` the speech
+   is left out and the target is silence.
+4. *Level*: both are scaled until the noisy signal has the drawn level (RMS), and with `level_change` change
+   their level alike on the way.
 5. *Clipping*: the noisy signal alone, 1 to 9 dB below its peak. What was cut off can be learnt from what is
    around it, and a clipped target would teach to clip.
 6. *Band-limiting*: noisy *and* target, at 3 to 7.5 kHz. A mask cannot bring back a band in which there is
@@ -19,19 +23,26 @@ The path of a mixture, in this order:
    learns to leave an empty band empty, as it must with telephone and old-codec recordings.
 7. *Codec*: the noisy signal alone, encoded and decoded (`codecs.py`).
 8. *Peak*: if noisy or target passes 0.99, both are turned down by the same factor. Nothing else is clipped.
+
+With `joined` a segment is the start of one such mixture and the end of another; with `silence` it is zeros.
+What has a share of 0 draws nothing, so that a recipe without it gives the mixtures that it always gave.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import replace
 
 import numpy as np
 
 from stillwave.data import effects
 from stillwave.data.codecs import CODECS, through
+from stillwave.data.computed import draw_computed
 from stillwave.data.draw import BABBLERS, Draw, Noises, Rooms, Speech, speaker_of
 from stillwave.data.effects import Samples
+from stillwave.data.equaliser import draw_curve, equalise
 from stillwave.data.manifest import ManifestError, Recording
+from stillwave.data.mixture import Facts, Mixture, happens, joined, silence
 from stillwave.data.pools import Order, Pool, parts_of
 from stillwave.data.store import Store
 from stillwave.schema import MixingConfig
@@ -41,34 +52,10 @@ LONGEST = 15.0
 
 _BEFORE = 0.5
 """Seconds of speech before the crop whose reverberation is heard in it."""
+_CLEAN_SNR_DB = (40.0, 60.0)
+_CHANGE_SECONDS = (0.02, 1.0)
 _CLIPPED_DB = (1.0, 9.0)
 _BAND_EDGES = (3000.0, 7500.0)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """How a mixture came about."""
-
-    snr_db: float
-    """Of the speech as heard over all noise, before clipping and band-limiting."""
-    level_dbfs: float
-    """RMS of the noisy signal, as it is."""
-    speaker: str
-    speech: tuple[str, ...]
-    noises: tuple[str, ...]
-    room: str | None
-    effects: tuple[str, ...]
-    text: str = ""
-    """What is said, where one whole utterance is heard."""
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Noisy and clean, `[N]` each, float32, sample-aligned; neither passes 0.99."""
-
-    noisy: Samples
-    clean: Samples
-    facts: Facts
 
 
 class Mixer:
@@ -108,38 +95,84 @@ class Mixer:
         usable.
         """
         rng = np.random.default_rng([self.seed, epoch, index])
+        first = self._order(epoch, index)
+        if self.frames is not None and happens(rng, self.config.silence):
+            return silence(self.frames)
+        mixture = self._mixture(rng, first)
+        if self.frames is not None and happens(rng, self.config.joined):
+            other = self.speech.recordings[rng.integers(len(self))]
+            return joined(rng, mixture, self._mixture(rng, other), self.store.rate)
+        return mixture
+
+    def _mixture(self, rng: np.random.Generator, first: Recording) -> Mixture:
+        """A mixture of speech that starts from `first`."""
         config = self.config
         room = self.rooms.draw(rng) if self.rooms.recordings and rng.random() < config.reverberation else None
-        speech, before = self._draw_speech(rng, self._order(epoch, index), room)
+        names = ["reverberation"] * bool(room)
+        speech, before = self._draw_speech(rng, first, room, names)
         heard, clean = self._in_room(speech.samples, room, before)
-        noise, used, babbles = self._noise(rng, len(clean), speaker_of(speech.recordings[0]), room)
+        if happens(rng, config.equaliser):
+            curve = draw_curve(rng, config.equaliser_db)
+            both = equalise(
+                clean[None] if heard is clean else np.stack([heard, clean]), curve, self.store.rate
+            )
+            heard, clean = both[0], both[-1]
+            names.append("equaliser")
+        noise, used = self._noise(rng, len(clean), speaker_of(speech.recordings[0]), room, names)
         snr_db = rng.uniform(config.snr_db.low, config.snr_db.high)
-        noisy = heard + effects.at_snr(heard, noise, snr_db)
+        if happens(rng, config.clean):
+            snr_db = rng.uniform(*_CLEAN_SNR_DB)
+        noise = effects.at_snr(heard, noise, snr_db)
+        speaks = not (self.frames is not None and happens(rng, config.noise_only))
+        noisy, clean = (heard + noise, clean) if speaks else (noise, np.zeros_like(clean))
+        if happens(rng, config.level_change):
+            noisy, clean = self._change_level(rng, noisy, clean)
+            names.append("level change")
         gain = effects.amplitude(
             rng.uniform(config.level_dbfs.low, config.level_dbfs.high)
             - effects.decibels(effects.level(noisy))
         )
-        noisy, clean, names = self._degrade(rng, noisy * gain, clean * gain)
+        noisy, clean, degraded = self._degrade(rng, noisy * gain, clean * gain)
         noisy, clean = _below_peak(noisy, clean)
         facts = Facts(
-            snr_db=snr_db,
+            snr_db=snr_db if speaks else -np.inf,
             level_dbfs=effects.decibels(effects.level(noisy)),
-            speaker=speech.recordings[0].speaker,
-            speech=tuple(str(recording.path) for recording in speech.recordings),
-            noises=tuple(str(recording.path) for recording in used),
+            speaker=speech.recordings[0].speaker if speaks else "",
+            speech=tuple(str(recording.path) for recording in speech.recordings) if speaks else (),
+            noises=used,
             room=str(room.recordings[0].path) if room else None,
-            effects=("reverberation",) * bool(room) + ("babble",) * babbles + names,
+            effects=(*names, *degraded),
             text=speech.recordings[0].text if self.frames is None else "",
         )
         return Mixture(noisy, clean, facts)
 
     def _draw_speech(
-        self, rng: np.random.Generator, recording: Recording, room: Draw | None
+        self, rng: np.random.Generator, recording: Recording, room: Draw | None, names: list[str]
     ) -> tuple[Draw, int]:
+        factor = 1.0
+        if happens(rng, self.config.speed):
+            factor = float(rng.uniform(self.config.speed_range.low, self.config.speed_range.high))
+            names.append(f"speed {factor:.2f}")
         if self.frames is None:
-            return self.speech.whole(recording, round(LONGEST * self.store.rate)), 0
-        before = min(round(_BEFORE * self.store.rate), len(room.samples)) if room else 0
-        return self.speech.draw(rng, recording, self.frames + before), before
+            drawn, before = self.speech.whole(recording, round(LONGEST * factor * self.store.rate)), 0
+        else:
+            before = min(round(_BEFORE * self.store.rate), len(room.samples)) if room else 0
+            drawn = self.speech.draw(rng, recording, math.ceil((self.frames + before) * factor))
+        if factor == 1:
+            return drawn, before
+        samples = effects.change_speed(drawn.samples, factor)
+        if self.frames is not None:
+            samples = samples[: self.frames + before]
+            samples = np.pad(samples, (0, self.frames + before - len(samples)))
+        return replace(drawn, samples=samples), before
+
+    def _change_level(
+        self, rng: np.random.Generator, noisy: Samples, clean: Samples
+    ) -> tuple[Samples, Samples]:
+        change = rng.uniform(-self.config.level_change_db, self.config.level_change_db)
+        frames, width = len(noisy), rng.uniform(*_CHANGE_SECONDS) * self.store.rate
+        curve = effects.level_curve(frames, 0.0, change, rng.uniform(0.2, 0.8) * frames, width)
+        return noisy * curve, clean * curve
 
     def _in_room(self, samples: Samples, room: Draw | None, before: int) -> tuple[Samples, Samples]:
         if room is None:
@@ -148,24 +181,35 @@ class Mixer:
         return heard[before:], target[before:]
 
     def _noise(
-        self, rng: np.random.Generator, frames: int, speaker: str, room: Draw | None
-    ) -> tuple[Samples, list[Recording], bool]:
+        self, rng: np.random.Generator, frames: int, speaker: str, room: Draw | None, names: list[str]
+    ) -> tuple[Samples, tuple[str, ...]]:
+        """The sum of all noises, and where they are from."""
         config = self.config
         gains = (config.gain_db.low, config.gain_db.high)
         babbles = bool(rng.random() < config.babble)
+        names += ["babble"] * babbles
+        computes = happens(rng, config.computed)
         total = np.zeros(frames, np.float32)
-        used: list[Recording] = []
-        for i in range(int(rng.integers(1, config.noises + 1))):
+        used: list[str] = []
+        count = int(rng.integers(1, config.noises + 1))
+        for i in range(count):
             if babbles and i == 0:
                 drawn = self.speech.babble(rng, frames, gains, speaker)
                 samples = effects.convolve(drawn.samples, room.samples) if room else drawn.samples
+                used.extend(str(recording.path) for recording in drawn.recordings)
+            elif computes and i == count - 1:
+                samples, kind = draw_computed(rng, frames, self.store.rate)
+                used.append(kind)
             else:
                 drawn = self.noise.draw(rng, frames)
                 samples = drawn.samples
+                used.extend(str(recording.path) for recording in drawn.recordings)
             gain = effects.amplitude(rng.uniform(*gains) - effects.decibels(effects.level(samples)))
             total += samples * gain
-            used.extend(drawn.recordings)
-        return total, used, babbles
+        if happens(rng, config.equaliser):
+            total = equalise(total, draw_curve(rng, config.equaliser_db), self.store.rate)
+            names.append("equalised noise")
+        return total, tuple(used)
 
     def _degrade(
         self, rng: np.random.Generator, noisy: Samples, clean: Samples

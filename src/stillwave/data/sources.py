@@ -15,7 +15,8 @@ from stillwave.data import split as splitting
 from stillwave.data.corpora import folders
 from stillwave.data.draw import BABBLERS, speaker_of
 from stillwave.data.manifest import KINDS, Kind, ManifestError, Recording
-from stillwave.data.mixing import Mixer, Mixture
+from stillwave.data.mixing import Mixer
+from stillwave.data.mixture import Mixture
 from stillwave.data.pair import Pair
 from stillwave.data.paired import PairedSegments
 from stillwave.data.pairs import load_pair, read_pairs

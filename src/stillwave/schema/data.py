@@ -27,6 +27,34 @@ class MixingConfig(Frozen):
     """Share of examples whose noisy part goes through a lossy codec."""
     gain_db: Range = Range(low=-6, high=6)
     """Gain of each noise against the others, before the sum is set to the drawn SNR."""
+    computed: Fraction = 0.0
+    """Share of examples one of whose noises is computed (`data/computed.py`): coloured or modulated noise, hum, clicks,
+    beeps."""
+    equaliser: Fraction = 0.0
+    """Share of examples whose speech is coloured by a smooth random equaliser, and share whose noise is."""
+    equaliser_db: Positive = 9.0
+    """Its greatest gain and loss."""
+    speed: Fraction = 0.0
+    """Share of examples whose speech is played faster or slower, by a factor of `speed_range`, pitch included."""
+    speed_range: Range = Range(low=0.85, high=1.15)
+    level_change: Fraction = 0.0
+    """Share of examples, noisy and target alike, that become louder or softer on their way."""
+    level_change_db: Positive = 12.0
+    """The greatest such change."""
+    joined: Fraction = 0.0
+    """Share of segments that change to another speaker, room and noise on their way."""
+    clean: Fraction = 0.0
+    """Share of examples with hardly any noise: an SNR of 40 to 60 dB."""
+    noise_only: Fraction = 0.0
+    """Share of training segments without speech: their target is silence."""
+    silence: Fraction = 0.0
+    """Share of training segments of zeros, noisy and target."""
+
+    @model_validator(mode="after")
+    def _playable(self) -> MixingConfig:
+        if not 0.5 <= self.speed_range.low <= self.speed_range.high <= 2:
+            raise ValueError("speed_range must lie within 0.5 and 2; 1 leaves the speed as it is")
+        return self
 
 
 class WeightedSource(Frozen):
