@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import os
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import typer
 from typer.testing import CliRunner
@@ -89,7 +92,7 @@ def test_what_was_wrong_is_said_and_passed_over(run):
     assert len(found) == 1_000
     assert np.isfinite(found).all()
     assert "the input ended within a sample; 3 byte(s) are left out" in result.stderr
-    assert "2 samples were NaN or infinite and were taken as silence" in result.stderr
+    assert "2 samples were NaN, infinite or beyond any audio, and were taken as silence" in result.stderr
 
 
 def test_clipping_is_said(run, monkeypatch):
@@ -215,3 +218,28 @@ def test_without_a_model_the_default_one_cleans():
     assert [result.exit_code for result in found] == [0, 0]
     assert found[0].stdout_bytes == found[1].stdout_bytes
     assert len(found[0].stdout_bytes) == len(noisy)
+
+
+@pytest.mark.parametrize("pieces", [[4, 5, 100], [10_000]])
+def test_a_file_on_stdin_is_noticed_however_it_comes(model, pieces):
+    from stillwave.runtime.pcm import run as through
+
+    file = io.BytesIO()
+    soundfile.write(file, sound(3_000)[0], 16_000, format="WAV")
+    data = file.getvalue()
+    cuts = [0, *np.cumsum(pieces).tolist(), len(data)]
+    chunks = iter([data[a:b] for a, b in itertools.pairwise(cuts)])
+    names: list[str] = []
+    source = SimpleNamespace(read=lambda most: next(chunks, b""))
+    through(stillwave.load(model).open(), source, io.BytesIO(), notice=names.append)
+    assert names == ["WAV"]
+
+
+def test_a_wav_file_is_said_to_be_no_raw_samples(run):
+    file = io.BytesIO()
+    soundfile.write(file, sound(3_000)[0], 16_000, format="WAV")
+    result = run(input=file.getvalue())
+    assert result.exit_code == 0
+    assert result.stderr.startswith("stdin begins like a WAV file, and its bytes are taken as raw samples")
+    assert "stillwave enhance - < IN > OUT" in result.stderr
+    assert run(input=file.getvalue()[44:]).stderr == ""

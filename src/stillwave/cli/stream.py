@@ -80,6 +80,7 @@ def stream(
             keep_delay=keep_delay,
             most=block,
             watch=_watch(opened) if status else None,
+            notice=_warn_of_file,
         )
     _warn(opened, done)
 
@@ -133,11 +134,22 @@ def _watch(stream: Stream) -> Callable[[Piped], None]:
     return watch
 
 
+def _warn_of_file(name: str) -> None:
+    err.print(
+        f"stdin begins like a {name} file, and its bytes are taken as raw samples: clean files with "
+        "`stillwave enhance - < IN > OUT`, or decode them first (ffmpeg -i IN -f s16le -ar 16000 -ac 1 -)",
+        style="yellow",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
 def _warn(stream: Stream, done: Piped) -> None:
     faults = {
         f"the input ended within a sample; {done.left_out} byte(s) are left out": done.left_out,
         f"{done.clipped} samples were beyond full scale and are clipped; f32le would keep them": done.clipped,
-        f"{stream.repaired} samples were NaN or infinite and were taken as silence": stream.repaired,
+        f"{stream.repaired} samples were NaN, infinite or beyond any audio, and were taken as silence": stream.repaired,
         f"the network began anew {stream.restarts} time(s): samples far beyond full scale": stream.restarts,
     }
     for words, count in faults.items():

@@ -13,6 +13,7 @@ import numpy as np
 
 from stillwave.audio import Samples
 from stillwave.errors import AudioError
+from stillwave.runtime.containers import HEAD, container
 from stillwave.runtime.stream import Stream
 
 FORMATS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
@@ -78,13 +79,15 @@ def run(
     keep_delay: bool = False,
     most: int = MOST_SAMPLES,
     watch: Callable[[Piped], object] | None = None,
+    notice: Callable[[str], object] | None = None,
 ) -> Piped:
     """Clean raw PCM from `source` into `sink` until it ends: what is there is read, and written at once.
 
     As many samples go out as came in. By default sample n of the output is sample n of the input, cleaned: the
     output starts `stream.delay_samples` later, and ends with the input's last sample. With `keep_delay` every
     block is answered by one of its size, so that the output is that much behind and its last samples
-    never come. `watch` is called after each block. Raises AudioError for an unknown format.
+    never come. `watch` is called after each block, `notice` with a file format's name as soon as the input turns out to
+    begin as such a file does (its bytes are taken as samples all the same). Raises AudioError for an unknown format.
     """
     inputs = stream.streams * stream.engine.microphones
     decoder, encoder, done = Decoder(format, inputs), Encoder(format), Piped()
@@ -100,7 +103,7 @@ def run(
             sink.flush()
         done.clipped = encoder.clipped
 
-    for data in _chunks(source, most * width):
+    for data in _noticed(_chunks(source, most * width), notice):
         rows = decoder.push(data)
         done.samples += rows.shape[1]
         give(_process(stream, rows))
@@ -121,6 +124,19 @@ def _chunks(source: BinaryIO, most: int) -> Iterator[bytes]:
     """What a pipe has, as soon as it has anything."""
     read = getattr(source, "read1", source.read)
     while data := read(most):
+        yield data
+
+
+def _noticed(chunks: Iterator[bytes], notice: Callable[[str], object] | None) -> Iterator[bytes]:
+    """The same chunks; `notice` is called once if they begin as a file of a known format does."""
+    head, known = b"", notice is None
+    for data in chunks:
+        if not known and len(head) < HEAD:
+            head += data[:HEAD]
+            name = container(head)
+            if name is not None and notice is not None:
+                notice(name)
+                known = True
         yield data
 
 
