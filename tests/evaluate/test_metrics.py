@@ -11,7 +11,7 @@ from voices import RATE, noise, noisy, voice
 from stillwave.errors import MissingExtraError
 from stillwave.evaluate import DEFAULT, METRICS, MetricError, score
 from stillwave.evaluate.energies import si_sdr, snr
-from stillwave.evaluate.metrics import choose, inverted
+from stillwave.evaluate.metrics import aligned, choose
 from stillwave.evaluate.utterances import most_utterances, too_many
 
 
@@ -82,11 +82,28 @@ def test_snr_sees_scale_and_sign():
 
 def test_inverted_is_a_matter_of_sign_and_not_of_chance():
     clean = voice()
-    assert inverted(clean, -noisy(clean, -5))
-    assert not inverted(clean, noisy(clean, -5))
-    unrelated = [inverted(clean, noise(len(clean), seed)) for seed in range(20)]
-    assert not any(unrelated)
-    assert not inverted(clean, -clean[1:])
+    assert aligned(clean, -noisy(clean, -5)) == (0, True)
+    assert aligned(clean, noisy(clean, -5)) == (0, False)
+    unrelated = [aligned(clean, noise(len(clean), seed)) for seed in range(20)]
+    assert set(unrelated) == {(0, False)}
+    assert aligned(clean, -clean[1:]) == (0, False)  # of another length: no metric compares them
+
+
+@pytest.mark.parametrize("lag", [1, 13, 40, 80, 511, 1725, 7000, -40])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("snr_db", [0, 20])
+def test_a_late_estimate_is_late_and_not_inverted(lag, sign, snr_db):
+    clean = voice(2.0)
+    estimate = sign * np.roll(noisy(clean, snr_db), lag)
+    found = aligned(clean, estimate)
+    assert found.inverted == (sign < 0)
+    assert found.lag == lag or (lag == 1 and snr_db == 0)  # a sample is less than that noise
+
+
+def test_at_no_lag_up_to_a_pitch_period_is_polarity_mistaken():
+    clean = voice(1.0)
+    signs = {lag: aligned(clean, np.roll(noisy(clean, -3), lag)).inverted for lag in range(0, 160, 3)}
+    assert not any(signs.values())
 
 
 def replaced(signal, value):

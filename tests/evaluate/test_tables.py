@@ -15,9 +15,9 @@ from stillwave.evaluate.tables import REASONS, notes, plain, table, with_interva
 METRICS = ("stoi", "si_sdr")
 
 
-def row(name, system, values, snr=None, inverted=False):
+def row(name, system, values, snr=None, inverted=False, lag=0):
     entries = (Score(None, v) if isinstance(v, str) else Score(v) for v in values)
-    return Row(name, system, snr, dict(zip(METRICS, entries, strict=True)), inverted)
+    return Row(name, system, snr, dict(zip(METRICS, entries, strict=True)), inverted, lag=lag)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def scores():
         row("a, 1", "noisy", (0.1 + 0.2, 1 / 3), 0.0),
         row("a, 1", "my_net|v2", (0.75, 10.0), 0.0, True),
         row("b", "noisy", (0.5, -7.25), 5.0),
-        row("b", "my_net|v2", ('too "short", it is', 12.0), 5.0),
+        row("b", "my_net|v2", ('too "short", it is', 12.0), 5.0, lag=40),
     )
     return Scores(("noisy", "my_net|v2"), METRICS, rows)
 
@@ -37,6 +37,7 @@ def test_csv_holds_exact_values(scores):
     for line, row in zip(lines, scores.rows, strict=True):
         assert (line["id"], line["system"], float(line["snr_db"])) == (row.id, row.system, row.snr_db)
         assert line["inverted"] == str(int(row.inverted))
+        assert line["lag"] == str(row.lag)
         for metric in METRICS:
             value = row.scores[metric].value
             assert (float(line[metric]) if line[metric] else None) == value
@@ -54,6 +55,9 @@ def test_markdown_has_every_part(scores):
     assert "| 0 dB | noisy | 30.00 | 0.33 |" in text
     assert "| 5 dB | my_net\\|v2 | – (1 without) | 12.00 |" in text
     assert "- my_net|v2: 1 of 2 estimates have inverted polarity" in text
+    assert (
+        "- my_net|v2: late by 40 samples (2.5 ms at 16 kHz): 1 of 2 estimates; scores take that for" in text
+    )
     assert '- my_net|v2: 1 without STOI: too "short", it is' in text
 
 
@@ -104,3 +108,22 @@ def test_report(scores, tmp_path):
     }  # fmt: skip
     assert json.loads((tmp_path / "new/out/summary.json").read_text())["recordings"] == 2
     assert (tmp_path / "new/out/summary.md").read_text() == markdown(summary)
+
+
+@pytest.mark.parametrize(
+    ("lags", "words"),
+    [
+        ((40, 40), "late by 40 samples (2.5 ms at 16 kHz): 2 of 2"),
+        ((12, 80), "late by up to 80 samples (5.0 ms at 16 kHz): 2 of 2"),
+        ((-40, 0), "early by 40 samples (2.5 ms at 16 kHz): 1 of 2"),
+        ((-40, 8), "late or early by up to 40 samples (2.5 ms at 16 kHz): 2 of 2"),
+        ((0, 0), None),
+    ],
+)
+def test_lags_are_reported(lags, words):
+    rows = tuple(row(str(index), "a", (0.5, 1.0), lag=lag) for index, lag in enumerate(lags))
+    summary = summarise(Scores(("a",), METRICS, rows))
+    assert [line for line in notes(summary) if "samples" in line] == (
+        [f"a: {words} estimates; scores take that for distortion, so align them"] if words else []
+    )
+    assert plain(summary)["lags"] == {"a": sorted(lag for lag in lags if lag)}

@@ -25,7 +25,7 @@ def si_sdr(clean: Samples, estimate: Samples) -> float:
         stillwave.errors.MetricError: the estimate equals the reference: SI-SDR is infinite
 
     """
-    s, e = _centred(clean), _centred(estimate)
+    s, e = centred(clean), centred(estimate)
     if not s.any():
         raise MetricError("the reference is constant")
     target = _dot(e, s) / _dot(s, s) * s
@@ -47,7 +47,7 @@ def snr(clean: Samples, estimate: Samples) -> float:
 
 def correlation(clean: Samples, estimate: Samples) -> float:
     """−1 … 1, means removed; 0 if either is constant."""
-    s, e = _centred(clean), _centred(estimate)
+    s, e = centred(clean), centred(estimate)
     return _dot(s, e) / max(float(np.sqrt(_dot(s, s) * _dot(e, e))), 1e-300)
 
 
@@ -56,6 +56,7 @@ def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float((a * b).sum())
 
 
-def _centred(signal: Samples) -> NDArray[np.float64]:
-    centred: NDArray[np.float64] = signal.astype(np.float64) - signal.mean(dtype=np.float64)
-    return centred
+def centred(signal: Samples) -> NDArray[np.float64]:
+    """The signal without its mean, in float64."""
+    found: NDArray[np.float64] = signal.astype(np.float64) - signal.mean(dtype=np.float64)
+    return found

@@ -32,15 +32,13 @@ import numpy as np
 
 from stillwave.audio import Samples
 from stillwave.errors import MetricError, MissingExtraError, nearest
+from stillwave.evaluate.alignment import Alignment, alignment
 from stillwave.evaluate.challenge import t1
 from stillwave.evaluate.draws import same_draws
-from stillwave.evaluate.energies import correlation, si_sdr, snr
+from stillwave.evaluate.energies import si_sdr, snr
 from stillwave.evaluate.pesq import pesq
 from stillwave.evaluate.transcripts import SILENT, Heard
 from stillwave.schema import SAMPLE_RATE
-
-INVERTED = -0.1
-"""A correlation with the reference below this is one of opposite polarity, and no chance (SI-SDR −20 dB)."""
 
 
 class Score(NamedTuple):
@@ -198,9 +196,9 @@ def _score(metric: Metric, comparison: Comparison) -> Score:
     return Score(value) if np.isfinite(value) else Score(None, f"is {value}")
 
 
-def inverted(clean: Samples, estimate: Samples) -> bool:
-    """Whether the estimate has the opposite polarity: PESQ, STOI and SI-SDR do not see that."""
-    return find_fault(clean, estimate) is None and correlation(clean, estimate) < INVERTED
+def aligned(clean: Samples, estimate: Samples) -> Alignment:
+    """Lag and polarity of an estimate: PESQ, STOI and SI-SDR do not tell them. Nothing for signals with a fault."""
+    return Alignment() if find_fault(clean, estimate) else alignment(clean, estimate, SAMPLE_RATE)
 
 
 def find_fault(clean: Samples, estimate: Samples) -> str | None:

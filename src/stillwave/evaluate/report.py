@@ -30,7 +30,7 @@ def as_csv(scores: Scores) -> str:
     """One line a recording and system: exact values, and `metric: reason` where there is none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "system", "snr_db", *scores.metrics, "inverted", "reasons"])
+    writer.writerow(["id", "system", "snr_db", *scores.metrics, "inverted", "lag", "reasons"])
     for row in scores.rows:
         values = [row.scores[metric] for metric in scores.metrics]
         reasons = [
@@ -38,7 +38,7 @@ def as_csv(scores: Scores) -> str:
         ]
         cells = ["" if s.value is None else repr(s.value) for s in values]
         snr = "" if row.snr_db is None else row.snr_db
-        writer.writerow([row.id, row.system, snr, *cells, int(row.inverted), "; ".join(reasons)])
+        writer.writerow([row.id, row.system, snr, *cells, int(row.inverted), row.lag, "; ".join(reasons)])
     return text.getvalue()
 
 

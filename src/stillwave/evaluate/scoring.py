@@ -12,7 +12,7 @@ import numpy as np
 from stillwave.audio import Samples, read, resample
 from stillwave.console import track
 from stillwave.errors import StillwaveError, fault_text
-from stillwave.evaluate.metrics import DEFAULT, Score, choose, inverted, score, unscored
+from stillwave.evaluate.metrics import DEFAULT, Score, aligned, choose, score, unscored
 from stillwave.evaluate.processes import cores as cores  # others look for it here
 from stillwave.evaluate.processes import run
 from stillwave.evaluate.recognisers import identity, load
@@ -43,7 +43,8 @@ class Item:
 class Row:
     """What one system got for one recording. `inverted`: its polarity is opposite to the reference's.
 
-    `heard`: the transcripts, where a recogniser heard them.
+    `lag`: samples at 16 kHz by which it is late, early below 0. `heard`: the transcripts, where there is a
+    recogniser.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Row:
     scores: Mapping[str, Score]
     inverted: bool = False
     heard: Heard | None = None
+    lag: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ def score_file(item: Item, system: str, keys: Sequence[str], heard: Heard | None
     ):  # neither is resampled to the other in silence: which band is compared is the user's choice
         return without(f"sampling rates differ: {rate} Hz of reference, {other} Hz of estimate")
     scores = score(clean, estimate, keys, heard)
-    return Row(item.id, system, item.snr_db, scores, inverted(clean, estimate), heard)
+    lag, inverted = aligned(clean, estimate)
+    return Row(item.id, system, item.snr_db, scores, inverted, heard, lag)
 
 
 def _without_path(message: str, item: Item) -> str:

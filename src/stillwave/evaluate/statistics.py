@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stillwave.errors import StillwaveError, nearest
 from stillwave.evaluate.corpus import Words, summarise_words
@@ -44,6 +44,8 @@ class Summary:
     seed: int
     words: Words | None = None
     """Where a recogniser heard the recordings."""
+    lags: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Samples at 16 kHz by which estimates are late (early, below 0), by system, sorted; of those that are."""
 
 
 def check_baseline(baseline: str, systems: Iterable[str]) -> None:
@@ -79,6 +81,7 @@ def summarise(scores: Scores, baseline: str | None = None, seed: int = 0) -> Sum
         inverted={s: sum(row.inverted for row in rows[s]) for s in scores.systems},
         seed=seed,
         words=summarise_words(scores, baseline, seed),
+        lags={s: sorted(row.lag for row in rows[s] if row.lag) for s in scores.systems},
     )
 
 

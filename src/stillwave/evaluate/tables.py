@@ -10,6 +10,7 @@ from typing import Any
 from stillwave.evaluate.corpus import Words
 from stillwave.evaluate.metrics import METRICS
 from stillwave.evaluate.statistics import Cell, Interval, Summary
+from stillwave.schema import SAMPLE_RATE
 
 REASONS = 8
 """Reasons that a report lists for each system; scores.csv has all."""
@@ -131,6 +132,11 @@ def notes(summary: Summary) -> list[str]:
         for system, count in summary.inverted.items()
         if count
     ]
+    lines += [
+        f"{system}: {_how_late(lags)} of {summary.recordings} estimates; scores take that for distortion, so align them"
+        for system, lags in summary.lags.items()
+        if lags
+    ]
     for system in summary.systems:
         found: dict[tuple[str, int], list[str]] = {}
         for metric in summary.metrics:
@@ -143,6 +149,14 @@ def notes(summary: Summary) -> list[str]:
         if len(found) > REASONS:
             lines.append(f"{system}: {len(found) - REASONS} further reasons (all are in scores.csv)")
     return lines
+
+
+def _how_late(lags: Sequence[int]) -> str:
+    """Such as "3 estimates are late by 40 samples (2.5 ms at 16 kHz)"; `lags` are sorted."""
+    where = "late" if lags[0] > 0 else "early" if lags[-1] < 0 else "late or early"
+    most = max(abs(lags[0]), abs(lags[-1]))
+    up_to = "" if lags[0] == lags[-1] else "up to "
+    return f"{where} by {up_to}{most} samples ({1000 * most / SAMPLE_RATE:.1f} ms at 16 kHz): {len(lags)}"
 
 
 def _names(names: Sequence[str], summary: Summary) -> str:
