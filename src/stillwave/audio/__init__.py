@@ -1,6 +1,7 @@
 """Samples in and out of files, and the input contract: float32 `[channels, samples]`, full scale ±1."""
 
 from stillwave.audio.contract import Samples, check, check_array, check_finite, check_rate, silence_faults
+from stillwave.audio.ffmpeg import MEDIA
 from stillwave.audio.formats import FORMATS, subtype_for
 from stillwave.audio.reading import AudioInfo, Reader, measure, open_reader, probe, read
 from stillwave.audio.resampling import Resampler, resample
@@ -8,6 +9,7 @@ from stillwave.audio.writing import Writer, WriteReport, open_writer, write
 
 __all__ = [
     "FORMATS",
+    "MEDIA",
     "AudioInfo",
     "Reader",
     "Resampler",

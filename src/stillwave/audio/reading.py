@@ -17,8 +17,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from stillwave.audio import ffmpeg
 from stillwave.audio.contract import Samples, check_finite, check_rate
 from stillwave.audio.decoding import Decoder, SndfileDecoder, UndecodableError
+from stillwave.audio.formats import FORMATS
 from stillwave.audio.integrity import left_over, missing_bytes
 from stillwave.audio.parts import Plan, mpeg_plan, plan
 from stillwave.audio.resampling import resample
@@ -211,16 +213,28 @@ def _first_that_reads(path: Path, handle: BinaryIO, made: Plan) -> AbstractConte
     decoder: SndfileDecoder | None
     try:
         decoder = SndfileDecoder(path, handle, made)
-    except UndecodableError:
+    except UndecodableError as error:
         decoder = _behind_junk(path, handle)
         if decoder is None:
-            raise
+            return _by_ffmpeg(path, handle, error)
     if decoder.format == "MP3" and made.of != "mpeg":
         decoder.close()
         decoder = SndfileDecoder(path, handle, mpeg_plan(handle))
     if more := left_over(handle):
         decoder.notes.append(f"{more} bytes behind the samples that its header states were not read")
     return closing(decoder)
+
+
+def _by_ffmpeg(path: Path, handle: BinaryIO, fault: AudioError) -> AbstractContextManager[Decoder]:
+    """What libsndfile refuses for a fault, and ffmpeg may know."""
+    if not ffmpeg.holds_media(path, handle):
+        raise fault
+    try:
+        return closing(ffmpeg.FfmpegDecoder(path))
+    except AudioError:
+        if path.suffix.lower() in FORMATS:
+            raise fault from None
+        raise
 
 
 def _behind_junk(path: Path, handle: BinaryIO) -> SndfileDecoder | None:

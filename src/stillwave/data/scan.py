@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stillwave.audio import FORMATS, Reader, open_reader
+from stillwave.audio import FORMATS, MEDIA, Reader, open_reader
 from stillwave.console import err, track
 from stillwave.data.annotations import Annotations, find_annotations, read_annotations
 from stillwave.data.kinds import check_kind
@@ -19,7 +19,7 @@ from stillwave.data.manifest import Kind, ManifestError, Recording, read_manifes
 from stillwave.errors import AudioError, fault_text
 from stillwave.files import is_unicode, walk
 
-SUFFIXES = frozenset((*FORMATS, ".aifc", ".au", ".snd", ".sph", ".nist"))
+SUFFIXES = frozenset((*FORMATS, *MEDIA, ".aifc", ".au", ".snd", ".sph", ".nist"))
 """File names that end otherwise are not opened."""
 
 SILENT = 1e-4
@@ -206,6 +206,8 @@ def classify(message: str) -> str:
     """The reason for leaving out a file that `AudioError` says this of."""
     if "cut short" in message:
         return "cut short"
+    if "need ffmpeg" in message:
+        return "needs ffmpeg"
     if "NaN" in message:
         return "NaN or infinite"
     if "is empty" in message or "no samples" in message:

@@ -1,0 +1,135 @@
+"""Sound decoded by ffmpeg, through a pipe."""
+
+from __future__ import annotations
+
+import re
+import struct
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillwave.audio.ffmpeg.program import Contents, Process, Stream, source
+from stillwave.errors import AudioError
+
+_HEADER = struct.Struct(">4sIIIII")
+"""Of AU: magic, size of the header, size of the samples, encoding, rate, channels."""
+_CUT = ("partial file", "ended prematurely")
+"""How ffmpeg's demuxers call a file that is shorter than it says."""
+_ON_TIME = "aresample=async=1:first_pts=0:min_comp=0.02:min_hard_comp=0.1"
+"""Silence where the sound starts later than the file or has gaps, so that it keeps in step with the picture."""
+_STATES_LENGTH = ("mov", "asf", "matroska")
+"""Containers whose duration is no estimate."""
+_TOLERANCE = 0.5
+"""Seconds by which such a duration may be wrong."""
+
+
+class FfmpegDecoder:
+    """The first audio track of a file, from its start to its end. Close it in any case."""
+
+    exact = False
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        options = [
+            "-map",
+            "0:a:0",
+            "-vn",
+            "-sn",
+            "-dn",
+            "-af",
+            _ON_TIME,
+            "-c:a",
+            "pcm_f32be",
+            "-f",
+            "au",
+            "pipe:1",
+        ]
+        self._process = Process(path, [*source(path), *options], stdout=subprocess.PIPE)
+        try:
+            self.rate, self.channels = self._header()
+            self._contents = self._process.contents()
+        except BaseException:
+            self._process.close()
+            raise
+        first = self._contents.of("Audio")[0]
+        self.frames = round(self._contents.seconds * self.rate)
+        self.format = self._contents.container.split(",")[0].upper()
+        self.subtype = _subtype(first)
+        self.tags: Mapping[str, str] = self._contents.tags
+        self.notes = _notes(self._contents)
+        self._given = 0
+
+    def _header(self) -> tuple[int, int]:
+        assert self._process.stdout is not None
+        head = self._process.stdout.read(_HEADER.size)
+        if len(head) < _HEADER.size:
+            raise self._failure()
+        _, size, _, _, rate, channels = _HEADER.unpack(head)
+        self._process.stdout.read(size - _HEADER.size)
+        return rate, channels
+
+    def read(self, frames: int) -> NDArray[np.float32]:
+        """The next `[n, channels]`; fewer only at the end. Raises `AudioError` when it ends too early."""
+        assert self._process.stdout is not None
+        data = self._process.stdout.read(4 * self.channels * frames)
+        samples = np.frombuffer(data, ">f4", len(data) // (4 * self.channels) * self.channels)
+        self._given += len(samples) // self.channels
+        if len(data) < 4 * self.channels * frames:
+            self._check_end()
+        return samples.astype(np.float32).reshape(-1, self.channels)
+
+    def seek(self, frame: int) -> bool:  # noqa: ARG002
+        """Only decoding leads there."""
+        return False
+
+    def close(self) -> None:
+        """End ffmpeg."""
+        self._process.close()
+
+    def _check_end(self) -> None:
+        status = self._process.wait()
+        errors = self._process.errors()
+        held = self._given / self.rate
+        if any(word in error for error in errors for word in _CUT) or self._is_short(held):
+            stated = self._contents.seconds
+            raise AudioError(
+                f"{self._path}: cut short: its header promises {stated:.2f} s, it holds {held:.2f} s of sound"
+            )
+        if status:
+            raise self._failure()
+        if errors:
+            self.notes.append(
+                f"ffmpeg reported {len(errors)} fault(s) while decoding, the first: {errors[0]}"
+            )
+
+    def _is_short(self, held: float) -> bool:
+        """Beside a picture, the sound may end earlier."""
+        found = self._contents
+        known = found.container.split(",")[0] in _STATES_LENGTH and not found.of("Video")
+        return known and held < found.seconds - _TOLERANCE
+
+    def _failure(self) -> AudioError:
+        self._process.wait()
+        held = self._process.contents()
+        if held.streams and not held.of("Audio"):
+            kinds = ", ".join(sorted({stream.kind.lower() for stream in held.streams}))
+            return AudioError(f"{self._path}: there is no sound in it (only: {kinds})")
+        return AudioError(f"{self._path}: cannot be decoded by ffmpeg: {self._process.first_error()}")
+
+
+def _subtype(stream: Stream) -> str:
+    """The sample format as libsndfile calls it for lossless codecs, else the codec's name."""
+    if stream.codec.startswith("pcm_f"):
+        return "FLOAT"
+    lossless = stream.codec.startswith("pcm_") or stream.codec in ("alac", "flac", "tta", "wavpack", "ape")
+    if lossless:
+        return "PCM_24" if re.search(r"24 bit|pcm_s(24|32)|\bs32p?(?! \()", stream.description) else "PCM_16"
+    return stream.codec.upper()
+
+
+def _notes(found: Contents) -> list[str]:
+    tracks = len(found.of("Audio"))
+    return [f"has {tracks} audio tracks, of which the first is read"] if tracks > 1 else []

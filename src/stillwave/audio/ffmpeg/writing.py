@@ -1,0 +1,203 @@
+"""Sound encoded by ffmpeg, into a file of its own or in place of a video's first audio track."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from stillwave.audio.contract import Samples, check_finite
+from stillwave.audio.ffmpeg.kinds import MEDIA_FORMATS, MediaFormat
+from stillwave.audio.ffmpeg.program import Contents, Process, Stream, inspect, location, source
+from stillwave.audio.writing import WriteReport
+from stillwave.errors import AudioError
+from stillwave.files import atomic_file
+
+_KBPS_A_CHANNEL = 96
+"""The least that lossy codecs get."""
+_MOST_KBPS = {"libmp3lame": 320, "libopus": 510, "wmav2": 320, "mp2": 384, "ac3": 640}
+_DELAY = {"aac": 1024, "mp3": 1105, "mp2": 481}
+"""Samples by which what is decoded comes later than what was encoded."""
+_SILENT_OF_DELAY = ("mpegts", "mpeg", "avi", "adts")
+"""Containers that do not state that delay: as many samples are left out at the start instead."""
+_LOSSLESS = ("alac", "flac", "pcm_s16le", "pcm_s24le")
+_TAGS = {"tracknumber": "track", "license": "copyright"}
+
+
+class MediaWriter:
+    """An open file that ffmpeg writes. Made by `open_encoder`."""
+
+    def __init__(
+        self, path: Path, rate: int, channels: int, form: MediaFormat, codec: str, process: Process
+    ) -> None:
+        self._path, self._rate, self._channels, self._form = path, rate, channels, form
+        self._codec, self._process = codec, process
+        self._frames = self._clipped = 0
+        self._skip = _DELAY.get(codec, 0) if form.name in _SILENT_OF_DELAY else 0
+        self._peak = 0.0
+        self.lost_tags: tuple[str, ...] = ()
+
+    def write(self, samples: Samples) -> None:
+        """Append `[channels, n]`, float32."""
+        if samples.shape[1] == 0:
+            return
+        check_finite(samples, f"{self._path}: samples to write", self._frames)
+        self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
+        if self._codec in _LOSSLESS:
+            self._clipped += int(np.count_nonzero(np.abs(samples) > 1))
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(np.ascontiguousarray(samples[:, self._skip :].T, "<f4").data)
+        except OSError:
+            raise self._failure() from None
+        self._skip -= min(self._skip, samples.shape[1])
+        self._frames += samples.shape[1]
+
+    def finish(self) -> None:
+        """Wait until ffmpeg has written everything."""
+        if self._frames == 0:
+            raise AudioError(f"{self._path}: there are no samples to write")
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+        except OSError:
+            raise self._failure() from None
+        if self._process.wait():
+            raise self._failure()
+
+    def _failure(self) -> AudioError:
+        self._process.wait()
+        return AudioError(f"{self._path}: cannot be written by ffmpeg: {self._process.first_error()}")
+
+    @property
+    def report(self) -> WriteReport:
+        """What has been written so far."""
+        return WriteReport(
+            path=self._path,
+            sample_rate=self._rate,
+            channels=self._channels,
+            frames=self._frames,
+            format=self._form.name.upper(),
+            subtype=self._codec.upper(),
+            peak=self._peak,
+            clipped=self._clipped,
+            lost_tags=self.lost_tags,
+        )
+
+
+@contextmanager
+def open_encoder(
+    path: Path, rate: int, channels: int, *, original: Path, tags: Mapping[str, str], subtype: str = ""
+) -> Iterator[MediaWriter]:
+    """Write a recording through ffmpeg; it appears under its name when the block ends without an exception.
+
+    Where `original` holds a picture and the target can, all streams but the first audio track are copied untouched:
+    pictures, further audio tracks, subtitles, chapters, attachments. `subtype` is the sample format of the original.
+    Raises `AudioError` for what the format cannot hold and for everything that ffmpeg refuses.
+    """
+    form = MEDIA_FORMATS[path.suffix.lower()]
+    if channels > form.channels:
+        raise AudioError(f"{path}: {form.name} holds at most {form.channels} channels, not {channels}")
+    held = _contents(original)
+    codec, encoder = _codec(form, held)
+    options = ["-mapping_family", "1"] if encoder == "libopus" and channels > 2 else []
+    options += _sample_format(encoder, subtype) or ["-b:a:0", f"{_kbps(held, channels, encoder)}k"]
+    with atomic_file(path) as temporary:
+        sound = ["-f", "f32le", "-ar", str(rate), "-ac", str(channels), "-i", "pipe:0"]
+        made = [*sound, *_mapping(form, held, original, tags), "-c", "copy", "-c:a:0", encoder, *options]
+        process = Process(path, [*made, "-f", form.name, "-y", location(temporary)], stdin=subprocess.PIPE)
+        try:
+            writer = MediaWriter(path, rate, channels, form, codec, process)
+            writer.lost_tags = _lost(form, held)
+            yield writer
+            writer.finish()
+        finally:
+            process.close()
+
+
+def _contents(original: Path) -> Contents | None:
+    """What the original holds; None where ffmpeg does not read it (then there is nothing to keep of it)."""
+    try:
+        return inspect(original)
+    except AudioError:
+        return None
+
+
+def _codec(form: MediaFormat, held: Contents | None) -> tuple[str, str]:
+    """The original's codec and its encoder where the container takes it, else the container's usual one."""
+    sound = held.of("Audio")[:1] if held else []
+    codec = sound[0].codec if sound and sound[0].codec in form.codecs else next(iter(form.codecs))
+    return codec, form.codecs[codec]
+
+
+def _kbps(held: Contents | None, channels: int, encoder: str) -> int:
+    """At least the original's bit rate."""
+    sound = held.of("Audio")[:1] if held else []
+    before = (sound[0].kbps or 0) if sound and not sound[0].codec.startswith(("pcm", "flac", "alac")) else 0
+    return min(max(before, _KBPS_A_CHANNEL * channels), _MOST_KBPS.get(encoder, 10_000))
+
+
+def _sample_format(encoder: str, subtype: str) -> list[str]:
+    """The sample format of lossless codecs: 16 bits for originals of 16, else 24."""
+    if encoder.startswith("pcm_"):
+        return ["-sample_fmt:a:0", {"pcm_s16le": "s16", "pcm_s24le": "s32", "pcm_f32le": "flt"}[encoder]]
+    if encoder in ("alac", "flac"):
+        wide = subtype in ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+        return ["-sample_fmt:a:0", ("s32" if wide else "s16") + ("p" if encoder == "alac" else "")]
+    return []
+
+
+def _mapping(form: MediaFormat, held: Contents | None, original: Path, tags: Mapping[str, str]) -> list[str]:
+    """Which streams go into the output, in the original's order, and what is said of them."""
+    named = [
+        part for name, value in tags.items() for part in ("-metadata", f"{_TAGS.get(name, name)}={value}")
+    ]
+    kept = _kept(form, held)
+    if not kept:
+        return ["-map", "0:a:0", *named]
+    assert held is not None
+    maps: list[str] = []
+    first = held.of("Audio")[0]
+    for index, stream in enumerate(kept):
+        maps += ["-map", "0:a:0" if stream is first else f"1:{stream.number}"]
+        maps += [f"-map_metadata:s:{index}", f"1:s:{stream.number}"]
+    described = ["-map_metadata", "1", "-map_chapters", "1", "-max_muxing_queue_size", "4096"]
+    return [*source(original), *maps, *described]
+
+
+def _kept(form: MediaFormat, held: Contents | None) -> list[Stream]:
+    """The original's streams for a video, its sound among them; none where only sound is written."""
+    if held is None or not (form.video or _has_cover(form, held)):
+        return []
+    wanted = ("Video", "Audio", "Subtitle", "Attachment") if form.video else ("Video",)
+    first = held.of("Audio")[0]
+    return (
+        [stream for stream in held.streams if stream is first or stream.kind in wanted]
+        if held.of("Video")
+        else []
+    )
+
+
+def _has_cover(form: MediaFormat, held: Contents) -> bool:
+    """Whether there is a picture that an m4a file can show as its cover."""
+    videos = held.of("Video")
+    return (
+        form.name == "ipod" and bool(videos) and all("attached pic" in video.description for video in videos)
+    )
+
+
+def _is_chapters(stream: Stream) -> bool:
+    """QuickTime's track of chapter titles, which is written anew."""
+    return stream.description.startswith("bin_data (text")
+
+
+def _lost(form: MediaFormat, held: Contents | None) -> tuple[str, ...]:
+    """What the output does not hold."""
+    if held is None:
+        return ()
+    kept = _kept(form, held) or held.of("Audio")[:1]
+    lost = [stream for stream in held.streams if stream not in kept and not _is_chapters(stream)]
+    return tuple(f"{stream.kind.lower()} stream {stream.number} ({stream.codec})" for stream in lost)
