@@ -38,7 +38,7 @@ $(DEV_STAMP): $(STAMP) requirements/dev.txt
 	$(PIP_INSTALL) -e '.[train,eval,demo,export,asr,rooms,live]' -r requirements/dev.txt
 	@touch $@
 
-quickstart: $(STAMP)  ## corpus → teacher → student → distilled student → scores → a page to look at and listen to
+quickstart: $(STAMP)  ## corpus → student alone → distilled student → scores → a page to look at and listen to
 	$(BIN)/stillwave quickstart -o quickstart
 
 test: $(DEV_STAMP)  ## the tests that every change must pass (under 5 minutes on two idle cores)

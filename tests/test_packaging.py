@@ -132,6 +132,8 @@ def test_the_wheel_holds_the_package_and_the_recipes(tmp_path: Path) -> None:
     assert len(shipped) >= 3
     assert {f"stillwave/weights/shipped/{name}" for name in shipped} <= names
     assert "stillwave/weights/ATTRIBUTION.md" in names
+    teacher = "stillwave/weights/checkpoints/denoiser-teacher"
+    assert {f"{teacher}/card.json", f"{teacher}/weights.safetensors"} <= names
     assert {f"stillwave/recipes/{path.name}" for path in (ROOT / "recipes").glob("*.yaml")} <= names
     assert any(name.startswith("stillwave/quickstart/") and name.endswith(".html") for name in names)
     assert not [name for name in names if name.startswith(("tests", "docs"))]

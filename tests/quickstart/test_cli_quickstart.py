@@ -45,7 +45,11 @@ def test_json_is_all_that_goes_to_stdout(calls: list[Settings]) -> None:
 
 def test_every_option_arrives(calls: list[Settings]) -> None:
     invoke("-o", "x", "--audio", "mine", "--enhance", "a.wav", "--minutes", "3", "--seed", "7", "--jobs", "2")
-    assert calls == [Settings(Path("x"), Path("mine"), Path("a.wav"), 3.0, 7, 2)]
+    invoke("--train-teacher", "--single-file")
+    assert calls == [
+        Settings(Path("x"), Path("mine"), Path("a.wav"), 3.0, 7, 2),
+        Settings(Path("quickstart"), train_teacher=True, single_file=True),
+    ]
 
 
 def test_help_shows_an_example() -> None:

@@ -50,7 +50,9 @@ def tiny(audio: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Setting
     mine = folder / "my talk <1>.wav"
     stereo = np.stack([babbling(7), babbling(8)])
     write(mine, np.repeat(stereo, 2, axis=1), 2 * RATE)
-    settings = Settings(folder / "out", audio=audio, enhance=mine, minutes=0.1, seed=3, jobs=1)
+    settings = Settings(
+        folder / "out", audio=audio, enhance=mine, minutes=0.1, seed=3, jobs=1, single_file=True
+    )
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on a busy machine threads that wait for one another take ten times as long
     try:
@@ -68,9 +70,41 @@ def test_it_leaves_a_page_tables_audio_pictures_and_checkpoints(tiny: tuple[Sett
     page = result.page.read_text(encoding="utf-8")
     assert "synthetic" not in page
     assert "my talk &lt;1&gt;.wav" in page
-    for key in runs.RECIPES:
+    assert sorted(path.name for path in (out / "runs").iterdir()) == ["alone", "distilled"]
+    for key in ("alone", "distilled"):
         assert list((out / "runs" / key / "checkpoints").glob("best_*"))
     assert not list(out.rglob("*.tmp*"))
+
+
+def test_one_file_can_be_passed_on(tiny: tuple[Settings, flow.Result]) -> None:
+    settings, result = tiny
+    file = settings.output / "stillwave-quickstart.html"
+    assert str(file) in result.line
+    text = file.read_text(encoding="utf-8")
+    assert 'src="audio/' not in text
+    assert text.count("data:audio/wav;base64,") == (settings.output / "index.html").read_text().count(
+        'src="audio/'
+    )
+
+
+def test_the_teacher_is_the_one_that_ships(tiny: tuple[Settings, flow.Result]) -> None:
+    from stillwave import recipe
+    from stillwave.weights import checkpoints
+
+    settings, result = tiny
+    used = recipe.load(settings.output / "runs" / "distilled" / "recipe.yaml").distill
+    assert used is not None
+    assert used.teacher == str(checkpoints.teacher())
+    assert result.figures["systems"]["teacher"]["parameters"] == 414_722
+    assert result.figures["systems"]["teacher"]["steps"] is None
+
+
+def test_ones_own_recording_is_played_through_the_model_that_ships(
+    tiny: tuple[Settings, flow.Result],
+) -> None:
+    settings, _ = tiny
+    assert (settings.output / "enhanced" / "my talk <1>_shipped.wav").exists()
+    assert "Shipped model" in (settings.output / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_figures_are_json_and_name_all_systems(tiny: tuple[Settings, flow.Result]) -> None:
@@ -78,7 +112,10 @@ def test_the_figures_are_json_and_name_all_systems(tiny: tuple[Settings, flow.Re
     figures = json.loads((settings.output / "results.json").read_text())
     assert figures == json.loads(json.dumps(result.figures, allow_nan=False))
     assert set(figures["scores"]) == {"noisy", "teacher", "alone", "distilled"}
-    assert figures["systems"]["alone"]["parameters"] == figures["systems"]["distilled"]["parameters"] == 9930
+    assert figures["systems"]["alone"]["parameters"] == figures["systems"]["distilled"]["parameters"]
+    assert set(figures["gain_kept"]) == {"pesq_wb", "pesq_nb", "stoi", "si_sdr"}
+    assert figures["cpu_seconds"].keys() == figures["seconds"].keys()
+    assert figures["cpu_seconds"]["Enhancing and scoring"] > 0
     assert figures["distilled_minus_alone"]["si_sdr"]["count"] == figures["mixtures"]
     assert result.line.startswith(figures["verdict"])
     assert str(result.page) in result.line
@@ -121,6 +158,8 @@ def test_another_quickstarts_folder_is_refused(tiny: tuple[Settings, flow.Result
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(StillwaveError, match="is no quickstart's folder"):
         flow.run(Settings(tmp_path))
+    with pytest.raises(StillwaveError, match="holds a quickstart with train_teacher False, not True"):
+        flow.run(Settings(settings.output, audio=settings.audio, minutes=0.1, seed=3, train_teacher=True))
     with pytest.raises(StillwaveError, match="is a file"):
         flow.run(Settings(tmp_path / "thesis.tex"))
 
@@ -147,8 +186,11 @@ def test_steps_follow_the_minutes_and_nothing_else(tmp_path: Path) -> None:
     sources = Sources(speech="s", noise="n")
     found = Material(sources, "d", tmp_path, synthetic=True, babble=True, sentence="")
     full, half = (
-        [runs.recipe(Settings(tmp_path, minutes=minutes, seed=5), key, found) for key in runs.RECIPES]
-        for minutes in (12, 6)
+        [
+            runs.recipe(Settings(tmp_path, minutes=minutes, seed=5, train_teacher=True), key, found)
+            for key in runs.RECIPES
+        ]
+        for minutes in (8, 4)
     )
     for one, other in zip(full, half, strict=True):
         assert other.train.steps == pytest.approx(one.train.steps / 2, abs=1)
@@ -163,7 +205,7 @@ def test_steps_follow_the_minutes_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_the_stopwatch_adds_up_over_sittings_and_interruptions(tmp_path: Path) -> None:
-    (tmp_path / "times.json").write_text('{"a": 100.0}')
+    (tmp_path / "times.json").write_text('{"seconds": {"a": 100.0}, "cpu_seconds": {"a": 50.0}}')
     watch = Stopwatch(tmp_path / "times.json")
     with pytest.raises(KeyboardInterrupt), watch.stage("a"):
         raise KeyboardInterrupt
@@ -171,7 +213,9 @@ def test_the_stopwatch_adds_up_over_sittings_and_interruptions(tmp_path: Path) -
         pass
     with watch.stage("b", anew=True):
         pass
-    found = json.loads((tmp_path / "times.json").read_text())
+    kept = json.loads((tmp_path / "times.json").read_text())
+    assert 50 <= kept["cpu_seconds"]["a"] < 60
+    found = kept["seconds"]
     assert found["b"] < 1
     assert 100 <= found["a"] < 110
     assert list(found) == ["a", "b"]
@@ -191,7 +235,7 @@ def test_examples_are_spread_over_the_snrs() -> None:
 def test_examples_say_what_is_known_of_them() -> None:
     known = pair("7", 5.0, text="WE CALL IT BEAR", noise="rain_test_1", rir="hall", speaker="anna")
     assert examples.title(known) == "“We call it bear”"
-    assert examples.note(known) == "5 dB SNR · noise: rain · reverberant · speaker anna"
+    assert examples.note(known) == "SNR 5 dB · noise: rain · reverberant · speaker anna"
     assert examples.title(pair("7", None)) == "Mixture 7"
     assert examples.note(pair("7", None)) == ""
 

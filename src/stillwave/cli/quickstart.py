@@ -22,15 +22,27 @@ def quickstart(
         Path | None, typer.Option(metavar="FILE", help="Denoise this recording of yours too.")
     ] = None,
     minutes: Annotated[
-        float, typer.Option(help="About how long on two cores; it sets the number of steps.", min=0.1)
-    ] = 12.0,
+        float,
+        typer.Option(
+            help="About how long on two idle cores; it sets the number of steps.",
+            min=0.1,
+        ),
+    ] = 8.0,
     seed: Annotated[int, typer.Option(help="Of corpus, weights and mixtures.", min=0, max=2**32 - 1)] = 0,
     jobs: Annotated[
         int | None, typer.Option(help="Processes for the corpus and the scores; by default all cores.", min=1)
     ] = None,
+    train_teacher: Annotated[
+        bool,
+        typer.Option("--train-teacher", help="Train a teacher first, instead of taking the one that ships."),
+    ] = False,
+    single_file: Annotated[
+        bool,
+        typer.Option("--single-file", help="Also write the page as one file with sound and pictures in it."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Train a teacher, distil a student, score both, and leave a page to look at and listen to.
+    """Distil a student from the teacher that ships, score it, and leave a page to look at and listen to.
 
     Without --audio it builds a small corpus by itself: espeak-ng speaks, noises are computed.
     With --audio, DIR/speech (a folder for each speaker) and DIR/noise are split by speaker and by
@@ -46,6 +58,15 @@ def quickstart(
     from stillwave.quickstart.flow import run
     from stillwave.quickstart.settings import Settings
 
-    settings = Settings(output=output, audio=audio, enhance=enhance, minutes=minutes, seed=seed, jobs=jobs)
+    settings = Settings(
+        output=output,
+        audio=audio,
+        enhance=enhance,
+        minutes=minutes,
+        seed=seed,
+        jobs=jobs,
+        train_teacher=train_teacher,
+        single_file=single_file,
+    )
     result = run(settings)
     typer.echo(json.dumps(result.figures, indent=2, ensure_ascii=False) if as_json else result.line)

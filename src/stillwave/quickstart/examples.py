@@ -1,4 +1,4 @@
-"""What the page plays: a few test mixtures, and the user's own recording, through every system."""
+"""What the page plays: a few test mixtures, and the user's own recording, through every system, at one loudness."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from stillwave.quickstart import pictures
+from stillwave.quickstart import loudness, pictures
 from stillwave.quickstart.page import Example, System, Track
 from stillwave.schema import SAMPLE_RATE
 
@@ -57,7 +57,7 @@ def note(pair: Pair) -> str:
     """What is known of a mixture: SNR, noise, room."""
     noise = re.sub(r"_(train|development|test)_\d+$", "", pair.noise)
     known = [
-        f"{pair.snr_db:g} dB SNR" if pair.snr_db is not None else "",
+        f"SNR {pair.snr_db:g} dB" if pair.snr_db is not None else "",
         f"noise: {noise}" if noise else "",
         "reverberant" if pair.rir else "",
         f"speaker {pair.speaker}" if pair.speaker else "",
@@ -66,26 +66,26 @@ def note(pair: Pair) -> str:
 
 
 def make(folder: Path, heard: Heard, systems: Mapping[str, System]) -> Example:
-    """Write audio and pictures of one recording below `folder`, and say where they are."""
+    """Write audio and pictures of one recording below `folder`, all at one loudness, and say where they are."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", heard.name)
-    reference = heard.signals.get("clean", heard.signals["noisy"])
-    top_db = float(pictures.spectrogram(reference).max())
+    signals, gains = loudness.match(heard.signals)
+    top_db = float(pictures.spectrogram(signals.get("clean", signals["noisy"])).max())
     tracks = []
-    for key, samples in heard.signals.items():
+    for key, samples in signals.items():
         audio, picture = f"audio/{safe}_{key}.wav", f"pictures/{safe}_{key}.png"
         _write(folder / audio, samples)
-        pictures.draw_spectrogram(folder / picture, samples, SAMPLE_RATE, top_db)
-        tracks.append(Track(systems[key], audio, picture, dict(heard.scores.get(key, {}))))
+        pictures.draw_spectrogram(folder / picture, samples, top_db)
+        tracks.append(Track(systems[key], audio, picture, gains[key], dict(heard.scores.get(key, {}))))
     levels, difference = f"pictures/{safe}_levels.png", f"pictures/{safe}_difference.png"
-    shown = {key: heard.signals[key] for key in _LEVELS if key in heard.signals}
+    shown = {key: signals[key] for key in _LEVELS if key in signals}
     pictures.draw_levels(folder / levels, shown, SAMPLE_RATE)
-    alone, distilled = heard.signals["alone"], heard.signals["distilled"]
-    pictures.draw_difference(folder / difference, alone, distilled, SAMPLE_RATE, top_db)
-    return Example(heard.title, heard.note, tracks, levels, list(shown), difference)
+    pictures.draw_difference(folder / difference, signals["alone"], signals["distilled"], top_db)
+    seconds = len(signals["noisy"]) / SAMPLE_RATE
+    return Example(heard.title, heard.note, seconds, tracks, levels, list(shown), difference)
 
 
 def _write(file: Path, samples: Samples) -> None:
-    """16 bits for every browser. Beyond full scale it clips: the scores were taken before that."""
+    """16 bits, which every browser plays."""
     from stillwave.audio import write
 
     file.parent.mkdir(parents=True, exist_ok=True)

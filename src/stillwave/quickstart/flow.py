@@ -15,7 +15,7 @@ from stillwave import __version__
 from stillwave.console import duration
 from stillwave.errors import MissingExtraError
 from stillwave.files import write_json
-from stillwave.quickstart import examples, material, page, pictures, runs, scoring
+from stillwave.quickstart import commands, examples, material, page, pictures, runs, scoring, verdict
 from stillwave.quickstart.examples import Heard
 from stillwave.quickstart.material import Material
 from stillwave.quickstart.page import Example, Facts, System
@@ -48,11 +48,11 @@ def run(settings: Settings) -> Result:
     watch = Stopwatch(out / "times.json")
     with watch.stage("Recordings"):
         found = _material(settings)
-    for key in runs.RECIPES:
+    for key in runs.trained(settings):
         with watch.stage(f"Training: {runs.NAMES[key].lower()}"):
             _train(settings, key, found)
     with watch.stage("Enhancing and scoring"):
-        checkpoints = {key: runs.folder(settings, key) for key in runs.RECIPES}
+        checkpoints = {key: runs.network(settings, key) for key in runs.RECIPES}
         scored = scoring.score(found.test, checkpoints, out / "scores", settings.jobs)
     with watch.stage("Examples and pictures", anew=True):
         systems = _systems(settings, watch)
@@ -60,10 +60,12 @@ def run(settings: Settings) -> Result:
         curves = _curves(settings)
     facts = _facts(settings, found, scored, systems, shown, curves, watch)
     where = page.write(out, facts)
+    portable = page.write(out, facts, portable=True) if settings.single_file else None
     figures = _figures(facts, where)
     write_json(out / "results.json", figures)
     took = duration(sum(watch.seconds.values()))
-    return Result(where, figures, f"{page.verdict(facts.paired)} ({took}; look and listen: {where})")
+    files = f"{where}" if portable is None else f"{where}; as one file: {portable}"
+    return Result(where, figures, f"{figures['verdict']} ({took}; look and listen: {files})")
 
 
 def _check(settings: Settings) -> None:
@@ -75,6 +77,7 @@ def _check(settings: Settings) -> None:
         from stillwave.audio import probe
 
         probe(settings.enhance)
+    runs.network(settings, "teacher")
 
 
 def _material(settings: Settings) -> Material:
@@ -93,6 +96,7 @@ def _systems(settings: Settings, watch: Stopwatch) -> dict[str, System]:
     plain = {
         "noisy": System("noisy", runs.NAMES["noisy"], "nothing done"),
         "clean": System("clean", runs.NAMES["clean"], "the reference"),
+        "shipped": System("shipped", runs.NAMES["shipped"], "trained for hours on real speech"),
     }
     seconds = {key: watch.seconds.get(f"Training: {runs.NAMES[key].lower()}") for key in runs.RECIPES}
     return plain | {key: runs.describe(settings, key, seconds[key]) for key in runs.RECIPES}
@@ -119,13 +123,14 @@ def _examples(
 
 
 def _own_recording(settings: Settings, source: Path) -> Heard:
-    """Enhance the user's file as a whole, by every system, and take its beginning for the page."""
+    """Enhance the user's file as a whole, by every system and the model that ships; its beginning is for the page."""
     from stillwave.enhance import load
 
     signals = {"noisy": _mono(source, examples.OWN_SECONDS)}
-    for key in runs.RECIPES:
+    networks = {key: runs.network(settings, key) for key in runs.RECIPES} | {"shipped": None}
+    for key, network in networks.items():
         target = settings.output / "enhanced" / f"{source.stem}_{key}.wav"
-        load(runs.folder(settings, key)).enhance_file(source, target, overwrite=True)
+        load(network).enhance_file(source, target, overwrite=True)
         signals[key] = _mono(target, examples.OWN_SECONDS)
     note = "Your own recording: no clean reference, so no scores. The whole of it is in enhanced/."
     return Heard(f"own_{source.stem}", source.name, note, signals, {})
@@ -165,6 +170,7 @@ def _facts(
 
     summary = scored.summary
     machine = provenance.machine()
+    recording = settings.enhance or _noisy_file(settings, found, shown)
     return Facts(
         synthetic=found.synthetic,
         corpus=found.sentence,
@@ -172,50 +178,42 @@ def _facts(
         systems=list(systems.values()),
         metrics=summary.metrics,
         scores={s: {m: cell.interval for m, cell in cells.items()} for s, cells in summary.means.items()},
+        gains=scored.gains(),
         paired=summary.differences["distilled"],
         examples=shown,
         curves=curves,
-        times=list(watch.seconds.items()),
-        commands=_commands(settings),
-        machine=f"{machine['cores']} cores, {machine.get('threads', '?')} threads for training",
+        times=[(stage, s, watch.cpu_seconds.get(stage)) for stage, s in watch.seconds.items()],
+        commands=commands.commands(settings, recording),
+        for_own=commands.with_shipped_model(settings, recording),
+        folder=str(Path.cwd()),
+        teacher_trained=settings.train_teacher,
+        machine=f"{machine['cores']} cores",
         version=__version__,
         left_out=scored.left_out(),
     )
 
 
-def _commands(settings: Settings) -> list[tuple[str, str]]:
-    import shlex
+def _noisy_file(settings: Settings, found: Material, shown: Sequence[Example]) -> Path:
+    """A noisy recording for the page's commands."""
+    from stillwave.data.pairs import read_pairs
 
-    out = settings.output
-    student = shlex.quote(str(out / "runs" / "distilled"))
-    data = "corpus/train" if settings.audio is None else "data"
-    audio = "" if settings.audio is None else f" --audio {shlex.quote(str(settings.audio))}"
-    sets = " ".join(
-        f"--set data.{side}.{kind}={shlex.quote(str(out / data / f'{kind}.jsonl'))}"
-        for side in ("train", "development")
-        for kind in ("speech", "noise")
-    )
-    return [
-        ("Denoise a recording of your own", f"stillwave enhance my.wav -o my-enhanced.wav -m {student}"),
-        ("What the student is and costs", f"stillwave info {student}"),
-        ("Train longer", f"stillwave quickstart -o {shlex.quote(str(out) + '-60')} --minutes 60{audio}"),
-        ("A larger teacher, then its student", f"stillwave train small-teacher -o runs/teacher {sets}"),
-        ("", f"stillwave distill small-student -o runs/student --teacher runs/teacher {sets}"),
-        ("Every recipe that ships", "stillwave recipes ls"),
-    ]
+    return settings.output / shown[0].tracks[0].audio if shown else read_pairs(found.test)[0].noisy
 
 
 def _figures(facts: Facts, where: Path) -> dict[str, Any]:
     """All figures as JSON values; an end that does not exist is null."""
     return {
         "page": str(where),
-        "verdict": page.verdict(facts.paired),
+        "verdict": page.headline(facts),
+        "against_alone": verdict.against_alone(facts.paired),
+        "gain_kept": {metric: verdict.kept(facts.gains, metric) for metric in facts.metrics},
         "synthetic": facts.synthetic,
         "mixtures": facts.mixtures,
         "systems": {s.key: asdict(s) for s in facts.systems},
         "scores": {s: {m: _interval(i) for m, i in cells.items()} for s, cells in facts.scores.items()},
         "distilled_minus_alone": {metric: _interval(found) for metric, found in facts.paired.items()},
-        "seconds": dict(facts.times),
+        "seconds": {stage: seconds for stage, seconds, _ in facts.times},
+        "cpu_seconds": {stage: computed for stage, _, computed in facts.times},
         "left_out": list(facts.left_out),
     }
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import math
-from collections.abc import Mapping, Sequence
+import mimetypes
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -11,11 +14,13 @@ from urllib.parse import quote
 from stillwave.console import duration
 from stillwave.errors import MissingExtraError
 from stillwave.evaluate import METRICS, Interval
-from stillwave.evaluate.tables import heading, number, with_interval
+from stillwave.evaluate.tables import heading, number
 from stillwave.files import write_text
-from stillwave.quickstart.pictures import DIFFERENCE_DB, PLOT
+from stillwave.quickstart import pictures, verdict
+from stillwave.quickstart.commands import Command
 
 FILE = "index.html"
+PORTABLE = "stillwave-quickstart.html"
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Track:
     system: System
     audio: str
     picture: str
+    gain_db: float = 0.0
+    """What it was turned up by, so that its speech is as loud as in the other versions."""
     scores: dict[str, float] = field(default_factory=dict)
 
 
@@ -48,6 +55,7 @@ class Example:
 
     title: str
     note: str
+    seconds: float
     tracks: Sequence[Track]
     levels: str
     """Path of the picture of the levels, and below which systems it shows."""
@@ -68,23 +76,33 @@ class Facts:
     metrics: Sequence[str]
     scores: Mapping[str, Mapping[str, Interval | None]]
     """By system, then metric."""
+    gains: Mapping[str, Mapping[str, Interval | None]]
+    """Less the noisy input, file by file, by system and metric."""
     paired: Mapping[str, Interval | None]
     """Distilled minus alone, file by file, by metric."""
     examples: Sequence[Example]
     curves: dict[str, str]
     """Caption → picture."""
-    times: Sequence[tuple[str, float]]
-    """Stage and seconds."""
-    commands: Sequence[tuple[str, str]]
-    """What it does, and the command line."""
+    times: Sequence[tuple[str, float, float | None]]
+    """Stage, its seconds by the clock, and its seconds of computing on all cores together."""
+    commands: Sequence[Command]
+    for_own: Command
+    """With the model that ships, on recordings of the user's own."""
+    folder: str
+    """Where the commands run as they are written."""
+    teacher_trained: bool
+    """Here, and not the one that ships."""
     machine: str
     version: str
     left_out: Sequence[str] = ()
     """Files that could not be scored, with the reason."""
 
 
-def write(folder: Path, facts: Facts) -> Path:
-    """Render the page into `folder`; returns its path. File names and texts are escaped."""
+def write(folder: Path, facts: Facts, *, portable: bool = False) -> Path:
+    """Render the page into `folder`; returns its path. File names and texts are escaped.
+
+    A `portable` page holds the audio and pictures, so that the one file can be passed on.
+    """
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
@@ -97,65 +115,68 @@ def write(folder: Path, facts: Facts) -> Path:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        size=size, seconds=duration, url=quote, heading=heading, number=number, ends=ends
+        size=size,
+        seconds=duration,
+        file=functools.partial(_inlined, folder) if portable else quote,
+        heading=heading,
+        number=number,
+        ends=ends,
     )
     text = environment.get_template("page.html").render(
         facts=facts,
         names={metric: METRICS[metric].name for metric in facts.metrics},
-        verdict=verdict(facts.paired),
-        warning=warning(facts),
+        headline=headline(facts),
+        against_alone=verdict.against_alone(facts.paired),
+        warning=verdict.below_noisy(facts.gains),
+        kept={metric: verdict.kept(facts.gains, metric) for metric in facts.metrics},
+        teacher=_system(facts, "teacher"),
+        student=_system(facts, "distilled"),
+        cheaper=cheaper(facts),
         best=_best(facts),
-        total=sum(seconds for _, seconds in facts.times),
-        plot=PLOT,
-        difference_db=f"{DIFFERENCE_DB:g}",
+        total=sum(seconds for _, seconds, _ in facts.times),
+        computed=sum(computed or 0.0 for _, _, computed in facts.times),
+        ticks=pictures.ticks,
+        range_db=f"{pictures.RANGE_DB:g}",
+        difference_db=f"{pictures.DIFFERENCE_DB:g}",
+        gradient=pictures.gradient(),
+        difference_gradient=pictures.gradient(difference=True),
     )
-    write_text(folder / FILE, text)
-    return folder / FILE
+    target = folder / (PORTABLE if portable else FILE)
+    write_text(target, text)
+    return target
 
 
-def verdict(paired: Mapping[str, Interval | None]) -> str:
-    """What the paired differences allow to be said, and no more: with 95 % intervals, and all of them.
-
-    >>> verdict({"si_sdr": Interval(0.4, 0.1, 0.7, 36), "stoi": Interval(0.0, -0.01, 0.01, 36)})
-    'Distillation helped: SI-SDR dB +0.40 [+0.10, +0.70]. It may be chance: STOI ×100 +0.00 [-1.00, +1.00].'
-    """
-    known = {metric: found for metric, found in paired.items() if found is not None}
-    better = {m: found for m, found in known.items() if min(_gains(m, found)) > 0}
-    worse = {m: found for m, found in known.items() if max(_gains(m, found)) < 0}
-    open_ = {metric: found for metric, found in known.items() if metric not in better | worse}
-    if not known:
-        return "No mixture could be scored for both students, so nothing can be said of distillation."
-    if not better and not worse:
-        return f"This test cannot tell the distilled student from the one trained alone: {_told(open_)}."
-    parts = {
-        "Distillation helped" if not worse else "Distillation helped in part": better,
-        "It did harm" if better else "Distillation did not help here, it did harm": worse,
-        "It may be chance": open_,
-    }
-    return " ".join(f"{what}: {_told(found)}." for what, found in parts.items() if found)
+def _inlined(folder: Path, name: str) -> str:
+    """A file of the page as a data URL."""
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    kind = "audio/wav" if kind == "audio/x-wav" else kind
+    return f"data:{kind};base64,{base64.b64encode((folder / name).read_bytes()).decode('ascii')}"
 
 
-def _gains(metric: str, found: Interval) -> tuple[float, float]:
-    return METRICS[metric].gain(found.low), METRICS[metric].gain(found.high)
+def headline(facts: Facts) -> str:
+    """The page's first sentence, and that of the command line."""
+    return verdict.headline(smaller(facts), facts.gains)
 
 
-def warning(facts: Facts) -> str:
-    """Where the distilled student's mean does not reach that of the noisy input; empty if nowhere."""
-    below = [
-        METRICS[metric].name
-        for metric, found in facts.scores.get("distilled", {}).items()
-        if found
-        and (noisy := facts.scores.get("noisy", {}).get(metric))
-        and METRICS[metric].gain(found.mean - noisy.mean) < 0
-    ]
-    if not below:
-        return ""
-    *some, last = below
-    names = f"{', '.join(some)} and {last}" if some else last
-    return (
-        f"By {names} the distilled student does not reach the noisy input yet: it was trained for too few "
-        "steps, or these mixtures are not like those that it was trained on."
+def smaller(facts: Facts) -> float | None:
+    """How often the student's parameters go into the teacher's."""
+    return _ratio(facts, lambda system: system.parameters)
+
+
+def cheaper(facts: Facts) -> float | None:
+    """How often the student's operations go into the teacher's."""
+    return _ratio(facts, lambda system: system.macs_per_second)
+
+
+def _ratio(facts: Facts, of: Callable[[System], float | None]) -> float | None:
+    teacher, student = (
+        of(system) if (system := _system(facts, key)) else None for key in ("teacher", "distilled")
     )
+    return teacher / student if teacher and student else None
+
+
+def _system(facts: Facts, key: str) -> System | None:
+    return next((system for system in facts.systems if system.key == key), None)
 
 
 def ends(found: Interval, metric: str, signed: bool = False) -> str:
@@ -186,10 +207,6 @@ def size(value: float | None) -> str:
             number = value / scale
             return f"{number:.{0 if number >= 100 else 1 if number >= 10 else 2}f} {unit}"
     return f"{value:.0f}"
-
-
-def _told(found: Mapping[str, Interval]) -> str:
-    return "; ".join(f"{heading(m)} {with_interval(i, m, signed=True)}" for m, i in found.items())
 
 
 def _best(facts: Facts) -> dict[str, str]:

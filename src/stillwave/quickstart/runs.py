@@ -1,4 +1,4 @@
-"""The three trainings: a teacher, a student alone, and the same student taught."""
+"""The trainings: a student alone, and the same student taught by the teacher that ships or by one trained before."""
 
 from __future__ import annotations
 
@@ -9,19 +9,32 @@ from stillwave.quickstart.page import System
 from stillwave.quickstart.pictures import Curve
 from stillwave.quickstart.settings import Settings
 from stillwave.schema import Recipe
+from stillwave.weights import checkpoints as weights
 
 RECIPES = {
     "teacher": "quickstart-teacher",
     "alone": "quickstart-student-alone",
     "distilled": "quickstart-student",
 }
-NAMES = {"noisy": "Noisy", "clean": "Clean", "teacher": "Teacher", "alone": "Student alone"}
-NAMES["distilled"] = "Distilled"
+NAMES = {
+    **{"noisy": "Noisy", "clean": "Clean", "teacher": "Teacher", "alone": "Student alone"},
+    **{"distilled": "Distilled", "shipped": "Shipped model"},
+}
+
+
+def trained(settings: Settings) -> list[str]:
+    """The systems that this quick start trains, in order."""
+    return [key for key in RECIPES if key != "teacher" or settings.train_teacher]
 
 
 def folder(settings: Settings, key: str) -> Path:
-    """The run folder of a system."""
+    """The run folder of a system that is trained."""
     return settings.output / "runs" / key
+
+
+def network(settings: Settings, key: str) -> Path:
+    """The run folder or checkpoint of a system."""
+    return folder(settings, key) if key in trained(settings) else weights.teacher()
 
 
 def recipe(settings: Settings, key: str, material: Material) -> Recipe:
@@ -42,7 +55,7 @@ def recipe(settings: Settings, key: str, material: Material) -> Recipe:
     train = base.train.model_copy(
         update={
             "steps": steps,
-            "validate_every": max(1, -(-steps // 8)),
+            "validate_every": max(1, -(-steps // 6)),
             "checkpoint_every": min(base.train.checkpoint_every, max(1, steps // 4)),
             "tensorboard": False,
         }
@@ -51,7 +64,7 @@ def recipe(settings: Settings, key: str, material: Material) -> Recipe:
     distill = base.distill
     if distill is not None:
         balance = min(distill.balance_steps, max(1, steps // 8))
-        teacher = str(folder(settings, "teacher").resolve())
+        teacher = str(network(settings, "teacher").resolve())
         distill = distill.model_copy(update={"teacher": teacher, "balance_steps": balance})
     return base.model_copy(
         update={
@@ -71,7 +84,7 @@ def curves(settings: Settings) -> tuple[dict[str, Curve], dict[str, Curve]]:
 
     losses: dict[str, Curve] = {}
     scores: dict[str, Curve] = {}
-    for key in RECIPES:
+    for key in trained(settings):
         events = read(folder(settings, key))
         loss = [(e["step"], _enhancement(e["loss"])) for e in events if e["kind"] == "train"]
         score = [(e["step"], e["si_sdr"]) for e in events if e["kind"] == "validation"]
@@ -86,20 +99,26 @@ def describe(settings: Settings, key: str, seconds: float | None) -> System:
     from stillwave.deploy.complexity import count_macs
     from stillwave.train.journal import read
 
-    model, card = checkpoint.load(folder(settings, key))
+    model, card = checkpoint.load(network(settings, key))
     macs = count_macs(model, model.sample_rate)
-    blocks = f"{card.model.blocks} block{'s' if card.model.blocks > 1 else ''}"
-    note = f"{card.model.channels} channels, {blocks}" + (", I²SRF-TFCKD" if key == "distilled" else "")
-    events = read(folder(settings, key))
+    ours = key in trained(settings)
+    events = read(folder(settings, key)) if ours else []
     return System(
         key=key,
         name=NAMES[key],
-        note=note,
+        note=_NOTES[key] if ours else "ships with stillwave",
         parameters=card.parameters,
         macs_per_second=float(sum(macs.values())),
         steps=max((event["step"] for event in events), default=None),
         seconds=seconds,
     )
+
+
+_NOTES = {
+    "teacher": "trained here, hears the whole recording",
+    "alone": "trained here without a teacher",
+    "distilled": "trained here with the teacher",
+}
 
 
 def _enhancement(loss: dict[str, float]) -> float:

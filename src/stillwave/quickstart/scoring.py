@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stillwave.evaluate import Row, Score, Scores, Summary
+from stillwave.evaluate import Interval, Row, Score, Scores, Summary
 from stillwave.files import write_json
 from stillwave.quickstart.settings import read_json
 
@@ -21,6 +21,12 @@ class Scored:
 
     scores: Scores
     summary: Summary
+
+    def gains(self) -> Mapping[str, Mapping[str, Interval | None]]:
+        """Mean differences from the noisy input, file by file, by system and metric."""
+        from stillwave.evaluate import summarise
+
+        return summarise(self.scores, "noisy").differences
 
     def of(self, item: str) -> dict[str, dict[str, float]]:
         """The values of one mixture, by system and metric."""

@@ -35,13 +35,13 @@ from stillwave.schema import SAMPLE_RATE
 
 Samples = npt.NDArray[np.float32]
 
-SNR_STEPS = (0, 5, 10, 15)
+SNR_STEPS = (-5, 0, 5, 10)
 """Of the fixed mixtures, in dB."""
 
 _ORDER = 5
 """Noises are taken five apart: all 22 (two a kind) come up, and a kind meets several SNR steps."""
 
-_VERSION = 1
+_VERSION = 2
 """Raise it when the same seed gives other samples: folders of another version are built anew."""
 
 

@@ -1,48 +1,133 @@
-// One clock for all versions of an example: switching keeps the moment, so that only the system changes.
-let playing = null;
+// One transport for all versions of an example: they run together and all but one are muted, so that switching is
+// at once and at the same moment.
+let current = null;
 
-function play(track, seconds) {
-  const audio = track.querySelector("audio");
-  for (const other of document.querySelectorAll("audio")) if (other !== audio) other.pause();
-  if (seconds !== undefined) audio.currentTime = seconds;
-  audio.play();
+class Player {
+  constructor(box) {
+    this.box = box;
+    this.tracks = [...box.querySelectorAll(".track.heard")];
+    this.sounds = this.tracks.map(track => track.querySelector("audio"));
+    this.picks = [...box.querySelectorAll(".pick")];
+    this.button = box.querySelector(".play");
+    this.seeker = box.querySelector(".seek");
+    this.time = box.querySelector(".time");
+    this.repeat = box.querySelector(".repeat");
+    this.chosen = 0;
+    box.querySelector(".player").hidden = false;
+    this.sounds.forEach((sound, i) => {
+      sound.controls = false;
+      sound.addEventListener("ended", () => { if (i === this.chosen) this.end(); });
+      sound.addEventListener("loadedmetadata", () => this.draw());
+      sound.addEventListener("seeked", () => this.draw());
+    });
+    this.button.addEventListener("click", () => this.toggle());
+    this.seeker.addEventListener("input", () => this.seek(this.seeker.value / 1000 * this.duration));
+    this.picks.forEach((pick, i) => pick.addEventListener("click", () => this.choose(i)));
+    this.tracks.forEach((track, i) => {
+      const stage = track.querySelector(".stage");
+      stage.addEventListener("click", event => {
+        const place = stage.getBoundingClientRect();
+        this.choose(i);
+        this.seek(Math.min(Math.max((event.clientX - place.left) / place.width, 0), 0.999) * this.duration);
+        this.play();
+      });
+    });
+    this.choose(0);
+  }
+
+  get sound() { return this.sounds[this.chosen]; }
+  get duration() { return this.sound.duration || 0; }
+  get playing() { return !this.sound.paused; }
+
+  play() {
+    if (current && current !== this) current.pause();
+    current = this;
+    const now = this.sound.ended ? 0 : this.sound.currentTime;
+    for (const sound of this.sounds) {
+      if (Math.abs(sound.currentTime - now) > 0.01) sound.currentTime = now;
+      sound.play().catch(() => this.draw());
+    }
+    this.tick();
+  }
+
+  pause() {
+    for (const sound of this.sounds) sound.pause();
+    this.draw();
+  }
+
+  toggle() {
+    if (this.playing) this.pause(); else this.play();
+  }
+
+  seek(seconds) {
+    for (const sound of this.sounds) sound.currentTime = seconds;
+    this.draw();
+  }
+
+  end() {
+    this.pause();
+    this.seek(0);
+    if (this.repeat.checked) this.play();
+  }
+
+  choose(number) {
+    const now = this.sound.currentTime;
+    this.chosen = number;
+    if (Math.abs(this.sound.currentTime - now) > 0.12) this.sound.currentTime = now; // a jump would be audible
+    this.sounds.forEach((sound, i) => { sound.muted = i !== number; });
+    this.picks.forEach((pick, i) => pick.setAttribute("aria-pressed", i === number));
+    this.tracks.forEach((track, i) => track.classList.toggle("on", i === number));
+    if (current === null) current = this;
+    this.draw();
+  }
+
+  tick() {
+    this.draw();
+    if (this.playing) requestAnimationFrame(() => this.tick());
+  }
+
+  draw() {
+    const share = this.duration ? this.sound.currentTime / this.duration : 0;
+    this.button.textContent = this.playing ? "❚❚" : "▶";
+    this.button.setAttribute("aria-label", this.playing ? "Pause" : "Play");
+    this.seeker.value = Math.round(1000 * share);
+    this.time.textContent = `${this.sound.currentTime.toFixed(1)} of ${this.duration.toFixed(1)} s`;
+    for (const line of this.box.querySelectorAll(".stage b")) line.style.left = `${100 * share}%`;
+  }
 }
 
-for (const track of document.querySelectorAll(".track")) {
-  const audio = track.querySelector("audio");
-  if (!audio) continue;
-  const stage = track.querySelector(".stage"), line = stage.querySelector("b");
-  const left = PLOT.left, right = PLOT.right;
-  const draw = () => {
-    line.style.left = 100 * (left + (right - left) * audio.currentTime / (audio.duration || 1)) + "%";
-    if (!audio.paused) requestAnimationFrame(draw);
-  };
-  stage.addEventListener("click", event => {
-    const box = stage.getBoundingClientRect();
-    const share = ((event.clientX - box.left) / box.width - left) / (right - left);
-    play(track, Math.min(Math.max(share, 0), 0.999) * (audio.duration || 0));
-  });
-  track.querySelector(".switch").addEventListener("click", () => {
-    const same = playing && playing.closest(".example") === track.closest(".example");
-    play(track, same ? playing.querySelector("audio").currentTime : undefined);
-  });
-  audio.addEventListener("play", () => {
-    if (playing) playing.classList.remove("on");
-    for (const other of document.querySelectorAll("audio")) if (other !== audio) other.pause();
-    playing = track;
-    track.classList.add("on");
-    draw();
-  });
-  audio.addEventListener("seeked", draw);
-}
+document.querySelectorAll(".example").forEach(box => new Player(box));
 
 addEventListener("keydown", event => {
-  if (!playing || event.ctrlKey || event.metaKey || event.altKey) return;
-  const tracks = [...playing.closest(".example").querySelectorAll(".track")].filter(t => t.querySelector("audio"));
-  const audio = playing.querySelector("audio"), next = tracks[Number(event.key) - 1];
-  if (next) play(next, audio.currentTime);
-  else if (event.key === " " && event.target === document.body) {
+  if (!current || event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target.closest?.("input, pre");
+  const number = Number(event.key) - 1;
+  if (event.key !== " " && current.picks[number]) current.choose(number);
+  else if (event.key === " " && !event.target.closest?.("button, input, summary")) {
     event.preventDefault();
-    if (audio.paused) audio.play(); else audio.pause();
+    current.toggle();
+  } else if ((event.key === "ArrowLeft" || event.key === "ArrowRight") && !typing) {
+    const now = current.sound.currentTime + (event.key === "ArrowLeft" ? -1 : 1);
+    current.seek(Math.min(Math.max(now, 0), current.duration));
   }
 });
+
+// The clipboard is not open to every page that is read from a disk; selecting the text always works.
+function copy(text, line) {
+  if (navigator.clipboard && isSecureContext) return navigator.clipboard.writeText(text);
+  getSelection().selectAllChildren(line);
+  return document.execCommand("copy") ? Promise.resolve() : Promise.reject();
+}
+
+for (const button of document.querySelectorAll(".copy")) {
+  button.addEventListener("click", () => {
+    const line = button.parentElement.querySelector("code");
+    copy(line.textContent, line).then(() => "Copied", () => {
+      getSelection().selectAllChildren(line);
+      return "Selected";
+    }).then(word => {
+      button.textContent = word;
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    });
+  });
+}

@@ -1,0 +1,55 @@
+"""Versions of a recording at one loudness, so that a listener compares the noise and not the volume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+
+LIMIT = 4.0
+"""The largest gain, and the inverse of the smallest: 12 dB."""
+PEAK = 0.98
+
+
+def matching_gains(signals: Mapping[str, Samples]) -> dict[str, float]:
+    """Return a gain for each version (mono, aligned, by system) that makes its speech as loud as in the reference.
+
+    With a clean version, the gain undoes how much of it is in a version: x = α·clean + rest is played as x/α. Without
+    one, it brings a version as near as possible to the noisy recording, in the sense of least squares.
+    """
+    clean = signals.get("clean")
+    if clean is not None:
+        energy = _energy(clean, clean)
+        found = {key: _ratio(energy, _energy(samples, clean)) for key, samples in signals.items()}
+    else:
+        noisy = signals["noisy"]
+        found = {
+            key: _ratio(_energy(samples, noisy), _energy(samples, samples))
+            for key, samples in signals.items()
+        }
+    return {key: min(max(gain, 1 / LIMIT), LIMIT) for key, gain in found.items()}
+
+
+def match(signals: Mapping[str, Samples]) -> tuple[dict[str, Samples], dict[str, float]]:
+    """Return the versions at one loudness, all turned down together where one would clip, and each one's gain in dB."""
+    gains = matching_gains(signals)
+    matched = {key: (samples * np.float32(gains[key])).astype(np.float32) for key, samples in signals.items()}
+    peak = max((float(np.abs(samples).max(initial=0.0)) for samples in matched.values()), default=0.0)
+    if peak > PEAK:
+        matched = {
+            key: (samples * np.float32(PEAK / peak)).astype(np.float32) for key, samples in matched.items()
+        }
+    return matched, {key: float(20 * np.log10(gain)) for key, gain in gains.items()}
+
+
+def _energy(one: Samples, other: Samples) -> float:
+    length = min(len(one), len(other))
+    return float(np.dot(one[:length].astype(np.float64), other[:length].astype(np.float64)))
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    """A gain; 1 where a signal holds nothing of the reference."""
+    return numerator / denominator if numerator > 0 and denominator > 0 else 1.0

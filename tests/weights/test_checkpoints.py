@@ -1,0 +1,27 @@
+"""The teacher that ships is found from a checkout and from an installed package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stillwave.errors import CheckpointError
+from stillwave.weights import checkpoints
+
+
+def test_a_checkout_has_it_in_weights() -> None:
+    found = checkpoints.teacher()
+    assert found == Path(__file__).resolve().parents[2] / "weights" / "denoiser-teacher"
+    assert (found / "weights.safetensors").stat().st_size < 2e6, "a wheel carries it"
+
+
+def test_a_wheel_has_it_beside_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "site-packages" / "stillwave" / "weights" / "checkpoints.py"
+    monkeypatch.setattr(checkpoints, "__file__", str(module))
+    with pytest.raises(CheckpointError, match=r"has no teacher.*install stillwave again"):
+        checkpoints.teacher()
+    place = module.parent / "checkpoints" / "denoiser-teacher"
+    place.mkdir(parents=True)
+    (place / "card.json").touch()
+    assert checkpoints.teacher() == place
