@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stillwave.cli import SPINS
-from stillwave.evaluate.processes import cores
+from stillwave.cores import cores
 
 WAITS = ("as GNU OpenMP waits", "as stillwave waits")
 LIMIT_S = 300

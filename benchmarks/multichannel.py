@@ -18,8 +18,8 @@ import sys
 from pathlib import Path
 
 from scenes import material, page, scoring, training  # type: ignore[import-not-found]
+from stillwave.cores import cores
 from stillwave.errors import StillwaveError
-from stillwave.evaluate.processes import cores
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from judge import costs, page, robustness, worst  # type: ignore[import-not-found]
 from judge.scoring import Place, score_all  # type: ignore[import-not-found]
 from judge.systems import named, read_specs, systems_of  # type: ignore[import-not-found]
+from stillwave.cores import cores
 from stillwave.errors import StillwaveError
-from stillwave.evaluate.processes import cores
 
 ROOT = Path(__file__).parents[1]
 PARTS = ("scores", "robustness", "worst")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -139,3 +142,48 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
         for item in items:
             yield item
             progress.advance(task)
+
+
+_DECODER = (b"[src/libmpg123/", b"Note: ", b"Warning: ")
+"""Lines that begin so are the MP3 decoder's remarks; what matters in them is in the error that is raised."""
+
+
+@contextmanager
+def library_noise_hidden() -> Iterator[None]:
+    """Keep what the MP3 decoder prints to file descriptor 2 off the terminal; what others print there comes after.
+
+    Python's own stderr goes on to the terminal. For verbs only: descriptors belong to the whole process.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # a process without stderr
+        yield
+        return
+    with tempfile.TemporaryFile() as caught, os.fdopen(kept, "wb", buffering=0) as terminal:
+        python, own = sys.stderr, _on_descriptor(sys.stderr, kept)
+        python.flush()
+        os.dup2(caught.fileno(), 2)
+        sys.stderr = own
+        try:
+            yield
+        finally:
+            own.flush()
+            sys.stderr = python
+            os.dup2(kept, 2)
+            caught.seek(0)
+            for line in caught:
+                if line.strip() and not line.startswith(_DECODER):
+                    terminal.write(line)
+
+
+def _on_descriptor(stream: TextIO, descriptor: int) -> TextIO:
+    """A stream like `stream` on `descriptor`, where `stream` is the process's own stderr; else `stream`."""
+    try:
+        own = stream.fileno() == 2
+    except (OSError, ValueError):  # a test's, or a notebook's
+        own = False
+    if not own:
+        return stream
+    return open(  # the caller closes the descriptor
+        descriptor, "w", buffering=1, encoding=stream.encoding, errors="backslashreplace", closefd=False
+    )

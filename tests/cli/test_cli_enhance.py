@@ -176,12 +176,17 @@ def test_an_unknown_model_is_one_sentence_with_the_names_that_exist(tmp_path, ru
     assert not (tmp_path / "b.wav").exists()
 
 
-def test_a_format_that_cannot_hold_the_rate_names_those_it_can(tmp_path, run):
-    source = recording(tmp_path / "a.wav", rate=44_100)
+def test_a_rate_that_the_format_cannot_hold_becomes_the_next_and_is_named(tmp_path, run):
+    source = recording(tmp_path / "a.wav", 4_410, rate=44_100)
     result = run(source, "-o", tmp_path / "a.opus", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "a.opus: resampled from 44100 to 48000 Hz, the nearest that OPUS holds" in result.stderr
+    row = json.loads(result.stdout)[0]
+    assert (row["source_rate"], row["sample_rate"]) == (44_100, 48_000)
+    assert audio.probe(tmp_path / "a.opus").frames == 4_800
+    result = run(source, "-o", tmp_path / "b.opus", "--rate", 44_100)
     assert result.exit_code == 1
-    assert "OPUS does not hold 44100 Hz, only" in json.loads(result.stdout)[0]["error"]
-    assert run(source, "-o", tmp_path / "a.opus", "--rate", 48_000).exit_code == 0
+    assert "OPUS does not hold 44100 Hz, only" in result.stderr
 
 
 def test_clipping_and_lost_metadata_are_said(tmp_path, run, monkeypatch):

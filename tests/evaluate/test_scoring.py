@@ -9,9 +9,10 @@ import pytest
 import soundfile
 from voices import RATE, noisy, voice
 
+from stillwave.cores import cores
 from stillwave.errors import StillwaveError
 from stillwave.evaluate import Item, mean_score, score_pairs, summarise
-from stillwave.evaluate.scoring import cores, score_file
+from stillwave.evaluate.scoring import score_file
 
 QUICK = ("si_sdr", "snr")
 

@@ -2,15 +2,16 @@
 
 from stillwave.audio.contract import Samples, check, check_array, check_finite, check_rate, silence_faults
 from stillwave.audio.ffmpeg import MEDIA
-from stillwave.audio.formats import FORMATS, subtype_for
+from stillwave.audio.formats import FORMATS, nearest_rate, subtype_for
 from stillwave.audio.reading import AudioInfo, Reader, measure, open_reader, probe, read
 from stillwave.audio.resampling import Resampler, resample
-from stillwave.audio.writing import Writer, WriteReport, open_writer, write
+from stillwave.audio.writing import Kept, Writer, WriteReport, open_writer, write
 
 __all__ = [
     "FORMATS",
     "MEDIA",
     "AudioInfo",
+    "Kept",
     "Reader",
     "Resampler",
     "Samples",
@@ -21,6 +22,7 @@ __all__ = [
     "check_finite",
     "check_rate",
     "measure",
+    "nearest_rate",
     "open_reader",
     "open_writer",
     "probe",

@@ -24,6 +24,8 @@ class Format:
 
 _PCM = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _AIFF = Format("AIFF", (*_PCM, "PCM_S8", "PCM_U8"))
+_AU = Format("AU", (*_PCM, "PCM_S8"))
+_NIST = Format("NIST", ("PCM_16", "PCM_24", "PCM_32", "PCM_S8"))
 _MP3_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
 
@@ -36,6 +38,11 @@ FORMATS = {
     ".mp3": Format("MP3", ("MPEG_LAYER_III",), rates=_MP3_RATES, channels=2),
     ".aiff": _AIFF,
     ".aif": _AIFF,
+    ".aifc": _AIFF,
+    ".au": _AU,
+    ".snd": _AU,
+    ".sph": _NIST,
+    ".nist": _NIST,
     ".caf": Format("CAF", (*_PCM, "PCM_S8")),
     ".w64": Format("W64", (*_PCM, "PCM_U8")),
     ".rf64": Format("RF64", (*_PCM, "PCM_U8")),
@@ -73,6 +80,20 @@ def subtype_for(path: Path | str, source: str | None = None) -> str:
     """
     allowed = format_of(path).subtypes
     return next((s for s in _NEAREST.get(source or "", ()) if s in allowed), allowed[0])
+
+
+def nearest_rate(path: Path | str, subtype: str, rate: int) -> int:
+    """The rate to write at: `rate` where the format holds it, else the next above it, else the highest.
+
+    Examples:
+        >>> nearest_rate("a.opus", "OPUS", 44_100), nearest_rate("a.mp3", "MPEG_LAYER_III", 96_000)
+        (48000, 48000)
+
+    """
+    rates = _OPUS_RATES if subtype == "OPUS" else format_of(path).rates
+    if not rates or rate in rates:
+        return rate
+    return min((held for held in rates if held > rate), default=max(rates))
 
 
 def check_format(path: Path | str, subtype: str, rate: int, channels: int) -> Format:

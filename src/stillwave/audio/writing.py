@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +20,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from stillwave.audio import bitrate, metadata
 from stillwave.audio.contract import Samples, check, check_finite, check_rate
 from stillwave.audio.formats import INTEGER_BITS, check_format, subtype_for
+from stillwave.audio.metadata import Extras
 from stillwave.audio.ogg_serials import number_streams
 from stillwave.errors import AudioError
 from stillwave.files import atomic_file, native
@@ -51,6 +53,18 @@ class WriteReport:
     """Metadata that the format has no place for."""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What of a source is kept beside its samples and tags, where the format of the output can hold it."""
+
+    extras: Extras | None = None
+    """What the source holds; copied from WAV to WAV and from FLAC to FLAC."""
+    mask: int | None = 0
+    """The channel mask that wav and flac state; 0 for none, None for what the source's own comments say."""
+    kbps: float | None = None
+    """The least bit rate of mp3 and opus, as far as they go."""
+
+
 class Writer:
     """An open recording that is written from front to back. Made by `open_writer`."""
 
@@ -65,10 +79,16 @@ class Writer:
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set metadata; only before the first samples."""
         for name, value in tags.items():
+            if not value:  # ID3v1 has a place for each, filled or not
+                continue
             try:
                 setattr(self._file, name, value)
             except soundfile.LibsndfileError:
                 self._lost += (name,)
+
+    def lost(self, names: Iterable[str]) -> None:
+        """Note what the format has no place for."""
+        self._lost += tuple(names)
 
     def write(self, samples: Samples) -> None:
         """Append `[channels, n]`, float32."""
@@ -115,12 +135,14 @@ def open_writer(
     tags: Mapping[str, str] | None = None,
     frames: int | None = None,
     overwrite: bool = True,
+    kept: Kept | None = None,
 ) -> Iterator[Writer]:
     """Write a recording block by block; it appears under its name when the block ends without an exception.
 
     The suffix gives the format (`formats.FORMATS`), `subtype` the sample format (by default the format's own,
     16 bits for wav and flac). `frames`, where known, lets a WAV file of more than 4 GB be written as RF64.
     Without `overwrite` a file that is there is left, also one that another process has made in the meantime.
+    `kept` is what of a source is to be kept beside samples and tags.
     Raises `AudioError` for what the format cannot hold and for everything that the disk refuses.
     """
     path = Path(path)
@@ -129,18 +151,37 @@ def open_writer(
     form = check_format(path, subtype, rate, channels)
     size = (frames or 0) * channels * _BYTES.get(subtype, 0)
     name = "RF64" if form.name == "WAV" and size > _LARGEST_WAV else form.name
+    kept = kept or Kept()
+    # Of the same kind, tags are among what is copied.
+    copied = kept.extras is not None and kept.extras.same_kind(name)
     if not overwrite:
         refuse_existing(path)
     with _translated(path), atomic_file(path, replace=overwrite) as temporary:
-        file = soundfile.SoundFile(native(temporary), "w", rate, channels, subtype, format=name)
-        with file:
+        quality = bitrate.settings(subtype, rate, channels, kept.kbps)
+        sort = "WAVEX" if name == "WAV" and kept.mask else name
+        with soundfile.SoundFile(
+            native(temporary), "w", rate, channels, subtype, format=sort, **quality
+        ) as file:
             _leave_out_peaks(file)
             writer = Writer(path, file)
-            writer.tag(tags or {})
+            writer.tag({} if copied else tags or {})
             yield writer
+        writer.lost(_finish(temporary, name, rate, kept))
         if form.name == "OGG":
             number_streams(temporary)
         _check_written(temporary, writer.report)
+
+
+def _finish(path: Path, name: str, rate: int, kept: Kept) -> tuple[str, ...]:
+    """Put into a closed file what libsndfile has no place for; the names of what is lost."""
+    lost: tuple[str, ...] = ()
+    if kept.extras is not None:
+        lost = metadata.carry(kept.extras, path, name, rate, kept.mask)
+    if kept.mask and name in ("WAV", "RF64"):
+        metadata.riff.set_channel_mask(path, kept.mask)
+    elif kept.mask and name == "FLAC" and not (kept.extras and kept.extras.same_kind(name)):
+        metadata.flac.state_channel_mask(path, kept.mask)
+    return lost
 
 
 def write(

@@ -77,8 +77,8 @@ def compare(
     from stillwave.compare import compare as run
     from stillwave.compare import write_report
     from stillwave.compare.engines import ENGINES
+    from stillwave.cores import cores
     from stillwave.errors import nearest
-    from stillwave.evaluate.scoring import cores
 
     if engine not in ENGINES:
         raise StillwaveError(f"--engine {engine}: {nearest(engine, ENGINES)}")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stillwave.console import err, progress_bar
+from stillwave.console import err, library_noise_hidden
 from stillwave.errors import StillwaveError
+from stillwave.files import printable
 
 if TYPE_CHECKING:
+    from stillwave.cli.batch_view import BatchView
     from stillwave.enhance import Enhancer, Plan
 
 PIPE = Path("-")
@@ -47,6 +49,22 @@ def enhance(
     ] = None,
     device: Annotated[str, typer.Option(help="For checkpoints: auto, cpu, cuda, cuda:1, …")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Skip recordings whose output exists: resume a batch.")
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            help="Files enhanced at once; by default one a core (a checkpoint uses all cores by itself: 1).",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but failures.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Print which file would become which, and stop.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file, as a list.")] = False,
 ) -> None:
     """Denoise recordings: same length, alignment, level, rate and channels.
@@ -57,10 +75,14 @@ def enhance(
     scale are kept in floating-point and lossy files; integer files cannot hold
     them: there they are clipped, and counted. A pipe gets WAV.
 
+    Folders are walked, linked ones too; what is named NAME-enhanced already is
+    skipped. A file that fails is named and counted, and the others go on.
+
     Example:
         stillwave enhance noisy.wav
         stillwave enhance talk.mp3 -o talk.flac --limit-db 12
         stillwave enhance recordings/ -o enhanced/ -m runs/distilled
+        stillwave enhance recordings/ -o enhanced/ --skip-existing
         stillwave enhance - < talk.wav > clean.wav
 
     """
@@ -68,22 +90,27 @@ def enhance(
 
     if output is None and inputs == [PIPE]:
         output = PIPE
-    piped = PIPE in inputs or output == PIPE
-    if piped:
-        _check_pipe(inputs, output, as_json)
-    work = None if piped else plan(inputs, output)
-    enhancer = load(model, device)
     options: dict[str, Any] = {"limit_db": limit_db, "rate_out": rate}
-    if work is None:
-        _pipe(enhancer, options)
+    if PIPE in inputs or output == PIPE:
+        _check_pipe(inputs, output, as_json or dry_run)
+        _pipe(load(model, device), options, quiet)
         return
-    rows, failed = _run(enhancer, work, {**options, "overwrite": overwrite})
-    if output is None and not failed:
+    if overwrite and skip_existing:
+        raise StillwaveError("--overwrite and --skip-existing contradict each other; choose one")
+    work = plan(inputs, output, skip_existing=skip_existing)
+    if not work.jobs and not (skip_existing and work.skipped):
+        reasons = "".join(f"; {path}: {reason}" for path, reason in work.skipped[:3])
+        raise StillwaveError(f"there is no recording among the inputs{reasons}")
+    if dry_run:
+        _show_plan(work, overwrite, as_json)
+        return
+    view = _run(load(model, device), work, jobs, quiet, overwrite=overwrite, **options)
+    if output is None and not quiet and not view.failed:
         for job in work.jobs:
-            err.print(f"{job.source} → {job.target}", markup=False, highlight=False)
+            err.print(printable(f"{job.source} → {job.target}"), markup=False, highlight=False)
     if as_json:
-        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False))
-    if failed:
+        _print_json(view.rows)
+    if view.failed:
         raise typer.Exit(1)
 
 
@@ -91,74 +118,55 @@ def _check_pipe(inputs: list[Path], output: Path | None, as_json: bool) -> None:
     if inputs != [PIPE] or output != PIPE:
         raise StillwaveError("- goes with itself alone: stillwave enhance - -o -")
     if as_json:
-        raise StillwaveError("--json and -o - would both write to stdout; choose one")
+        raise StillwaveError("--json or --dry-run and -o - would both write to stdout; choose one")
     if sys.stdin.isatty():
         raise StillwaveError("stdin is a terminal; pipe a recording into it")
     if sys.stdout.isatty():
         raise StillwaveError("stdout is a terminal; send it to a file or another program")
 
 
-def _pipe(enhancer: Enhancer, options: dict[str, Any]) -> None:
+def _pipe(enhancer: Enhancer, options: dict[str, Any], quiet: bool) -> None:
+    from stillwave.cli.batch_view import remarks
     from stillwave.enhance import enhance_pipe
 
-    report = enhance_pipe(enhancer, sys.stdin.buffer, sys.stdout.buffer, **options)
-    _warn("stdout", report.clipped, report.lost_tags)
+    with library_noise_hidden():
+        report = enhance_pipe(enhancer, sys.stdin.buffer, sys.stdout.buffer, **options)
+    for line in () if quiet else remarks(report, options["rate_out"] is not None):
+        err.print(f"stdout: {line}", style="yellow", markup=False, highlight=False)
 
 
-def _run(enhancer: Enhancer, work: Plan, options: dict[str, Any]) -> tuple[list[dict[str, Any]], int]:
-    """Do every job, whatever becomes of the others. One row a file, and how many failed."""
-    rows: list[dict[str, Any]] = []
-    for path, reason in work.skipped:
-        err.print(f"skipped {path}: {reason}", markup=False, highlight=False)
-        rows.append({"source": str(path), "skipped": reason})
-    if not work.jobs:
-        raise StillwaveError("there is no recording among the inputs")
-    failed = 0
-    with progress_bar() as progress:
-        overall = progress.add_task("enhancing", total=len(work.jobs), note="")
-        for job in work.jobs:
-            progress.update(overall, note=job.source.name)
-            try:
-                rows.append(_one(enhancer, job.source, job.target, progress, options))
-            except StillwaveError as error:
-                failed += 1
-                message = str(error)
-                err.print(f"failed: {message}", style="red", markup=False, highlight=False)
-                rows.append({"source": str(job.source), "error": message})
-            progress.advance(overall)
-    done = len(work.jobs) - failed
-    err.print(f"{done} enhanced, {failed} failed, {len(work.skipped)} skipped", highlight=False)
-    return rows, failed
+def _run(enhancer: Enhancer, work: Plan, jobs: int | None, quiet: bool, **options: Any) -> BatchView:
+    """Do every job, whatever becomes of the others."""
+    from stillwave.cli.batch_view import BatchView
+    from stillwave.cores import cores
+    from stillwave.enhance import run
+
+    view = BatchView(work, quiet, options["rate_out"] is not None)
+    threads = jobs or (cores() if enhancer.concurrent else 1)
+    with library_noise_hidden(), view.shown():
+        for outcome in run(enhancer, work.jobs, threads, view, **options):
+            view.add(outcome)
+    view.close()
+    return view
 
 
-def _one(
-    enhancer: Enhancer, source: Path, target: Path, progress: Any, options: dict[str, Any]
-) -> dict[str, Any]:
-    from stillwave.audio import probe
-
-    info = probe(source)
-    rate = options["rate_out"] or info.sample_rate
-    task = progress.add_task("  seconds", total=round(info.seconds), note="")
-
-    def advance(frames: int) -> None:
-        progress.advance(task, frames / rate)
-
-    try:
-        report = enhancer.enhance_file(source, target, progress=advance, **options)
-    finally:
-        progress.remove_task(task)
-    _warn(str(target), report.clipped, report.lost_tags)
-    return asdict(report)
+def _show_plan(work: Plan, overwrite: bool, as_json: bool) -> None:
+    """What would be done."""
+    rows: list[dict[str, str]] = [{"source": str(path), "skipped": reason} for path, reason in work.skipped]
+    for job in work.jobs:
+        there = not overwrite and os.path.lexists(job.target)
+        fault = {"error": f"{job.target}: exists already"} if there else {}
+        rows.append({"source": str(job.source), "target": str(job.target), **fault})
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        if "skipped" in row:
+            err.print(printable(f"skipped {row['source']}: {row['skipped']}"), markup=False, highlight=False)
+        else:
+            refused = "  (exists already: --overwrite or --skip-existing)" if "error" in row else ""
+            typer.echo(printable(f"{row['source']} → {row['target']}{refused}"))
 
 
-def _warn(name: str, clipped: int, lost_tags: tuple[str, ...]) -> None:
-    if clipped:
-        err.print(
-            f"{name}: {clipped} samples were beyond full scale and are clipped; a float wav would keep them",
-            style="yellow",
-            markup=False,
-            highlight=False,
-        )
-    if lost_tags:
-        names = ", ".join(lost_tags)
-        err.print(f"{name}: its format has no place for {names}", markup=False, highlight=False)
+def _print_json(rows: list[dict[str, Any]]) -> None:
+    typer.echo(printable(json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stillwave.audio import FORMATS
 from stillwave.errors import AudioError
+from stillwave.files import walk
 
 
 @dataclass(frozen=True)
@@ -30,44 +32,55 @@ BESIDE = "-enhanced"
 """Behind the name of an input: the name of what is made of it when no output is given."""
 
 
-def plan(inputs: Sequence[Path], output: Path | None = None) -> Plan:
+def plan(inputs: Sequence[Path], output: Path | None = None, *, skip_existing: bool = False) -> Plan:
     """Pair every input with its target, in a fixed order.
 
     Without an output, `talk.mp3` becomes `talk-enhanced.mp3` and the folder `day` becomes `day-enhanced`, each beside
-    its input.
-    One file and an output with the suffix of an audio format: a file. Everything else goes into `output` as a
-    folder: files by their names, folders by the paths inside them. In folders, only the suffixes of
-    `audio.FORMATS` are taken. Raises `AudioError` for a missing input, a suffix
-    that is no format, and two inputs with one target.
+    its input. One file and an output with the suffix of an audio format: a file. Everything else goes into `output` as
+    a folder: files by their names, folders by the paths inside them (`files.walk`, so linked folders too), where only
+    the suffixes of `audio.FORMATS` are taken. The last folder of `output` may be missing; those above it may not.
+
+    What is named `…-enhanced` already is skipped, unless it is the only input and an output is given. With
+    `skip_existing` so are recordings whose target exists.
+
+    Raises `AudioError` for a missing input, a suffix that is no format, one file name for several recordings, an output
+    whose parent folder is missing, and two inputs with one target.
     """
     for path in inputs:
         if not path.exists():
             raise AudioError(f"{path}: there is no such file or folder")
     made = Plan()
-    if output is None:
-        for part in [plan([path], _beside(path)) for path in inputs]:
-            made.jobs += part.jobs
-            made.skipped += part.skipped
-        _check_unique(made.jobs)
-        return made
-    single = len(inputs) == 1 and inputs[0].is_file()
-    if single and output.suffix.lower() in FORMATS and not output.is_dir():
-        made.jobs.append(Job(inputs[0], output))
-        return made
-    if single and output.suffix and not output.exists():
-        raise AudioError(
-            f"{output}: '{output.suffix}' is no audio format that can be written; known: {', '.join(sorted(FORMATS))}; "
-            "for a folder give a name without a suffix, or make it first"
-        )
-    if output.exists() and not output.is_dir():
-        raise AudioError(f"{output}: this is a file; give a folder for more than one recording")
     for path in inputs:
-        if path.is_dir():
-            _add_folder(made, path, output)
+        if _is_enhanced(path) and not (output and len(inputs) == 1):
+            made.skipped.append((path, _ENHANCED))
+        elif output is None:
+            _pair(made, path, _beside(path))
         else:
-            made.jobs.append(Job(path, output / path.name))
+            _check_output(inputs, output)
+            single = len(inputs) == 1 and _names_file(output) and not output.is_dir()
+            _pair(made, path, output if single or path.is_dir() else output / path.name)
     _check_unique(made.jobs)
+    if skip_existing:
+        made.skipped += [
+            (job.source, f"{job.target} exists already") for job in made.jobs if _exists(job.target)
+        ]
+        made.jobs = [job for job in made.jobs if not _exists(job.target)]
     return made
+
+
+_ENHANCED = f"is named '{BESIDE}' already; to enhance it again, give it alone and an output"
+
+
+def _is_enhanced(path: Path) -> bool:
+    return (path.name if path.is_dir() else path.stem).endswith(BESIDE)
+
+
+def _exists(target: Path) -> bool:
+    return os.path.lexists(target)
+
+
+def _names_file(path: Path) -> bool:
+    return path.suffix.lower() in FORMATS
 
 
 def _beside(path: Path) -> Path:
@@ -76,19 +89,49 @@ def _beside(path: Path) -> Path:
     return whole.with_name(stem + BESIDE + suffix)
 
 
+def _check_output(inputs: Sequence[Path], output: Path) -> None:
+    """Refuse an output that cannot be, before anything is done."""
+    single = len(inputs) == 1 and inputs[0].is_file()
+    if output.exists():
+        if not output.is_dir() and not (single and _names_file(output)):
+            raise AudioError(f"{output}: this is a file; give a folder for more than one recording")
+        return
+    if _names_file(output) and not single:
+        what = "a folder" if len(inputs) == 1 else f"{len(inputs)} inputs"
+        raise AudioError(f"{output}: names one file for {what}; give the name of a folder")
+    if single and output.suffix and not _names_file(output):
+        raise AudioError(
+            f"{output}: '{output.suffix}' is no audio format that can be written; known: {', '.join(sorted(FORMATS))}; "
+            "for a folder give a name without a suffix, or make it first"
+        )
+    folder = output.parent if _names_file(output) else output
+    if not folder.exists() and not folder.parent.is_dir():
+        raise AudioError(f"{output}: there is no folder {folder.parent}; make it first, or correct the name")
+
+
+def _pair(made: Plan, path: Path, target: Path) -> None:
+    if path.is_dir():
+        _add_folder(made, path, target)
+    else:
+        made.jobs.append(Job(path, target))
+
+
 def _add_folder(made: Plan, folder: Path, output: Path) -> None:
     earlier = output.resolve()
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir():
-            continue
+    found = walk(folder)
+    made.skipped += found.skipped
+    for path in found.files:
+        relative = path.relative_to(folder)
         if path.resolve().is_relative_to(earlier) and earlier != folder.resolve():
             made.skipped.append((path, "lies in the output folder"))
         elif path.name.startswith("."):
             made.skipped.append((path, "hidden file"))
-        elif path.suffix.lower() not in FORMATS:
+        elif not _names_file(path):
             made.skipped.append((path, f"not an audio format: '{path.suffix or path.name}'"))
+        elif path.stem.endswith(BESIDE) or any(part.endswith(BESIDE) for part in relative.parent.parts):
+            made.skipped.append((path, _ENHANCED))
         else:
-            made.jobs.append(Job(path, output / path.relative_to(folder)))
+            made.jobs.append(Job(path, output / relative))
 
 
 def _check_unique(jobs: Sequence[Job]) -> None:

@@ -101,6 +101,8 @@ class Enhancer:
         self.batch = batch or (1 if self.device == "cpu" else 8)
         self.name = str(getattr(network, "name", type(network).__name__))
         """What `repr` calls the model: a shipped model's or file's name, or a class."""
+        self.concurrent = bool(getattr(network, "concurrent", False))
+        """Whether threads can enhance at once, each on its core; a PyTorch network uses all cores by itself."""
         self._live: Stream | None = None
         self._lock = threading.RLock()
 

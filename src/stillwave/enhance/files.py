@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -10,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from stillwave.audio import AudioInfo, Writer, open_reader, open_writer, probe, subtype_for
+from stillwave.audio import AudioInfo, Writer, open_reader, open_writer, probe
+from stillwave.audio.writing import refuse_existing
+from stillwave.enhance.route import find_route
 from stillwave.errors import AudioError
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ class FileReport:
     peak: float
     clipped: int
     lost_tags: tuple[str, ...] = ()
+    """What the source holds beside its samples and the target has no place for."""
+    source_rate: int = 0
+    """Hz of the source."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of how the source was read."""
 
 
 def enhance_file(
@@ -45,28 +51,45 @@ def enhance_file(
     rate_out: int | None = None,
     overwrite: bool = False,
     progress: Callable[[int], object] | None = None,
+    expect: Callable[[int], object] | None = None,
 ) -> FileReport:
     """Denoise `source` into `target`, whose suffix gives its format (wav, flac, ogg, opus, mp3, aiff, …).
 
-    Metadata is kept where the target's format holds it, and so is the sample format (`audio.subtype_for`);
-    the target appears only when it is complete. `limit_db` and `rate_out` as in `Enhancer.enhance`;
-    `progress` is called with the number of frames written since the last call. Raises `AudioError`, also for
-    a target that exists, unless `overwrite`.
+    Metadata is kept where the target's format holds it, and so are the sample format (`audio.subtype_for`), the
+    loudspeaker of each channel (`audio.surround`) and, by mp3 and opus, the bit rate; what is lost is in the report.
+    The channel for low-frequency effects of surround sound is passed on as it is. A rate that the format does not hold
+    becomes the next that it does, unless `rate_out` is given.
+
+    The target appears only when it is complete. `limit_db` and `rate_out` as in `Enhancer.enhance`; `progress` is
+    called with the number of frames written since the last call, `expect` once with how many there will be, as far as
+    the header says. Raises `AudioError`, also for a target that exists, unless `overwrite`.
     """
     source, target = Path(source), Path(target)
     info = probe(source)
     check_target(target, overwrite)
-    rate = info.sample_rate if rate_out is None else rate_out
+    route = find_route(enhancer, info, target, rate_out)
+    frames = round(info.seconds * route.rate)
+    if expect:
+        expect(frames)
     with open_writer(
         target,
-        rate,
-        _channels(enhancer, info),
-        subtype=subtype_for(target, info.subtype),
+        route.rate,
+        route.outputs,
+        subtype=route.subtype,
         tags=info.tags,
-        frames=round(info.seconds * rate),
+        frames=frames,
+        overwrite=overwrite,
+        kept=route.kept,
     ) as writer:
-        _copy(enhancer, info, writer, limit_db, rate_out, progress)
-    return _report(info, writer)
+        writer.lost(route.lost)
+        # The reader is closed before the writer renames: source and target may be one file.
+        with open_reader(source) as reader:
+            for estimate in route.enhanced(enhancer, reader.blocks(_BLOCK), limit_db):
+                writer.write(estimate)
+                if progress:
+                    progress(estimate.shape[1])
+            read, notes = reader.position, reader.notes
+    return _report(info, read, notes, writer)
 
 
 def enhance_pipe(
@@ -106,42 +129,16 @@ def check_target(target: Path, overwrite: bool) -> None:
     """Refuse a target that is a folder, or that is there already and may not be replaced."""
     if target.is_dir():
         raise AudioError(f"{target}: this is a folder; give a file name to write to")
-    if os.path.lexists(target) and not overwrite:
-        raise AudioError(f"{target}: exists already; it is replaced only with --overwrite")
+    if not overwrite:
+        refuse_existing(target)
 
 
-def _channels(enhancer: Enhancer, info: AudioInfo) -> int:
-    try:
-        return enhancer.channels_out(info.channels)
-    except AudioError as error:
-        raise AudioError(f"{info.path}: {error}") from None
-
-
-def _copy(
-    enhancer: Enhancer,
-    info: AudioInfo,
-    writer: Writer,
-    limit_db: float | None,
-    rate_out: int | None,
-    progress: Callable[[int], object] | None,
-) -> None:
-    # The reader is closed before the writer renames: source and target may be one file.
-    with open_reader(info.path) as reader:
-        estimates = enhancer.stream(
-            reader.blocks(_BLOCK), info.sample_rate, info.channels, limit_db=limit_db, rate_out=rate_out
-        )
-        for estimate in estimates:
-            writer.write(estimate)
-            if progress:
-                progress(estimate.shape[1])
-
-
-def _report(info: AudioInfo, writer: Writer) -> FileReport:
+def _report(info: AudioInfo, read: int, notes: tuple[str, ...], writer: Writer) -> FileReport:
     written = writer.report
     return FileReport(
         source=str(info.path),
         target=str(written.path),
-        seconds=info.seconds,
+        seconds=read / info.sample_rate,
         sample_rate=written.sample_rate,
         channels=written.channels,
         format=written.format,
@@ -149,4 +146,6 @@ def _report(info: AudioInfo, writer: Writer) -> FileReport:
         peak=written.peak,
         clipped=written.clipped,
         lost_tags=written.lost_tags,
+        source_rate=info.sample_rate,
+        notes=notes,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -33,6 +34,10 @@ class Whole(Protocol):
         """`[B, n]`, or `[B, microphones, n]` for more than one, to estimates `[B, n]`."""
 
 
+_TURN = threading.Lock()
+"""PyTorch spreads one network over all cores: two at once would wait for each other and need twice the memory."""
+
+
 class TorchWhole:
     """A `Denoiser`, or any module with `sample_rate` and `microphones`, put into eval mode."""
 
@@ -50,7 +55,7 @@ class TorchWhole:
         import torch
 
         try:
-            with torch.inference_mode():
+            with _TURN, torch.inference_mode():
                 noisy = torch.from_numpy(np.ascontiguousarray(rows)).to(self.device, self._dtype)
                 estimate = self.model(noisy)
         except torch.cuda.OutOfMemoryError:
@@ -66,6 +71,8 @@ class OnnxWhole:
     """A file exported for whole signals (`stillwave export --offline`)."""
 
     device = "cpu"
+    concurrent = True
+    """Whether threads can run it at once, each on a core of its own."""
 
     def __init__(self, model: OnnxModel) -> None:
         self.sample_rate, self.microphones = model.meta.sample_rate, model.meta.microphones

@@ -11,9 +11,9 @@ import numpy as np
 
 from stillwave.audio import Samples, read, resample
 from stillwave.console import track
+from stillwave.cores import cores
 from stillwave.errors import StillwaveError, fault_text
 from stillwave.evaluate.metrics import DEFAULT, Score, aligned, choose, score, unscored
-from stillwave.evaluate.processes import cores as cores  # others look for it here
 from stillwave.evaluate.processes import run
 from stillwave.evaluate.recognisers import identity, load
 from stillwave.evaluate.transcripts import Heard, Listening, listen

@@ -54,6 +54,9 @@ class OnnxEngine:
     Raises CheckpointError for a file that is none, or one that was exported for whole signals or that looks ahead.
     """
 
+    concurrent = True
+    """Whether Python threads can run it at once, each on a core of its own."""
+
     def __init__(self, file: Path | str | OnnxModel, threads: int = 1) -> None:
         if isinstance(file, (str, Path)):
             # Here, for what checks files takes as long to import as all else.

@@ -1,0 +1,143 @@
+"""Which channel is which loudspeaker: WAV and its kin order surround by one rule, Ogg (Vorbis and Opus) by another.
+
+libsndfile hands over channels as they are stored, both ways. What it does not state is never reordered: the channels
+of a microphone array are no loudspeakers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from stillwave.audio.formats import format_of
+from stillwave.audio.metadata import flac, ogg, riff
+from stillwave.audio.reading import AudioInfo
+from stillwave.errors import AudioError
+
+SPEAKERS = (
+    "FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR",
+    "TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR",
+)  # fmt: skip
+"""Bit 0, 1, … of the channel mask of WAVE_FORMAT_EXTENSIBLE; a WAV file's channels are in this order."""
+
+_OGG = {
+    3: ("FL", "FC", "FR"),
+    4: ("FL", "FR", "BL", "BR"),
+    5: ("FL", "FC", "FR", "BL", "BR"),
+    6: ("FL", "FC", "FR", "BL", "BR", "LFE"),
+    7: ("FL", "FC", "FR", "SL", "SR", "BC", "LFE"),
+    8: ("FL", "FC", "FR", "SL", "SR", "BL", "BR", "LFE"),
+}
+"""Vorbis I specification, section 4.3.9; RFC 7845, section 5.1.1.2 (mapping family 1) has the same."""
+
+_FLAC = {
+    3: ("FL", "FR", "FC"),
+    4: ("FL", "FR", "BL", "BR"),
+    5: ("FL", "FR", "FC", "BL", "BR"),
+    6: ("FL", "FR", "FC", "LFE", "BL", "BR"),
+    7: ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
+    8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
+}
+"""RFC 9639, section 9.1.3."""
+
+_FILTERED = {"VORBIS": (6,), "OPUS": (6, 7, 8)}
+"""Numbers of channels of which the encoder takes the last for the LFE, and keeps of it what is below some 100 Hz."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The loudspeaker of each channel. `stated`: the file says so, or its codec knows no other use of channels."""
+
+    speakers: tuple[str, ...]
+    stated: bool
+
+    @property
+    def lfe(self) -> int | None:
+        """The channel for low-frequency effects, where the file says that it has one."""
+        return self.speakers.index("LFE") if self.stated and "LFE" in self.speakers else None
+
+
+@dataclass(frozen=True)
+class Order:
+    """How channels go from one file into another: output channel i is input channel `channels[i]`."""
+
+    channels: tuple[int, ...]
+    mask: int = 0
+    """What a WAV or FLAC file is to state; 0 for nothing."""
+    lost: bool = False
+    """The target has no such layout, so that the channels stay in the source's order."""
+
+
+def layout_of(info: AudioInfo) -> Layout | None:
+    """The loudspeakers of a recording's channels, where the file or its format says which they are."""
+    if info.format in ("WAV", "WAVEX", "RF64"):
+        return _of_mask(riff.channel_mask(info.path), info.channels)
+    if info.format == "FLAC":
+        stated = _flac_mask(info.path)
+        if stated is not None:
+            return _of_mask(stated, info.channels)
+        return Layout(_FLAC[info.channels], stated=False) if info.channels in _FLAC else None
+    if info.format == "OGG" and info.channels in _OGG:
+        discrete = info.subtype == "OPUS" and ogg.opus_mapping_family(info.path) != 1
+        return None if discrete else Layout(_OGG[info.channels], stated=True)
+    return None
+
+
+def _flac_mask(path: Path) -> int | None:
+    values = [v for key, v in flac.comments(path) if key == flac.CHANNEL_MASK]
+    found = re.fullmatch(r"(?:0x)?([0-9a-fA-F]+)", values[0].strip()) if values else None
+    return int(found[1], 16) if found else None
+
+
+def _of_mask(mask: int, channels: int) -> Layout | None:
+    speakers = tuple(name for bit, name in enumerate(SPEAKERS) if mask >> bit & 1)
+    return Layout(speakers, stated=True) if len(speakers) == channels else None
+
+
+def order_for(layout: Layout | None, channels: int, target: Path, subtype: str) -> Order:
+    """How channels of this layout are stored in `target`.
+
+    Raises `AudioError` where the encoder would take a channel for the LFE that is none, or may be none.
+    """
+    name = format_of(target).name
+    if name == "OGG":
+        return _into_ogg(layout, channels, target, subtype)
+    as_they_are = tuple(range(channels))
+    if layout is None:
+        return Order(as_they_are)
+    if channels < 3:
+        return Order(as_they_are, _mask(layout) if name == "WAV" else 0)
+    sorted_ = sorted(layout.speakers, key=SPEAKERS.index)
+    order = tuple(layout.speakers.index(speaker) for speaker in sorted_)
+    if name == "FLAC":
+        usual = _alike(tuple(sorted_)) == _alike(_FLAC.get(channels, ()))
+        return Order(order, _mask(layout) if layout.stated and not usual else 0)
+    states = name in ("WAV", "RF64")
+    return Order(order, _mask(layout) if layout.stated and states else 0, lost=layout.stated and not states)
+
+
+def _into_ogg(layout: Layout | None, channels: int, target: Path, subtype: str) -> Order:
+    wanted = _alike(_OGG.get(channels, ()))
+    found = _alike(layout.speakers) if layout else ()
+    if found and set(found) == set(wanted):
+        return Order(tuple(found.index(speaker) for speaker in wanted))
+    if channels in _FILTERED.get(subtype, ()):
+        raise AudioError(
+            f"{target}: {subtype} takes the last of {channels} channels for the low-frequency effects of surround "
+            "sound and removes speech from it, and the source does not say that it is surround; write .wav or .flac"
+        )
+    return Order(tuple(range(channels)), lost=channels > 2 and layout is not None)
+
+
+def _mask(layout: Layout) -> int:
+    return sum(1 << SPEAKERS.index(speaker) for speaker in layout.speakers)
+
+
+def _alike(speakers: tuple[str, ...]) -> tuple[str, ...]:
+    """Where a layout has one pair behind the front, whether it is called side or back makes no difference."""
+    pairs = {"SL", "BL"} & set(speakers)
+    if len(pairs) == 2:
+        return speakers
+    rename = {"BL": "SL", "BR": "SR"} if "BC" in speakers else {"SL": "BL", "SR": "BR"}
+    return tuple(rename.get(speaker, speaker) for speaker in speakers)

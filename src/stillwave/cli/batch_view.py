@@ -1,0 +1,115 @@
+"""What `stillwave enhance` shows of a batch: a bar, what failed, and what could not be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from stillwave.console import err, progress_bar
+from stillwave.enhance.parallel import Watcher
+from stillwave.files import printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from stillwave.enhance import FileReport, Job, Outcome, Plan
+
+
+class BatchView(Watcher):
+    """Shows a batch on the terminal, and keeps a row a file for `--json`. `quiet` shows nothing but failures."""
+
+    def __init__(self, plan: Plan, quiet: bool = False, rate_given: bool = False) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.failed = 0
+        self._plan, self._quiet, self._rate_given = plan, quiet, rate_given
+        self._remarks: dict[str, list[str]] = {}
+        self._lock = Lock()
+        self._progress: Progress | None = None
+        self._overall: TaskID
+        self._tasks: dict[Job, TaskID] = {}
+        self._frames: dict[Job, int] = {}
+        self._ended = self._broken = 0
+        for path, reason in plan.skipped:
+            self._say(f"skipped {path}: {reason}")
+            self.rows.append({"source": str(path), "skipped": reason})
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the bar."""
+        with nullcontext() if self._quiet else progress_bar() as progress:
+            self._progress = progress
+            if progress:
+                self._overall = progress.add_task("enhancing", total=len(self._plan.jobs), note="")
+            yield
+        self._progress = None
+
+    def begin(self, job: Job) -> None:
+        """See `Watcher`."""
+        if self._progress:
+            with self._lock:
+                self._tasks[job] = self._progress.add_task(f"  {_short(job.source)}", total=100, note="%")
+
+    def expect(self, job: Job, frames: int) -> None:
+        """See `Watcher`."""
+        self._frames[job] = max(1, frames)
+
+    def advance(self, job: Job, frames: int) -> None:
+        """See `Watcher`."""
+        if self._progress:
+            self._progress.advance(self._tasks[job], 100 * frames / self._frames[job])
+
+    def end(self, outcome: Outcome) -> None:
+        """See `Watcher`. Failures are counted apart: the bar counts what is enhanced."""
+        with self._lock:
+            self._ended += 1
+            self._broken += bool(outcome.error)
+            if self._progress:
+                self._progress.remove_task(self._tasks.pop(outcome.job))
+                note = f"[red]{self._broken} failed[/]" if self._broken else ""
+                self._progress.update(self._overall, completed=self._ended - self._broken, note=note)
+
+    def add(self, outcome: Outcome) -> None:
+        """Take what became of the next job, in the order of the plan."""
+        report = outcome.report
+        if report is None:
+            self.failed += 1
+            err.print(printable(f"failed: {outcome.error}"), style="red", markup=False, highlight=False)
+            self.rows.append({"source": str(outcome.job.source), "error": outcome.error})
+            return
+        self.rows.append(asdict(report))
+        for line in remarks(report, self._rate_given):
+            self._remarks.setdefault(line, []).append(report.target)
+
+    def close(self) -> None:
+        """Say what is to be said of several files once, and count."""
+        for line, targets in self._remarks.items():
+            more = f" and {len(targets) - 1} more" if len(targets) > 1 else ""
+            self._say(f"{targets[0]}{more}: {line}", "yellow")
+        done = len(self._plan.jobs) - self.failed
+        self._say(f"{done} enhanced, {self.failed} failed, {len(self._plan.skipped)} skipped")
+
+    def _say(self, line: str, style: str | None = None) -> None:
+        if not self._quiet:
+            err.print(printable(line), style=style, markup=False, highlight=False)
+
+
+def remarks(report: FileReport, rate_given: bool) -> Iterator[str]:
+    """What the user should know of a file that is done, one line each."""
+    yield from report.notes
+    if report.clipped:
+        yield f"{report.clipped} samples were beyond full scale and are clipped; a float wav would keep them"
+    if report.lost_tags:
+        yield f"its format has no place for {', '.join(report.lost_tags)}"
+    if report.sample_rate != report.source_rate and not rate_given:
+        yield f"resampled from {report.source_rate} to {report.sample_rate} Hz, the nearest that {report.subtype} holds"
+
+
+def _short(path: Path) -> str:
+    from rich.markup import escape
+
+    name = printable(path.name)
+    return escape(name if len(name) <= 40 else name[:39] + "…")
