@@ -148,3 +148,18 @@ def test_the_default_folder_follows_the_user(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
     assert default_folder() == tmp_path / "me" / ".cache" / "stillwave" / "audio"
+
+
+def test_processes_that_start_together_go_through_the_files_in_orders_of_their_own(tmp_path, monkeypatch):
+    for i in range(8):
+        write(tmp_path / f"{i}.flac", TONE[:1000], RATE)
+    recordings = [entry(tmp_path / f"{i}.flac", seconds=1 / 16) for i in range(8)]
+    orders = []
+    for process in (1, 2):
+        opened = []
+        monkeypatch.setattr("stillwave.data.store.os.getpid", lambda process=process: process)
+        monkeypatch.setattr(Store, "open", lambda _, recording, opened=opened: opened.append(recording.path))
+        Store(tmp_path / f"cache-{process}").prepare(recordings, jobs=1)
+        orders.append(opened)
+    assert sorted(orders[0]) == sorted(orders[1]) == [r.path for r in recordings]
+    assert orders[0] != orders[1]
