@@ -178,3 +178,12 @@ def test_ctrl_c_ends_cleanly(folders, monkeypatch):
     assert result.exit_code == 130
     assert "interrupted" in result.stderr
     assert result.stdout == ""
+
+
+def test_a_folder_called_noisy_is_taken(folders):
+    result = run("--clean", folders / "clean", "--enhanced", folders / "noisy", "--metrics", "snr", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["systems"] == ["noisy"]
+    result = run(*sides(folders), "--enhanced", folders / "noisy", "--metrics", "snr")
+    assert result.exit_code == 2
+    assert "write NAME=DIR" in " ".join(result.stderr.split())

@@ -66,8 +66,8 @@ def test_dns_challenge_names_are_paired_by_file_id(tmp_path):
 
 def test_folders_that_cannot_be(tmp_path):
     clean = files(tmp_path / "clean", "a.wav")
-    with pytest.raises(StillwaveError, match="--enhanced noisy"):
-        from_folders(clean, {"noisy": clean})
+    with pytest.raises(StillwaveError, match="would be called 'noisy'.* write NAME=DIR"):
+        from_folders(clean, {"noisy": clean}, clean)
     with pytest.raises(ManifestError, match="no such folder"):
         from_folders(clean, {"mine": tmp_path / "absent"})
     (tmp_path / "empty").mkdir()
@@ -172,3 +172,10 @@ def test_any_fault_of_one_file_is_that_files(tmp_path, monkeypatch):
     monkeypatch.setattr(scoring, "_load", fail)
     scores = score_pairs(from_folders(clean, {"mine": clean}), ("stoi",), 1, quiet=True)
     assert [row.scores["stoi"].reason for row in scores.rows] == ["MemoryError", None]
+
+
+def test_a_folder_called_noisy_is_scored_where_no_other_is(tmp_path):
+    clean = files(tmp_path / "clean", "clean_fileid_1.wav")
+    folder = files(tmp_path / "noisy", "x_snr5_fileid_1.wav")
+    (item,) = from_folders(clean, named([str(folder)]))
+    assert (item.estimates, item.snr_db) == ({"noisy": folder / "x_snr5_fileid_1.wav"}, 5)

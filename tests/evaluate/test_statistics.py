@@ -9,6 +9,7 @@ import pytest
 
 from stillwave.errors import StillwaveError
 from stillwave.evaluate import Row, Score, Scores, bootstrap, paired, summarise
+from stillwave.evaluate.statistics import snr_groups
 
 
 def scores(values, metrics=("snr",), snr=None, inverted=()):
@@ -123,3 +124,21 @@ def test_many_snrs_are_bins_of_5_db():
     assert list(found) == ["-5 … 0 dB", "0 … 5 dB", "5 … 10 dB"]
     counts = [group["a"]["snr"].interval.count for group in found.values()]
     assert counts == [4, 4, 1]  # 0 dB belongs to 0 … 5, 5 dB to 5 … 10
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([-5.0, 0.0, 5.0, 10.0], ["-5 dB", "0 dB", "5 dB", "10 dB"]),
+        ([2.5, 7.5, 12.5, 17.5], ["2.5 dB", "7.5 dB", "12.5 dB", "17.5 dB"]),
+        ([3.0, 3.0, 7.0, 7.0], ["3 dB", "7 dB"]),
+        ([-1.2, 0.31, 4.7, 7.2, 14.9], ["-5 … 0 dB", "0 … 5 dB", "5 … 10 dB", "10 … 15 dB"]),
+        ([3.0, 7.0, 12.0, 19.0, 24.0], ["0 … 5 dB", "5 … 10 dB", "10 … 15 dB", "15 … 20 dB", "20 … 25 dB"]),
+        ([float("inf"), 4.0, 8.0], ["0 … 5 dB", "5 … 10 dB"]),
+        ([4.0], []),
+    ],
+)
+def test_snrs_of_all_kinds_are_binned_and_those_of_a_grid_are_not(values, labels):
+    groups = snr_groups({str(index): value for index, value in enumerate(values)})
+    assert list(groups) == labels
+    assert sum(map(len, groups.values())) == (sum(map(math.isfinite, values)) if labels else 0)

@@ -92,15 +92,16 @@ def scan(
         return
     several = len(find(corpus).KINDS) > 1
     what = _kind(kind, folder, output) if corpus == "folders" else "speech"
-    found = scan_corpus(
-        corpus,
-        folder,
-        kind=what,
-        pattern=speaker,
-        columns=parse_columns(column or ()),
-        decode=not headers_only,
-        jobs=jobs,
-    )
+    with library_noise_hidden():
+        found = scan_corpus(
+            corpus,
+            folder,
+            kind=what,
+            pattern=speaker,
+            columns=parse_columns(column or ()),
+            decode=not headers_only,
+            jobs=jobs,
+        )
     written = {}
     for name, part in found.items():
         path = output.with_name(f"{output.stem}-{name}{output.suffix}") if several else output

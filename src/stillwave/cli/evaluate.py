@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillwave.console import err
+from stillwave.console import err, library_noise_hidden
 from stillwave.errors import StillwaveError
 from stillwave.files import printable
 
@@ -81,7 +81,7 @@ def evaluate(
     keys = choose(asked or (*DEFAULT, *(WORDS if listening else ())), listening is not None)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found before the work
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, library_noise_hidden():
         work = (out or Path(scratch)) / "audio"
         items = _items(
             models or [], on, clean, enhanced or [], noisy, baseline, work, device, references == "texts"

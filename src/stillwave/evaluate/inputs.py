@@ -25,10 +25,13 @@ def from_folders(
     """Pair folders by file name without suffix (sub-folders count), or by the DNS Challenge's `fileid_N`.
 
     A file that is on one side only is an item with a problem, so that it is counted. `texts`: look for what is said
-    (`texts.py`). Raises StillwaveError for a folder that is absent or empty, or a system called `noisy` or named twice.
+    (`texts.py`). A system called `noisy` is the unprocessed one, as `noisy` is. Raises StillwaveError for a folder that
+    is absent or empty, and for both.
     """
-    if NOISY in enhanced:
-        raise StillwaveError(f"--enhanced {NOISY}=…: that name is for --noisy; choose another")
+    if noisy and NOISY in enhanced:
+        raise StillwaveError(
+            f"--enhanced {enhanced[NOISY]}: would be called '{NOISY}', as the folder of --noisy is; write NAME=DIR"
+        )
     sides = {**({NOISY: noisy} if noisy else {}), **enhanced}
     by_id = any("clean_fileid_" in path.name for path in by_name(clean).values())
     references = by_name(clean, by_id)
@@ -40,7 +43,7 @@ def from_folders(
             id=name,
             clean=references.get(name),
             estimates={system: files[name] for system, files in found.items() if name in files},
-            snr_db=_stated_snr(found[NOISY].get(name)) if noisy else None,
+            snr_db=_stated_snr(found[NOISY].get(name)) if NOISY in found else None,
             problems={s: f"{sides[s]} holds no file of this name" for s, f in found.items() if name not in f},
             text=said.get(name, ""),
         )
@@ -135,7 +138,7 @@ def named(values: Sequence[str]) -> dict[str, Path]:
     for value in values:
         name, equals, path = value.partition("=")
         if not equals:
-            name, path = Path(value).resolve().name, value
+            name, path = printable(Path(value).resolve().name), value
         if name in result:
             raise StillwaveError(
                 f"{value}: the name '{name}' is given twice; write NAME=PATH with another name"

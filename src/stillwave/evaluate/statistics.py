@@ -112,19 +112,24 @@ def _by_snr(scores: Scores, seed: int) -> dict[str, dict[str, dict[str, Cell]]]:
 
 
 def snr_groups(snr_db: Mapping[str, float | None]) -> dict[str, set[str]]:
-    """Recordings by SNR, lowest first: by the very value where there are eight at most, else in steps of 5 dB.
+    """Recordings by SNR, lowest first: by value for sets mixed at a few values, else in bins of 5 dB.
 
-    Nothing where fewer than two values are known.
+    A few: eight at most, which are multiples of 2.5 dB or have two recordings each on average. Nothing where fewer than
+    two values are known.
 
     Examples:
         >>> snr_groups({"a": 0.0, "b": 5.0, "c": None})
         {'0 dB': {'a'}, '5 dB': {'b'}}
+        >>> snr_groups({"a": 0.31, "b": 7.2})
+        {'0 … 5 dB': {'a'}, '5 … 10 dB': {'b'}}
 
     """
-    known = {id_: snr for id_, snr in snr_db.items() if snr is not None}
-    if len(set(known.values())) < 2:
+    known = {id_: snr for id_, snr in snr_db.items() if snr is not None and math.isfinite(snr)}
+    values = set(known.values())
+    if len(values) < 2:
         return {}
-    exact = len(set(known.values())) <= 8
+    on_grid = all(value % 2.5 == 0 for value in values)
+    exact = len(values) <= 8 and (on_grid or len(known) >= 2 * len(values))
     groups: dict[float, set[str]] = {}
     for id_, snr in known.items():
         groups.setdefault(snr if exact else 5 * math.floor(snr / 5), set()).add(id_)
