@@ -66,7 +66,7 @@ def test_dns_challenge_names_are_paired_by_file_id(tmp_path):
 
 def test_folders_that_cannot_be(tmp_path):
     clean = files(tmp_path / "clean", "a.wav")
-    with pytest.raises(StillwaveError, match="would be called 'noisy'.* write NAME=DIR"):
+    with pytest.raises(StillwaveError, match=r"would be called 'noisy'.* write NAME=DIR"):
         from_folders(clean, {"noisy": clean}, clean)
     with pytest.raises(ManifestError, match="no such folder"):
         from_folders(clean, {"mine": tmp_path / "absent"})

@@ -12,6 +12,7 @@ from stillwave.cli.data_report import left_out, scan_report, show
 from stillwave.cli.recipes import AsJson, Sets
 from stillwave.cli.rooms import rooms
 from stillwave.cli.simulate import simulate
+from stillwave.console import library_noise_hidden
 
 if TYPE_CHECKING:
     from stillwave.data.manifest import Kind
