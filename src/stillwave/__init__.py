@@ -43,28 +43,28 @@ _EXTRA = {"Distiller": "train"}
 """The extra that a name needs."""
 
 
-def __getattr__(name: str) -> _Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'stillwave' has no attribute '{name}'")
-    try:
-        return getattr(_importlib.import_module(_HOME[name]), name)
-    except ModuleNotFoundError as error:
-        if name not in _EXTRA or (error.name or "").startswith("stillwave"):
-            raise
-        from stillwave.errors import MissingExtraError
+if not _TYPE_CHECKING:  # else type checkers would take any name for one that is there
 
-        raise MissingExtraError(f"stillwave.{name}", _EXTRA[name]) from None
+    def __getattr__(name: str) -> _Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'stillwave' has no attribute '{name}'")
+        try:
+            return getattr(_importlib.import_module(_HOME[name]), name)
+        except ModuleNotFoundError as error:
+            if name not in _EXTRA or (error.name or "").startswith("stillwave"):
+                raise
+            from stillwave.errors import MissingExtraError
 
+            raise MissingExtraError(f"stillwave.{name}", _EXTRA[name]) from None
 
-def __dir__() -> list[str]:
-    """The public names; without PyTorch, those that need none."""
-    return sorted(name for name in __all__ if name not in _EXTRA or _has_pytorch())
+    def __dir__() -> list[str]:
+        """The public names; without PyTorch, those that need none."""
+        return sorted(name for name in __all__ if name not in _EXTRA or _has_pytorch())
 
+    def _has_pytorch() -> bool:
+        from importlib.util import find_spec
 
-def _has_pytorch() -> bool:
-    from importlib.util import find_spec
-
-    try:
-        return find_spec("torch") is not None
-    except (ImportError, ValueError):  # barred from being imported
-        return False
+        try:
+            return find_spec("torch") is not None
+        except (ImportError, ValueError):  # barred from being imported
+            return False

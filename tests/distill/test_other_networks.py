@@ -340,3 +340,25 @@ def test_a_network_that_cannot_take_the_example_is_one_sentence():
         DistillError, match=r"the student cannot run on the example \(float32 \[3, 2, 1600\];"
     ):
         Distiller(teacher, student, "output", example=torch.randn(3, 2, 1600))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"example": NOISY.numpy()}, "example: expected a torch Tensor, got ndarray"),
+        ({"example": None}, "example: expected a torch Tensor, got NoneType"),
+        ({"teacher": "runs/teacher"}, "teacher: expected a torch Module, got str"),
+        ({"taps": "first:bct"}, "taps: expected {'set': .*, got str"),
+        ({"taps": [("first", "first")]}, "taps: expected {'set': .*, got list"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_by_name(change, words):
+    teacher, student = nets()
+    given = {"teacher": teacher, "student": student, "method": CONFIG, "taps": TAPS, "example": NOISY}
+    with pytest.raises(DistillError, match=words):
+        Distiller(**{**given, **change})
+
+
+def test_the_input_is_needed_by_position():
+    with pytest.raises(DistillError, match="give the input that both networks take as the first argument"):
+        distiller(*nets())(noisy=NOISY)

@@ -67,6 +67,7 @@ class Distiller(nn.Module):
         loss: LossConfig | None = None,
     ) -> None:
         super().__init__()
+        _check_kinds(teacher, student, example)
         _check_apart(teacher, student)
         check_trainable(student)
         self.student = student
@@ -107,6 +108,8 @@ class Distiller(nn.Module):
         """
         if clean is None and self.method.uses_clean:
             raise DistillError(f"{type(self.method).__name__} compares with the clean speech; give clean=…")
+        if not inputs:
+            raise DistillError("give the input that both networks take as the first argument, without a name")
         answer = self._run("student", self.student, inputs, options)
         if torch.is_grad_enabled() and (self.training or _trained(self.student)):
             compared = self.method.uses_estimate or not answer.features
@@ -203,6 +206,16 @@ def _trained(network: nn.Module) -> bool:
     return any(p.requires_grad for p in network.parameters())
 
 
+def _check_kinds(teacher: Any, student: Any, example: Any) -> None:
+    for name, given, kind in (
+        ("teacher", teacher, nn.Module),
+        ("student", student, nn.Module),
+        ("example", example, Tensor),
+    ):
+        if not isinstance(given, kind):
+            raise DistillError(f"{name}: expected a torch {kind.__name__}, got {type(given).__name__}")
+
+
 def _check_apart(teacher: nn.Module, student: nn.Module) -> None:
     theirs = {id(p) for p in teacher.parameters()}
     if teacher is student or any(id(p) in theirs for p in student.parameters()):
@@ -216,6 +229,10 @@ def _sets(
 ) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     if taps is None:
         return _default_sets(student, teacher)
+    if not isinstance(taps, Mapping):
+        raise DistillError(
+            f"taps: expected {{'set': (student layers, teacher layers)}}, got {type(taps).__name__}"
+        )
     sets = {}
     for name, given in taps.items():
         pair = (given.student, given.teacher) if isinstance(given, TapSet) else given

@@ -219,12 +219,13 @@ class Enhancer:
         """
         from stillwave.enhance.files import enhance_file
 
+        rate_out = rate if rate_out is None else rate_out
         return enhance_file(
             self,
             source,
             target,
             limit_db=limit_db,
-            rate_out=rate if rate_out is None else rate_out,
+            rate_out=None if rate_out is None else check_rate(rate_out, "rate"),
             overwrite=overwrite,
             progress=progress,
         )
@@ -248,14 +249,14 @@ class Enhancer:
         limit_db: float | None = None,
         rate_out: int | None = None,
     ) -> Iterator[Samples]:
-        """`enhance` for a recording that comes in blocks `[channels, n]`, float32 and finite.
+        """`enhance` for a recording that comes in blocks `[channels, n]` (types as `audio.check`).
 
         Gives blocks of other sizes, of `round(n · rate_out / rate)` samples in all, up to a window later.
         """
         rates = check_rate(rate), check_rate(rate if rate_out is None else rate_out)
         outputs = self.channels_out(channels)
         share = _share(limit_db)
-        blocks = _sound(blocks)
+        blocks = _sound(blocks, channels)
         if self.engine is not None:
             given = continuous(self.engine, blocks, channels, rates, share)
         else:
@@ -265,21 +266,26 @@ class Enhancer:
         yield from (samples for samples in given if samples.shape[1])
 
 
-def _sound(blocks: Iterable[Samples]) -> Iterator[Samples]:
+def _sound(blocks: Iterable[Samples], channels: int) -> Iterator[Samples]:
     """The same with silence for what is no audio; says at the end how much that was."""
     total = 0
     for block in blocks:
-        rows, count = silence_faults(block)
+        rows = check_array(block, "block")
+        if rows.ndim != 2 or len(rows) != channels:
+            raise AudioError(f"block: expected the shape [{channels}, samples], got {list(rows.shape)}")
+        if rows.dtype != np.float32:
+            rows = check(rows, "block") if rows.size else rows.astype(np.float32)
+        rows, count = silence_faults(rows)
         total += count
         yield rows
     if total:
-        logger.warning("%d samples were beyond any audio (±2³²) and were taken as silence", total)
+        logger.warning("samples beyond any audio (±2³²), which were taken as silence: %d", total)
 
 
 def _share(limit_db: float | None) -> float:
     if limit_db is None:
         return 0.0
-    if isinstance(limit_db, str) or not limit_db >= 0:
+    if not isinstance(limit_db, (int, float, np.integer, np.floating)) or not limit_db >= 0:
         raise AudioError(
             f"limit_db: expected 0 dB or more, the most that noise is lowered by; got {limit_db}"
         )

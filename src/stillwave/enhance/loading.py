@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillwave.enhance.whole import OnnxWhole, TorchWhole, Whole
-from stillwave.errors import MissingExtraError
+from stillwave.errors import CheckpointError, MissingExtraError, StillwaveError
 
 if TYPE_CHECKING:
     from stillwave.deploy.onnx_file import OnnxModel
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 def opened(model: Path | str | None, device: str | None) -> OnnxModel | Engine | Whole:
     """The network that `stillwave.load` means. Raises CheckpointError, MissingExtraError."""
+    if model is not None and (not isinstance(model, (str, PathLike)) or not str(model)):
+        raise CheckpointError(
+            f"model: expected a model's name, or the path of a file or folder, got {model!r}; for a network that you "
+            "hold use stillwave.Enhancer(network)"
+        )
     from stillwave import weights  # pydantic behind it takes as long to import as all else
 
     place = weights.locate(model)
@@ -52,6 +58,16 @@ def runner(model: Any) -> tuple[Engine | None, Whole | None]:
         from stillwave.runtime.engine import OnnxEngine
 
         return (OnnxEngine(model), None) if model.meta.kind == "stream" else (None, OnnxWhole(model))
+    missing = [name for name in ("sample_rate", "microphones") if not hasattr(model, name)]
+    if not callable(getattr(model, "eval", None)):
+        raise StillwaveError(
+            f"model: expected a network or an engine, got {type(model).__name__}; stillwave.load takes names and paths"
+        )
+    if missing:
+        raise StillwaveError(
+            f"model: {type(model).__name__} has no {' and no '.join(missing)}; set both on the network (such as "
+            "sample_rate = 16000 and microphones = 1)"
+        )
     if getattr(model, "causal", False):
         from stillwave.runtime.torch_engine import TorchEngine
 

@@ -63,7 +63,13 @@ class TorchWhole:
                 f"{self.device} has too little memory for {len(rows)} windows at once; "
                 "use a smaller batch or the CPU"
             ) from None
-        out: Samples = estimate.float().cpu().numpy()
+        if not isinstance(estimate, torch.Tensor) or estimate.numel() != len(rows) * rows.shape[-1]:
+            found = list(estimate.shape) if isinstance(estimate, torch.Tensor) else type(estimate).__name__
+            raise StillwaveError(
+                f"the network gave {found} for {list(rows.shape)}; expected an estimate [batch, samples] of the same "
+                "length"
+            )
+        out: Samples = estimate.float().cpu().numpy().reshape(len(rows), rows.shape[-1])
         return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -159,6 +160,8 @@ class Stream:
         return several if self.streams > 1 else f"[{inner}]"
 
     def _check_state(self, state: Arrays) -> None:
+        if not isinstance(state, Mapping):
+            raise StateError(f"state: expected what Stream.state gives, got {type(state).__name__}")
         own = self.state()
         strange = sorted(set(own) ^ set(state))
         if strange or str(state["model"]) != str(own["model"]):

@@ -1,0 +1,78 @@
+"""What `load` and `Enhancer` take for a model, and the sentence for what is none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from denoisers import Toy, half
+from torch import nn
+
+import stillwave
+import stillwave.audio
+from stillwave.enhance import Enhancer
+from stillwave.errors import AudioError, CheckpointError, StillwaveError
+
+NOISY = 0.1 * np.random.default_rng(0).standard_normal((2, 3_000)).astype(np.float32)
+
+
+@pytest.mark.parametrize("model", [123, "", b"bsrnn-m", ["bsrnn-m"], nn.Identity()])
+def test_load_takes_names_and_paths(model):
+    with pytest.raises(CheckpointError, match="model: expected a model's name, or the path"):
+        stillwave.load(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("bsrnn-m", "expected a network or an engine, got str; stillwave.load takes names"),
+        (None, "expected a network or an engine, got NoneType"),
+        (nn.Linear(2, 2), "Linear has no sample_rate and no microphones; set both"),
+    ],
+)
+def test_an_enhancer_takes_networks(model, words):
+    with pytest.raises(StillwaveError, match=words):
+        Enhancer(model)
+
+
+def test_an_estimate_with_an_axis_for_its_channel_is_taken():
+    out = Enhancer(Toy(lambda noisy: half(noisy)[:, None])).enhance(NOISY, 16_000)
+    assert np.abs(out - NOISY / 2).max() < 1e-7
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        (lambda noisy: (noisy, noisy), r"the network gave tuple for \[1, 3000\]; expected an estimate"),
+        (lambda noisy: {"clean": noisy}, "the network gave dict"),
+        (lambda noisy: noisy[:, 1:], r"the network gave \[1, 2999\] for \[1, 3000\]"),
+        (lambda noisy: torch.stack([noisy, noisy], 1), r"the network gave \[1, 2, 3000\]"),
+    ],
+)
+def test_what_is_no_estimate_is_one_sentence(rule, words):
+    with pytest.raises(StillwaveError, match=words):
+        Enhancer(Toy(rule)).enhance(NOISY, 16_000)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_blocks_of_a_recording_have_its_channels(channels):
+    with pytest.raises(
+        AudioError, match=rf"block: expected the shape \[{channels}, samples\], got \[2, 3000\]"
+    ):
+        list(Enhancer(Toy()).stream([NOISY], 16_000, channels))
+
+
+def test_blocks_of_a_recording_may_be_integers():
+    steps = (NOISY * 2**15).astype(np.int16)
+    (found,) = Enhancer(Toy(half)).stream([steps], 16_000, 2)
+    assert np.array_equal(found, steps / np.float32(2**16))
+
+
+def test_a_files_rate_is_a_rate(tmp_path):
+    stillwave_file = tmp_path / "a.wav"
+    stillwave.audio.write(stillwave_file, NOISY, 16_000)
+    enhancer = Enhancer(Toy(half))
+    with pytest.raises(AudioError, match="rate: expected a whole number of Hz"):
+        enhancer.enhance_file(stillwave_file, tmp_path / "b.wav", rate="48000")
+    report = enhancer.enhance_file(stillwave_file, tmp_path / "b.wav", rate=48_000)
+    assert report.sample_rate == 48_000
