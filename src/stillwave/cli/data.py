@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-import click
 import typer
 
 from stillwave.cli.data_report import left_out, scan_report, show
@@ -247,8 +246,11 @@ def _kind(given: Kind | None, folder: Path, output: Path) -> Kind:
         raise ManifestError(f"{folder}: there is no such folder or CSV file")
     found = given or guess(folder, output)
     if found is None and sys.stdin.isatty() and sys.stderr.isatty():
-        choices = click.Choice(["speech", "noise", "rooms"])
-        found = typer.prompt(f"What does {folder} hold?", type=choices, err=True)
+        from rich.markup import escape
+        from rich.prompt import Prompt
+
+        question = f"What does {escape(str(folder))} hold?"
+        found = cast("Kind", Prompt.ask(question, console=err, choices=["speech", "noise", "rooms"]))
     if found is None:
         raise ManifestError(
             f"{folder}: its name does not say whether it holds speech, noise or impulse responses of rooms; "
