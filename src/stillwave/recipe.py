@@ -24,7 +24,7 @@ from stillwave.schema.methods import METHOD_CONFIGS, VARIANTS, method_section
 
 FREE_KEYS = (
     *("data.workers", "data.cache", "train.device", "train.threads", "train.tensorboard"),
-    *("distill.cache", "distill.cache_gb"),
+    *("distill.cache", "distill.cache_gb", "train.max_bad_batches", "train.max_bad_files"),
 )
 """Keys that may differ between two sittings of one run: they say where it runs, not what it computes."""
 

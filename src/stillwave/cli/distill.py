@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from stillwave.cli.recipes import AsJson, Sets
-from stillwave.cli.train import Quiet, run
+from stillwave.cli.train import Extend, Quiet, run
 
 
 def distill(
@@ -35,6 +35,7 @@ def distill(
         bool,
         typer.Option("--check", help="Train nothing: look at one batch, and say what every loss does in it."),
     ] = False,
+    extend: Extend = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +65,7 @@ def distill(
     loaded = load(recipe, overrides or (), teacher=teacher)
     if loaded.distill is None:
         raise RecipeError(f"{recipe}: has no 'distill' section; use `stillwave train {recipe} -o {output}`")
-    run(loaded, output, quiet, as_json)
+    run(loaded, output, as_json, quiet=quiet, extend=extend)
 
 
 def _explain(folder: Path, quiet: bool, as_json: bool) -> None:

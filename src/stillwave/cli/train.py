@@ -18,6 +18,13 @@ RecipeName = Annotated[
 RunFolder = Annotated[
     Path, typer.Option("--output", "-o", metavar="RUN", help="The run folder; the same command resumes it.")
 ]
+Extend = Annotated[
+    bool,
+    typer.Option(
+        "--extend",
+        help="Make a run longer (with a larger train.steps): where its end was, the learning rate starts again.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
@@ -25,6 +32,7 @@ def train(
     recipe: RecipeName,
     output: RunFolder,
     overrides: Sets = None,
+    extend: Extend = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -44,11 +52,11 @@ def train(
         raise RecipeError(
             f"{recipe}: has a 'distill' section; use `stillwave distill {recipe} -o {output} --teacher CKPT`"
         )
-    run(loaded, output, quiet, as_json)
+    run(loaded, output, as_json, quiet=quiet, extend=extend)
 
 
-def run(recipe: Recipe, output: Path, quiet: bool, as_json: bool) -> None:
-    """Train or distil, and print the result: what both verbs do."""
+def run(recipe: Recipe, output: Path, as_json: bool, **options: bool) -> None:
+    """Train or distil with the options of `stillwave.train.train`, and print the result: what both verbs do."""
     import json
     import os
 
@@ -58,7 +66,7 @@ def run(recipe: Recipe, output: Path, quiet: bool, as_json: bool) -> None:
     from stillwave.train import train as train_recipe
 
     try:
-        best = train_recipe(recipe, output, quiet=quiet)
+        best = train_recipe(recipe, output, **options)
     except Stopped as stopped:
         err.print(str(stopped), highlight=False, markup=False)
         raise typer.Exit(stopped.code) from None

@@ -8,7 +8,7 @@ takes its contiguous share. A run is resumed exactly by asking for the batches f
 from __future__ import annotations
 
 import signal
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,9 +17,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stillwave.data.effects import Samples
+from stillwave.data.manifest import ManifestError
+from stillwave.data.store import StoreError
+from stillwave.errors import AudioError
 
 _GRACE = 60
 """Seconds that a worker outlives SIGTERM, so that the loop has its batches until it ends (and ends the worker)."""
+
+
+SUBSTITUTES = 8
+"""Examples that are tried, one after the other, where recordings cannot be used."""
 
 
 class Signals(Protocol):
@@ -43,16 +50,43 @@ class Batch(NamedTuple):
     noisy: Tensor
     clean: Tensor
     indices: Tensor
+    faults: tuple[str, ...] = ()
+    """Why recordings could not be used; other examples stand where those would have been."""
 
 
-class Examples(Dataset[tuple[int, Signals]]):
+class Numbered(NamedTuple):
+    """An example, its number, and why recordings that it should have held could not be used."""
+
+    number: int
+    signals: Signals
+    faults: tuple[str, ...] = ()
+
+
+class Examples(Dataset[Numbered]):
     """A source as PyTorch's map-style dataset; it has no length."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def __getitem__(self, number: int) -> tuple[int, Signals]:
-        return number, self.source(0, number)
+    def __getitem__(self, number: int) -> Numbered:
+        return usable(self.source, number)
+
+
+def usable(source: Source, number: int) -> Numbered:
+    """Example `number` of epoch 0, or, where a recording cannot be used, that of epoch 1, 2, … in its place.
+
+    So it stays a function of the number, of the seed, and of which recordings can be used.
+    Raises AudioError when `SUBSTITUTES` in a row cannot, StoreError where decoded audio cannot be kept.
+    """
+    faults: list[str] = []
+    for epoch in range(SUBSTITUTES):
+        try:
+            return Numbered(number, source(epoch, number), tuple(faults))
+        except StoreError:
+            raise
+        except (AudioError, ManifestError, OSError) as error:
+            faults.append(str(error))
+    raise AudioError(f"{faults[-1]} ({SUBSTITUTES} examples in a row cannot be used)")
 
 
 def shares(batch_size: int, first: int, last: int, rank: int = 0, processes: int = 1) -> Iterator[list[int]]:
@@ -108,15 +142,18 @@ def batches(
             end_workers()
 
 
-def collate(items: list[tuple[int, Signals]]) -> Batch:
+def collate(items: Sequence[Numbered]) -> Batch:
     """Stack numbered examples of one length."""
-    noisy = torch.from_numpy(np.stack([signals.noisy for _, signals in items]))
-    clean = torch.from_numpy(np.stack([signals.clean for _, signals in items]))
-    return Batch(noisy, clean, torch.tensor([number for number, _ in items]))
+    noisy = torch.from_numpy(np.stack([item.signals.noisy for item in items]))
+    clean = torch.from_numpy(np.stack([item.signals.clean for item in items]))
+    faults = tuple(fault for item in items for fault in item.faults)
+    return Batch(noisy, clean, torch.tensor([item.number for item in items]), faults)
 
 
 def _settle(_: int) -> None:
     """In a worker: one thread, and time for the training loop to end on a signal that reaches the whole group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE))
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the loop ends, and ends its workers
     torch.set_num_threads(1)

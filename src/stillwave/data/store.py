@@ -49,6 +49,10 @@ def default_folder() -> Path:
     return Path(base) / "stillwave" / "audio"
 
 
+class StoreError(AudioError):
+    """Decoded audio that cannot be kept: a fault of the store's folder, not of a recording."""
+
+
 @dataclass(frozen=True)
 class Clip:
     """A recording, mono and at the store's rate, of which any part can be read. `frames` is its length."""
@@ -108,17 +112,30 @@ class Store:
 
         Threads are enough: libsndfile takes 73 to 88 % of the time, and Python runs other threads meanwhile. Every
         process goes through the files in an order of its own, so that runs that start together share the work.
+        A recording that cannot be read is left for the example that wants it. Raises StoreError.
         """
         distinct = {r.path: r for r in recordings if not self._in_place(r)}
-        waiting = [
-            r for path, r in distinct.items() if _stored_frames(self._target(path, 0, "<i2"), "<i2") is None
-        ]
+        waiting = [recording for recording in distinct.values() if self._waits(recording)]
         if not waiting:
             return
         random.Random(os.getpid()).shuffle(waiting)
         with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
-            for _ in track(pool.map(self.open, waiting), "decode", total=len(waiting)):
+            for _ in track(pool.map(self._try_open, waiting), "decode", total=len(waiting)):
                 pass
+
+    def _waits(self, recording: Recording) -> bool:
+        try:
+            return _stored_frames(self._target(recording.path, 0, "<i2"), "<i2") is None
+        except AudioError:
+            return False
+
+    def _try_open(self, recording: Recording) -> None:
+        try:
+            self.open(recording)
+        except StoreError:
+            raise
+        except AudioError:
+            return
 
     def _decoded(self, path: Path, channel: int, dtype: str) -> Clip:
         target = self._target(path, channel, dtype)
@@ -127,7 +144,7 @@ class Store:
             self._decode(path, channel, dtype, target)
             frames = _stored_frames(target, dtype)
             if frames is None:
-                raise AudioError(
+                raise StoreError(
                     f"{self.folder}: decoded audio does not stay there; name another in data.cache"
                 )
         return Clip(target, frames, dtype)
@@ -149,7 +166,7 @@ class Store:
                     # Floats and lossy codecs may pass full scale: turned down rather than clipped.
                     self._write(path, channel, dtype, temporary, 0.999 / peak)
         except OSError as error:
-            raise AudioError(
+            raise StoreError(
                 f"{self.folder}: decoded audio cannot be written there ({error.strerror or error}); "
                 "make room or name another folder in data.cache"
             ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from stillwave.distill.method import DistillError, named
@@ -21,10 +22,14 @@ class Plan:
     `joint`: L_SE + λ·L_KD throughout; over the first `warmup` of the updates λ rises linearly from 0.
     `two_step`: λ·L_KD alone, then L_SE alone (Daod Nathoo et al. 2309.08144; FitNets' two stages). Both steps
     come out of the same number of updates; optimiser and learning rate start anew at the second (our choice).
+
+    With `restarts` all this is a matter of the updates before the first of them: what the losses count there in the
+    end they count to the end of the run. The learning rate starts again at each.
     """
 
-    def __init__(self, config: DistillConfig | None, steps: int) -> None:
-        self.steps = steps
+    def __init__(self, config: DistillConfig | None, steps: int, restarts: Sequence[int] = ()) -> None:
+        self._ends = (*restarts, steps)
+        steps = self._ends[0]
         self.second = 0
         """The update at which step two begins; 0 if there is one step."""
         self.rises = 0.0
@@ -49,7 +54,8 @@ class Plan:
         """(updates done, updates in all) of the schedule of learning rates that update `step` belongs to."""
         if step < self.second:
             return step, self.second
-        return step - self.second, self.steps - self.second
+        first = max((end for end in self._ends if end <= step), default=self.second)
+        return step - first, next((end for end in self._ends if end > step), self._ends[-1]) - first
 
     def _risen(self, step: int) -> float:
         return min(1.0, (step + 1) / self.rises) if self.rises > 0 else 1.0

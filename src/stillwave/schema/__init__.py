@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -125,7 +126,7 @@ class LossConfig(Frozen):
 
 
 class OptimiserConfig(Frozen):
-    """AdamW with linear warm-up and a cosine down to `lr · final`."""
+    """AdamW with linear warm-up and a cosine down to `lr · final`, once or (`restarts`) several times."""
 
     lr: Positive = 1e-3
     final: Fraction = 0.01
@@ -133,6 +134,8 @@ class OptimiserConfig(Frozen):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     betas: tuple[Fraction, Fraction] = (0.9, 0.99)
     clip_norm: Positive = 5.0
+    restarts: tuple[Count, ...] = ()
+    """Updates after which warm-up and cosine start again, ascending; `--extend` adds the end that a run had."""
 
 
 class TrainConfig(Frozen):
@@ -152,6 +155,8 @@ class TrainConfig(Frozen):
     """Stop after this many validations without a better score; 0 never stops early."""
     max_bad_batches: Count = 10
     """Non-finite batches (each is saved for inspection) before the run stops."""
+    max_bad_files: Count = 20
+    """Recordings that cannot be used any more, and are replaced by others, before the run stops."""
     device: str = "auto"
     threads: Count | Literal["auto"] = "auto"
     """CPU threads of each process. `auto`: OMP_NUM_THREADS if it is set, else one or as many as there are cores, by a
@@ -213,3 +218,13 @@ class Recipe(Frozen):
     optimiser: OptimiserConfig = OptimiserConfig()
     train: TrainConfig = TrainConfig()
     distill: DistillConfig | None = None
+
+    @model_validator(mode="after")
+    def _restarts_ascend(self) -> Recipe:
+        ends = (*self.optimiser.restarts, self.train.steps)
+        if any(one >= next_one for one, next_one in itertools.pairwise(ends)):
+            raise ValueError(
+                f"optimiser.restarts must ascend and stay below train.steps, got {[*self.optimiser.restarts]} and "
+                f"{self.train.steps}"
+            )
+        return self

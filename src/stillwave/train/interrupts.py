@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: asked once, a run ends tidily at the next step; asked twice, it ends."""
+"""Ctrl-C, SIGTERM, SIGHUP (a closed terminal): asked once, a run ends tidily at the next step; asked twice, at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stillwave.errors import StillwaveError
 
 
 class Stopped(StillwaveError):  # noqa: N818 - nothing is wrong: the user asked for it
-    """The run was asked to end and did, with a checkpoint. `code` is the shell's exit code (130 or 143)."""
+    """The run was asked to end and did, with a checkpoint. `code` is the shell's exit code, such as 130 or 143."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
@@ -28,6 +28,9 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._note)
+            hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+            if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # as under nohup
+                self._before[hangup] = signal.signal(hangup, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:

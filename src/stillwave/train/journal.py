@@ -19,14 +19,18 @@ from stillwave.schema import SAMPLE_RATE
 
 
 class Journal:
-    """One JSON line an event, each with its `step`; opened at a step, it forgets what came after."""
+    """One JSON line an event, each with its `step`; opened at a step, it forgets what came after.
 
-    def __init__(self, folder: Path, *, step: int, tensorboard: bool) -> None:
+    If that step is not `validated`, it forgets a validation at it too: there will be one.
+    """
+
+    def __init__(self, folder: Path, *, step: int, tensorboard: bool, validated: bool = True) -> None:
         file = folder / "log.jsonl"
-        _truncate(file, step)
+        _truncate(file, step, validated)
         self._lines = file.open("a", encoding="utf-8")
         self._board = _open_board(folder / "tensorboard", step) if tensorboard else None
         self._heard: set[int] = set()
+        self._broken = ""
 
     def write(self, kind: str, step: int, **values: Any) -> None:
         """A line of the log, and a curve for each number in it."""
@@ -54,6 +58,8 @@ class Journal:
 
     def sync(self) -> None:
         """Put the log on the disk itself: a checkpoint must not be ahead of it."""
+        if self._broken:  # a checkpoint now would be ahead of it
+            raise StillwaveError(self._broken)
         with self._writable():
             os.fsync(self._lines.fileno())
 
@@ -62,10 +68,11 @@ class Journal:
         try:
             yield
         except OSError as error:
-            raise StillwaveError(
+            self._broken = (
                 f"{self._lines.name}: cannot be written ({error.strerror or error}); make room and give the "
                 "same command to continue from the last checkpoint"
-            ) from error
+            )
+            raise StillwaveError(self._broken) from error
 
     def close(self) -> None:
         """Finish both."""
@@ -98,10 +105,14 @@ def spectrograms(signals: Mapping[str, Samples]) -> Any:
     return figure
 
 
-def _truncate(file: Path, step: int) -> None:
+def _truncate(file: Path, step: int, validated: bool) -> None:
     if not file.exists():
         return
-    kept = [line for line, event in _events(file) if event["step"] <= step]
+    kept = [
+        line
+        for line, event in _events(file)
+        if event["step"] < step or (event["step"] == step and (validated or event["kind"] != "validation"))
+    ]
     with atomic_file(file) as temporary:
         temporary.write_bytes(b"".join(kept))
 

@@ -4,58 +4,104 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from stillwave import provenance
+from stillwave import checkpoint, provenance
 from stillwave import recipe as recipes
+from stillwave.console import err
 from stillwave.errors import RecipeError, StillwaveError
 from stillwave.files import write_json, write_text
 from stillwave.schema import Recipe
+from stillwave.train.continuing import continued
 
 RECIPE, ENVIRONMENT, LOG, CHECKPOINTS, BAD = (
     "recipe.yaml", "environment.json", "log.jsonl", "checkpoints", "bad_batches",
 )  # fmt: skip
+DATA = "data.json"
+_OURS = (RECIPE, ENVIRONMENT, LOG, DATA, CHECKPOINTS, BAD, "explain", "tensorboard")
+"""All that a run writes into its folder."""
+
+_held: set[Path] = set()
+_guard = threading.Lock()
 
 
 @contextmanager
-def opened(folder: Path, recipe: Recipe, *, resume: bool) -> Iterator[None]:
-    """Make or reopen a run folder, for this process alone.
+def opened(folder: Path, recipe: Recipe, *, resume: bool, extend: bool = False) -> Iterator[Recipe]:
+    """Make or reopen a run folder, for this process alone; yield the recipe that the run goes on with.
 
-    Raises RecipeError for the folder of another recipe (naming the keys) or of something else.
+    Raises RecipeError for the folder of another recipe (naming the keys) or of something else, StillwaveError for one
+    that another process uses, or that cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise StillwaveError(f"{folder}: is a file; a run needs a folder") from None
-    with _lock(folder):
-        _claim(folder, recipe, resume)
-        _clear_leftovers(folder)
-        _note_session(folder)
-        yield
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _refuse_foreign(folder)
+            stack.enter_context(_lock(folder))
+            recipe = _claim(folder, recipe, resume=resume, extend=extend)
+            _clear_leftovers(folder)
+            _note_session(folder)
+        except (FileExistsError, NotADirectoryError):
+            raise StillwaveError(f"{folder}: is a file; a run needs a folder") from None
+        except OSError as error:
+            raise StillwaveError(
+                f"{folder}: cannot be written ({error.strerror or error}); give a run folder that can"
+            ) from None
+        yield recipe
 
 
-def _claim(folder: Path, recipe: Recipe, resume: bool) -> None:
-    file = folder / RECIPE
-    if not file.exists():
-        others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
-        if others:
-            raise RecipeError(
-                f"{folder}: is not a run folder (it holds '{others[0]}'); give a new or empty one"
-            )
-        write_text(file, recipes.dump(recipe))
+def holds_checkpoint(folder: Path) -> bool:
+    """Whether there is anything to resume, or to lose."""
+    return any(checkpoint.numbered(folder / CHECKPOINTS, kind) for kind in ("step", "best"))
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if (folder / RECIPE).exists():
         return
+    others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+    if others:
+        raise RecipeError(f"{folder}: is not a run folder (it holds '{others[0]}'); give a new or empty one")
+
+
+def _claim(folder: Path, recipe: Recipe, *, resume: bool, extend: bool) -> Recipe:
+    """The recipe to go on with, written into the folder."""
+    file = folder / RECIPE
+    if not holds_checkpoint(folder):
+        _start_over(folder, recipe)
+        if not file.exists():
+            write_text(file, recipes.dump(recipe))
+        return recipe
     if not resume:
         raise RecipeError(f"{folder}: already holds a run; resume it or give another folder")
-    keys = recipes.differences(recipes.load(file), recipe)
-    if keys:
-        more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
-        raise RecipeError(
-            f"{folder}: is the run of another recipe: {keys[0]} differs{more}; "
-            f"give another folder, or the recipe that is in {file}"
-        )
+    before = recipes.load(file)
+    recipe = continued(folder, before, recipe, extend=extend)
+    if recipes.differences(before, recipe):
+        write_text(file, recipes.dump(recipe))
+    return recipe
+
+
+def _start_over(folder: Path, recipe: Recipe) -> None:
+    """Remove what a start with another recipe left: without a checkpoint there is nothing to resume or to lose."""
+    try:
+        same = recipes.dump(recipes.load(folder / RECIPE)) == recipes.dump(recipe)
+    except RecipeError:
+        same = not (folder / RECIPE).exists()
+    if same:
+        return
+    err.print(
+        f"{folder}: an earlier start with another recipe left no checkpoint; the run starts over",
+        highlight=False,
+        markup=False,
+    )
+    for name in _OURS:
+        place = folder / name
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
 
 
 def _clear_leftovers(folder: Path) -> None:
@@ -63,8 +109,9 @@ def _clear_leftovers(folder: Path) -> None:
     for pattern in (".*.tmp", ".*.old"):
         for left in (folder / CHECKPOINTS).glob(pattern):
             shutil.rmtree(left, ignore_errors=True)
-    for left in folder.glob(".*.tmp.*"):
-        left.unlink(missing_ok=True)
+    for left in folder.glob(".*.tmp*"):
+        if left.is_file():
+            left.unlink(missing_ok=True)
 
 
 def _note_session(folder: Path) -> None:
@@ -80,9 +127,24 @@ def _note_session(folder: Path) -> None:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """An advisory lock that the system drops with the process, however that ends.
+    """Keep other processes out, by a lock that the system drops with this one, and other threads of this process."""
+    place = folder.resolve()
+    with _guard:
+        if place in _held:
+            raise _busy(folder)
+        _held.add(place)
+    try:
+        with _process_lock(folder):
+            yield
+    finally:
+        _held.discard(place)
 
-    Of the process, not of the open file: worker processes, which outlive a killed parent by seconds, do not hold it.
+
+@contextmanager
+def _process_lock(folder: Path) -> Iterator[None]:
+    """An advisory lock of the process, not of the open file.
+
+    Worker processes, which outlive a killed parent by seconds, do not hold it.
     """
     try:
         import fcntl
@@ -92,8 +154,10 @@ def _lock(folder: Path) -> Iterator[None]:
     with (folder / ".lock").open("w") as handle:
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StillwaveError(
-                f"{folder}: another process is training here; wait or give another folder"
-            ) from None
+        except BlockingIOError:
+            raise _busy(folder) from None
         yield
+
+
+def _busy(folder: Path) -> StillwaveError:
+    return StillwaveError(f"{folder}: another process is training here; wait or give another folder")

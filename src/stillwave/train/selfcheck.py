@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stillwave.data.dataset import collate
+from stillwave.data.dataset import Numbered, collate
 from stillwave.data.sources import build_source
 from stillwave.distill.distiller import Distiller
 from stillwave.distill.method import DistillError
@@ -73,7 +73,7 @@ def dry_batch(recipe: Recipe, examples: int) -> tuple[Tensor, Tensor, str]:
     """The first examples of the training if the recipe's data can be read, else made-up ones; and which."""
     try:
         source = build_source(recipe.data, recipe.model.microphones, recipe.seed, prepare=False)
-        batch = collate([(number, source(0, number)) for number in range(examples)])
+        batch = collate([Numbered(number, source(0, number)) for number in range(examples)])
         return batch.noisy, batch.clean, "the recipe's own mixtures"
     except StillwaveError as error:
         made = [_invented(recipe, number) for number in range(examples)]
@@ -113,7 +113,7 @@ def _without_cache(recipe: Recipe) -> Recipe:
 
 
 def _schedule(recipe: Recipe) -> str:
-    plan = Plan(recipe.distill, recipe.train.steps)
+    plan = Plan(recipe.distill, recipe.train.steps, recipe.optimiser.restarts)
     steps = f"{recipe.train.steps} updates"
     if plan.second:
         return (

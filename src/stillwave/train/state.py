@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,12 @@ class Progress:
     stale: int = 0
     """Validations since the best."""
     bad_batches: int = 0
+    bad_files: list[str] = field(default_factory=list)
+    """Recordings that could not be used."""
+    steps: int = 0
+    """`train.steps` when this was written."""
+    pending: bool = False
+    """Whether the step's validation and end are still to be seen to: the run left between."""
     finished: str = ""
     """Why the run is over; empty while it is not."""
     teacher: str | None = None
@@ -44,6 +50,17 @@ class Progress:
     """State of λ."""
     scaler: dict[str, Any] = field(default_factory=dict)
     """State of the fp16 loss scaling."""
+
+    def scores(self) -> tuple[int | None, float | None, int]:
+        """Best step, best score, and validations since."""
+        return self.best_step, self.best_score, self.stale
+
+    def reopen_if_longer(self, steps: int) -> None:
+        """Let a finished run go on that has been given more steps since."""
+        complete = self.finished.startswith("all ")
+        before = self.steps or (self.step if complete else steps)  # an earlier version did not write them
+        if self.finished and steps > before:
+            self.finished, self.stale = "", self.stale if complete else 0
 
 
 def save(
@@ -54,24 +71,41 @@ def save(
     progress: Progress,
 ) -> None:
     """Write `folder/step_…` whole or not at all. Raises StillwaveError on a full disk."""
-    try:
+
+    def write() -> None:
         with atomic_folder(folder / f"step_{progress.step:08d}") as temporary:
             checkpoint.write(temporary, weights, card)
             checkpoint.write_tensors(temporary / TENSORS, tensors)
             facts = {**asdict(progress), "sha256": checkpoint.sha256(temporary / TENSORS)}
-            (temporary / FACTS).write_text(
-                json.dumps(facts, indent=2, allow_nan=False) + "\n", encoding="utf-8"
-            )
-    except OSError as error:
-        raise _full(folder, error) from error
+            text = json.dumps(facts, indent=2, allow_nan=False, ensure_ascii=True)
+            (temporary / FACTS).write_text(text + "\n", encoding="utf-8")
+
+    _make_room_for(write, folder)
     _prune(folder, progress)
 
 
 def save_best(folder: Path, weights: Mapping[str, Tensor], card: checkpoint.Card) -> None:
     """Write `folder/best_…`. The best before it stays until a step checkpoint knows of the new one."""
-    try:
+
+    def write() -> None:
         with atomic_folder(folder / f"best_{card.step:08d}") as temporary:
             checkpoint.write(temporary, weights, card)
+
+    _make_room_for(write, folder)
+
+
+def _make_room_for(write: Callable[[], None], folder: Path) -> None:
+    """Write; if that fails, remove all step checkpoints but the last and try again. Raises StillwaveError."""
+    older = checkpoint.numbered(folder, "step")[:-1]
+    try:
+        try:
+            write()
+        except OSError:
+            if not older:
+                raise
+            for place in older:
+                _remove(place)
+            write()
     except OSError as error:
         raise _full(folder, error) from error
 
@@ -108,11 +142,15 @@ def _prune(folder: Path, progress: Progress) -> None:
     old = checkpoint.numbered(folder, "step")[:-KEPT]
     best = [p for p in checkpoint.numbered(folder, "best") if p.name != f"best_{progress.best_step or 0:08d}"]
     for place in [*old, *best]:
-        doomed = place.with_name(
-            f".{place.name}.old"
-        )  # gone at once by its real name, however long deleting takes
-        place.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        _remove(place)
+
+
+def _remove(place: Path) -> None:
+    doomed = place.with_name(
+        f".{place.name}.old"
+    )  # gone at once by its real name, however long deleting takes
+    place.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _full(folder: Path, error: OSError) -> StillwaveError:

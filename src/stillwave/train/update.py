@@ -51,14 +51,16 @@ class Updater:
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=half == "fp16")
         config = recipe.distill if distils(recipe) else None
         self.balance, self.fixed_weight = _find_weight(config)
-        self.plan = Plan(config, recipe.train.steps)
+        self.plan = Plan(config, recipe.train.steps, settings.restarts)
         self.watch = Watch(recipe)
         self._seen: dict[str, float] = {}
+        self.moving = False
+        """Whether an update has begun to change weights; whoever asked for it resets this when all of it is done."""
 
     def step(self, shared: nn.Module, group: list[Batch], step: int) -> Outcome:
         """Update once from the accumulated batches; not at all if a loss or a gradient is not finite."""
         done, steps = self.plan.span(step)
-        if done == 0:
+        if step == self.plan.second:
             self.optimiser.state.clear()
         rate = learning_rate(self.recipe.optimiser, steps, done)
         for parameters in self.optimiser.param_groups:
@@ -147,9 +149,11 @@ class Updater:
         if (
             self.scaler.is_enabled()
         ):  # fp16 meets infinities as a matter of course: the scaler skips and adapts
+            self.moving = True
             self.scaler.step(self.optimiser)
             self.scaler.update()
         elif math.isfinite(norm + others):
+            self.moving = True
             self.optimiser.step()
         return norm + 0 * others
 
