@@ -61,8 +61,8 @@ def toy_data(source=None, items=None):
     """Patch what the loop trains on."""
     return mock.patch.multiple(
         "stillwave.train.sources",
-        mixtures=lambda recipe, world: source or Toy(),
-        development=lambda recipe: development() if items is None else items,
+        mixtures=lambda recipe, world, **_: source or Toy(),
+        development=lambda recipe, **_: development() if items is None else items,
     )
 
 

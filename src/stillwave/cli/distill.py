@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from stillwave.cli.recipes import AsJson, Sets
-from stillwave.cli.train import Extend, Quiet, run
+from stillwave.cli.train import ChangedData, Extend, Quiet, run
 
 
 def distill(
@@ -36,6 +36,7 @@ def distill(
         typer.Option("--check", help="Train nothing: look at one batch, and say what every loss does in it."),
     ] = False,
     extend: Extend = False,
+    allow_changed_data: ChangedData = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -65,7 +66,7 @@ def distill(
     loaded = load(recipe, overrides or (), teacher=teacher)
     if loaded.distill is None:
         raise RecipeError(f"{recipe}: has no 'distill' section; use `stillwave train {recipe} -o {output}`")
-    run(loaded, output, as_json, quiet=quiet, extend=extend)
+    run(loaded, output, as_json, quiet=quiet, extend=extend, allow_changed_data=allow_changed_data)
 
 
 def _explain(folder: Path, quiet: bool, as_json: bool) -> None:

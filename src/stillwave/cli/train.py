@@ -25,6 +25,13 @@ Extend = Annotated[
         help="Make a run longer (with a larger train.steps): where its end was, the learning rate starts again.",
     ),
 ]
+ChangedData = Annotated[
+    bool,
+    typer.Option(
+        "--allow-changed-data",
+        help="Continue a run with other recordings than it began with; else that is refused.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
 
 
@@ -33,6 +40,7 @@ def train(
     output: RunFolder,
     overrides: Sets = None,
     extend: Extend = False,
+    allow_changed_data: ChangedData = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -52,7 +60,7 @@ def train(
         raise RecipeError(
             f"{recipe}: has a 'distill' section; use `stillwave distill {recipe} -o {output} --teacher CKPT`"
         )
-    run(loaded, output, as_json, quiet=quiet, extend=extend)
+    run(loaded, output, as_json, quiet=quiet, extend=extend, allow_changed_data=allow_changed_data)
 
 
 def run(recipe: Recipe, output: Path, as_json: bool, **options: bool) -> None:

@@ -47,10 +47,11 @@ def write_pair_manifest(path: Path | str, pairs: Iterable[Pair]) -> None:
     write_text(path, "".join(_line(pair, folder) + "\n" for pair in pairs))
 
 
-def read_pair_manifest(path: Path | str) -> list[Pair]:
+def read_pair_manifest(path: Path | str, *, must_exist: bool = True) -> list[Pair]:
     """The pairs of a manifest, in its order, with absolute paths.
 
-    Raises ManifestError that names file, line and key for what is not a pair, and for files that are not there.
+    Raises ManifestError that names file, line and key for what is not a pair, and (unless `must_exist` is False) for
+    files that are not there.
     """
     path = Path(path)
     try:
@@ -62,7 +63,7 @@ def read_pair_manifest(path: Path | str) -> list[Pair]:
     if not pairs:
         raise ManifestError(f"{path}: holds no pairs")
     absent = [file for pair in pairs for file in (pair.noisy, *pair.also, pair.clean) if not file.is_file()]
-    if absent:
+    if absent and must_exist:
         more = f" and {len(absent) - 1} more files" if absent[1:] else ""
         raise ManifestError(f"{path}: {absent[0]}{more} not there; scan again")
     return pairs

@@ -32,7 +32,7 @@ from stillwave.schema import SAMPLE_RATE
 COLUMNS = ("id", "speaker", "snr_db", "noise", "rir", "seconds", "text")
 
 
-def read_pairs(folder: Path | str) -> list[Pair]:
+def read_pairs(folder: Path | str, *, must_exist: bool = True) -> list[Pair]:
     """The pairs of a folder, sorted by id, in any of these layouts:
 
     - `mixtures.csv` with `noisy/` and `clean/`, as `write_mixtures` makes them;
@@ -41,13 +41,13 @@ def read_pairs(folder: Path | str) -> list[Pair]:
     - a set of L3DAS22 or L3DAS23, with microphone B where there is one;
     - `noisy/` and `clean/` with files of the same names.
 
-    Or of a manifest of pairs, in its order (`stillwave data scan --corpus l3das23`).
+    Or of a manifest of pairs, in its order (`stillwave data scan --corpus l3das23`), all of whose files `must_exist`.
 
     Raises ManifestError when it is none of them, or a file has no counterpart.
     """
     folder = Path(folder)
     if folder.is_file():
-        return read_pair_manifest(folder)
+        return read_pair_manifest(folder, must_exist=must_exist)
     if not folder.is_dir():
         raise ManifestError(f"{folder}: there is no such folder of noisy and clean recordings")
     if (folder / "mixtures.csv").is_file():

@@ -85,12 +85,17 @@ def scan(
 
 
 def load(
-    source: Path | str, describe: Describe | None = None, *, kind: Kind | None = None
+    source: Path | str,
+    describe: Describe | None = None,
+    *,
+    kind: Kind | None = None,
+    must_exist: bool = True,
 ) -> list[Recording]:
     """The recordings of a manifest, or of a folder or CSV file, which is scanned on the fly.
 
     The first sub-folder is the speaker unless `describe` says otherwise. What a scan leaves out is counted on
-    the terminal. Raises ManifestError, also for a manifest of something else than `kind`.
+    the terminal. Raises ManifestError, also for a manifest of something else than `kind`, or (unless `must_exist` is
+    False) of recordings that are not there.
     """
     from stillwave.data.corpora import folders  # which themselves scan
 
@@ -98,7 +103,7 @@ def load(
     if not source.exists():
         raise ManifestError(f"{source}: there is no such manifest or folder")
     if not source.is_dir() and source.suffix.lower() != ".csv":
-        recordings = read_manifest(source)
+        recordings = read_manifest(source, must_exist=must_exist)
         if kind is not None:
             check_kind(recordings, kind, str(source))
         return recordings

@@ -7,7 +7,8 @@ in common, whichever sources they are of.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -36,15 +37,22 @@ Material = dict[str, list[Part]]
 
 
 def build_source(
-    data: DataConfig, microphones: int = 1, seed: int = 0, base: Path | str = ".", *, prepare: bool = True
+    data: DataConfig,
+    microphones: int = 1,
+    seed: int = 0,
+    base: Path | str = ".",
+    *,
+    prepare: bool = True,
+    must_exist: bool = True,
 ) -> Mixer | PairedSegments:
     """A recipe's training examples: mixed on the fly (one microphone), or segments of pairs.
 
+    Without `must_exist` a manifest may list recordings that are not there: the examples that want them fail.
     Raises ManifestError as `build_mixer` does, and for pairs that have not the channels, or share a file or a speaker
     with the development set.
     """
     if isinstance(data.train, Pairs):
-        pairs = read_pairs(Path(base) / data.train.pairs)
+        pairs = read_pairs(Path(base) / data.train.pairs, must_exist=must_exist)
         _refuse_known(pairs, data, Path(base))
         return PairedSegments(pairs, data.segment_seconds, microphones, seed)
     if microphones != 1:
@@ -52,7 +60,7 @@ def build_source(
             "model.microphones: mixtures made on the fly have one microphone; set it to 1, or name a corpus of several "
             "in data.train.pairs"
         )
-    return build_mixer(data, seed=seed, base=base, prepare=prepare)
+    return build_mixer(data, seed=seed, base=base, prepare=prepare, must_exist=must_exist)
 
 
 def build_mixer(
@@ -63,6 +71,7 @@ def build_mixer(
     *,
     whole: bool = False,
     prepare: bool = True,
+    must_exist: bool = True,
 ) -> Mixer:
     """The mixer of a recipe's training or development sources; relative paths are relative to `base`.
 
@@ -74,7 +83,7 @@ def build_mixer(
         raise ManifestError("data.train names pairs, which are mixed already")
     if split == "development" and isinstance(data.development, str):
         raise ManifestError("data.development names fixed mixtures, so there is nothing to mix")
-    material = gather(data, split, Path(base))
+    material = gather(data, split, Path(base), must_exist=must_exist)
     store = Store(None if data.cache is None else Path(base) / data.cache)
     if prepare:
         store.prepare([*recordings_of(material["speech"]), *recordings_of(material["noise"])])
@@ -90,7 +99,12 @@ def build_mixer(
 
 
 def development_pairs(
-    data: DataConfig, seed: int = 0, base: Path | str = ".", microphones: int = 1
+    data: DataConfig,
+    seed: int = 0,
+    base: Path | str = ".",
+    microphones: int = 1,
+    *,
+    must_exist: bool = True,
 ) -> list[Mixture]:
     """The `development_items` noisy and clean signals that a run is scored on: always the same for one
     recipe.
@@ -104,7 +118,7 @@ def development_pairs(
         return [load_pair(pairs[i * len(pairs) // count], microphones) for i in range(count)]
     if microphones != 1:
         raise RecipeError("data.development: sources mixed here have one microphone; name a set of several")
-    mixer = build_mixer(data, "development", seed, base, whole=True, prepare=False)
+    mixer = build_mixer(data, "development", seed, base, whole=True, prepare=False, must_exist=must_exist)
     return [mixer(0, index) for index in range(data.development_items)]
 
 
@@ -130,25 +144,33 @@ def _refuse_known(pairs: list[Pair], data: DataConfig, base: Path) -> None:
             )
 
 
-def gather(data: DataConfig, split: Split, base: Path = Path()) -> Material:
+def gather(data: DataConfig, split: Split, base: Path = Path(), *, must_exist: bool = True) -> Material:
     """The recordings of one side of a recipe, by kind and source."""
     train = data.train
     assert isinstance(train, Sources)
+    load_from = partial(_load, must_exist=must_exist)
     if isinstance(data.development, str):
         return {
-            kind: [Part(_load(base / one.path, kind), one.weight) for one in train.of(kind)] for kind in KINDS
+            kind: [Part(load_from(base / one.path, kind), one.weight) for one in train.of(kind)]
+            for kind in KINDS
         }
-    sides = {kind: _two_sides(train.of(kind), data.development.of(kind), kind, base) for kind in KINDS}
+    sides = {
+        kind: _two_sides(train.of(kind), data.development.of(kind), kind, base, load_from) for kind in KINDS
+    }
     return {kind: both[0 if split == "train" else 1] for kind, both in sides.items()}
 
 
 def _two_sides(
-    train: Sequence[WeightedSource], development: Sequence[WeightedSource], kind: Kind, base: Path
+    train: Sequence[WeightedSource],
+    development: Sequence[WeightedSource],
+    kind: Kind,
+    base: Path,
+    load_from: Callable[[Path, Kind], list[Recording]],
 ) -> tuple[list[Part], list[Part]]:
     """Training and development parts of one kind; a source that both sides name is split."""
     common = {(base / one.path).resolve() for one in train}
     common &= {(base / one.path).resolve() for one in development}
-    halves = {path: _halves(_load(path, kind), kind) for path in sorted(common)}
+    halves = {path: _halves(load_from(path, kind), kind) for path in sorted(common)}
 
     def parts(sources: Sequence[WeightedSource], side: int) -> tuple[list[Part], list[Part]]:
         """All parts, and those that are not split here."""
@@ -156,7 +178,7 @@ def _two_sides(
         for one in sources:
             path = base / one.path
             half = halves.get(path.resolve())
-            part = Part(half[side] if half else _load(path, kind), one.weight)
+            part = Part(half[side] if half else load_from(path, kind), one.weight)
             found.append(part)
             whole += [] if half else [part]
         return found, whole
@@ -173,9 +195,9 @@ def _halves(recordings: list[Recording], kind: Kind) -> tuple[list[Recording], l
     return splitting.split(recordings, HELD_OUT, _SPLIT_SEED, "recording" if kind != "speech" else "auto")
 
 
-def _load(path: Path, kind: Kind) -> list[Recording]:
+def _load(path: Path, kind: Kind, *, must_exist: bool) -> list[Recording]:
     describe = folders.describe if kind == "speech" else folders.describe_noise
-    return load(path, describe, kind=kind)
+    return load(path, describe, kind=kind, must_exist=must_exist)
 
 
 def _refuse_common(kind: Kind, train: list[Recording], development: list[Recording]) -> None:

@@ -23,13 +23,15 @@ def train(
     quiet: bool = False,
     resume: bool = True,
     extend: bool = False,
+    allow_changed_data: bool = False,
 ) -> Path:
     """Run a recipe, or go on with its run, and return the best checkpoint's folder (else the last).
 
     The same call resumes a run that was cut short, at its newest complete checkpoint; on a CPU the result
     is bit for bit that of a run without the cut. A finished run is left as it is. With `resume=False` a
     folder that holds a run is refused. `extend` makes a run longer whose learning rate depends on its end: the rate
-    starts again there (`optimiser.restarts`). `quiet` leaves out the progress bar.
+    starts again there (`optimiser.restarts`). `allow_changed_data` lets a run go on with other recordings than it
+    began with. `quiet` leaves out the progress bar.
 
     Whatever ends a run, a checkpoint of its last update is written if it can be.
     Raises StillwaveError: bad recipe, data or checkpoints, the run folder of another recipe, a full disk,
@@ -43,23 +45,32 @@ def train(
         stack.enter_context(torch.random.fork_rng([world.device] if world.device.type == "cuda" else []))
         stack.enter_context(explained(recipe))
         stack.enter_context(threads.chosen(recipe, folder, world, _silent if quiet else _say))
-        _run(recipe, folder, world, quiet)
+        _run(recipe, folder, world, quiet, allow_changed_data)
         world.firsts(None)  # nobody looks for the result, or leaves, before it is written
         return checkpoint.resolve(folder)
 
 
-def _run(recipe: Recipe, folder: Path, world: World, quiet: bool) -> None:
+def _run(recipe: Recipe, folder: Path, world: World, quiet: bool, allow_changed_data: bool) -> None:
     """All that holds networks, apart: it is gone before the processes part."""
-    from stillwave.train import sources
+    from stillwave.train import material, sources
 
     trainer = Trainer(recipe, folder, world, quiet=quiet)
     if trainer.progress.finished:
         trainer.say(f"{folder}: this run is finished ({trainer.progress.finished})")
         return
     metric = sources.metric(recipe.train.metric)
-    source = sources.mixtures(recipe, world)
+    step = trainer.progress.step
+    source = sources.mixtures(recipe, world, must_exist=step == 0)
+    development = sources.development(recipe, must_exist=step == 0)
+    known = world.firsts(material.read(folder))
+    found = material.lists_of(source, development)
+    remark = material.check(folder, found, step=step, allow=allow_changed_data, known=known)
+    if remark:
+        trainer.say(remark)
+    if world.first:
+        material.write(folder, found, step=step, changed=bool(remark), known=known)
     trainer.licences = sources.licences(source)
-    trainer.fit(source, sources.development(recipe), metric)
+    trainer.fit(source, development, metric)
     if recipe.distill is not None and recipe.distill.cache is not None and not quiet:
         trainer.say(trainer.learner.objective.told())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from stillwave.data.dataset import Signals, Source
 from stillwave.data.mixing import Mixer
@@ -13,20 +14,22 @@ from stillwave.train.distributed import World
 from stillwave.train.validation import Metric
 
 
-def mixtures(recipe: Recipe, world: World) -> Source:
-    """The training examples. Raises StillwaveError for recordings that are absent or cannot be used.
+def mixtures(recipe: Recipe, world: World, *, must_exist: bool = True) -> Source:
+    """The training examples. Raises StillwaveError for data that cannot be used.
 
+    Recordings of a manifest `must_exist` when a run starts; one that has vanished when it resumes is set aside.
     The first process decodes what has to be decoded while the others wait, and then they find it done.
     """
     microphones = recipe.model.microphones
-    source = build_source(recipe.data, microphones, recipe.seed, prepare=True) if world.first else None
+    build = partial(build_source, recipe.data, microphones, recipe.seed, must_exist=must_exist)
+    source = build() if world.first else None
     world.firsts(None)
-    return source or build_source(recipe.data, microphones, recipe.seed)
+    return source or build()
 
 
-def development(recipe: Recipe) -> Sequence[Signals]:
-    """The development set, the same for every seed. Raises StillwaveError."""
-    return development_pairs(recipe.data, microphones=recipe.model.microphones)
+def development(recipe: Recipe, *, must_exist: bool = True) -> Sequence[Signals]:
+    """The development set, the same for every seed. Raises StillwaveError, also for a recording in it that is gone."""
+    return development_pairs(recipe.data, microphones=recipe.model.microphones, must_exist=must_exist)
 
 
 def trained_on(recipe: Recipe) -> str:
