@@ -41,7 +41,7 @@ def noise(streams: int, microphones: int, samples: int, seed: int = 0) -> np.nda
     samples=st.integers(1, 3000),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 def test_streamed_in_any_blocks_it_is_the_offline_network(kind, blocks, streams, samples, seed) -> None:
     model, meta, run = streaming(kind)
     noisy = noise(streams, meta.microphones, samples, seed)

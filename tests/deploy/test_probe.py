@@ -85,7 +85,7 @@ def later(samples: int, level: float = 1.0):
 @pytest.mark.parametrize("preset", CAUSAL)
 def test_causal_presets_look_one_window_ahead_and_not_a_frame_further(preset: str) -> None:
     torch.manual_seed(0)
-    found = look(build(PRESETS[preset]), 0.35)
+    found = look(build(PRESETS[preset]), 0.2)
     assert found.future == WINDOW
     assert found.frames_ahead == 0
     assert set(found.by_kind["future"].values()) == {WINDOW}

@@ -31,7 +31,7 @@ data:
   train: {speech: FOLDER/speech, noise: FOLDER/noise}
   development: {speech: FOLDER/speech, noise: FOLDER/noise}
   development_items: 2
-  segment_seconds: 0.25
+  segment_seconds: 0.125
   cache: FOLDER/cache
   workers: 0
   mixing: {babble: 0}
@@ -62,7 +62,7 @@ def place(tmp_path_factory) -> Path:
     (folder / "noise").mkdir()
     for number in range(4):
         soundfile.write(folder / "noise" / f"{number}.flac", 0.1 * random.standard_normal(16_000), 16_000)
-    config = ModelConfig(channels=16, blocks=2)
+    config = ModelConfig(channels=8, blocks=2)
     torch.manual_seed(0)
     checkpoint.save(folder / "teacher", build(config), checkpoint.Card(model=config))
     return folder
@@ -131,7 +131,7 @@ def test_a_snapshot_at_the_start_and_at_each_validation(flagship):
 
 def test_what_a_snapshot_holds(flagship):
     found = checkpoint.read_tensors(kept(flagship)[1])
-    frames = 17  # 0.25 s and one more
+    frames = 9  # 0.125 s and one more
     assert {name for name in found if name.startswith("distance.")} == {
         f"distance.{term}" for term in ("encoder", "middle", "decoder", "inter")
     }
@@ -345,7 +345,7 @@ def test_refusals_are_one_sentence(place, flagship, tmp_path):
 def test_another_teacher_under_the_same_path_is_refused(place, flagship, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(flagship, run)
-    config = ModelConfig(channels=16, blocks=2)
+    config = ModelConfig(channels=8, blocks=2)
     torch.manual_seed(5)
     checkpoint.save(tmp_path / "other", build(config), checkpoint.Card(model=config))
     text = (run / "recipe.yaml").read_text()

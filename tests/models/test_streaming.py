@@ -32,7 +32,7 @@ def test_presets_give_the_whole_signal_in_blocks(preset: str, size: int) -> None
 
 
 @pytest.mark.parametrize("name", SMALL)
-@settings(max_examples=6, deadline=None, derandomize=True)
+@settings(max_examples=4, deadline=None, derandomize=True)
 @given(sizes=st.lists(st.integers(1, FRAMES), min_size=1, max_size=8))
 def test_blocks_of_any_sizes_give_the_whole_signal(name: str, sizes: list[int]) -> None:
     model = network(name)
@@ -245,8 +245,8 @@ def test_an_hour_does_not_drift_with_a_running_norm() -> None:
 
 @torch.no_grad()
 def test_a_long_stream_with_a_running_norm_is_the_same_in_other_blocks() -> None:
-    """What float32's rounding hides above: in float64, 64 s in blocks of 250 and of 97 frames agree."""
+    """What float32's rounding hides above: in float64, 16 s in blocks of 250 and of 97 frames agree."""
     model = copy.deepcopy(network("dpdcrn running")).double()
-    levels = torch.linspace(0, 60, 4000).sin().add(1.01)[None, None, :, None]
-    x = levels * spectrum(model, 4000).double()
+    levels = torch.linspace(0, 15, 1000).sin().add(1.01)[None, None, :, None]
+    x = levels * spectrum(model, 1000).double()
     assert_near(run(model, x, [250]), run(model, x, [97]), 1e-11)

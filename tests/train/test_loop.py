@@ -30,7 +30,9 @@ def weights(folder):
 
 def test_a_run_learns_and_leaves_all_that_says_how(tmp_path):
     run = tmp_path / "run"
-    best = train_toy(run, "train.steps=40", "optimiser.lr=1e-2", "train.validate_every=20")
+    best = train_toy(
+        run, "train.steps=40", "optimiser.lr=1e-2", "train.validate_every=20", "train.checkpoint_every=20"
+    )
     losses = [event["loss"]["total"] for event in events(run, "train")]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
     _, card = checkpoint.load(best)
