@@ -266,8 +266,22 @@ def compiled_layer(network):
     return network
 
 
-@pytest.mark.parametrize("way", [compiled_whole, compiled_in_place, compiled_layer])
-@pytest.mark.parametrize("method", [CONFIG, "output"])
+@pytest.mark.parametrize(
+    ("way", "method"),
+    [
+        (compiled_whole, CONFIG),
+        *(
+            pytest.param(way, method, marks=pytest.mark.slow)
+            for way, method in [
+                (compiled_whole, "output"),
+                (compiled_in_place, CONFIG),
+                (compiled_in_place, "output"),
+                (compiled_layer, CONFIG),
+                (compiled_layer, "output"),
+            ]
+        ),
+    ],
+)
 def test_compiled_networks_that_have_run_work(way, method):
     torch.compiler.reset()
     expected = gradients(distiller(*nets(), method))
