@@ -376,3 +376,14 @@ def test_arguments_of_another_kind_are_refused_by_name(change, words):
 def test_the_input_is_needed_by_position():
     with pytest.raises(DistillError, match="give the input that both networks take as the first argument"):
         distiller(*nets())(noisy=NOISY)
+
+
+def test_lazy_modules_get_their_shapes_from_the_example():
+    class Lazy(Net):
+        def __init__(self, width):
+            super().__init__(width)
+            self.first = nn.LazyConv1d(width, 16, stride=16)
+
+    losses, flat = gradients(distiller(*nets(Lazy, Lazy)))
+    assert losses
+    assert flat.isfinite().all()

@@ -69,7 +69,6 @@ class Distiller(nn.Module):
         super().__init__()
         _check_kinds(teacher, student, example)
         _check_apart(teacher, student)
-        check_trainable(student)
         self.student = student
         # In a tuple, so that it is not registered.
         self._teacher = (freeze(teacher),)
@@ -81,6 +80,7 @@ class Distiller(nn.Module):
         }
         with torch.inference_mode(False):  # else connectors that are made within it could not be trained
             self.shapes, dtype = self._dry_run(example, named(method), loss or LossConfig())
+            check_trainable(student)  # here, since lazy modules have their parameters now
             self.method = build(method, self.shapes)
             self.method.to(example.device)
             if dtype == torch.float64:
