@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from stillwave.audio import read, write
 from stillwave.data.pairs import Pair
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
-from stillwave.quickstart import examples, flow, runs
+from stillwave.quickstart import examples, flow, material, runs
 from stillwave.quickstart.material import Material
 from stillwave.quickstart.settings import Settings, Stopwatch
 from stillwave.schema import Sources
@@ -56,7 +57,8 @@ def tiny(audio: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Setting
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on a busy machine threads that wait for one another take ten times as long
     try:
-        return settings, flow.run(settings)
+        with mock.patch.multiple(material, DEVELOPMENT=2, TEST=3), mock.patch.object(examples, "SHOWN", 1):
+            return settings, flow.run(settings)
     finally:
         torch.set_num_threads(threads)
 
@@ -133,6 +135,7 @@ def test_a_second_call_computes_nothing_again(
 ) -> None:
     settings, result = tiny
     weights = {f: f.stat().st_mtime_ns for f in settings.output.rglob("*.safetensors")}
+    monkeypatch.setattr(examples, "SHOWN", 1)
     monkeypatch.setattr("stillwave.evaluate.score_pairs", lambda *_: pytest.fail("scored again"))
     again = flow.run(settings)
     assert again.figures["scores"] == result.figures["scores"]

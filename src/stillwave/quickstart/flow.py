@@ -108,7 +108,7 @@ def _examples(
     from stillwave.data.pairs import read_pairs
 
     heard = []
-    for pair in examples.choose(read_pairs(found.test)):
+    for pair in examples.choose(read_pairs(found.test), examples.SHOWN):
         files = {"noisy": pair.noisy, "clean": pair.clean}
         audio = settings.output / "scores" / "audio"
         files |= {key: audio / key / f"{pair.id}.wav" for key in runs.RECIPES}
