@@ -72,3 +72,15 @@ def test_a_tracked_loop_prints_lines_too_and_a_terminal_none(monkeypatch, termin
     monkeypatch.setattr(console, "LINE_SECONDS", 0.0)
     list(console.track(range(3), "noises"))
     assert ("noises: 1 of 3 · " in text.getvalue()) is not terminal
+
+
+def test_what_a_decoder_prints_is_kept_off_the_terminal_and_all_else_comes_after(capfd):
+    import os
+
+    with console.library_noise_hidden():
+        os.write(
+            2, b"[src/libmpg123/parse.c:1] error: bad\nNote: Trying to resync...\nother library: careful\n"
+        )
+        os.write(2, b"Warning: Xing stream size off by more than 1%\n")
+        console.err.print("our own words")
+    assert capfd.readouterr().err == "our own words\nother library: careful\n"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +209,140 @@ def test_help_shows_an_example(run):
     result = run("--help", with_model=False)
     assert result.exit_code == 0
     assert "stillwave enhance talk.mp3 -o talk.flac" in result.stdout
+
+
+def test_what_is_done_is_skipped_and_quiet_says_failures_only(tmp_path, run):
+    for name in ("a.wav", "b.wav"):
+        recording(tmp_path / "in" / name)
+    (tmp_path / "in" / "bad.wav").write_text("no audio")
+    assert run(tmp_path / "in" / "a.wav", "-o", tmp_path / "out").exit_code == 0
+    before = (tmp_path / "out" / "a.wav").stat()
+    result = run(tmp_path / "in", "-o", tmp_path / "out", "--skip-existing", "--quiet", "--json", "-j", 2)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0].startswith("failed: ")
+    assert len(result.stderr.split("failed")) == 2
+    rows = {Path(row["source"]).name: row for row in json.loads(result.stdout)}
+    assert rows["a.wav"] == {"source": str(tmp_path / "in" / "a.wav"), "skipped": "its output exists already"}
+    assert rows["b.wav"]["target"] == str(tmp_path / "out" / "b.wav")
+    assert (tmp_path / "out" / "a.wav").stat().st_mtime_ns == before.st_mtime_ns
+    (tmp_path / "in" / "bad.wav").unlink()
+    assert run(tmp_path / "in", "-o", tmp_path / "out", "--skip-existing").exit_code == 0
+    result = run(tmp_path / "in", "-o", tmp_path / "out", "--skip-existing", "--overwrite")
+    assert result.exit_code == 2
+    assert "contradict" in result.stderr
+
+
+def test_a_dry_run_says_what_would_become_of_what_and_does_nothing(tmp_path, run):
+    recording(tmp_path / "in" / "a.wav")
+    recording(tmp_path / "in" / "b-enhanced.wav")
+    result = run(
+        tmp_path / "in", "-o", tmp_path / "out", "--dry-run", "-m", "no-such-model", with_model=False
+    )
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{tmp_path / 'in' / 'a.wav'} → {tmp_path / 'out' / 'a.wav'}\n"
+    assert "b-enhanced.wav: is named '-enhanced' already" in result.stderr
+    assert not (tmp_path / "out").exists()
+    recording(tmp_path / "out" / "a.wav")
+    rows = json.loads(run(tmp_path / "in", "-o", tmp_path / "out", "-n", "--json").stdout)
+    assert [row.get("error") for row in rows] == [None, f"{tmp_path / 'out' / 'a.wav'}: exists already"]
+
+
+def test_a_second_run_over_the_same_names_enhances_nothing_twice(tmp_path, run):
+    recording(tmp_path / "a.wav")
+    assert run(tmp_path / "a.wav").exit_code == 0
+    result = run(tmp_path / "a.wav", tmp_path / "a-enhanced.wav", "--overwrite")
+    assert result.exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a-enhanced.wav", "a.wav"]
+    assert run(tmp_path / "a-enhanced.wav", "-o", tmp_path / "b.wav").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["a.wav", "b.wav", "-o", "one.wav"],
+            "one.wav: names one file for 2 inputs; give the name of a folder",
+        ),
+        ([".", "-o", "one.wav"], "one.wav: names one file for a folder"),
+        (["a.wav", "-o", "none/of/these"], "none/of/these: there is no folder none/of; make it first"),
+        (["a.wav", "b.wav", "-o", "no/out"], "no/out: there is no folder no; make it first"),
+        (["a.wav", "-o", "no/out/x.wav"], "no/out/x.wav: there is no folder no; make it first"),
+    ],
+)
+def test_outputs_that_are_mistakes_are_refused_before_anything_is_done(
+    tmp_path, run, monkeypatch, arguments, words
+):
+    for name in ("a.wav", "b.wav"):
+        recording(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert words in " ".join(result.stderr.split())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "b.wav"]
+
+
+def test_names_that_are_no_utf_8_are_enhanced_and_reported(tmp_path, run):
+    odd = os.fsdecode(b"caf\xe9.wav")
+    recording(tmp_path / "in" / odd)
+    recording(tmp_path / "in" / ("n" * 251 + ".wav"))
+    (tmp_path / "elsewhere").mkdir()
+    recording(tmp_path / "elsewhere" / "c.wav")
+    (tmp_path / "in" / "linked").symlink_to(tmp_path / "elsewhere")
+    result = run(tmp_path / "in", "-o", tmp_path / "out", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)[0]["source"] == str(tmp_path / "in" / odd)
+    found = {os.fsencode(path.name) for path in (tmp_path / "out").rglob("*.wav")}
+    assert found == {b"caf\xe9.wav", b"n" * 251 + b".wav", b"c.wav"}
+
+
+def test_the_bar_counts_what_is_enhanced_and_names_failures(tmp_path, run):
+    for index in range(3):
+        recording(tmp_path / "in" / f"{index}.wav")
+    (tmp_path / "in" / "bad.wav").write_text("no audio")
+    result = run(tmp_path / "in", "-o", tmp_path / "out")
+    bar = next(line for line in result.stderr.splitlines() if line.startswith("enhancing"))
+    assert "3/4" in bar
+    assert "1 failed" in bar
+    assert "3 enhanced, 1 failed, 0 skipped" in result.stderr
+
+
+PROGRAM = """
+import sys
+import time
+from stillwave.cli import main
+sys.argv = ["stillwave", *sys.argv[1:]]
+main()
+"""
+
+
+def test_the_decoders_own_words_stay_off_the_terminal(tmp_path, run, capfd):
+    noise = 0.1 * np.random.default_rng(0).standard_normal((1, 88_200))
+    audio.write(tmp_path / "whole.mp3", noise, 44_100)
+    content = bytearray((tmp_path / "whole.mp3").read_bytes())
+    content[2_000:9_000:97] = b"\xff" * len(range(2_000, 9_000, 97))
+    (tmp_path / "bad.mp3").write_bytes(content)
+    run(tmp_path / "bad.mp3", "-o", tmp_path / "out.wav")
+    hidden = capfd.readouterr().err
+    with contextlib.suppress(StillwaveError):
+        audio.read(tmp_path / "bad.mp3")
+    shown = capfd.readouterr().err
+    assert "libmpg123" in shown
+    assert "libmpg123" not in hidden
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_done_and_leaves_no_half_file(tmp_path):
+    for index in range(40):
+        recording(tmp_path / "in" / f"{index:02d}.wav", 16_000 * 20)
+    command = [sys.executable, "-c", PROGRAM, "enhance", tmp_path / "in", "-o", tmp_path / "out", "-j", "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list((tmp_path / "out").glob("??.wav")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; what was finished is kept" in said
+    made = list((tmp_path / "out").iterdir())
+    assert 0 < len(made) < 40
+    assert all(not path.name.startswith(".") and audio.probe(path).frames == 320_000 for path in made)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from stillwave.enhance import FileReport, Job, Outcome, Plan
 
 
+_FEW = 5
+
+
 class BatchView(Watcher):
     """Shows a batch on the terminal, and keeps a row a file for `--json`. `quiet` shows nothing but failures."""
 
@@ -33,9 +36,9 @@ class BatchView(Watcher):
         self._tasks: dict[Job, TaskID] = {}
         self._frames: dict[Job, int] = {}
         self._ended = self._broken = 0
-        for path, reason in plan.skipped:
-            self._say(f"skipped {path}: {reason}")
-            self.rows.append({"source": str(path), "skipped": reason})
+        for line in skipped_lines(plan):
+            self._say(line)
+        self.rows += [{"source": str(path), "skipped": reason} for path, reason in plan.skipped]
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -51,7 +54,7 @@ class BatchView(Watcher):
         """See `Watcher`."""
         if self._progress:
             with self._lock:
-                self._tasks[job] = self._progress.add_task(f"  {_short(job.source)}", total=100, note="%")
+                self._tasks[job] = self._progress.add_task(f"  {_short(job.source)}, %", total=100, note="")
 
     def expect(self, job: Job, frames: int) -> None:
         """See `Watcher`."""
@@ -69,7 +72,7 @@ class BatchView(Watcher):
             self._broken += bool(outcome.error)
             if self._progress:
                 self._progress.remove_task(self._tasks.pop(outcome.job))
-                note = f"[red]{self._broken} failed[/]" if self._broken else ""
+                note = f"{self._broken} failed" if self._broken else ""
                 self._progress.update(self._overall, completed=self._ended - self._broken, note=note)
 
     def add(self, outcome: Outcome) -> None:
@@ -95,6 +98,18 @@ class BatchView(Watcher):
     def _say(self, line: str, style: str | None = None) -> None:
         if not self._quiet:
             err.print(printable(line), style=style, markup=False, highlight=False)
+
+
+def skipped_lines(plan: Plan) -> Iterator[str]:
+    """What is skipped and why: every file of a few, the first and the number of many with one reason."""
+    by_reason: dict[str, list[Path]] = {}
+    for path, reason in plan.skipped:
+        by_reason.setdefault(reason, []).append(path)
+    for reason, paths in by_reason.items():
+        shown = paths if len(paths) <= _FEW else paths[:1]
+        for path in shown:
+            more = f" and {len(paths) - 1} more" if len(paths) > _FEW else ""
+            yield f"skipped {path}{more}: {reason}"
 
 
 def remarks(report: FileReport, rate_given: bool) -> Iterator[str]:

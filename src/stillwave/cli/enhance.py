@@ -151,7 +151,9 @@ def _run(enhancer: Enhancer, work: Plan, jobs: int | None, quiet: bool, **option
 
 
 def _show_plan(work: Plan, overwrite: bool, as_json: bool) -> None:
-    """What would be done."""
+    """Print what would be done."""
+    from stillwave.cli.batch_view import skipped_lines
+
     rows: list[dict[str, str]] = [{"source": str(path), "skipped": reason} for path, reason in work.skipped]
     for job in work.jobs:
         there = not overwrite and os.path.lexists(job.target)
@@ -160,10 +162,10 @@ def _show_plan(work: Plan, overwrite: bool, as_json: bool) -> None:
     if as_json:
         _print_json(rows)
         return
+    for line in skipped_lines(work):
+        err.print(printable(line), markup=False, highlight=False)
     for row in rows:
-        if "skipped" in row:
-            err.print(printable(f"skipped {row['source']}: {row['skipped']}"), markup=False, highlight=False)
-        else:
+        if "target" in row:
             refused = "  (exists already: --overwrite or --skip-existing)" if "error" in row else ""
             typer.echo(printable(f"{row['source']} → {row['target']}{refused}"))
 

@@ -62,7 +62,7 @@ def plan(inputs: Sequence[Path], output: Path | None = None, *, skip_existing: b
     _check_unique(made.jobs)
     if skip_existing:
         made.skipped += [
-            (job.source, f"{job.target} exists already") for job in made.jobs if _exists(job.target)
+            (job.source, "its output exists already") for job in made.jobs if _exists(job.target)
         ]
         made.jobs = [job for job in made.jobs if not _exists(job.target)]
     return made
