@@ -384,6 +384,8 @@ def test_lazy_modules_get_their_shapes_from_the_example():
             super().__init__(width)
             self.first = nn.LazyConv1d(width, 16, stride=16)
 
-    losses, flat = gradients(distiller(*nets(Lazy, Lazy)))
+    losses, flat = gradients(distiller(*nets(Lazy)))
     assert losses
     assert flat.isfinite().all()
+    with pytest.raises(DistillError, match=r"teacher's parameter 'first\.weight' has no values yet"):
+        distiller(*nets(Net, Lazy))

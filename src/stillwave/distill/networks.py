@@ -61,8 +61,12 @@ def check_tappable(layers: dict[str, nn.Module], layer: str, role: str) -> None:
 
 
 def freeze(network: nn.Module) -> nn.Module:
-    """Switch gradients off and evaluation mode on."""
-    for parameter in network.parameters():
+    """Switch gradients off and evaluation mode on. Raises DistillError for lazy modules that have not run yet."""
+    for name, parameter in network.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise DistillError(
+                f"the teacher's parameter '{name}' has no values yet (a lazy module); load its weights first"
+            )
         parameter.requires_grad_(False)
     return evaluating(network)
 
