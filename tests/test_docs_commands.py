@@ -1,0 +1,120 @@
+"""Commands that the documentation shows: all are understood, those of the pages on data and training run as written.
+
+They run in order, in a folder that holds what the pages speak of. Trainings are cut to an update or two of short
+segments; everything else is as printed.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import typer
+from typer.testing import CliRunner
+
+from stillwave import recipe
+from stillwave.cli import build
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
+
+RUN = ("docs/how-to/data.md", "docs/how-to/train.md")
+NOT_RUN = {
+    "stillwave data rooms": "200 simulated rooms take minutes, and an extra",
+    "torchrun": "starts processes of its own; tests/train/test_distributed.py does that",
+}
+SHORT = [
+    *("train.batch_size=2", "train.tensorboard=false", "train.device=cpu", "optimiser.warmup_steps=1"),
+    *("data.segment_seconds=0.25", "data.development_items=1", "data.workers=0", "model.channels=8"),
+]
+
+
+def commands(page: str) -> list[str]:
+    """The lines of indented and shell blocks that call `stillwave`, without comments, continued lines joined."""
+    text = (ROOT / page).read_text(encoding="utf-8").replace("\\\n", " ")
+    fenced = re.findall(r"```(?:sh|bash|console)\n(.*?)```", text, flags=re.DOTALL)
+    plain = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    lines = [line.strip() for line in plain.splitlines() if line.startswith("    ")]
+    lines += [line.strip().removeprefix("$ ") for block in fenced for line in block.splitlines()]
+    return [line for line in lines if re.match(r"(stillwave|torchrun) [a-z-]", line)]
+
+
+def arguments(command: str) -> list[str]:
+    """What follows `stillwave`, up to a redirection."""
+    words = shlex.split(command, comments=True)
+    end = next((i for i, word in enumerate(words) if word in (">", "|", "2>", "&")), len(words))
+    return words[1:end]
+
+
+def faults(page: str) -> list[str]:
+    """Commands of a page that name no verb, or options and values that the verb does not take."""
+    found = []
+    for command in (command for command in commands(page) if not command.startswith("torchrun")):
+        words, current, name = arguments(command), typer.main.get_command(build()), "stillwave"
+        while (verbs := getattr(current, "commands", None)) and words and words[0] in verbs:
+            name = words.pop(0)
+            current = verbs[name]
+        try:
+            current.make_context(name, words)
+        except Exception as error:  # of the click that typer brings, whose place depends on its version
+            if type(error).__name__ != "Exit":  # --help
+                found.append(f"{page}: {command}: {getattr(error, 'message', error)!r}")
+    return found
+
+
+def test_every_command_is_understood() -> None:
+    assert [fault for page in PAGES for fault in faults(page)] == []
+    assert sum(len(commands(page)) for page in PAGES) > 50
+
+
+def recordings(folder: Path, names: list[str], level: float, seconds: float) -> None:
+    for number, name in enumerate(names):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng([number, len(str(folder))])
+        soundfile.write(file, level * rng.standard_normal(int(16_000 * seconds)).clip(-3, 3) / 3, 16_000)
+
+
+def prepare(here: Path) -> None:
+    """Everything that the pages speak of."""
+    recordings(here / "my/speech", [f"s{s}/{s}{u}.wav" for s in range(8) for u in range(2)], 0.3, 0.6)
+    recordings(here / "my/noise", [f"street/n{n}.wav" for n in range(6)], 0.1, 0.6)
+    listed = "".join(f"noise/street/n{n}.wav,tape{n},street\n" for n in range(6))
+    (here / "my/noise.csv").write_text("path,original,type\n" + listed)
+    dns = here / "DNS-Challenge/datasets"
+    recordings(dns / "clean", ["book_00000_chp_0001_reader_00001_0_seg0.wav"], 0.3, 0.6)
+    recordings(dns / "noise", ["door_001_1.wav"], 0.1, 0.6)
+    recordings(here / "VoiceBank-DEMAND/clean_trainset_28spk_wav", ["p226_001.wav"], 0.3, 0.6)
+
+
+def shortened(load):
+    """Of every recipe that a command trains, an update or two."""
+
+    def loaded(path, overrides=(), **options):
+        kept = [override for override in overrides if not override.startswith("train.steps")]
+        steps = 2 if len(kept) < len(overrides) else 1
+        return load(path, [*SHORT, *kept, f"train.steps={steps}"], **options)
+
+    return loaded
+
+
+def test_the_pages_on_data_and_training_run_as_written(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(recipe, "load", shortened(recipe.load))
+    prepare(tmp_path)
+    app = build()
+    for page in RUN:
+        shown = commands(page)
+        assert len(shown) > 4
+        for command in shown:
+            if any(command.startswith(left_out) for left_out in NOT_RUN):
+                continue
+            result = CliRunner().invoke(app, arguments(command))
+            assert result.exit_code == 0, f"{page}: {command}\n{result.output}\n{result.exception!r}"
+    for made in ("speech-train.jsonl", "dns-noise.jsonl", "mixtures/mixtures.csv", "runs/teacher/log.jsonl"):
+        assert (tmp_path / made).exists(), made
+    assert "restarts:\n  - 1\n" in (tmp_path / "runs/teacher/recipe.yaml").read_text()
