@@ -54,7 +54,7 @@ def plan(handle: BinaryIO) -> Plan:
     handle.seek(0)
     head = handle.read(12)
     found = next((of for magic, of in _BY_MAGIC.items() if head.startswith(magic)), None)
-    if found is None and (head[:3] == b"ID3" or (head[0] == 0xFF and head[1] >= 0xE0)):
+    if found is None and (head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")):
         return _flac(handle) if flac.start(handle) is not None else mpeg_plan(handle)
     return found(handle) if found else Plan()
 
