@@ -238,7 +238,7 @@ def test_an_hour_takes_no_more_memory_than_five_minutes(tmp_path, rate):
 
 def test_a_suffix_that_is_no_format_is_refused(tmp_path):
     (tmp_path / "in.wav").write_bytes(b"")
-    with pytest.raises(AudioError, match=r"'\.xyz' is no audio format.*known: \.aif"):
+    with pytest.raises(AudioError, match=r"'\.xyz' is no audio format.*known: .*\.aif"):
         plan([tmp_path / "in.wav"], tmp_path / "out.xyz")
     assert plan([tmp_path / "in.wav"], tmp_path / "out").jobs[0].target == tmp_path / "out" / "in.wav"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 RATE = 44_100
-SECONDS = 2.0
+SECONDS = 1.5
 
 PICTURE = ("-f", "lavfi", "-i", f"testsrc=size=64x48:rate=25:duration={SECONDS}")
 MPEG4 = ("-c:v", "mpeg4", "-q:v", "20")

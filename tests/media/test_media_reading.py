@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from media_clips import MPEG4, PICTURE, RATE, lag, sound
+from media_clips import MPEG4, PICTURE, RATE, SECONDS, lag, sound
 
 from stillwave import audio
 from stillwave.audio.ffmpeg import program as programs
@@ -107,7 +107,7 @@ def test_what_is_no_recording_is_named(tmp_path, make):
     ("name", "options", "words"),
     [
         ("a.m4a", ("-c:a", "aac"), "index .* missing"),
-        ("a.m4a", ("-c:a", "aac", "-movflags", "+faststart"), "cut short: its header promises 2.00 s"),
+        ("a.m4a", ("-c:a", "aac", "-movflags", "+faststart"), "cut short: its header promises 1.50 s"),
         ("a.mka", ("-c:a", "aac"), "cut short"),
     ],
 )
@@ -146,7 +146,7 @@ def test_a_scan_finds_media_and_their_true_length(tmp_path, make, wav):
     (tmp_path / "index.ts").write_text("export default 1")
     for decode in (True, False):
         found = scan(tmp_path, decode=decode)
-        assert [item.seconds for item in found.recordings] == [2.0]
+        assert [item.seconds for item in found.recordings] == [SECONDS]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such files")

@@ -6,7 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from media_clips import MPEG4, PICTURE, RATE, lag, sound
+from media_clips import MPEG4, PICTURE, RATE, SECONDS, lag, sound
 
 from stillwave import audio
 from stillwave.audio.ffmpeg import open_encoder
@@ -46,7 +46,7 @@ def test_sound_alone_keeps_length_and_place(tmp_path, wav, name, subtype, tolera
     expected, _ = audio.read(wav)
     found, rate = audio.read(tmp_path / name)
     found = audio.resample(found, rate, RATE)
-    assert (report.subtype, report.frames, report.channels) == (subtype, 2 * RATE, 2)
+    assert (report.subtype, report.frames, report.channels) == (subtype, round(SECONDS * RATE), 2)
     assert abs(found.shape[1] - expected.shape[1]) <= tolerance + 2_048 * (subtype == "WMAV2")
     assert abs(lag(found[0], expected[0])) <= (tolerance if subtype == "WMAV2" else 1)
     if not name.endswith("aac"):
@@ -136,7 +136,7 @@ def test_what_a_container_cannot_hold_is_one_sentence_and_leaves_nothing(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, RuntimeError])
 def test_a_stop_on_the_way_leaves_nothing(tmp_path, talk, fault):
     (tmp_path / "b.mp4").write_text("before")
     with pytest.raises(fault), open_encoder(tmp_path / "b.mp4", RATE, 1, original=talk, tags={}) as writer:

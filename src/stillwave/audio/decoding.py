@@ -40,6 +40,8 @@ class Decoder(Protocol):
     format: str
     subtype: str
     tags: Mapping[str, str]
+    layout: str
+    kbps: float | None
     notes: list[str]
     """What the user should know of how it was read; it may grow while decoding."""
 
@@ -61,6 +63,9 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
 
 class SndfileDecoder:
     """A file, or parts of it one after the other, as planned by `parts.plan`."""
+
+    layout = ""
+    kbps: float | None = None
 
     def __init__(self, path: Path, handle: BinaryIO, plan: Plan) -> None:
         self._path, self._handle, self._plan = path, handle, plan

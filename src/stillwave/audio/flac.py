@@ -60,9 +60,10 @@ def _last_end(tail: bytes, largest_block: int, stated: int) -> int | None:
     position = len(tail)
     while (position := tail.rfind(b"\xff", 0, position)) >= 0:
         end = _end(tail, position, largest_block)
-        # A last frame that is cut passes here where its header agrees; decoding fails on it.
-        if end is not None and (end == stated or _crc(tail[position:], 0x8005, 16) == 0):
-            return end
+        if end is not None:
+            # A last frame that is cut passes here where its header agrees; decoding fails on it.
+            whole = end == stated or _crc(tail[position:], 0x8005, 16) == 0
+            return end if whole else None
     return None
 
 

@@ -46,6 +46,14 @@ class AudioInfo:
     exact: bool = True
     notes: tuple[str, ...] = ()
     """What a user should know of how it is read."""
+    layout: str = ""
+    """The loudspeakers by ffmpeg's name (`5.1`), and `kbps` the bit rate, where ffmpeg reads it and knows them."""
+    kbps: float | None = None
+
+    @property
+    def by_ffmpeg(self) -> bool:
+        """Whether ffmpeg reads it: `format` then names its container, `subtype` its codec."""
+        return self.format.startswith("FFMPEG ")
 
     @property
     def seconds(self) -> float:
@@ -137,6 +145,8 @@ def open_reader(path: Path | str) -> Iterator[Reader]:
             tags=decoder.tags,
             exact=decoder.exact,
             notes=tuple(decoder.notes),
+            layout=decoder.layout,
+            kbps=decoder.kbps,
         )
         yield Reader(info, decoder)
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from stillwave.audio.ffmpeg.kinds import MEDIA_FORMATS
 from stillwave.audio.formats import format_of
 from stillwave.audio.metadata import flac, ogg, riff
 from stillwave.audio.reading import AudioInfo
@@ -41,6 +42,18 @@ _FLAC = {
 }
 """RFC 9639, section 9.1.3."""
 
+_FFMPEG = {
+    "3.0": ("FL", "FR", "FC"),
+    "quad": ("FL", "FR", "BL", "BR"),
+    "5.0": ("FL", "FR", "FC", "BL", "BR"),
+    "5.0(side)": ("FL", "FR", "FC", "SL", "SR"),
+    "5.1": ("FL", "FR", "FC", "LFE", "BL", "BR"),
+    "5.1(side)": ("FL", "FR", "FC", "LFE", "SL", "SR"),
+    "6.1": ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
+    "7.1": ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
+}
+"""By ffmpeg's names. It hands over channels in the order of WAV, whatever the container's is."""
+
 _FILTERED = {"VORBIS": (6,), "OPUS": (6, 7, 8)}
 """Numbers of channels of which the encoder takes the last for the LFE, and keeps of it what is below some 100 Hz."""
 
@@ -71,6 +84,9 @@ class Order:
 
 def layout_of(info: AudioInfo) -> Layout | None:
     """The loudspeakers of a recording's channels, where the file or its format says which they are."""
+    if info.by_ffmpeg:
+        named = _FFMPEG.get(info.layout, ())
+        return Layout(named, stated=True) if len(named) == info.channels else None
     if info.format in ("WAV", "WAVEX", "RF64"):
         return _of_mask(riff.channel_mask(info.path), info.channels)
     if info.format == "FLAC":
@@ -100,6 +116,8 @@ def order_for(layout: Layout | None, channels: int, target: Path, subtype: str) 
 
     Raises `AudioError` where the encoder would take a channel for the LFE that is none, or may be none.
     """
+    if target.suffix.lower() in MEDIA_FORMATS:
+        return _into_media(layout, channels, target)
     name = format_of(target).name
     if name == "OGG":
         return _into_ogg(layout, channels, target, subtype)
@@ -128,6 +146,22 @@ def _into_ogg(layout: Layout | None, channels: int, target: Path, subtype: str) 
             "sound and removes speech from it, and the source does not say that it is surround; write .wav or .flac"
         )
     return Order(tuple(range(channels)), lost=channels > 2 and layout is not None)
+
+
+def _into_media(layout: Layout | None, channels: int, target: Path) -> Order:
+    """In the order of WAV, which ffmpeg takes; of six channels and more, it takes one for low-frequency effects."""
+    if layout is None:
+        if channels >= 6:
+            raise AudioError(
+                f"{target}: its codec takes one of {channels} channels for the low-frequency effects of surround sound "
+                "and may remove speech from it, and the source does not say that it is surround; write .wav or .flac"
+            )
+        return Order(tuple(range(channels)))
+    order = sorted(range(len(layout.speakers)), key=lambda i: SPEAKERS.index(layout.speakers[i]))
+    if channels != len(order):
+        return Order(tuple(range(channels)))
+    usual = {_alike(speakers) for speakers in (("FC",), ("FL", "FR"), *_FFMPEG.values())}
+    return Order(tuple(order), lost=_alike(tuple(layout.speakers[i] for i in order)) not in usual)
 
 
 def _mask(layout: Layout) -> int:

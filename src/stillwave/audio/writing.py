@@ -156,7 +156,7 @@ def open_writer(
     copied = kept.extras is not None and kept.extras.same_kind(name)
     if not overwrite:
         refuse_existing(path)
-    with _translated(path), atomic_file(path, replace=overwrite) as temporary:
+    with translated(path), atomic_file(path, replace=overwrite) as temporary:
         quality = bitrate.settings(subtype, rate, channels, kept.kbps)
         sort = "WAVEX" if name == "WAV" and kept.mask else name
         with soundfile.SoundFile(
@@ -240,7 +240,8 @@ def _check_written(path: Path, report: WriteReport) -> None:
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
+    """What the disk or libsndfile refuses as `AudioError`."""
     try:
         yield
     except (FileExistsError, NotADirectoryError):

@@ -70,7 +70,9 @@ def enhance(
     """Denoise recordings: same length, alignment, level, rate and channels.
 
     Reads and writes wav, flac, ogg, opus, mp3, aiff and caf of any rate and
-    number of channels, however long. The network works at 16 kHz, so nothing
+    number of channels, however long; with ffmpeg on the PATH also m4a, mp4,
+    mkv, mov, webm, wma, aac and others. Of a video, the first audio track is
+    enhanced, and pictures, other tracks, subtitles and chapters are kept. The network works at 16 kHz, so nothing
     is left above 8 kHz unless --limit-db leaves it there. Values beyond full
     scale are kept in floating-point and lossy files; integer files cannot hold
     them: there they are clipped, and counted. A pipe gets WAV.
@@ -81,6 +83,7 @@ def enhance(
     Example:
         stillwave enhance noisy.wav
         stillwave enhance talk.mp3 -o talk.flac --limit-db 12
+        stillwave enhance talk.mp4 -o clean.mp4
         stillwave enhance recordings/ -o enhanced/ -m runs/distilled
         stillwave enhance recordings/ -o enhanced/ --skip-existing
         stillwave enhance - < talk.wav > clean.wav

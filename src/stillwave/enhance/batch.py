@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stillwave.audio import FORMATS
+from stillwave.audio.ffmpeg import MEDIA, MEDIA_FORMATS, is_media, target_name, target_suffix
+from stillwave.audio.ffmpeg import found as ffmpeg_is_there
 from stillwave.errors import AudioError
 from stillwave.files import walk
 
@@ -38,7 +40,8 @@ def plan(inputs: Sequence[Path], output: Path | None = None, *, skip_existing: b
     Without an output, `talk.mp3` becomes `talk-enhanced.mp3` and the folder `day` becomes `day-enhanced`, each beside
     its input. One file and an output with the suffix of an audio format: a file. Everything else goes into `output` as
     a folder: files by their names, folders by the paths inside them (`files.walk`, so linked folders too), where only
-    the suffixes of `audio.FORMATS` are taken. The last folder of `output` may be missing; those above it may not.
+    the suffixes of `audio.FORMATS` are taken, and with ffmpeg those of `audio.MEDIA`. What cannot be written in its own
+    format (amr) becomes wav. The last folder of `output` may be missing; those above it may not.
 
     What is named `…-enhanced` already is skipped, unless it is the only input and an output is given. With
     `skip_existing` so are recordings whose target exists.
@@ -58,7 +61,11 @@ def plan(inputs: Sequence[Path], output: Path | None = None, *, skip_existing: b
         else:
             _check_output(inputs, output)
             single = len(inputs) == 1 and _names_file(output) and not output.is_dir()
-            _pair(made, path, output if single or path.is_dir() else output / path.name)
+            _pair(
+                made,
+                path,
+                output if single or path.is_dir() else output / target_name(path).name,
+            )
     _check_unique(made.jobs)
     if skip_existing:
         made.skipped += [
@@ -80,12 +87,12 @@ def _exists(target: Path) -> bool:
 
 
 def _names_file(path: Path) -> bool:
-    return path.suffix.lower() in FORMATS
+    return path.suffix.lower() in FORMATS or is_media(path)
 
 
 def _beside(path: Path) -> Path:
     whole = path if path.name not in ("", "..") else path.resolve()  # "." and ".." have no name to add to
-    stem, suffix = (whole.name, "") if path.is_dir() else (whole.stem, whole.suffix)
+    stem, suffix = (whole.name, "") if path.is_dir() else (whole.stem, target_suffix(whole))
     return whole.with_name(stem + BESIDE + suffix)
 
 
@@ -100,8 +107,9 @@ def _check_output(inputs: Sequence[Path], output: Path) -> None:
         what = "a folder" if len(inputs) == 1 else f"{len(inputs)} inputs"
         raise AudioError(f"{output}: names one file for {what}; give the name of a folder")
     if single and output.suffix and not _names_file(output):
+        known = ", ".join(sorted((*FORMATS, *MEDIA_FORMATS)))
         raise AudioError(
-            f"{output}: '{output.suffix}' is no audio format that can be written; known: {', '.join(sorted(FORMATS))}; "
+            f"{output}: '{output.suffix}' is no audio format that can be written; known: {known}; "
             "for a folder give a name without a suffix, or make it first"
         )
     folder = output.parent if _names_file(output) else output
@@ -126,12 +134,14 @@ def _add_folder(made: Plan, folder: Path, output: Path) -> None:
             made.skipped.append((path, "lies in the output folder"))
         elif path.name.startswith("."):
             made.skipped.append((path, "hidden file"))
-        elif not _names_file(path):
+        elif path.suffix.lower() not in FORMATS and path.suffix.lower() not in MEDIA:
             made.skipped.append((path, f"not an audio format: '{path.suffix or path.name}'"))
         elif path.stem.endswith(BESIDE) or any(part.endswith(BESIDE) for part in relative.parent.parts):
             made.skipped.append((path, _ENHANCED))
+        elif path.suffix.lower() in MEDIA and not ffmpeg_is_there():
+            made.skipped.append((path, f"'{path.suffix}' needs ffmpeg, which is not on the PATH"))
         else:
-            made.jobs.append(Job(path, output / relative))
+            made.jobs.append(Job(path, output / target_name(relative)))
 
 
 def _check_unique(jobs: Sequence[Job]) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from stillwave.audio import AudioInfo, Writer, open_reader, open_writer, probe
+from stillwave.audio import AudioInfo, Writer, measure, open_reader, open_writer, probe
+from stillwave.audio.ffmpeg import MediaWriter, is_media, open_encoder
 from stillwave.audio.writing import refuse_existing
-from stillwave.enhance.route import find_route
+from stillwave.enhance.route import Route, find_route
 from stillwave.errors import AudioError
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 2**17
 """Frames read at once."""
+_LARGE = 2**24
+"""Bytes of a compressed file whose samples may be more than 4 GB."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,8 @@ def enhance_file(
     progress: Callable[[int], object] | None = None,
     expect: Callable[[int], object] | None = None,
 ) -> FileReport:
-    """Denoise `source` into `target`, whose suffix gives its format (wav, flac, ogg, opus, mp3, aiff, …).
+    """Denoise `source` into `target`, whose suffix gives its format (wav, flac, ogg, opus, mp3, aiff, …;
+    with ffmpeg m4a, mp4, mkv, webm, …). Of a video, the first audio track is replaced and all else is copied.
 
     Metadata is kept where the target's format holds it, and so are the sample format (`audio.subtype_for`), the
     loudspeaker of each channel (`audio.surround`) and, by mp3 and opus, the bit rate; what is lost is in the report.
@@ -65,22 +70,13 @@ def enhance_file(
     the header says. Raises `AudioError`, also for a target that exists, unless `overwrite`.
     """
     source, target = Path(source), Path(target)
-    info = probe(source)
+    info = _looked_at(source, target)
     check_target(target, overwrite)
     route = find_route(enhancer, info, target, rate_out)
     frames = round(info.seconds * route.rate)
     if expect:
         expect(frames)
-    with open_writer(
-        target,
-        route.rate,
-        route.outputs,
-        subtype=route.subtype,
-        tags=info.tags,
-        frames=frames,
-        overwrite=overwrite,
-        kept=route.kept,
-    ) as writer:
+    with _open_target(target, info, route, frames, overwrite) as writer:
         writer.lost(route.lost)
         # The reader is closed before the writer renames: source and target may be one file.
         with open_reader(source) as reader:
@@ -90,6 +86,38 @@ def enhance_file(
                     progress(estimate.shape[1])
             read, notes = reader.position, reader.notes
     return _report(info, read, notes, writer)
+
+
+def _looked_at(source: Path, target: Path) -> AudioInfo:
+    """What is known of the source; with its exact length where a WAV file might need more than 4 GB."""
+    info = probe(source)
+    unsure = not info.exact and not info.by_ffmpeg and target.suffix.lower() == ".wav"
+    return measure(source) if unsure and source.stat().st_size > _LARGE else info
+
+
+def _open_target(
+    target: Path, info: AudioInfo, route: Route, frames: int, overwrite: bool
+) -> AbstractContextManager[Writer | MediaWriter]:
+    if is_media(target):
+        return open_encoder(
+            target,
+            route.rate,
+            route.outputs,
+            original=info.path,
+            tags=info.tags,
+            subtype=route.subtype,
+            overwrite=overwrite,
+        )
+    return open_writer(
+        target,
+        route.rate,
+        route.outputs,
+        subtype=route.subtype,
+        tags=info.tags,
+        frames=frames,
+        overwrite=overwrite,
+        kept=route.kept,
+    )
 
 
 def enhance_pipe(
@@ -133,7 +161,7 @@ def check_target(target: Path, overwrite: bool) -> None:
         refuse_existing(target)
 
 
-def _report(info: AudioInfo, read: int, notes: tuple[str, ...], writer: Writer) -> FileReport:
+def _report(info: AudioInfo, read: int, notes: tuple[str, ...], writer: Writer | MediaWriter) -> FileReport:
     written = writer.report
     return FileReport(
         source=str(info.path),

@@ -11,6 +11,7 @@ import numpy as np
 
 from stillwave.audio import AudioInfo, Kept, Resampler, Samples, nearest_rate, subtype_for, surround
 from stillwave.audio import bitrate as bitrates
+from stillwave.audio.ffmpeg import is_media
 from stillwave.audio.metadata import inventory
 from stillwave.errors import AudioError
 
@@ -80,8 +81,11 @@ _TAIL = 4096
 
 def find_route(enhancer: Enhancer, info: AudioInfo, target: Path, rate_out: int | None) -> Route:
     """Decide what the output is. Raises `AudioError` where the target cannot hold it."""
-    subtype = subtype_for(target, info.subtype)
-    rate = nearest_rate(target, subtype, info.sample_rate) if rate_out is None else rate_out
+    media = is_media(target)
+    subtype = info.subtype if media else subtype_for(target, info.subtype)
+    rate = rate_out
+    if rate is None:
+        rate = info.sample_rate if media else nearest_rate(target, subtype, info.sample_rate)
     try:
         outputs = enhancer.channels_out(info.channels)
     except AudioError as error:
@@ -92,7 +96,7 @@ def find_route(enhancer: Enhancer, info: AudioInfo, target: Path, rate_out: int 
     kept = Kept(
         extras=inventory(info.path, info.format, info.sample_rate),
         mask=None if same else order.mask,
-        kbps=bitrates.of_source(info.path, info.subtype, info.seconds),
+        kbps=info.kbps if info.by_ffmpeg else bitrates.of_source(info.path, info.subtype, info.seconds),
     )
     return Route(
         rate_in=info.sample_rate,

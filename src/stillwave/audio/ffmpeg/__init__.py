@@ -1,16 +1,26 @@
 """Files that libsndfile does not know (m4a, mp4, mkv, webm, wma, aac, amr, 3gp, …), through an installed ffmpeg."""
 
-from stillwave.audio.ffmpeg.kinds import MEDIA, MEDIA_FORMATS, holds_media, target_suffix
+from stillwave.audio.ffmpeg.kinds import (
+    MEDIA,
+    MEDIA_FORMATS,
+    holds_media,
+    is_media,
+    target_name,
+    target_suffix,
+)
 from stillwave.audio.ffmpeg.program import found
 from stillwave.audio.ffmpeg.reading import FfmpegDecoder
-from stillwave.audio.ffmpeg.writing import open_encoder
+from stillwave.audio.ffmpeg.writing import MediaWriter, open_encoder
 
 __all__ = [
     "MEDIA",
     "MEDIA_FORMATS",
     "FfmpegDecoder",
+    "MediaWriter",
     "found",
     "holds_media",
+    "is_media",
     "open_encoder",
+    "target_name",
     "target_suffix",
 ]

@@ -85,6 +85,11 @@ DEMUXERS = (
 """What ffmpeg may open: no playlists, which name other files."""
 
 
+def is_media(target: Path) -> bool:
+    """Whether a file of this name is written through ffmpeg."""
+    return target.suffix.lower() in MEDIA_FORMATS
+
+
 def target_suffix(path: Path) -> str:
     """The ending of what is made of a file by default: its own, or `.wav` where that is not written.
 
@@ -94,6 +99,12 @@ def target_suffix(path: Path) -> str:
 
     """
     return ".wav" if path.suffix.lower() in _READ_ONLY else path.suffix
+
+
+def target_name(path: Path) -> Path:
+    """A path with `target_suffix`."""
+    suffix = target_suffix(path)
+    return path if suffix == path.suffix else path.with_suffix(suffix)
 
 
 def holds_media(path: Path, handle: BinaryIO) -> bool:

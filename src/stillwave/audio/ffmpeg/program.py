@@ -50,6 +50,12 @@ class Stream:
         return re.split(r"[ ,]", self.description, maxsplit=1)[0]
 
     @property
+    def layout(self) -> str:
+        """The loudspeakers, such as `stereo` or `5.1(side)`; empty where they are not known."""
+        found = re.search(r" Hz, ([^,]+)", self.description)
+        return found[1] if found and "channels" not in found[1] else ""
+
+    @property
     def kbps(self) -> int | None:
         """The bit rate, where it is known."""
         rate = re.search(r"(\d+) kb/s", self.description)
@@ -77,9 +83,10 @@ class Process:
     def __init__(self, path: Path, arguments: list[str], **pipes: Any) -> None:
         program = found()
         if program is None:
+            what = f"'{path.suffix}' files need" if path.suffix else "its format needs"
             raise AudioError(
-                f"{path}: '{path.suffix}' files need ffmpeg, which is not on the PATH; install it (apt, dnf, brew or "
-                "winget install ffmpeg), or convert the file to wav"
+                f"{path}: {what} ffmpeg, which is not on the PATH; install it (apt, dnf, brew or winget install "
+                "ffmpeg), or convert the file to wav"
             )
         self._path = path
         # Out of the terminal's group: on Ctrl-C this process decides what becomes of it.

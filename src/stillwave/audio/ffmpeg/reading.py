@@ -56,9 +56,11 @@ class FfmpegDecoder:
             raise
         first = self._contents.of("Audio")[0]
         self.frames = round(self._contents.seconds * self.rate)
-        self.format = self._contents.container.split(",")[0].upper()
+        self.format = f"FFMPEG {self._contents.container.split(',')[0].upper()}"
         self.subtype = _subtype(first)
         self.tags: Mapping[str, str] = self._contents.tags
+        self.layout = first.layout
+        self.kbps: float | None = None if self.subtype in _EXACT else first.kbps
         self.notes = _notes(self._contents)
         self._given = 0
 
@@ -118,6 +120,9 @@ class FfmpegDecoder:
             kinds = ", ".join(sorted({stream.kind.lower() for stream in held.streams}))
             return AudioError(f"{self._path}: there is no sound in it (only: {kinds})")
         return AudioError(f"{self._path}: cannot be decoded by ffmpeg: {self._process.first_error()}")
+
+
+_EXACT = ("PCM_16", "PCM_24", "FLOAT")
 
 
 def _subtype(stream: Stream) -> str:

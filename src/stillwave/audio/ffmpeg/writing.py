@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from stillwave.audio.contract import Samples, check_finite
 from stillwave.audio.ffmpeg.kinds import MEDIA_FORMATS, MediaFormat
 from stillwave.audio.ffmpeg.program import Contents, Process, Stream, inspect, location, source
-from stillwave.audio.writing import WriteReport
+from stillwave.audio.writing import WriteReport, refuse_existing, translated
 from stillwave.errors import AudioError
 from stillwave.files import atomic_file
 
@@ -23,6 +23,8 @@ _DELAY = {"aac": 1024, "mp3": 1105, "mp2": 481}
 """Samples by which what is decoded comes later than what was encoded."""
 _SILENT_OF_DELAY = ("mpegts", "mpeg", "avi", "adts")
 """Containers that do not state that delay: as many samples are left out at the start instead."""
+_LAYOUTS = {3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""What so many channels are taken for. By itself ffmpeg would filter the third of three as low-frequency effects."""
 _LOSSLESS = ("alac", "flac", "pcm_s16le", "pcm_s24le")
 _TAGS = {"tracknumber": "track", "license": "copyright"}
 
@@ -38,7 +40,11 @@ class MediaWriter:
         self._frames = self._clipped = 0
         self._skip = _DELAY.get(codec, 0) if form.name in _SILENT_OF_DELAY else 0
         self._peak = 0.0
-        self.lost_tags: tuple[str, ...] = ()
+        self._lost: tuple[str, ...] = ()
+
+    def lost(self, names: Iterable[str]) -> None:
+        """Note what the file has no place for."""
+        self._lost += tuple(names)
 
     def write(self, samples: Samples) -> None:
         """Append `[channels, n]`, float32."""
@@ -84,34 +90,44 @@ class MediaWriter:
             subtype=self._codec.upper(),
             peak=self._peak,
             clipped=self._clipped,
-            lost_tags=self.lost_tags,
+            lost_tags=self._lost,
         )
 
 
 @contextmanager
 def open_encoder(
-    path: Path, rate: int, channels: int, *, original: Path, tags: Mapping[str, str], subtype: str = ""
+    path: Path,
+    rate: int,
+    channels: int,
+    *,
+    original: Path,
+    tags: Mapping[str, str],
+    subtype: str = "",
+    overwrite: bool = True,
 ) -> Iterator[MediaWriter]:
     """Write a recording through ffmpeg; it appears under its name when the block ends without an exception.
 
     Where `original` holds a picture and the target can, all streams but the first audio track are copied untouched:
     pictures, further audio tracks, subtitles, chapters, attachments. `subtype` is the sample format of the original.
-    Raises `AudioError` for what the format cannot hold and for everything that ffmpeg refuses.
+    Without `overwrite` a file that is there is left. Raises `AudioError` for what the format cannot hold and for
+    everything that ffmpeg refuses.
     """
     form = MEDIA_FORMATS[path.suffix.lower()]
     if channels > form.channels:
         raise AudioError(f"{path}: {form.name} holds at most {form.channels} channels, not {channels}")
+    if not overwrite:
+        refuse_existing(path)
     held = _contents(original)
     codec, encoder = _codec(form, held)
-    options = ["-mapping_family", "1"] if encoder == "libopus" and channels > 2 else []
-    options += _sample_format(encoder, subtype) or ["-b:a:0", f"{_kbps(held, channels, encoder)}k"]
-    with atomic_file(path) as temporary:
-        sound = ["-f", "f32le", "-ar", str(rate), "-ac", str(channels), "-i", "pipe:0"]
+    options = _sample_format(encoder, subtype) or ["-b:a:0", f"{_kbps(held, channels, encoder)}k"]
+    with translated(path), atomic_file(path, replace=overwrite) as temporary:
+        layout = ["-channel_layout", _LAYOUTS[channels]] if channels in _LAYOUTS else []
+        sound = ["-f", "f32le", "-ar", str(rate), "-ac", str(channels), *layout, "-i", "pipe:0"]
         made = [*sound, *_mapping(form, held, original, tags), "-c", "copy", "-c:a:0", encoder, *options]
         process = Process(path, [*made, "-f", form.name, "-y", location(temporary)], stdin=subprocess.PIPE)
         try:
             writer = MediaWriter(path, rate, channels, form, codec, process)
-            writer.lost_tags = _lost(form, held)
+            writer.lost(_lost(form, held))
             yield writer
             writer.finish()
         finally:
