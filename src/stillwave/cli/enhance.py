@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,11 +149,25 @@ def _run(enhancer: Enhancer, work: Plan, jobs: int | None, quiet: bool, **option
 
     view = BatchView(work, quiet, options["rate_out"] is not None)
     threads = jobs or (cores() if enhancer.concurrent else 1)
-    with library_noise_hidden(), view.shown():
+    with library_noise_hidden(), _ended_in_order(), view.shown():
         for outcome in run(enhancer, work.jobs, threads, view, **options):
             view.add(outcome)
     view.close()
     return view
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM (a scheduler's, a shutdown's) end the batch as Ctrl-C does, so that no half file is left."""
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show_plan(work: Plan, overwrite: bool, as_json: bool) -> None:
