@@ -155,3 +155,10 @@ def test_ffmpeg_that_dies_is_noticed(tmp_path, wav):
         for _ in range(20):
             writer.write(np.zeros((1, 100_000), np.float32))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["b.m4a", "b.mka", "b.webm"])
+def test_the_same_samples_give_the_same_bytes(tmp_path, wav, name):
+    for folder in ("1", "2"):
+        rewrite(wav, tmp_path / folder / name)
+    assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()

@@ -124,7 +124,11 @@ def open_encoder(
         layout = ["-channel_layout", _LAYOUTS[channels]] if channels in _LAYOUTS else []
         sound = ["-f", "f32le", "-ar", str(rate), "-ac", str(channels), *layout, "-i", "pipe:0"]
         made = [*sound, *_mapping(form, held, original, tags), "-c", "copy", "-c:a:0", encoder, *options]
-        process = Process(path, [*made, "-f", form.name, "-y", location(temporary)], stdin=subprocess.PIPE)
+        process = Process(
+            path,
+            [*made, "-fflags", "+bitexact", "-f", form.name, "-y", location(temporary)],
+            stdin=subprocess.PIPE,
+        )
         try:
             writer = MediaWriter(path, rate, channels, form, codec, process)
             writer.lost(_lost(form, held))
