@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from stillwave.quickstart.material import Material
 from stillwave.quickstart.page import System
 from stillwave.quickstart.pictures import Curve
 from stillwave.quickstart.settings import Settings
-from stillwave.schema import Recipe
+from stillwave.schema import ModelConfig, Recipe
 from stillwave.weights import checkpoints as weights
 
 RECIPES = {
@@ -96,11 +97,9 @@ def curves(settings: Settings) -> tuple[dict[str, Curve], dict[str, Curve]]:
 def describe(settings: Settings, key: str, seconds: float | None) -> System:
     """Size, cost and training of a system."""
     from stillwave import checkpoint
-    from stillwave.deploy.complexity import count_macs
     from stillwave.train.journal import read
 
-    model, card = checkpoint.load(network(settings, key))
-    macs = count_macs(model, model.sample_rate)
+    card = checkpoint.read_card(checkpoint.resolve(network(settings, key)))
     ours = key in trained(settings)
     events = read(folder(settings, key)) if ours else []
     return System(
@@ -108,10 +107,23 @@ def describe(settings: Settings, key: str, seconds: float | None) -> System:
         name=NAMES[key],
         note=_NOTES[key] if ours else "ships with stillwave",
         parameters=card.parameters,
-        macs_per_second=float(sum(macs.values())),
+        macs_per_second=_macs_per_second(card.model),
         steps=max((event["step"] for event in events), default=None),
         seconds=seconds,
     )
+
+
+@cache
+def _macs_per_second(config: ModelConfig) -> float:
+    """Multiply-accumulate operations for one second of sound; they depend on the network's sizes alone."""
+    import torch
+
+    from stillwave.deploy.complexity import count_macs
+    from stillwave.models import build
+
+    with torch.random.fork_rng(devices=[]):
+        model = build(config)
+    return float(sum(count_macs(model.eval(), model.sample_rate).values()))
 
 
 _NOTES = {
