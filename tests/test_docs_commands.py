@@ -57,6 +57,8 @@ def faults(page: str) -> list[str]:
         while (verbs := getattr(current, "commands", None)) and words and words[0] in verbs:
             name = words.pop(0)
             current = verbs[name]
+        if verbs and words and not words[0].startswith("-"):
+            found.append(f"{page}: {command}: there is no verb '{words[0]}'")
         try:
             current.make_context(name, words)
         except Exception as error:  # of the click that typer brings, whose place depends on its version
