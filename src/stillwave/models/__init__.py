@@ -8,11 +8,12 @@ from stillwave.errors import RecipeError, nearest
 from stillwave.models.bsrnn import BSRNN
 from stillwave.models.denoiser import Denoiser
 from stillwave.models.dpdcrn import DPDCRN
+from stillwave.models.framenet import FrameNet
 from stillwave.schema import PRESETS, ModelConfig
 
-__all__ = ["BSRNN", "DPDCRN", "NETWORKS", "PRESETS", "Denoiser", "build"]
+__all__ = ["BSRNN", "DPDCRN", "FrameNet", "NETWORKS", "PRESETS", "Denoiser", "build"]
 
-NETWORKS: dict[str, Callable[[ModelConfig], Denoiser]] = {"bsrnn": BSRNN, "dpdcrn": DPDCRN}
+NETWORKS: dict[str, Callable[[ModelConfig], Denoiser]] = {"bsrnn": BSRNN, "dpdcrn": DPDCRN, "framenet": FrameNet}
 """What `ModelConfig.name` may be. Register a network of your own by adding it here."""
 
 

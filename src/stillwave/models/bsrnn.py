@@ -87,8 +87,7 @@ class BandBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, T, K, C]` to the same shape."""
-        along_time = self.time(self.time_norm(x).transpose(1, 2)).transpose(1, 2)
-        x = x + self.time_out(along_time)
+        x = x + self.time_out(self.time(self.time_norm(x), axis=1))
         y: Tensor = x + self.band_out(self.band(self.band_norm(x)))
         return y
 

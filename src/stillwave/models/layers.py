@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stillwave.models import recurrent
 from stillwave.models.fused import norm_prelu
 from stillwave.models.norms import make_norm
 from stillwave.models.streaming import Memory, Past
@@ -108,14 +109,18 @@ class Attention(nn.Module):
 
 
 class ForwardGRU(nn.GRU):
-    """A GRU over `[B, S, L, C]`, from the past to the future, which remembers where it was."""
+    """A GRU over maps `[B, X, Y, C]`, from the past to the future, which remembers where it was."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__(channels, hidden, batch_first=True)
         self.memory = Memory()
 
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        """`[B, S, L, C]` to `[B, S, L, hidden]`."""
+    def forward(self, x: Tensor, axis: int = 2) -> Tensor:  # type: ignore[override]
+        """`[B, X, Y, C]` to `[B, X, Y, hidden]`; sequences run along `axis`, 1 or 2."""
+        if not self.memory.open and recurrent.usable(self, x):
+            return recurrent.run(self, x, axis)
+        if axis == 1:
+            return self.forward(x.transpose(1, 2)).transpose(1, 2)
         B, S, L, C = x.shape
         before = self.memory.recall(x.new_zeros(B, S, self.hidden_size))
         hidden, last = super().forward(x.reshape(B * S, L, C), before.reshape(1, B * S, self.hidden_size))
@@ -125,13 +130,17 @@ class ForwardGRU(nn.GRU):
 
 
 class BothWaysGRU(nn.GRU):
-    """A GRU over `[B, S, L, C]` in both directions; nothing outlives the call."""
+    """A GRU over maps `[B, X, Y, C]` in both directions; nothing outlives the call."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__(channels, hidden, batch_first=True, bidirectional=True)
 
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        """`[B, S, L, C]` to `[B, S, L, 2·hidden]`."""
+    def forward(self, x: Tensor, axis: int = 2) -> Tensor:  # type: ignore[override]
+        """`[B, X, Y, C]` to `[B, X, Y, 2·hidden]`; sequences run along `axis`, 1 or 2."""
+        if recurrent.usable(self, x):
+            return recurrent.run(self, x, axis)
+        if axis == 1:
+            return self.forward(x.transpose(1, 2)).transpose(1, 2)
         B, S, L, C = x.shape
         hidden, _ = super().forward(x.reshape(B * S, L, C))
         y: Tensor = hidden.reshape(B, S, L, 2 * self.hidden_size)

@@ -99,6 +99,8 @@ PRESETS = {
     "bsrnn-m": _causal("bsrnn", 64, "frame", blocks=3),
     "bsrnn-s": _causal("bsrnn", 48, "frame", blocks=2),
     "bsrnn-xs": _causal("bsrnn", 24, "frame", blocks=2, bands=28),
+    "framenet-m": _causal("framenet", 48, "batch", blocks=3, bands=24),
+    "framenet-xs": _causal("framenet", 16, "batch", blocks=2, bands=16),
 }
 """Networks by name; in a recipe `model: dpdcrn-student` stands for its section. `8ch`: two
 ambisonic microphones, `4ch`: one of them."""

@@ -1,0 +1,197 @@
+"""A frame-wise encoder and decoder around recurrent blocks, built for speed on CPUs.
+
+Every frame by itself goes through convolutions along frequency, down to a few *places*; blocks of a GRU along time
+(one sequence a place, shared weights) and attention along the places see the past; the way back has skips, and ends
+in a mask. Operations are few and large, norms are batch norms that vanish in the exported graph, and the state is
+the GRUs' hidden vectors alone. In the manner of FastEnhancer (arXiv 2509.21867); differences: magnitudes among the
+inputs, places from a learnt matrix in front of each block's positions, masks bounded as DPDCRN's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from stillwave.errors import RecipeError
+from stillwave.models.denoiser import Denoiser
+from stillwave.models.layers import Attention, BothWaysGRU, ForwardGRU, apply_mask
+from stillwave.schema import ModelConfig
+from stillwave.stft import Stft
+
+PATCH = 4
+"""Bins from one position of the encoder to the next; its kernels see two patches."""
+STAGES = 2
+"""Residual convolutions of the encoder, and of the decoder."""
+
+
+class FrameNet(Denoiser):
+    """Convolutions along frequency, `bands` places, `blocks` pairs of a GRU and attention, a mask. Never looks ahead.
+
+    Not causal, the GRUs along time run both ways.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config, Stft(n_fft=512, hop=256))
+        if config.microphones > 1:
+            raise RecipeError("model.microphones: 'framenet' is for one microphone; 'dpdcrn' takes several")
+        c = config.channels
+        self.positions = (self.stft.bins - 1) // PATCH  # 64; position f sees bins 4f … 4f + 7
+        self.entry = ConvNorm(3 * PATCH, c, taps=2)
+        self.encoder = nn.ModuleList(ConvNorm(c, c, taps=3) for _ in range(STAGES))
+        self.gather = Along(self.positions, config.bands)
+        self.places = nn.Parameter(torch.zeros(config.bands, c))
+        self.blocks = nn.ModuleList(PlaceBlock(c, config.causal) for _ in range(config.blocks))
+        self.scatter = Along(config.bands, self.positions)
+        self.joins = nn.ModuleList(nn.Linear(2 * c, c) for _ in range(STAGES))
+        self.decoder = nn.ModuleList(ConvNorm(c, c, taps=3) for _ in range(STAGES))
+        self.mask = nn.Linear(2 * c, 2 * 2 * PATCH)
+
+    def estimate(self, spectrum: Tensor) -> Tensor:
+        """`[B, 2, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
+        self.check_spectrum(spectrum)
+        B, _, T, F = spectrum.shape
+        squeezed = self.squeeze(spectrum)
+        magnitude = (squeezed.square().sum(1, keepdim=True) + 1e-8).sqrt()
+        features = torch.cat([squeezed, magnitude], dim=1).permute(0, 2, 3, 1)  # [B, T, F, 3]
+        patches = nn.functional.pad(features, (0, 0, 0, PATCH - 1)).reshape(B, T, self.positions + 1, 3 * PATCH)
+        x = self.entry(patches)  # [B, T, 64, C]
+        skips = [x]
+        for stage in self.encoder:
+            x = x + stage(x)
+            skips.append(x)
+        y = self.gather(x) + self.places
+        for block in self.blocks:
+            y = block(y)
+        x = self.scatter(y)
+        for join, stage in zip(self.joins, self.decoder, strict=True):
+            x = join(torch.cat([x, skips.pop()], dim=3))
+            x = x + stage(x)
+        parts = self.mask(torch.cat([x, skips.pop()], dim=3)).unflatten(3, (2, 2 * PATCH))  # [B, T, 64, 2, 8]
+        first, second = parts.split(PATCH, dim=4)  # overlapping patches are added
+        padded = nn.functional.pad(first, (0, 0, 0, 0, 0, 1)) + nn.functional.pad(second, (0, 0, 0, 0, 1, 0))
+        mask = padded.permute(0, 3, 1, 2, 4).flatten(3)[..., :F]
+        return apply_mask(mask, spectrum)
+
+    def default_taps(self) -> dict[str, list[str]]:
+        """The encoder's stages, the places after each block, and the decoder's stages."""
+        return {
+            "encoder": ["entry:btdc"],
+            "middle": [f"blocks.{i}:btdc" for i in range(len(self.blocks))],
+            "decoder": [f"decoder.{i}:btdc" for i in range(STAGES)],
+        }
+
+
+class PlaceBlock(nn.Module):
+    """x ← x + W·GRU(norm(x)) along time, then x ← x + attention(norm(x)) along places: `[B, T, K, C]`."""
+
+    def __init__(self, channels: int, causal: bool) -> None:
+        super().__init__()
+        self.time_norm = ChannelNorm(channels)
+        self.time = (ForwardGRU if causal else BothWaysGRU)(channels, channels)
+        self.time_out = nn.Linear(channels if causal else 2 * channels, channels)
+        self.place_norm = ChannelNorm(channels)
+        self.place = Attention(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, T, K, C]` to the same shape."""
+        x = x + self.time_out(self.time(self.time_norm(x), axis=1))
+        y: Tensor = x + self.place(self.place_norm(x))
+        return y
+
+
+class ChannelNorm(nn.BatchNorm1d):
+    """Batch normalisation of the last axis of `[..., C]`: statistics over all others, frozen afterwards."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[..., C]` to the same shape."""
+        return super().forward(input.reshape(-1, input.shape[-1])).view(input.shape)
+
+
+class ConvNorm(nn.Module):
+    """A convolution along frequency, a batch norm and SiLU: `[B, T, D, C]` to `[B, T, D', out]`.
+
+    With three taps D' is D (zeros outside); with two, output d sees inputs d and d + 1, and D' is D − 1.
+    """
+
+    def __init__(self, channels: int, out: int, taps: int) -> None:
+        super().__init__()
+        self.taps = taps
+        self.weight = nn.Parameter(torch.empty(taps, channels, out))
+        nn.init.uniform_(self.weight, -1 / math.sqrt(taps * channels), 1 / math.sqrt(taps * channels))
+        self.norm = ChannelNorm(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return nn.functional.silu(self.norm(along_frequency(x, self.weight)))
+
+
+class Along(nn.Module):
+    """A learnt matrix along frequency, the same for all channels: `[B, T, D, C]` to `[B, T, out, C]`.
+
+    It begins as an interpolation.
+    """
+
+    def __init__(self, size: int, out: int) -> None:
+        super().__init__()
+        place = (torch.arange(out) + 0.5) * (size / out) - 0.5
+        width = max(1.0, size / out)
+        weight = (1 - (torch.arange(size) - place[:, None]).abs() / width).clamp(min=0)
+        self.weight = nn.Parameter(weight / weight.sum(1, keepdim=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return torch.matmul(self.weight, x)
+
+
+def along_frequency(x: Tensor, weight: Tensor) -> Tensor:
+    """Convolve `[B, T, D, C]` along D with `[taps, C, out]`; three taps are centred, two look at d and d + 1."""
+    taps, D = len(weight), x.shape[2]
+    if taps == 3:
+        x = nn.functional.pad(x, (0, 0, 1, 1))
+    else:
+        D -= 1
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not torch.jit.is_tracing():
+        apply: Callable[..., Tensor] = _Shifted.apply
+        return apply(x, weight)
+    parts = torch.cat([x[:, :, i : i + D] for i in range(taps)], dim=3)
+    return parts @ weight.flatten(0, 1)
+
+
+class _Shifted(torch.autograd.Function):
+    """Σ_i x[d + i] · W_i as one matrix product a tap, on shifted views of the flat rows: nothing is unfolded.
+
+    Rows that straddle two frames are computed and left out.
+    """
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor, weight: Tensor) -> Tensor:
+        B, T, D, C = x.shape
+        taps, _, out = weight.shape
+        flat, rows = x.reshape(-1, C), B * T * D - taps + 1
+        y = x.new_empty(B * T * D, out)
+        torch.mm(flat[:rows], weight[0], out=y[:rows])
+        for i in range(1, taps):
+            y[:rows].addmm_(flat[i : i + rows], weight[i])
+        ctx.save_for_backward(flat, weight)  # type: ignore[attr-defined]
+        ctx.shape = x.shape  # type: ignore[attr-defined]
+        return y.view(B, T, D, out)[:, :, : D - taps + 1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, Tensor]:
+        flat, weight = ctx.saved_tensors  # type: ignore[attr-defined]
+        B, T, D, C = ctx.shape  # type: ignore[attr-defined]
+        taps, _, out = weight.shape
+        rows = B * T * D - taps + 1
+        padded = nn.functional.pad(grad, (0, 0, 0, taps - 1)).view(-1, out)[:rows]
+        d_weight = torch.stack([torch.mm(flat[i : i + rows].t(), padded) for i in range(taps)])
+        d_x = torch.empty_like(flat)
+        d_x[rows:] = 0
+        torch.mm(padded, weight[0].t(), out=d_x[:rows])
+        for i in range(1, taps):
+            d_x[i : i + rows].addmm_(padded, weight[i].t())
+        return d_x.view(B, T, D, C), d_weight
