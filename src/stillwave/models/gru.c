@@ -1,8 +1,9 @@
 /* Forward and backward pass of a GRU over many rows at once (a row: one sequence), for training on CPUs.
  *
- *   r = sigmoid(a_r + W_r h),  z = sigmoid(a_z + W_z h),  m = W_n h + b_n,  n = tanh(a_n + r m),  h' = n + z (h - n)
+ *   r = sigmoid(a_r + W_r h + b_r),  z = sigmoid(a_z + W_z h + b_z),
+ *   m = W_n h + b_m,  n = tanh(a_n + b_n + r m),  h' = n + z (h - n)
  *
- * with a = W_i x + b computed before, as one matrix product over all steps. Rows are taken in blocks that stay in the
+ * with a = W_i x computed before, as one matrix product over all steps. Rows are taken in blocks that stay in the
  * cache over all steps; the product with the recurrent weights, the gates and the state are one pass.
  *
  * Memory: element (row i, step t) of an array of width w begins at (first[i] + t * step) * w, so that sequences may
@@ -76,7 +77,8 @@ static void product(const float *x, const float *w, int inner, int outer, float 
     if (j < outer) tiles(x, inner, w + j * inner, inner, 8, out + j, outer, rows, accumulate);
 }
 
-/* gates: a in, (r, z, n) out, width ldg >= 3H. m and h: width ldh >= H. w: packed [H][3H]. */
+/* gates: a in, (r, z, n) out, width ldg >= 3H. m and h: width ldh >= H. w: packed [H][3H].
+ * bias: b_r, b_z, b_n, b_m. */
 void gru_forward(float *gates, float *m, float *h, const float *w, const float *bias, const int64_t *first,
                  int64_t rows, int64_t steps, int64_t step, int H, int ldg, int ldh) {
     float state[ROWS * MAX_HIDDEN] __attribute__((aligned(64)));
@@ -91,10 +93,10 @@ void gru_forward(float *gates, float *m, float *h, const float *w, const float *
                 float *a = gates + at * ldg, *out = h + at * ldh, *keep = m + at * ldh, *s = state + i * H;
                 const float *g = hidden + i * 3 * H;
                 for (int j = 0; j < H; j += 8) {
-                    v8 r = sigmoid(load(a + j) + load(g + j));
-                    v8 z = sigmoid(load(a + H + j) + load(g + H + j));
-                    v8 inner = load(g + 2 * H + j) + load(bias + j);
-                    v8 n = hyperbolic(load(a + 2 * H + j) + r * inner);
+                    v8 r = sigmoid(load(a + j) + load(bias + j) + load(g + j));
+                    v8 z = sigmoid(load(a + H + j) + load(bias + H + j) + load(g + H + j));
+                    v8 inner = load(g + 2 * H + j) + load(bias + 3 * H + j);
+                    v8 n = hyperbolic(load(a + 2 * H + j) + load(bias + 2 * H + j) + r * inner);
                     v8 next = n + z * (load(s + j) - n);
                     store(a + j, r);
                     store(a + H + j, z);

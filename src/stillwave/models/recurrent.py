@@ -76,13 +76,15 @@ class _Gru(torch.autograd.Function):
         H = w_hh[0].shape[1]
         rows, width = x.numel() // x.shape[-1], H * len(w_hh)
         flat = x.reshape(rows, -1)
-        bias = [torch.cat([a[: 2 * H] + b[: 2 * H], a[2 * H :]]) for a, b in zip(b_ih, b_hh, strict=True)]
-        gates = torch.addmm(torch.cat(bias), flat, torch.cat(w_ih).t())
+        gates = torch.mm(flat, torch.cat(w_ih).t())
         inner, hidden = x.new_empty(rows, width), x.new_empty(rows, width)
         calls = []
-        for d, (weight, b) in enumerate(zip(w_hh, b_hh, strict=True)):
-            packed, own = _packed(weight.t()), b[2 * H :].contiguous()
-            arrays = (_at(gates, 3 * d * H), _at(inner, d * H), _at(hidden, d * H), packed, own)
+        for d, weight in enumerate(w_hh):
+            bias = torch.cat([b_ih[d][: 2 * H] + b_hh[d][: 2 * H], b_ih[d][2 * H :], b_hh[d][2 * H :]])
+            arrays = (
+                *(_at(gates, 3 * d * H), _at(inner, d * H), _at(hidden, d * H)),
+                *(_packed(weight.t()), bias),
+            )
             calls += _tasks(_directed(steps, d), arrays, H, len(w_hh))
         _run_all("gru_forward", calls)
         ctx.save_for_backward(flat, gates, inner, hidden, *w_ih, *w_hh)
@@ -96,7 +98,7 @@ class _Gru(torch.autograd.Function):
         directions = len(weights) // 2
         w_ih, w_hh = weights[:directions], weights[directions:]
         H = w_hh[0].shape[1]
-        grad = grad.contiguous()
+        grad = grad.contiguous().view(hidden.shape)
         d_gates, d_inner, before = torch.empty_like(gates), torch.empty_like(inner), torch.empty_like(inner)
         calls = []
         for d, weight in enumerate(w_hh):
