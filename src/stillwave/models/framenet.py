@@ -46,9 +46,9 @@ class FrameNet(Denoiser):
         self.places = nn.Parameter(torch.zeros(config.bands, c))
         self.blocks = nn.ModuleList(PlaceBlock(c, config.causal) for _ in range(config.blocks))
         self.scatter = Along(config.bands, self.positions)
-        self.joins = nn.ModuleList(nn.Linear(2 * c, c) for _ in range(STAGES))
+        self.skips = nn.ModuleList(nn.Linear(c, c) for _ in range(STAGES + 1))
         self.decoder = nn.ModuleList(ConvNorm(c, c, taps=3) for _ in range(STAGES))
-        self.mask = nn.Linear(2 * c, 2 * 2 * PATCH)
+        self.mask = nn.Linear(c, 2 * 2 * PATCH)
 
     def estimate(self, spectrum: Tensor) -> Tensor:
         """`[B, 2, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
@@ -59,18 +59,17 @@ class FrameNet(Denoiser):
         features = torch.cat([squeezed, magnitude], dim=1).permute(0, 2, 3, 1)  # [B, T, F, 3]
         patches = nn.functional.pad(features, (0, 0, 0, PATCH - 1)).reshape(B, T, self.positions + 1, 3 * PATCH)
         x = self.entry(patches)  # [B, T, 64, C]
-        skips = [x]
+        levels = [x]
         for stage in self.encoder:
             x = x + stage(x)
-            skips.append(x)
+            levels.append(x)
         y = self.gather(x) + self.places
         for block in self.blocks:
             y = block(y)
-        x = self.scatter(y)
-        for join, stage in zip(self.joins, self.decoder, strict=True):
-            x = join(torch.cat([x, skips.pop()], dim=3))
-            x = x + stage(x)
-        parts = self.mask(torch.cat([x, skips.pop()], dim=3)).unflatten(3, (2, 2 * PATCH))  # [B, T, 64, 2, 8]
+        x = self.scatter(y) + self.skips[0](levels.pop())
+        for stage, skip in zip(self.decoder, self.skips[1:], strict=True):
+            x = x + stage(x) + skip(levels.pop())
+        parts = self.mask(x).unflatten(3, (2, 2 * PATCH))  # [B, T, 64, 2, 8]
         first, second = parts.split(PATCH, dim=4)  # overlapping patches are added
         padded = nn.functional.pad(first, (0, 0, 0, 0, 0, 1)) + nn.functional.pad(second, (0, 0, 0, 0, 1, 0))
         mask = padded.permute(0, 3, 1, 2, 4).flatten(3)[..., :F]
