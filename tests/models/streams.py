@@ -39,7 +39,7 @@ def network(name: str) -> Denoiser:
         torch.manual_seed(0)
         model = build(SMALL[name] if name in SMALL else PRESETS[name])
         for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
                 module.running_mean.normal_(std=0.1)
                 module.running_var.uniform_(0.5, 2)
         BUILT[name] = model.eval()

@@ -11,9 +11,13 @@ from stillwave.models.dpdcrn import DPDCRN
 from stillwave.models.framenet import FrameNet
 from stillwave.schema import PRESETS, ModelConfig
 
-__all__ = ["BSRNN", "DPDCRN", "FrameNet", "NETWORKS", "PRESETS", "Denoiser", "build"]
+__all__ = ["BSRNN", "DPDCRN", "NETWORKS", "PRESETS", "Denoiser", "FrameNet", "build"]
 
-NETWORKS: dict[str, Callable[[ModelConfig], Denoiser]] = {"bsrnn": BSRNN, "dpdcrn": DPDCRN, "framenet": FrameNet}
+NETWORKS: dict[str, Callable[[ModelConfig], Denoiser]] = {
+    "bsrnn": BSRNN,
+    "dpdcrn": DPDCRN,
+    "framenet": FrameNet,
+}
 """What `ModelConfig.name` may be. Register a network of your own by adding it here."""
 
 

@@ -4,13 +4,14 @@ Every frame by itself goes through convolutions along frequency, down to a few *
 (one sequence a place, shared weights) and attention along the places see the past; the way back has skips, and ends
 in a mask. Operations are few and large, norms are batch norms that vanish in the exported graph, and the state is
 the GRUs' hidden vectors alone. In the manner of FastEnhancer (arXiv 2509.21867); differences: magnitudes among the
-inputs, places from a learnt matrix in front of each block's positions, masks bounded as DPDCRN's.
+inputs, skips that are added, masks bounded as DPDCRN's (`layers.apply_mask`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from torch.autograd.function import once_differentiable
 from stillwave.errors import RecipeError
 from stillwave.models.denoiser import Denoiser
 from stillwave.models.layers import Attention, BothWaysGRU, ForwardGRU, apply_mask
+from stillwave.models.native import tracing
 from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
 
@@ -57,7 +59,9 @@ class FrameNet(Denoiser):
         squeezed = self.squeeze(spectrum)
         magnitude = (squeezed.square().sum(1, keepdim=True) + 1e-8).sqrt()
         features = torch.cat([squeezed, magnitude], dim=1).permute(0, 2, 3, 1)  # [B, T, F, 3]
-        patches = nn.functional.pad(features, (0, 0, 0, PATCH - 1)).reshape(B, T, self.positions + 1, 3 * PATCH)
+        patches = nn.functional.pad(features, (0, 0, 0, PATCH - 1)).reshape(
+            B, T, self.positions + 1, 3 * PATCH
+        )
         x = self.entry(patches)  # [B, T, 64, C]
         levels = [x]
         for stage in self.encoder:
@@ -153,7 +157,7 @@ def along_frequency(x: Tensor, weight: Tensor) -> Tensor:
         x = nn.functional.pad(x, (0, 0, 1, 1))
     else:
         D -= 1
-    if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not torch.jit.is_tracing():
+    if torch.is_grad_enabled() and not tracing():
         apply: Callable[..., Tensor] = _Shifted.apply
         return apply(x, weight)
     parts = torch.cat([x[:, :, i : i + D] for i in range(taps)], dim=3)
@@ -167,7 +171,7 @@ class _Shifted(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: object, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         B, T, D, C = x.shape
         taps, _, out = weight.shape
         flat, rows = x.reshape(-1, C), B * T * D - taps + 1
@@ -175,15 +179,15 @@ class _Shifted(torch.autograd.Function):
         torch.mm(flat[:rows], weight[0], out=y[:rows])
         for i in range(1, taps):
             y[:rows].addmm_(flat[i : i + rows], weight[i])
-        ctx.save_for_backward(flat, weight)  # type: ignore[attr-defined]
-        ctx.shape = x.shape  # type: ignore[attr-defined]
+        ctx.save_for_backward(flat, weight)
+        ctx.shape = x.shape
         return y.view(B, T, D, out)[:, :, : D - taps + 1]
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: object, grad: Tensor) -> tuple[Tensor, Tensor]:
-        flat, weight = ctx.saved_tensors  # type: ignore[attr-defined]
-        B, T, D, C = ctx.shape  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        flat, weight = ctx.saved_tensors
+        B, T, D, C = ctx.shape
         taps, _, out = weight.shape
         rows = B * T * D - taps + 1
         padded = nn.functional.pad(grad, (0, 0, 0, taps - 1)).view(-1, out)[:rows]

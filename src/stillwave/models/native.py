@@ -18,6 +18,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
 SWITCH = "STILLWAVE_NATIVE"
 _COMMON = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
 _TARGETS = (("-march=native",), ("-mcpu=native",), ())
@@ -35,6 +37,15 @@ def load(source: Path) -> ctypes.CDLL | None:
         except (OSError, subprocess.SubprocessError):
             continue
     return None
+
+
+def tracing() -> bool:
+    """Whether a graph is being recorded, which can hold PyTorch's own operators only."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.onnx.is_in_onnx_export()
+        or torch._C._get_tracing_state() is not None
+    )
 
 
 def _compiled(source: Path, compiler: str, options: tuple[str, ...]) -> Path:

@@ -28,11 +28,11 @@ _FEWEST_ROWS = 48
 
 
 class Steps(NamedTuple):
-    """Where sequences lie in a contiguous map: element (i, t) is row `first[i] + t · step`."""
+    """Where sequences lie in a contiguous map: element (i, t) is row `first[i] + t · stride`."""
 
     first: Tensor
-    count: int
-    step: int
+    length: int
+    stride: int
 
 
 def steps_of(shape: torch.Size, axis: int) -> Steps:
@@ -52,7 +52,7 @@ def usable(gru: nn.GRU, x: Tensor) -> bool:
         and gru.hidden_size % 8 == 0
         and gru.hidden_size <= _LARGEST
         and x.numel() > 0
-        and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+        and not native.tracing()
         and _kernel() is not None
     )
 
@@ -78,7 +78,7 @@ class _Gru(torch.autograd.Function):
         flat = x.reshape(rows, -1)
         gates = torch.mm(flat, torch.cat(w_ih).t())
         inner, hidden = x.new_empty(rows, width), x.new_empty(rows, width)
-        calls = []
+        calls: list[tuple[Any, ...]] = []
         for d, weight in enumerate(w_hh):
             bias = torch.cat([b_ih[d][: 2 * H] + b_hh[d][: 2 * H], b_ih[d][2 * H :], b_hh[d][2 * H :]])
             arrays = (
@@ -100,18 +100,24 @@ class _Gru(torch.autograd.Function):
         H = w_hh[0].shape[1]
         grad = grad.contiguous().view(hidden.shape)
         d_gates, d_inner, before = torch.empty_like(gates), torch.empty_like(inner), torch.empty_like(inner)
-        calls = []
+        calls: list[tuple[Any, ...]] = []
         for d, weight in enumerate(w_hh):
             wide, narrow = 3 * d * H, d * H
             arrays = (
-                *(_at(gates, wide), _at(inner, narrow), _at(hidden, narrow), _at(grad, narrow), _packed(weight)),
+                *(
+                    _at(gates, wide),
+                    _at(inner, narrow),
+                    _at(hidden, narrow),
+                    _at(grad, narrow),
+                    _packed(weight),
+                ),
                 *(_at(d_gates, wide), _at(d_inner, narrow), _at(before, narrow)),
             )
             calls += _tasks(_directed(ctx.steps, d), arrays, H, directions)
         _run_all("gru_backward", calls)
         d_x = torch.mm(d_gates, torch.cat(w_ih)).view(ctx.shape) if ctx.needs_input_grad[0] else None
-        d_ih = torch.mm(d_gates.t(), flat).split(3 * H)
-        b_ih, b_inner = d_gates.sum(0).split(3 * H), d_inner.sum(0).split(H)
+        d_ih = torch.split(torch.mm(d_gates.t(), flat), 3 * H)
+        b_ih, b_inner = torch.split(d_gates.sum(0), 3 * H), torch.split(d_inner.sum(0), H)
         found: list[Tensor] = []
         for d in range(directions):
             own, past = slice(3 * d * H, 3 * d * H + 2 * H), before[:, d * H : (d + 1) * H]
@@ -125,7 +131,7 @@ class _Gru(torch.autograd.Function):
 def _directed(steps: Steps, direction: int) -> Steps:
     if not direction:
         return steps
-    return Steps(steps.first + (steps.count - 1) * steps.step, steps.count, -steps.step)
+    return Steps(steps.first + (steps.length - 1) * steps.stride, steps.length, -steps.stride)
 
 
 def _packed(weight: Tensor) -> Tensor:
@@ -140,13 +146,15 @@ def _at(tensor: Tensor, column: int) -> Tensor:
     return tensor[:, column:]
 
 
-def _tasks(steps: Steps, arrays: tuple[Tensor, ...], hidden: int, directions: int) -> Iterator[tuple[Any, ...]]:
+def _tasks(
+    steps: Steps, arrays: tuple[Tensor, ...], hidden: int, directions: int
+) -> Iterator[tuple[Any, ...]]:
     """Arguments of the kernel's calls, which share the rows among the threads."""
     rows = len(steps.first)
     parts = max(1, min(torch.get_num_threads(), rows // _FEWEST_ROWS))
     sizes = (hidden, 3 * hidden * directions, hidden * directions)
     for first in steps.first.chunk(parts):
-        yield *arrays, first, len(first), steps.count, steps.step, *sizes
+        yield *arrays, first, len(first), steps.length, steps.stride, *sizes
 
 
 def _run_all(name: str, calls: list[tuple[Any, ...]]) -> None:

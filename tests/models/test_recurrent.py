@@ -1,0 +1,130 @@
+"""The compiled GRU: equal to PyTorch's in value and gradient, whatever the axis, direction, size and threads."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from stillwave.models import build, native, recurrent
+from stillwave.models.layers import BothWaysGRU, ForwardGRU
+from stillwave.schema import PRESETS
+
+needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+
+
+def without_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recurrent, "usable", lambda *_: False)
+
+
+def value_and_gradients(module: nn.Module, x: Tensor, axis: int) -> list[Tensor]:
+    x = x.clone().requires_grad_()
+    y = module(x, axis)
+    direction = torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
+    return [y.detach(), *torch.autograd.grad((y * direction).sum(), [x, *module.parameters()])]
+
+
+@needs_compiler
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("kind", [ForwardGRU, BothWaysGRU])
+@pytest.mark.parametrize(("channels", "hidden"), [(64, 64), (24, 24), (5, 8), (16, 40)])
+def test_agrees_with_pytorch(kind, channels, hidden, axis, monkeypatch):
+    torch.manual_seed(0)
+    gru, x = kind(channels, hidden), torch.randn(3, 7, 21, channels)  # 63 rows: a whole block and part of one
+    assert recurrent.usable(gru, x)
+    ours = value_and_gradients(gru, x, axis)
+    without_kernel(monkeypatch)
+    theirs = value_and_gradients(gru, x, axis)
+    for mine, wanted in zip(ours, theirs, strict=True):
+        assert torch.allclose(mine, wanted, rtol=1e-5, atol=2e-6 * float(wanted.abs().max()))
+
+
+@needs_compiler
+def test_gradients_agree_with_differences():
+    torch.manual_seed(0)
+    gru, x = ForwardGRU(8, 8), torch.randn(1, 4, 2, 8)
+    direction = torch.randn(1, 4, 2, 8)
+
+    def loss() -> Tensor:
+        return (gru(x, 1) * direction).sum(dtype=torch.float64)
+
+    gradient = torch.autograd.grad(loss(), gru.weight_hh_l0)[0]
+    with torch.no_grad():
+        for place in [(0, 0), (9, 3), (23, 7)]:
+            gru.weight_hh_l0[place] += 1e-2
+            above = loss()
+            gru.weight_hh_l0[place] -= 2e-2
+            below = loss()
+            gru.weight_hh_l0[place] += 1e-2
+            assert float(gradient[place]) == pytest.approx(float(above - below) / 2e-2, rel=2e-3, abs=1e-4)
+
+
+@needs_compiler
+def test_extreme_inputs_saturate_and_stay_finite():
+    gru = ForwardGRU(8, 8)
+    x = torch.full((1, 3, 2, 8), 1e30)
+    x[:, :, 1] = -1e30
+    y = gru(x.requires_grad_(), 1)
+    assert y.isfinite().all()
+    assert y.abs().max() <= 1
+
+
+@needs_compiler
+def test_threads_change_nothing():
+    torch.manual_seed(0)
+    gru, x = BothWaysGRU(16, 16), torch.randn(40, 3, 5, 16)
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            found.append(gru(x.requires_grad_(), 2).detach())
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*found)
+
+
+@needs_compiler
+@pytest.mark.parametrize("preset", ["bsrnn-xs", "framenet-xs"])
+def test_a_network_trains_alike(preset, monkeypatch):
+    torch.manual_seed(0)
+    model, noisy = build(PRESETS[preset]), 0.1 * torch.randn(2, 3000)
+    model(noisy).square().sum().backward()
+    ours = [p.grad.clone() for p in model.parameters()]
+    without_kernel(monkeypatch)
+    model.zero_grad()
+    model(noisy).square().sum().backward()
+    scale = max(float(p.grad.abs().max()) for p in model.parameters())
+    for mine, p in zip(ours, model.parameters(), strict=True):
+        assert torch.allclose(mine, p.grad, rtol=1e-4, atol=1e-5 * scale)
+
+
+def test_sizes_and_types_that_it_has_no_room_for_are_left_to_pytorch():
+    x = torch.zeros(1, 2, 3, 8)
+    assert not recurrent.usable(ForwardGRU(8, 12), x)
+    assert not recurrent.usable(ForwardGRU(8, 512), x)
+    assert not recurrent.usable(ForwardGRU(8, 8).double(), x.double())
+    with torch.no_grad():
+        assert not recurrent.usable(ForwardGRU(8, 8), x)
+
+
+def test_without_a_compiler_training_works(tmp_path):
+    code = (
+        "import torch; from stillwave.models import recurrent; from stillwave.models.layers import ForwardGRU\n"
+        "gru, x = ForwardGRU(8, 8), torch.ones(1, 2, 3, 8)\n"
+        "assert not recurrent.usable(gru, x); gru(x, 1).sum().backward(); print(gru.weight_hh_l0.grad.shape)"
+    )
+    environment = {"PATH": str(tmp_path), "PYTHONPATH": ":".join(sys.path), "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not list(Path(tmp_path).rglob("*.so"))
+
+
+def test_a_file_that_does_not_compile_gives_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    broken = tmp_path / "broken.c"
+    broken.write_text("this is no C")
+    assert native.load(broken) is None
