@@ -1,13 +1,18 @@
 """FrameNet: shapes, convolutions by hand, batch statistics. Causality and streaming: test_causal_networks.py."""
 
+import shutil
+
 import pytest
 import torch
 from torch import nn
 
 from stillwave.errors import RecipeError
-from stillwave.models import FrameNet, build
-from stillwave.models.framenet import Along, along_frequency
+from stillwave.models import FrameNet, build, conv_stage
+from stillwave.models.conv_stage import convolve, stage
+from stillwave.models.framenet import Along
 from stillwave.schema import PRESETS
+
+needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
 
 def test_parameters():
@@ -20,25 +25,35 @@ def test_convolution_with_three_taps_is_pytorchs():
     torch.manual_seed(0)
     x, weight = torch.randn(2, 3, 7, 5), torch.randn(3, 5, 4)
     wanted = nn.functional.conv1d(x.flatten(0, 1).transpose(1, 2), weight.permute(2, 1, 0), padding=1)
-    found = along_frequency(x.requires_grad_(), weight)
+    found = convolve(x, weight)
     assert torch.allclose(found.flatten(0, 1).transpose(1, 2), wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("taps", [2, 3])
-def test_convolution_is_the_same_with_and_without_gradients(taps):
+@needs_compiler
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize(("taps", "channels", "out"), [(3, 16, 16), (2, 12, 24), (3, 8, 8), (2, 8, 16)])
+def test_the_kernel_agrees_with_pytorch(taps, channels, out, residual, monkeypatch):
+    if residual and (taps != 3 or channels != out):
+        pytest.skip("a residual needs equal shapes")
     torch.manual_seed(0)
-    x, weight = torch.randn(2, 3, 7, 5), torch.randn(taps, 5, 4)
-    with torch.no_grad():
-        unfolded = along_frequency(x, weight)
-    assert torch.allclose(along_frequency(x.requires_grad_(), weight), unfolded, atol=1e-5)
-
-
-@pytest.mark.parametrize("taps", [2, 3])
-def test_gradients_of_the_convolution(taps):
-    torch.manual_seed(0)
-    x = torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(taps, 4, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(along_frequency, (x, weight))
+    x, weight = torch.randn(2, 3, 9, channels), torch.randn(taps, channels, out)
+    direction = torch.randn(2, 3, 9 if taps == 3 else 8, out)
+    found = []
+    for kernel in (True, False):
+        norm = nn.BatchNorm1d(out)
+        nn.init.uniform_(norm.weight, 0.5, 2)
+        nn.init.normal_(norm.bias, generator=torch.Generator().manual_seed(1))
+        norm.weight.data = torch.linspace(0.5, 2, out)
+        inputs = [x.clone().requires_grad_(channels % 8 == 0), weight.clone().requires_grad_()]
+        if not kernel:
+            monkeypatch.setattr(conv_stage, "_kernel", lambda: None)
+        assert conv_stage._usable(*inputs, norm) is kernel
+        y = stage(*inputs, norm, residual)
+        wanted = [t for t in (*inputs, norm.weight, norm.bias) if t.requires_grad]
+        gradients = torch.autograd.grad((y * direction).sum(), wanted)
+        found.append([y.detach(), *gradients, norm.running_mean, norm.running_var])
+    for mine, theirs in zip(*found, strict=True):
+        assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-5 * float(theirs.abs().max()))
 
 
 def test_places_begin_as_an_interpolation():

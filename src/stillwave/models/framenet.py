@@ -10,17 +10,14 @@ inputs, skips that are added, masks bounded as DPDCRN's (`layers.apply_mask`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from stillwave.errors import RecipeError
+from stillwave.models.conv_stage import stage
 from stillwave.models.denoiser import Denoiser
 from stillwave.models.layers import Attention, BothWaysGRU, ForwardGRU, apply_mask
-from stillwave.models.native import tracing
 from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
 
@@ -64,15 +61,15 @@ class FrameNet(Denoiser):
         )
         x = self.entry(patches)  # [B, T, 64, C]
         levels = [x]
-        for stage in self.encoder:
-            x = x + stage(x)
+        for convolution in self.encoder:
+            x = convolution(x)
             levels.append(x)
         y = self.gather(x) + self.places
         for block in self.blocks:
             y = block(y)
         x = self.scatter(y) + self.skips[0](levels.pop())
-        for stage, skip in zip(self.decoder, self.skips[1:], strict=True):
-            x = x + stage(x) + skip(levels.pop())
+        for convolution, skip in zip(self.decoder, self.skips[1:], strict=True):
+            x = convolution(x) + skip(levels.pop())
         parts = self.mask(x).unflatten(3, (2, 2 * PATCH))  # [B, T, 64, 2, 8]
         first, second = parts.split(PATCH, dim=4)  # overlapping patches are added
         padded = nn.functional.pad(first, (0, 0, 0, 0, 0, 1)) + nn.functional.pad(second, (0, 0, 0, 0, 1, 0))
@@ -117,19 +114,20 @@ class ChannelNorm(nn.BatchNorm1d):
 class ConvNorm(nn.Module):
     """A convolution along frequency, a batch norm and SiLU: `[B, T, D, C]` to `[B, T, D', out]`.
 
-    With three taps D' is D (zeros outside); with two, output d sees inputs d and d + 1, and D' is D − 1.
+    With three taps D' is D (zeros outside), and the input is added to what comes out; with two, output d sees inputs d
+    and d + 1, and D' is D − 1.
     """
 
     def __init__(self, channels: int, out: int, taps: int) -> None:
         super().__init__()
-        self.taps = taps
+        self.residual = taps == 3
         self.weight = nn.Parameter(torch.empty(taps, channels, out))
         nn.init.uniform_(self.weight, -1 / math.sqrt(taps * channels), 1 / math.sqrt(taps * channels))
         self.norm = ChannelNorm(out)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        return nn.functional.silu(self.norm(along_frequency(x, self.weight)))
+        return stage(x, self.weight, self.norm, self.residual)
 
 
 class Along(nn.Module):
@@ -148,53 +146,3 @@ class Along(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         return torch.matmul(self.weight, x)
-
-
-def along_frequency(x: Tensor, weight: Tensor) -> Tensor:
-    """Convolve `[B, T, D, C]` along D with `[taps, C, out]`; three taps are centred, two look at d and d + 1."""
-    taps, D = len(weight), x.shape[2]
-    if taps == 3:
-        x = nn.functional.pad(x, (0, 0, 1, 1))
-    else:
-        D -= 1
-    if torch.is_grad_enabled() and not tracing():
-        apply: Callable[..., Tensor] = _Shifted.apply
-        return apply(x, weight)
-    parts = torch.cat([x[:, :, i : i + D] for i in range(taps)], dim=3)
-    return parts @ weight.flatten(0, 1)
-
-
-class _Shifted(torch.autograd.Function):
-    """Σ_i x[d + i] · W_i as one matrix product a tap, on shifted views of the flat rows: nothing is unfolded.
-
-    Rows that straddle two frames are computed and left out.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        B, T, D, C = x.shape
-        taps, _, out = weight.shape
-        flat, rows = x.reshape(-1, C), B * T * D - taps + 1
-        y = x.new_empty(B * T * D, out)
-        torch.mm(flat[:rows], weight[0], out=y[:rows])
-        for i in range(1, taps):
-            y[:rows].addmm_(flat[i : i + rows], weight[i])
-        ctx.save_for_backward(flat, weight)
-        ctx.shape = x.shape
-        return y.view(B, T, D, out)[:, :, : D - taps + 1]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        flat, weight = ctx.saved_tensors
-        B, T, D, C = ctx.shape
-        taps, _, out = weight.shape
-        rows = B * T * D - taps + 1
-        padded = nn.functional.pad(grad, (0, 0, 0, taps - 1)).view(-1, out)[:rows]
-        d_weight = torch.stack([torch.mm(flat[i : i + rows].t(), padded) for i in range(taps)])
-        d_x = torch.empty_like(flat)
-        d_x[rows:] = 0
-        torch.mm(padded, weight[0].t(), out=d_x[:rows])
-        for i in range(1, taps):
-            d_x[i : i + rows].addmm_(padded, weight[i].t())
-        return d_x.view(B, T, D, C), d_weight

@@ -48,8 +48,16 @@ def tracing() -> bool:
     )
 
 
+def packed(weight: torch.Tensor) -> torch.Tensor:
+    """`[inner, outer]` in panels of 16 columns and, last, of 8: the order in which the kernels read a matrix."""
+    inner, outer = weight.shape
+    full = outer // 16 * 16
+    panels = weight[:, :full].reshape(inner, -1, 16).transpose(0, 1).reshape(-1)
+    return torch.cat([panels, weight[:, full:].reshape(-1)])
+
+
 def _compiled(source: Path, compiler: str, options: tuple[str, ...]) -> Path:
-    text = source.read_bytes()
+    text = b"".join(path.read_bytes() for path in (source, *sorted(source.parent.glob("*.h"))))
     key = hashlib.sha256("\0".join((*options, *_processor())).encode() + text).hexdigest()[:32]
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stillwave" / "native"
     target = folder / f"{source.stem}-{key}.so"

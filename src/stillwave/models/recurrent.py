@@ -83,7 +83,7 @@ class _Gru(torch.autograd.Function):
             bias = torch.cat([b_ih[d][: 2 * H] + b_hh[d][: 2 * H], b_ih[d][2 * H :], b_hh[d][2 * H :]])
             arrays = (
                 *(_at(gates, 3 * d * H), _at(inner, d * H), _at(hidden, d * H)),
-                *(_packed(weight.t()), bias),
+                *(native.packed(weight.t()), bias),
             )
             calls += _tasks(_directed(steps, d), arrays, H, len(w_hh))
         _run_all("gru_forward", calls)
@@ -109,7 +109,7 @@ class _Gru(torch.autograd.Function):
                     _at(inner, narrow),
                     _at(hidden, narrow),
                     _at(grad, narrow),
-                    _packed(weight),
+                    native.packed(weight),
                 ),
                 *(_at(d_gates, wide), _at(d_inner, narrow), _at(before, narrow)),
             )
@@ -132,14 +132,6 @@ def _directed(steps: Steps, direction: int) -> Steps:
     if not direction:
         return steps
     return Steps(steps.first + (steps.length - 1) * steps.stride, steps.length, -steps.stride)
-
-
-def _packed(weight: Tensor) -> Tensor:
-    """`[inner, outer]` in panels of 16 columns and, last, of 8: what the kernel reads one after another."""
-    inner, outer = weight.shape
-    full = outer // 16 * 16
-    panels = weight[:, :full].reshape(inner, -1, 16).transpose(0, 1).reshape(-1)
-    return torch.cat([panels, weight[:, full:].reshape(-1)])
 
 
 def _at(tensor: Tensor, column: int) -> Tensor:
