@@ -120,7 +120,8 @@ def full_band(samples: Samples, rate: int, size: int, step: Callable[[int, int],
     padded = np.pad(source, (0, -len(source) % size + round(LONGEST_DELAY * FULL_BAND) // size * size))
     output = np.concatenate(list(frames(padded, size, step)))
     delay = delay_of(source, output)
-    return resample(output[None, delay : delay + len(source)], FULL_BAND, rate)[0][: len(samples)]
+    back: Samples = resample(output[None, delay : delay + len(source)], FULL_BAND, rate)[0][: len(samples)]
+    return back
 
 
 def frames(samples: Samples, size: int, step: Callable[[int, int], object]) -> Iterator[Samples]:
