@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import functools
+import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -99,18 +100,22 @@ def deepfilternet(samples: Samples, rate: int) -> Samples:
 
 def rnnoise(samples: Samples, rate: int) -> Samples:
     """RNNoise with the weights in the wheel; it takes samples on the scale of 16-bit integers."""
-    from pyrnnoise import rnnoise as wheel
-
-    state = ctypes.c_void_p(wheel.lib.rnnoise_create(None))
-
-    def step(source: int, target: int) -> None:
-        kind = ctypes.POINTER(ctypes.c_float)
-        wheel.lib.rnnoise_process_frame(state, ctypes.cast(target, kind), ctypes.cast(source, kind))
-
+    found = importlib.util.find_spec("pyrnnoise")  # its Python part needs more packages than its library
+    assert found is not None and found.submodule_search_locations, "pip install pyrnnoise"
+    library = ctypes.CDLL(str(Path(found.submodule_search_locations[0]) / "librnnoise.so"))
+    library.rnnoise_create.restype = ctypes.c_void_p
+    library.rnnoise_create.argtypes = [ctypes.c_void_p]
+    library.rnnoise_process_frame.restype = ctypes.c_float
+    library.rnnoise_process_frame.argtypes = [ctypes.c_void_p] * 3
+    library.rnnoise_destroy.argtypes = [ctypes.c_void_p]
+    state = library.rnnoise_create(None)
     try:
-        return full_band(samples * 32768, rate, wheel.FRAME_SIZE, step) / np.float32(32768)
+        size = library.rnnoise_get_frame_size()
+        scaled = samples * np.float32(32768)
+        estimate = full_band(scaled, rate, size, lambda i, o: library.rnnoise_process_frame(state, o, i))
+        return estimate / np.float32(32768)
     finally:
-        wheel.lib.rnnoise_destroy(state)
+        library.rnnoise_destroy(state)
 
 
 def full_band(samples: Samples, rate: int, size: int, step: Callable[[int, int], object]) -> Samples:
