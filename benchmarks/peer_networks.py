@@ -101,8 +101,9 @@ def deepfilternet(samples: Samples, rate: int) -> Samples:
 def rnnoise(samples: Samples, rate: int) -> Samples:
     """RNNoise with the weights in the wheel; it takes samples on the scale of 16-bit integers."""
     found = importlib.util.find_spec("pyrnnoise")  # its Python part needs more packages than its library
-    assert found is not None and found.submodule_search_locations, "pip install pyrnnoise"
-    library = ctypes.CDLL(str(Path(found.submodule_search_locations[0]) / "librnnoise.so"))
+    folders = found.submodule_search_locations if found else None
+    assert folders, "pip install pyrnnoise"
+    library = ctypes.CDLL(str(Path(folders[0]) / "librnnoise.so"))
     library.rnnoise_create.restype = ctypes.c_void_p
     library.rnnoise_create.argtypes = [ctypes.c_void_p]
     library.rnnoise_process_frame.restype = ctypes.c_float

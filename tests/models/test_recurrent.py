@@ -16,10 +16,6 @@ from stillwave.schema import PRESETS
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
 
-def without_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recurrent, "usable", lambda *_: False)
-
-
 def value_and_gradients(module: nn.Module, x: Tensor, axis: int) -> list[Tensor]:
     x = x.clone().requires_grad_()
     y = module(x, axis)
@@ -31,13 +27,13 @@ def value_and_gradients(module: nn.Module, x: Tensor, axis: int) -> list[Tensor]
 @pytest.mark.parametrize("axis", [1, 2])
 @pytest.mark.parametrize("kind", [ForwardGRU, BothWaysGRU])
 @pytest.mark.parametrize(("channels", "hidden"), [(64, 64), (24, 24), (5, 8), (16, 40)])
-def test_agrees_with_pytorch(kind, channels, hidden, axis, monkeypatch):
+def test_agrees_with_pytorch(kind, channels, hidden, axis):
     torch.manual_seed(0)
     gru, x = kind(channels, hidden), torch.randn(3, 7, 21, channels)  # 63 rows: a whole block and part of one
     assert recurrent.usable(gru, x)
     ours = value_and_gradients(gru, x, axis)
-    without_kernel(monkeypatch)
-    theirs = value_and_gradients(gru, x, axis)
+    with native.switched_off():
+        theirs = value_and_gradients(gru, x, axis)
     for mine, wanted in zip(ours, theirs, strict=True):
         assert torch.allclose(mine, wanted, rtol=1e-5, atol=2e-6 * float(wanted.abs().max()))
 
@@ -89,14 +85,14 @@ def test_threads_change_nothing():
 
 @needs_compiler
 @pytest.mark.parametrize("preset", ["bsrnn-xs", "framenet-xs"])
-def test_a_network_trains_alike(preset, monkeypatch):
+def test_a_network_trains_alike(preset):
     torch.manual_seed(0)
     model, noisy = build(PRESETS[preset]), 0.1 * torch.randn(2, 3000)
     model(noisy).square().sum().backward()
     ours = [p.grad.clone() for p in model.parameters()]
-    without_kernel(monkeypatch)
     model.zero_grad()
-    model(noisy).square().sum().backward()
+    with native.switched_off():
+        model(noisy).square().sum().backward()
     scale = max(float(p.grad.abs().max()) for p in model.parameters())
     for mine, p in zip(ours, model.parameters(), strict=True):
         assert torch.allclose(mine, p.grad, rtol=1e-4, atol=1e-5 * scale)

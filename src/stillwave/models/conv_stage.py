@@ -34,7 +34,7 @@ def convolve(x: Tensor, weight: Tensor) -> Tensor:
 
 def stage(x: Tensor, weight: Tensor, norm: nn.BatchNorm1d, residual: bool) -> Tensor:
     """`(x +) silu(norm(convolve(x, weight)))`, by the kernel where it can be used."""
-    if _usable(x, weight, norm):
+    if usable(x, weight, norm):
         apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = _Stage.apply
         y, mean, variance = apply(x, weight, norm.weight, norm.bias, norm.eps, residual)
         _remember(norm, mean, variance, y.numel() // y.shape[-1])
@@ -44,7 +44,8 @@ def stage(x: Tensor, weight: Tensor, norm: nn.BatchNorm1d, residual: bool) -> Te
     return x + y if residual else y
 
 
-def _usable(x: Tensor, weight: Tensor, norm: nn.BatchNorm1d) -> bool:
+def usable(x: Tensor, weight: Tensor, norm: nn.BatchNorm1d) -> bool:
+    """Whether the kernel may compute a stage: in training, in float32, on a CPU with a compiler."""
     taps, C, out = weight.shape
     return (
         torch.is_grad_enabled()
@@ -55,7 +56,7 @@ def _usable(x: Tensor, weight: Tensor, norm: nn.BatchNorm1d) -> bool:
         and (C % 8 == 0 or not x.requires_grad)
         and x.shape[2] > taps
         and x.numel() > 0
-        and not native.tracing()
+        and native.allowed()
         and _kernel() is not None
     )
 

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from stillwave.models.native import tracing
+from stillwave.models.native import allowed
 
 
 def norm_prelu(x: Tensor, norm: nn.InstanceNorm2d, activation: nn.PReLU) -> Tensor:
     """`activation(norm(x))` of `[B, C, T, D]`, by the fused form where that is the faster one."""
-    if x.device.type != "cpu" or x.dtype != norm.weight.dtype or tracing():
+    if x.device.type != "cpu" or x.dtype != norm.weight.dtype or not allowed():
         y: Tensor = activation(norm(x))
         return y
     apply: Callable[..., Tensor] = _NormPReLU.apply

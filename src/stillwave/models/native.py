@@ -7,6 +7,7 @@ everything runs on PyTorch's own operators, more slowly.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -22,6 +23,7 @@ import torch
 
 SWITCH = "STILLWAVE_NATIVE"
 _COMMON = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
+_enabled = True
 _TARGETS = (("-march=native",), ("-mcpu=native",), ())
 
 
@@ -39,13 +41,21 @@ def load(source: Path) -> ctypes.CDLL | None:
     return None
 
 
-def tracing() -> bool:
-    """Whether a graph is being recorded, which can hold PyTorch's own operators only."""
-    return (
-        torch.compiler.is_compiling()
-        or torch.onnx.is_in_onnx_export()
-        or torch._C._get_tracing_state() is not None
-    )
+@contextlib.contextmanager
+def switched_off() -> Iterator[None]:
+    """Within it, no kernel is used: to compare with PyTorch's own operators."""
+    global _enabled
+    before, _enabled = _enabled, False
+    try:
+        yield
+    finally:
+        _enabled = before
+
+
+def allowed() -> bool:
+    """Whether a kernel may be used: not while a graph is recorded, which can hold PyTorch's own operators only."""
+    recorded = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
+    return _enabled and not recorded and torch._C._get_tracing_state() is None
 
 
 def packed(weight: torch.Tensor) -> torch.Tensor:

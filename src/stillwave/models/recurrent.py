@@ -52,7 +52,7 @@ def usable(gru: nn.GRU, x: Tensor) -> bool:
         and gru.hidden_size % 8 == 0
         and gru.hidden_size <= _LARGEST
         and x.numel() > 0
-        and not native.tracing()
+        and native.allowed()
         and _kernel() is not None
     )
 
