@@ -3,7 +3,7 @@
     python experiments/state.py save RUN [--into experiments/state]
     python experiments/state.py restore NAME --runs RUNS [--from experiments/state]
 
-`save` packs a run folder's newest step checkpoint (weights, optimiser, averages, random state), its recipe, log and data
+`save` packs the newest step checkpoint of a run (weights, optimiser, averages, random state), its recipe, log and data
 hashes into NAME.tar.xz. `restore` unpacks it as RUNS/NAME, which the command of experiments/models/README.md resumes.
 """
 
