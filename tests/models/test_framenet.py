@@ -10,7 +10,7 @@ from torch import nn
 from stillwave.errors import RecipeError
 from stillwave.models import FrameNet, build, conv_stage, native
 from stillwave.models.conv_stage import convolve, stage
-from stillwave.models.framenet import Along
+from stillwave.models.framenet import Along, ChannelNorm
 from stillwave.schema import PRESETS
 
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
@@ -41,7 +41,7 @@ def test_the_kernel_agrees_with_pytorch(taps, channels, out, residual):
     direction = torch.randn(2, 3, 9 if taps == 3 else 8, out)
     found = []
     for kernel in (True, False):
-        norm = nn.BatchNorm1d(out)
+        norm = ChannelNorm(out)
         nn.init.uniform_(norm.weight, 0.5, 2)
         nn.init.normal_(norm.bias, generator=torch.Generator().manual_seed(1))
         norm.weight.data = torch.linspace(0.5, 2, out)
@@ -54,6 +54,23 @@ def test_the_kernel_agrees_with_pytorch(taps, channels, out, residual):
         found.append([y.detach(), *gradients, norm.running_mean, norm.running_var])
     for mine, theirs in zip(*found, strict=True):
         assert torch.allclose(mine, theirs, rtol=1e-4, atol=1e-5 * float(theirs.abs().max()))
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_folded_norms_change_nothing(causal):
+    torch.manual_seed(0)
+    model = build(PRESETS["framenet-xs"].model_copy(update={"causal": causal})).train()
+    for module in model.modules():
+        if isinstance(module, ChannelNorm):
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.normal_(module.bias)
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    noisy, model = 0.1 * torch.randn(2, 3000), model.eval()
+    with torch.inference_mode():
+        wanted = model(noisy)
+        model.fold()
+        assert torch.allclose(model(noisy), wanted, atol=1e-5 * float(wanted.abs().max()))
 
 
 def test_places_begin_as_an_interpolation():

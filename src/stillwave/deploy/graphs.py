@@ -101,6 +101,7 @@ def fourier_bases(n_fft: int) -> tuple[Tensor, Tensor]:
 def prepared(model: Denoiser) -> Denoiser:
     """A copy to trace: on the CPU, in float32 and eval mode, of operators that every runtime has."""
     model = copy.deepcopy(model).cpu().float().eval()
+    model.fold()
     for stage in model.modules():
         if isinstance(stage, ConvStage) and isinstance(stage.norm, nn.InstanceNorm2d):
             stage.norm = nn.Sequential(stage.norm)  # the stage fuses a bare one into a function of ours

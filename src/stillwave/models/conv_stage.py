@@ -32,15 +32,15 @@ def convolve(x: Tensor, weight: Tensor) -> Tensor:
     return parts @ weight.flatten(0, 1)
 
 
-def stage(x: Tensor, weight: Tensor, norm: nn.BatchNorm1d, residual: bool) -> Tensor:
+def stage(x: Tensor, weight: Tensor, norm: nn.Module, residual: bool) -> Tensor:
     """`(x +) silu(norm(convolve(x, weight)))`, by the kernel where it can be used."""
-    if usable(x, weight, norm):
+    if isinstance(norm, nn.BatchNorm1d) and usable(x, weight, norm):
         apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = _Stage.apply
         y, mean, variance = apply(x, weight, norm.weight, norm.bias, norm.eps, residual)
         _remember(norm, mean, variance, y.numel() // y.shape[-1])
         return y
     c = convolve(x, weight)
-    y = functional.silu(norm(c.reshape(-1, c.shape[-1]))).view(c.shape)
+    y = functional.silu(norm(c))
     return x + y if residual else y
 
 

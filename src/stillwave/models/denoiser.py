@@ -42,6 +42,9 @@ class Denoiser(nn.Module, ABC):
     def default_taps(self) -> dict[str, list[str]]:
         """Sets of layers worth comparing in distillation: set name to layer names, in network order."""
 
+    def fold(self) -> None:
+        """Merge what is constant once trained, in place, before the network is exported."""
+
     def check_spectrum(self, spectrum: Tensor) -> None:
         """Raise StillwaveError unless `spectrum` is what `estimate` takes."""
         wanted = (2 * self.microphones, self.stft.bins)

@@ -76,6 +76,15 @@ class FrameNet(Denoiser):
         mask = padded.permute(0, 3, 1, 2, 4).flatten(3)[..., :F]
         return apply_mask(mask, spectrum)
 
+    def fold(self) -> None:
+        """Merge the norms, whose statistics are frozen, into the layers beside them."""
+        for convolution in (self.entry, *self.encoder, *self.decoder):
+            assert isinstance(convolution, ConvNorm)
+            convolution.fold()
+        for block in self.blocks:
+            assert isinstance(block, PlaceBlock)
+            block.fold()
+
     def default_taps(self) -> dict[str, list[str]]:
         """The encoder's stages, the places after each block, and the decoder's stages."""
         return {
@@ -90,10 +99,10 @@ class PlaceBlock(nn.Module):
 
     def __init__(self, channels: int, causal: bool) -> None:
         super().__init__()
-        self.time_norm = ChannelNorm(channels)
+        self.time_norm: nn.Module = ChannelNorm(channels)
         self.time = (ForwardGRU if causal else BothWaysGRU)(channels, channels)
         self.time_out = nn.Linear(channels if causal else 2 * channels, channels)
-        self.place_norm = ChannelNorm(channels)
+        self.place_norm: nn.Module = ChannelNorm(channels)
         self.place = Attention(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -102,9 +111,31 @@ class PlaceBlock(nn.Module):
         y: Tensor = x + self.place(self.place_norm(x))
         return y
 
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Merge the norms into the GRU's and the attention's input weights."""
+        assert isinstance(self.time_norm, ChannelNorm)
+        assert isinstance(self.place_norm, ChannelNorm)
+        scale, shift = self.time_norm.scale_and_shift()
+        for name in ("", "_reverse") if self.time.bidirectional else ("",):
+            weight, bias = (getattr(self.time, f"{kind}_ih_l0{name}") for kind in ("weight", "bias"))
+            bias += weight @ shift
+            weight *= scale
+        scale, shift = self.place_norm.scale_and_shift()
+        self.place.input.bias.add_(self.place.input.weight @ shift)
+        self.place.input.weight.mul_(scale)
+        self.time_norm, self.place_norm = nn.Identity(), nn.Identity()
+
 
 class ChannelNorm(nn.BatchNorm1d):
     """Batch normalisation of the last axis of `[..., C]`: statistics over all others, frozen afterwards."""
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift `[C]` that the frozen norm applies."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return scale, self.bias - self.running_mean * scale
 
     def forward(self, input: Tensor) -> Tensor:
         """`[..., C]` to the same shape."""
@@ -123,11 +154,33 @@ class ConvNorm(nn.Module):
         self.residual = taps == 3
         self.weight = nn.Parameter(torch.empty(taps, channels, out))
         nn.init.uniform_(self.weight, -1 / math.sqrt(taps * channels), 1 / math.sqrt(taps * channels))
-        self.norm = ChannelNorm(out)
+        self.norm: nn.Module = ChannelNorm(out)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         return stage(x, self.weight, self.norm, self.residual)
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Merge the norm into the convolution; a bias takes its place."""
+        assert isinstance(self.norm, ChannelNorm)
+        scale, shift = self.norm.scale_and_shift()
+        self.weight.mul_(scale)
+        self.norm = Shift(shift)
+
+
+class Shift(nn.Module):
+    """Adds a constant to each channel: what is left of a folded norm."""
+
+    def __init__(self, shift: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("shift", shift)
+
+    shift: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[..., C]` to the same shape."""
+        return x + self.shift
 
 
 class Along(nn.Module):
