@@ -43,8 +43,8 @@ PLAN = (  # students, methods, seeds
 )
 HEAD = """# Sizes
 
-Causal students, from smallest to largest: what they cost and what they are worth after the same training. How they run:
-[Streaming](how-to/streaming.md); what a frame costs on a processor: [Benchmarks](benchmarks.md).
+Causal students, from smallest to largest: cost, and quality after the same training. How to run them:
+[Streaming](how-to/streaming.md); time per frame on a CPU: [Benchmarks](benchmarks.md#a-frame-as-it-streams).
 
 - **Budget.** {updates} updates of 8 × 2 s of mixtures (4.4 hours) for every student, whatever its size: far from
   converged, most of all the large ones. Learning rate 6e-3 for all.

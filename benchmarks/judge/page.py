@@ -18,11 +18,12 @@ from . import robustness, tables, worst
 from .scoring import RECOGNISER, Place, Scored
 
 HAND = Path(__file__).parents[1] / "weights"
-HEAD = """# Weights
+HEAD = """# Scores of the shipped models
 
-What the networks that ship are worth, on recordings that nothing was trained, tuned or stopped on: {recordings}
-mixtures ({seconds:.0f} s) of other speakers, noises and rooms at −5 … 15 dB, one in five of them reverberant.
-Intervals are of 95 %, over recordings and, where there are several, seeds.
+Scores of the shipped networks on recordings that were not used for training, tuning or early stopping: {recordings}
+mixtures ({seconds:.0f} s) at −5 … 15 dB SNR, one in five of them reverberant. Their speakers, noises and rooms are not
+in the training set, but the speech is from the same corpus: English by speakers of Mandarin.
+Intervals are 95 % intervals, over recordings and, where there are several, seeds.
 
 `python benchmarks/weights.py --audio AUDIO --systems systems.yaml`, {day}; {machine}; {versions}
 """

@@ -110,8 +110,8 @@ def against_gtcrn(default: Scored) -> str:
     parts = (f"{METRICS[m].name} {mean(m, value, '+')}" for m, value in found.items())
     above = sum(value > 0 for value in found.values())
     return (
-        f"`{default.system.name}` less GTCRN's row: {', '.join(parts)}; above it in {above} of {len(found)}. These are "
-        "means over the same recordings; how far they would hold for others cannot be told without the scores of each."
+        f"`{default.system.name}` less GTCRN's row: {', '.join(parts)}; above it in {above} of {len(found)} on "
+        "this set. These are means over the same recordings, and do not hold for other speech: see On diverse speech."
     )
 
 
