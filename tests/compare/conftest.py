@@ -136,7 +136,7 @@ def results_of(grid):
     return json.loads((grid / "report" / "results.json").read_text())
 
 
-def sources_with_nan(recipe, world):
+def sources_with_nan(recipe, world, **_):
     """Training mixtures that no run survives."""
     from types import SimpleNamespace
 

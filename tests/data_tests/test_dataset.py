@@ -20,7 +20,8 @@ def test_any_number_of_workers_gives_the_same_bits(mixer, workers):
     alone, helped = collect(mixer), collect(mixer, workers=workers)
     assert len(alone) == len(helped) == 3
     for one, other in zip(alone, helped, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(one[:3], other[:3], strict=True))
+        assert one.faults == other.faults == ()
 
 
 def test_batches_hold_the_mixers_examples_in_order(mixer):

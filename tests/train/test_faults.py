@@ -20,7 +20,9 @@ class Broken(Toy):
 def test_a_recording_that_fails_in_a_worker_is_told_without_the_workers_traceback(tmp_path):
     with pytest.raises(StillwaveError) as caught:
         train_toy(tmp_path / "run", "data.workers=1", source=Broken())
-    assert str(caught.value) == "speech/7.wav: is cut short; copy it again"
+    assert str(caught.value) == (
+        "speech/7.wav: is cut short; copy it again (8 examples in a row cannot be used)"
+    )
 
 
 def test_memory_running_out():

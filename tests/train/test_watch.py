@@ -130,7 +130,7 @@ def mute(monkeypatch):
 
 
 def test_a_term_that_stays_at_zero_is_named_once(tmp_path, teacher, mute, monkeypatch, capsys):
-    for module in ("watch", "loop"):
+    for module in ("watch", "trainer"):
         monkeypatch.setattr(f"stillwave.train.{module}.SILENT", 5)
     distil(tmp_path / "run", teacher, "at", "train.steps=12", "train.validate_every=1000")
     told = " ".join(capsys.readouterr().err.split())
