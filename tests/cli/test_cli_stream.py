@@ -243,3 +243,14 @@ def test_a_wav_file_is_said_to_be_no_raw_samples(run):
     assert result.stderr.startswith("stdin begins like a WAV file, and its bytes are taken as raw samples")
     assert "stillwave enhance - < IN > OUT" in result.stderr
     assert run(input=file.getvalue()[44:]).stderr == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes descriptors")
+@pytest.mark.parametrize(("closed", "name"), [("<&-", "stdin"), (">&-", "stdout")])
+def test_a_closed_end_is_one_sentence(closed, name):
+    other = "< /dev/null" if name == "stdout" else "> /dev/null"
+    line = f"exec '{sys.executable}' -m stillwave stream {other} {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True)
+    assert done.returncode
+    assert f"{name} is closed" in done.stderr
+    assert "Traceback" not in done.stderr

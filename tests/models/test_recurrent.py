@@ -1,6 +1,8 @@
 """The compiled GRU: equal to PyTorch's in value and gradient, whatever the axis, direction, size and threads."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from stillwave.errors import StillwaveError
 from stillwave.models import build, native, recurrent
 from stillwave.models.layers import BothWaysGRU, ForwardGRU
 from stillwave.schema import PRESETS
@@ -124,3 +127,83 @@ def test_a_file_that_does_not_compile_gives_none(tmp_path, monkeypatch):
     broken = tmp_path / "broken.c"
     broken.write_text("this is no C")
     assert native.load(broken) is None
+
+
+@needs_compiler
+def test_nan_comes_out_where_it_does_of_pytorch():
+    torch.manual_seed(0)
+    gru, x = ForwardGRU(8, 8), torch.randn(1, 2, 6, 8)
+    x[0, 0, 2, 3] = float("nan")
+    ours = gru(x).isnan()
+    assert ours.any()
+    with native.switched_off():
+        assert torch.equal(ours, gru(x).isnan())
+
+
+@needs_compiler
+def test_a_second_derivative_is_refused_and_not_dropped(monkeypatch):
+    gru, x = ForwardGRU(8, 8), torch.randn(1, 2, 3, 8, requires_grad=True)
+    with pytest.raises(StillwaveError, match="STILLWAVE_NATIVE=0"):
+        torch.autograd.grad(gru(x).sum(), x, create_graph=True)
+    monkeypatch.setenv("STILLWAVE_NATIVE", "0")
+    gradient = torch.autograd.grad(gru(x).sum(), x, create_graph=True)[0]
+    gradient.square().sum().backward()
+    assert float(gru.weight_hh_l0.grad.abs().max()) > 0
+
+
+@needs_compiler
+def test_transformed_functions_take_pytorchs_operators():
+    gru, x = ForwardGRU(8, 8), torch.randn(1, 2, 3, 8)
+    wanted = torch.autograd.grad(gru(x.requires_grad_()).sum(), x)[0]
+    found = torch.func.grad(lambda given: gru(given).sum())(x.detach())
+    assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_threads_of_its_own():
+    list(recurrent._pool(2).map(str, range(2)))
+    code = os.fork()
+    if code == 0:
+        signal.alarm(20)
+        os._exit(0 if list(recurrent._pool(2).map(str, range(2))) == ["0", "1"] else 1)
+    assert os.waitpid(code, 0)[1] == 0
+
+
+SOURCE = "int answer(void) { return 42; }"
+
+
+@needs_compiler
+@pytest.mark.parametrize("left", [0, 6000, None])
+def test_a_damaged_library_is_built_anew(tmp_path, monkeypatch, left):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    source = tmp_path / "answer.c"
+    source.write_text(SOURCE)
+    assert native.load(source).answer() == 42
+    (kept,) = (tmp_path / "cache").rglob("*.so")
+    whole = kept.read_bytes()
+    kept.unlink()  # the loaded one stays as it is
+    kept.write_bytes(b"\0" * len(whole) if left is None else whole[:left])
+    native.load.cache_clear()
+    assert native.load(source).answer() == 42
+    assert [file.read_bytes() for file in (tmp_path / "cache").rglob("*.so")] == [whole]
+
+
+@needs_compiler
+def test_without_a_cache_each_process_builds_its_own(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    source = tmp_path / "answer.c"
+    source.write_text(SOURCE)
+    assert native.load(source).answer() == 42
+
+
+@needs_compiler
+def test_without_a_home_it_is_built_all_the_same(tmp_path, monkeypatch):
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    source = tmp_path / "answer.c"
+    source.write_text(SOURCE)
+    assert native.load(source).answer() == 42

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import stillwave
+from stillwave.cli.pipes import stand_in
 from stillwave.console import err
 from stillwave.errors import MissingExtraError, StillwaveError
 
@@ -118,6 +119,7 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Entry point of the `stillwave` command."""
+    stand_in()
     yield_cores()
     build()()
 

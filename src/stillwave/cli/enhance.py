@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stillwave.cli.pipes import check_pipes
 from stillwave.console import err, library_noise_hidden
 from stillwave.errors import StillwaveError
 from stillwave.files import printable
@@ -125,10 +126,7 @@ def _check_pipe(inputs: list[Path], output: Path | None, as_json: bool) -> None:
         raise StillwaveError("- goes with itself alone: stillwave enhance - -o -")
     if as_json:
         raise StillwaveError("--json or --dry-run and -o - would both write to stdout; choose one")
-    if sys.stdin.isatty():
-        raise StillwaveError("stdin is a terminal; pipe a recording into it")
-    if sys.stdout.isatty():
-        raise StillwaveError("stdout is a terminal; send it to a file or another program")
+    check_pipes("pipe a recording into it")
 
 
 def _pipe(enhancer: Enhancer, options: dict[str, Any], quiet: bool) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stillwave.cli.pipes import check_pipes
 from stillwave.console import err
-from stillwave.errors import AudioError, StillwaveError
+from stillwave.errors import AudioError
 
 if TYPE_CHECKING:
     from stillwave.runtime import Stream
@@ -86,10 +87,7 @@ def stream(
 
 
 def _check_pipes() -> None:
-    if sys.stdin.isatty():
-        raise StillwaveError("stdin is a terminal; pipe raw samples into it (arecord, ffmpeg -f s16le, …)")
-    if sys.stdout.isatty():
-        raise StillwaveError("stdout is a terminal; send it to a file or another program")
+    check_pipes("pipe raw samples into it (arecord, ffmpeg -f s16le, …)")
 
 
 def _open(enhancer: object, rate: int, channels: int, limit_db: float | None) -> Stream:

@@ -110,6 +110,7 @@ class Distiller(nn.Module):
             raise DistillError(f"{type(self.method).__name__} compares with the clean speech; give clean=…")
         if not inputs:
             raise DistillError("give the input that both networks take as the first argument, without a name")
+        _check_full(inputs[0], "input")
         answer = self._run("student", self.student, inputs, options)
         if torch.is_grad_enabled() and (self.training or _trained(self.student)):
             compared = self.method.uses_estimate or not answer.features
@@ -214,6 +215,14 @@ def _check_kinds(teacher: Any, student: Any, example: Any) -> None:
     ):
         if not isinstance(given, kind):
             raise DistillError(f"{name}: expected a torch {kind.__name__}, got {type(given).__name__}")
+    _check_full(example, "example")
+
+
+def _check_full(noisy: Any, name: str) -> None:
+    if isinstance(noisy, Tensor) and noisy.numel() == 0:
+        raise DistillError(
+            f"{name}: the shape {list(noisy.shape)} holds no samples; give at least one example"
+        )
 
 
 def _check_apart(teacher: nn.Module, student: nn.Module) -> None:
@@ -236,7 +245,7 @@ def _sets(
     sets = {}
     for name, given in taps.items():
         pair = (given.student, given.teacher) if isinstance(given, TapSet) else given
-        if len(pair) != 2 or any(isinstance(side, str) for side in pair):
+        if not _two_lists(pair):
             raise DistillError(f"set '{name}' must be two lists of layers: (student layers, teacher layers)")
         sets[name] = tuple(pair[0]), tuple(pair[1])
         for side, layers in zip(("student", "teacher"), sets[name], strict=True):
@@ -247,6 +256,16 @@ def _sets(
             "taps name no set; give at least one, as {'encoder': (student layers, teacher layers)}"
         )
     return sets
+
+
+def _two_lists(pair: Any) -> bool:
+    """Whether it is two lists of names."""
+    return (
+        isinstance(pair, Sequence)
+        and len(pair) == 2
+        and all(isinstance(side, Sequence) and not isinstance(side, str) for side in pair)
+        and all(isinstance(layer, str) for side in pair for layer in side)
+    )
 
 
 def _default_sets(

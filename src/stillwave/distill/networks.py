@@ -67,6 +67,10 @@ def freeze(network: nn.Module) -> nn.Module:
             raise DistillError(
                 f"the teacher's parameter '{name}' has no values yet (a lazy module); load its weights first"
             )
+        if parameter.is_meta:
+            raise DistillError(
+                f"the teacher's parameter '{name}' has no values (it is on the meta device); load its weights first"
+            )
         parameter.requires_grad_(False)
     return evaluating(network)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -81,13 +82,15 @@ class Enhancer:
         overlap_seconds: float = OVERLAP_SECONDS,
         batch: int | None = None,
     ) -> None:
-        if not 0 < overlap_seconds <= window_seconds / 2:
+        if not 0 < overlap_seconds <= window_seconds / 2 < math.inf:
             raise StillwaveError(
                 f"windows of {window_seconds} s cannot overlap by {overlap_seconds} s; "
                 "the overlap must be above 0 and at most half a window"
             )
-        if batch is not None and batch < 1:
-            raise StillwaveError(f"batch: expected 1 or more windows at once, got {batch}")
+        if batch is not None and not (isinstance(batch, int) and batch >= 1):
+            raise StillwaveError(
+                f"batch: expected a whole number of windows at once, 1 or more, got {batch!r}"
+            )
         self.model = model
         self.engine: Engine | None
         """What runs a causal network; None for one that sees whole windows."""

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from stillwave.models import native
@@ -99,7 +98,7 @@ class _Stage(torch.autograd.Function):
         return y, mean, variance
 
     @staticmethod
-    @once_differentiable
+    @native.once
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Any, ...]:
         x, weight, c, scale, shift, mean, rstd = ctx.saved_tensors
         grad = grad.contiguous()

@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from stillwave.models.native import allowed
+from stillwave.models.native import allowed, once
 
 
 def norm_prelu(x: Tensor, norm: nn.InstanceNorm2d, activation: nn.PReLU) -> Tensor:
@@ -44,7 +43,7 @@ class _NormPReLU(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
+    @once
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, gamma, beta, slope, means, scales = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)

@@ -1,8 +1,9 @@
 """Compile and load the C kernels of this package, where the machine has a C compiler.
 
-The compiled library is kept in `$XDG_CACHE_HOME/stillwave/native` (by default below `~/.cache`), named by a hash of
-source, compiler options and processor, so that it is built once. Without a compiler, or with `STILLWAVE_NATIVE=0`,
-everything runs on PyTorch's own operators, more slowly.
+The compiled library is kept in `$XDG_CACHE_HOME/stillwave/native` (by default below `~/.cache`), so that it is built
+once. Its name holds a hash of source, compiler options and processor, and one of its own bytes: a damaged one is never
+loaded, which could end the process. Where nothing can be kept, each process builds its own. Without a compiler, or with
+`STILLWAVE_NATIVE=0`, everything runs on PyTorch's own operators, more slowly.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from stillwave.errors import StillwaveError
 
 SWITCH = "STILLWAVE_NATIVE"
 _COMMON = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
@@ -35,7 +39,7 @@ def load(source: Path) -> ctypes.CDLL | None:
         return None
     for target in _TARGETS:
         try:
-            return ctypes.CDLL(str(_compiled(source, compiler, (*_COMMON, *target))))
+            return _library(source, compiler, (*_COMMON, *target))
         except (OSError, subprocess.SubprocessError):
             continue
     return None
@@ -53,9 +57,29 @@ def switched_off() -> Iterator[None]:
 
 
 def allowed() -> bool:
-    """Whether a kernel may be used: not while a graph is recorded, which can hold PyTorch's own operators only."""
+    """Whether a kernel may be used: not while a graph is recorded, or a function transformed.
+
+    Those (`torch.func` and forward mode too) take PyTorch's own operators only.
+    """
     recorded = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
-    return _enabled and not recorded and torch._C._get_tracing_state() is None
+    transformed = torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
+    wanted = _enabled and os.environ.get(SWITCH) != "0"
+    return wanted and not recorded and not transformed and torch._C._get_tracing_state() is None
+
+
+def once(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """A backward pass that cannot itself be differentiated: refuse `create_graph=True`, whose terms would be lost."""
+
+    @functools.wraps(backward)
+    def checked(ctx: Any, *gradients: Any) -> Any:
+        if torch.is_grad_enabled():
+            raise StillwaveError(
+                "the gradients of this network's compiled layers cannot be differentiated again (create_graph=True); "
+                f"set {SWITCH}=0 in the environment to use PyTorch's operators, which can"
+            )
+        return backward(ctx, *gradients)
+
+    return checked
 
 
 def packed(weight: torch.Tensor) -> torch.Tensor:
@@ -66,19 +90,36 @@ def packed(weight: torch.Tensor) -> torch.Tensor:
     return torch.cat([panels, weight[:, full:].reshape(-1)])
 
 
-def _compiled(source: Path, compiler: str, options: tuple[str, ...]) -> Path:
+def _library(source: Path, compiler: str, options: tuple[str, ...]) -> ctypes.CDLL:
+    """From the cache, or built into it; where it cannot be written, built for this process alone."""
     text = b"".join(path.read_bytes() for path in (source, *sorted(source.parent.glob("*.h"))))
     key = hashlib.sha256("\0".join((*options, *_processor())).encode() + text).hexdigest()[:32]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stillwave" / "native"
-    target = folder / f"{source.stem}-{key}.so"
-    if not target.exists():
+    name = f"{source.stem}-{key}"
+    command = [compiler, *options, str(source), "-o"]
+    with contextlib.suppress(
+        OSError, RuntimeError, subprocess.SubprocessError
+    ):  # RuntimeError: there is no home
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stillwave" / "native"
+        for kept in sorted(folder.glob(f"{name}-*.so")):
+            if kept.name == _named(name, kept):
+                return ctypes.CDLL(str(kept))
+            kept.unlink()
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            built = Path(work) / "built.so"
-            command = [compiler, *options, "-o", str(built), str(source)]
-            subprocess.run(command, check=True, capture_output=True, timeout=120)
-            built.replace(target)
-    return target
+            built = _build(command, Path(work))
+            return ctypes.CDLL(str(built.replace(folder / _named(name, built))))
+    with tempfile.TemporaryDirectory() as work:
+        return ctypes.CDLL(str(_build(command, Path(work))))
+
+
+def _build(command: list[str], folder: Path) -> Path:
+    built = folder / "built.so"
+    subprocess.run([*command, str(built)], check=True, capture_output=True, timeout=120)
+    return built
+
+
+def _named(name: str, file: Path) -> str:
+    return f"{name}-{hashlib.sha256(file.read_bytes()).hexdigest()[:32]}.so"
 
 
 def _processor() -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from stillwave.models import native
 
@@ -77,7 +77,8 @@ class _Gru(torch.autograd.Function):
         rows, width = x.numel() // x.shape[-1], H * len(w_hh)
         flat = x.reshape(rows, -1)
         gates = torch.mm(flat, torch.cat(w_ih).t())
-        inner, hidden = x.new_empty(rows, width), x.new_empty(rows, width)
+        inner, given = x.new_empty(rows, width), x.new_empty(*x.shape[:-1], width)
+        hidden = given.view(rows, width)
         calls: list[tuple[Any, ...]] = []
         for d, weight in enumerate(w_hh):
             bias = torch.cat([b_ih[d][: 2 * H] + b_hh[d][: 2 * H], b_ih[d][2 * H :], b_hh[d][2 * H :]])
@@ -87,14 +88,15 @@ class _Gru(torch.autograd.Function):
             )
             calls += _tasks(_directed(steps, d), arrays, H, len(w_hh))
         _run_all("gru_forward", calls)
-        ctx.save_for_backward(flat, gates, inner, hidden, *w_ih, *w_hh)
+        ctx.save_for_backward(flat, gates, inner, given, *w_ih, *w_hh)
         ctx.steps, ctx.shape = steps, x.shape
-        return hidden.view(*x.shape[:-1], width)
+        return given
 
     @staticmethod
-    @once_differentiable
+    @native.once
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-        flat, gates, inner, hidden, *weights = ctx.saved_tensors
+        flat, gates, inner, given, *weights = ctx.saved_tensors
+        hidden = given.view(inner.shape)
         directions = len(weights) // 2
         w_ih, w_hh = weights[:directions], weights[directions:]
         H = w_hh[0].shape[1]
@@ -163,6 +165,10 @@ def _run_all(name: str, calls: list[tuple[Any, ...]]) -> None:
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="gru")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 @functools.cache

@@ -18,10 +18,11 @@ INLINE v8 load(const float *p) { return *(const v8 *)p; }
 INLINE void store(float *p, v8 x) { *(v8 *)p = x; }
 INLINE v8 all(float x) { return (v8){x, x, x, x, x, x, x, x}; }
 
-/* exp(x) for |x| <= 87, to 2 ulp: x = k ln 2 + f, e^f by a polynomial (Cephes), 2^k by its exponent bits. */
+/* exp(x) for |x| <= 87, to 2 ulp: x = k ln 2 + f, e^f by a polynomial (Cephes), 2^k by its exponent bits.
+ * Comparisons are written so that NaN passes: a network that diverged must not look as if it had not. */
 INLINE v8 exponential(v8 x) {
-    x = (v8)((x > all(-87.0f)) & (i8)x) + (v8)(~(x > all(-87.0f)) & (i8)all(-87.0f));
-    x = (v8)((x < all(87.0f)) & (i8)x) + (v8)(~(x < all(87.0f)) & (i8)all(87.0f));
+    i8 low = x < all(-87.0f), high = x > all(87.0f);
+    x = (v8)((low & (i8)all(-87.0f)) | (high & (i8)all(87.0f)) | (~(low | high) & (i8)x));
     v8 shifted = x * 1.44269504088896341f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
     i8 k = (i8)shifted - 0x4B400000;
     v8 whole = shifted - 12582912.0f;
