@@ -237,3 +237,9 @@ def test_a_checkpoint_of_an_earlier_version_may_be_extended_too(tmp_path):
     train_toy(tmp_path / "run", "train.steps=4", extend=True)
     train_toy(tmp_path / "whole", "train.steps=4", "optimiser.restarts=[2]")
     assert_same_end(tmp_path / "whole", tmp_path / "run")
+
+
+def test_the_key_that_stands_in_the_way_is_named_rather_than_the_steps(tmp_path):
+    now = toy_recipe("train.steps=8", "train.batch_size=1")
+    with pytest.raises(RecipeError, match=r"a different train\.batch_size;"):
+        continuing.continued(tmp_path, toy_recipe(), now, extend=True)

@@ -53,7 +53,7 @@ def read_manifest(path: Path | str, *, must_exist: bool = True) -> list[Recordin
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:

@@ -25,10 +25,11 @@ def continued(folder: Path, before: Recipe, now: Recipe, *, extend: bool) -> Rec
     if not keys:
         return now
     if keys != [STEPS]:
-        more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
+        others = [key for key in keys if key != STEPS]  # more steps alone would have been no obstacle
+        more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
         raise RecipeError(
-            f"{folder}: already holds a run with a different {keys[0]}{more}; give another folder, or the recipe that "
-            f"is in {folder / 'recipe.yaml'}"
+            f"{folder}: already holds a run with a different {others[0]}{more}; give another folder, or the recipe "
+            f"that is in {folder / 'recipe.yaml'}"
         )
     old, new = before.train.steps, now.train.steps
     if new < old:
