@@ -207,3 +207,14 @@ def test_without_a_home_it_is_built_all_the_same(tmp_path, monkeypatch):
     source = tmp_path / "answer.c"
     source.write_text(SOURCE)
     assert native.load(source).answer() == 42
+
+
+@pytest.mark.parametrize("preset", ["bsrnn-xs", "framenet-xs"])
+def test_autocast_is_left_to_pytorch(preset):
+    torch.manual_seed(0)
+    model, noisy = build(PRESETS[preset]), 0.1 * torch.randn(1, 2000)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not native.allowed()
+        estimate = model(noisy)
+    estimate.float().square().sum().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)

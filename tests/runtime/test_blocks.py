@@ -209,7 +209,7 @@ def test_what_is_no_limit_is_refused(enhancer, streaming, limit):
 
 @pytest.mark.parametrize("batch", [0, -1])
 def test_a_batch_holds_at_least_one_window(network, batch):
-    with pytest.raises(StillwaveError, match="batch: expected 1 or more windows"):
+    with pytest.raises(StillwaveError, match="batch: expected a whole number of windows at once, 1 or more"):
         Enhancer(network, batch=batch)
 
 

@@ -57,13 +57,13 @@ def switched_off() -> Iterator[None]:
 
 
 def allowed() -> bool:
-    """Whether a kernel may be used: not while a graph is recorded, or a function transformed.
+    """Whether a kernel may be used: not while a graph is recorded, a function transformed, or autocast changes types.
 
     Those (`torch.func` and forward mode too) take PyTorch's own operators only.
     """
     recorded = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
     transformed = torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
-    wanted = _enabled and os.environ.get(SWITCH) != "0"
+    wanted = _enabled and os.environ.get(SWITCH) != "0" and not torch.is_autocast_enabled("cpu")
     return wanted and not recorded and not transformed and torch._C._get_tracing_state() is None
 
 
