@@ -41,7 +41,7 @@ $(DEV_STAMP): $(STAMP) requirements/dev.txt
 quickstart: $(STAMP)  ## corpus → student alone → distilled student → scores → a page to look at and listen to
 	$(BIN)/stillwave quickstart -o quickstart
 
-test: $(DEV_STAMP)  ## the tests that every change must pass (about 5 minutes on two idle cores, more on busy ones)
+test: $(DEV_STAMP)  ## the tests that every change must pass (about 10 minutes on two cores that others use too)
 	$(PYTEST) --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-all: $(DEV_STAMP)  ## the slow ones too: run before a release
