@@ -208,3 +208,32 @@ def test_nothing_to_write_and_not_a_number_are_refused(tmp_path):
     ):
         audio.write(tmp_path / "a.wav", np.array([0, 0, np.nan]), 16_000)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_chunks_of_samples_are_read(tmp_path):
+    path = tmp_path / "a.wav"
+    samples = speechlike(1, 1_000)
+    audio.write(path, samples, 16_000)
+    expected, _ = audio.read(path)
+    content = path.read_bytes()
+    head, pcm = content[:44], content[44:]
+    later = b"LIST" + struct.pack("<I", 4) + b"abcd" + b"data" + struct.pack("<I", 400) + pcm[1_600:]
+    path.write_bytes(head[:40] + struct.pack("<I", 1_600) + pcm[:1_600] + later)
+    assert np.array_equal(audio.read(path)[0], expected)
+    assert audio.measure(path).frames == 1_000
+    assert audio.probe(path).notes == ("has 2 chunks of samples, which are read one after the other",)
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".wav", ".flac"])
+def test_faults_are_in_plain_words(tmp_path, suffix):
+    """Not libsndfile's 'File does not exist' and 'Internal error'."""
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"ID3\x03\0\0\0\0\0\x64" + bytes(100))
+    with pytest.raises(AudioError) as caught:
+        audio.read(path)
+    assert "exist" not in str(caught.value)
+    audio.write(tmp_path / "b.wav", speechlike(1, 100), 16_000)
+    content = (tmp_path / "b.wav").read_bytes()
+    (tmp_path / "b.wav").write_bytes(content[:24] + bytes(4) + content[28:])
+    with pytest.raises(AudioError, match="its header states no sampling rate"):
+        audio.read(tmp_path / "b.wav")

@@ -274,3 +274,23 @@ def test_manifests_and_training_get_the_true_length(tmp_path):
         assert [recording.seconds for recording in found] == [frames / RATE, 4.0]
     clip = Store(tmp_path / "cache").open(found[0])
     assert abs(clip.frames - frames * 16_000 / RATE) <= 1
+
+
+APE_ITEM = struct.pack("<II", 3, 0) + b"Title\0abc"
+APE = b"APETAGEX" + struct.pack("<IIII", 2_000, len(APE_ITEM) + 32, 1, 0xA0000000) + bytes(8)
+
+
+@pytest.mark.parametrize(
+    "tags", [b"TAG" + bytes(125), APE + APE_ITEM + APE, APE + APE_ITEM + APE + b"TAG" + bytes(125)]
+)
+@pytest.mark.parametrize("stated", [True, False])
+def test_tags_of_mp3_behind_flac_are_no_samples(tmp_path, tags, stated):
+    path = tmp_path / "a.flac"
+    audio.write(path, crescendo()[None], RATE)
+    expected, _ = audio.read(path)
+    content = bytearray(path.read_bytes())
+    if not stated:
+        content[21] &= 0xF0
+        content[22:26] = bytes(4)
+    path.write_bytes(bytes(content) + tags)
+    assert np.array_equal(read_in_all_ways(path, expected.shape[1]), expected)

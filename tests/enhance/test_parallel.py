@@ -110,3 +110,12 @@ def test_two_batches_of_one_target_leave_one_whole_file(tmp_path):
     assert [path.name for path in job.target.parent.iterdir()] == ["0.wav"]
     with pytest.raises(AudioError, match="exists already"):
         enhancer.enhance_file(job.source, job.target)
+
+
+def test_samples_that_are_no_audio_are_counted_for_their_file(tmp_path):
+    (job,) = jobs(tmp_path, 1)
+    samples = np.full((1, 4_000), 0.1, np.float32)
+    samples[0, 10:13] = 1e20
+    audio.write(job.source, samples, RATE, subtype="FLOAT")
+    (outcome,) = run(Enhancer(Toy(half)), [job])
+    assert outcome.report.notes == ("3 samples beyond any audio (±2³²) were taken as silence",)

@@ -171,3 +171,15 @@ def test_ffmpeg_ends_with_its_reader(monkeypatch, talk):
     with pytest.raises(KeyboardInterrupt), audio.open_reader(talk):
         raise KeyboardInterrupt
     assert all(process.poll() is not None for process in started)
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.wav", "a.flac"])
+def test_media_under_another_name_are_read_for_what_they_are(tmp_path, make, wav, monkeypatch, name):
+    """AAC data holds what look like frames of MP3."""
+    made = make(tmp_path / "a.m4a", "-i", wav, "-c:a", "aac")
+    path = tmp_path / name
+    shutil.copy(made, path)
+    assert np.array_equal(audio.read(path)[0], audio.read(made)[0])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AudioError, match="its format needs ffmpeg, which is not on the PATH"):
+        audio.read(path)

@@ -162,3 +162,13 @@ def test_the_same_samples_give_the_same_bytes(tmp_path, wav, name):
     for folder in ("1", "2"):
         rewrite(wav, tmp_path / folder / name)
     assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["b.mov", "b.mp4"])
+def test_a_timecode_is_kept_and_not_called_lost(tmp_path, make, wav, name):
+    made = make(
+        tmp_path / "a.mov", *PICTURE, "-i", wav, "-timecode", "01:00:00:00", *MPEG4, "-c:a", "pcm_s16le"
+    )
+    report = rewrite(made, tmp_path / name)
+    assert report.lost_tags == ()
+    assert any("tmcd" in stream.description for stream in inspect(tmp_path / name).streams)

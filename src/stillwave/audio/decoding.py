@@ -133,11 +133,19 @@ class SndfileDecoder:
         self._file.close()
 
 
+_PLAINER = {
+    7: "there is no sound in it",
+    24: "its header states no sampling rate",
+    29: "its content is not what its beginning announces",
+}
+"""By libsndfile's number of an error, where its own words mislead ("does not exist", "internal error")."""
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Raise libsndfile's errors as `AudioError`."""
     try:
         yield
     except soundfile.LibsndfileError as error:
-        fault = error.error_string.strip().rstrip(".")
+        fault = _PLAINER.get(error.code) or error.error_string.strip().rstrip(".")
         raise UndecodableError(f"{path}: cannot be decoded as audio: {fault}") from None

@@ -35,6 +35,26 @@ def start(handle: BinaryIO) -> int | None:
     return position if handle.read(4) == b"fLaC" else None
 
 
+def end_of_frames(handle: BinaryIO) -> int:
+    """Where the frames end: the end of the file, or where tags of MP3 (ID3v1, APEv2) begin, which some programs add."""
+    end = handle.seek(0, os.SEEK_END)
+    if _bytes(handle, end - 128, 3) == b"TAG":
+        end -= 128
+    foot = _bytes(handle, end - 32, 32)
+    if foot[:8] == b"APETAGEX":
+        size = int.from_bytes(foot[12:16], "little")
+        headed = _bytes(handle, end - size - 32, 8) == b"APETAGEX"
+        end = max(0, end - size - 32 * headed)
+    return end
+
+
+def _bytes(handle: BinaryIO, position: int, count: int) -> bytes:
+    if position < 0:
+        return b""
+    handle.seek(position)
+    return handle.read(count)
+
+
 def lengths(handle: BinaryIO) -> Lengths | None:
     """What header and last frame state; None for no FLAC file."""
     at = start(handle)
@@ -46,10 +66,11 @@ def lengths(handle: BinaryIO) -> Lengths | None:
         return None
     largest_block = int.from_bytes(head[10:12], "big")
     stated = int.from_bytes(head[_TOTAL:], "big") & (2**36 - 1)
-    size = handle.seek(0, os.SEEK_END)
+    size = end_of_frames(handle)
     for length in _TAILS:
-        handle.seek(max(at, size - length))
-        end = _last_end(handle.read(), largest_block, stated)
+        begin = max(at, size - length)
+        handle.seek(begin)
+        end = _last_end(handle.read(size - begin), largest_block, stated)
         if end is not None:
             return Lengths(stated, end)
     return Lengths(stated, None)
@@ -73,7 +94,7 @@ def unlimited(handle: BinaryIO) -> Pieces:
     assert at is not None
     handle.seek(at + _TOTAL)
     value = int.from_bytes(handle.read(8), "big") | (2**36 - 1)
-    end = handle.seek(0, os.SEEK_END)
+    end = end_of_frames(handle)
     return Span(0, at + _TOTAL), value.to_bytes(8, "big"), Span(at + _TOTAL + 8, end)
 
 

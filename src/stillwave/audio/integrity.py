@@ -11,6 +11,7 @@ import re
 import struct
 from typing import BinaryIO, Literal, NamedTuple
 
+from stillwave.audio.metadata import riff
 from stillwave.audio.views import Pieces, Span
 
 _UNKNOWN = 0x7FFFF000
@@ -95,6 +96,16 @@ def left_over(handle: BinaryIO) -> int:
         return 0
     behind = _size(handle) - found.begin - found.stated
     return behind if behind > 1 and not _chunks(handle, found) else 0
+
+
+def joined(handle: BinaryIO) -> Pieces | None:
+    """A WAV file of several chunks of samples with all of them in one; None for others. libsndfile reads the last."""
+    found = [chunk for chunk in riff.chunks(handle) if chunk.name == b"data"]
+    size = sum(chunk.size for chunk in found)
+    if len(found) < 2 or size >= _UNKNOWN:
+        return None
+    spans = [Span(chunk.start, chunk.start + chunk.size) for chunk in found]
+    return Span(0, found[0].start - 4), size.to_bytes(4, "little"), *spans
 
 
 def _field(handle: BinaryIO) -> Field | None:

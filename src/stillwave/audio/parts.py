@@ -6,12 +6,13 @@ should be, nothing here is used.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from stillwave.audio import flac, mpeg, ogg
-from stillwave.audio.integrity import with_true_size
+from stillwave.audio.integrity import joined, with_true_size
 from stillwave.audio.mpeg import Layout, Stream
 from stillwave.audio.views import Pieces, Span, View
 
@@ -43,7 +44,7 @@ class Plan:
     exact: bool = True
     """Whether the number of samples that the decoder states, or that is stated here, is what it will give."""
     of: str = ""
-    """`mpeg` where all frames were looked at."""
+    """`mpeg` where all frames were looked at, `joined` where the chunks of samples of a WAV file were put together."""
     fault: str = ""
     """Why it is not whole."""
     notes: list[str] = field(default_factory=list)
@@ -61,14 +62,20 @@ def plan(handle: BinaryIO) -> Plan:
 
 def _container(handle: BinaryIO) -> Plan:
     """WAV and its relatives: a length that cannot be true is replaced by what there is."""
+    chunks = joined(handle)
+    if chunks is not None:
+        notes = [f"has {len(chunks) - 2} chunks of samples, which are read one after the other"]
+        return Plan([Part(chunks)], of="joined", notes=notes)
     pieces = with_true_size(handle)
     return Plan() if pieces is None else Plan([Part(pieces)])
 
 
 def _flac(handle: BinaryIO) -> Plan:
     found = flac.lengths(handle)
+    end = flac.end_of_frames(handle)
     if found is None or found.stated == found.last:
-        return Plan()
+        tagged = found is not None and end < handle.seek(0, os.SEEK_END)
+        return Plan([Part((Span(0, end),))]) if tagged else Plan()
     return Plan([Part(flac.unlimited(handle), found.stated or found.last or 0)], exact=False)
 
 

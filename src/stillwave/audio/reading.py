@@ -209,6 +209,10 @@ def read(
 @contextmanager
 def _decoder(path: Path, handle: BinaryIO) -> Iterator[Decoder]:
     """Look into the file, then open it."""
+    if ffmpeg.is_foreign(handle):
+        with closing(ffmpeg.FfmpegDecoder(path)) as foreign:
+            yield foreign
+        return
     made = plan(handle)
     lacking = missing_bytes(handle)
     if lacking or made.fault:
@@ -230,7 +234,7 @@ def _first_that_reads(path: Path, handle: BinaryIO, made: Plan) -> AbstractConte
     if decoder.format == "MP3" and made.of != "mpeg":
         decoder.close()
         decoder = SndfileDecoder(path, handle, mpeg_plan(handle))
-    if more := left_over(handle):
+    if made.of != "joined" and (more := left_over(handle)):
         decoder.notes.append(f"{more} bytes behind the samples that its header states were not read")
     return closing(decoder)
 

@@ -147,6 +147,8 @@ def _add_folder(made: Plan, folder: Path, output: Path) -> None:
 def _check_unique(jobs: Sequence[Job]) -> None:
     seen: dict[Path, Path] = {}
     for job in jobs:
+        if job.target in seen and seen[job.target].resolve() == job.source.resolve():
+            raise AudioError(f"{job.source}: is among the inputs twice; give it once")
         if job.target in seen:
             raise AudioError(
                 f"{job.source}: would be written to {job.target}, and so would {seen[job.target]}; "

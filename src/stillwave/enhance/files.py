@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from stillwave.audio import AudioInfo, Writer, measure, open_reader, open_writer, probe
+from stillwave.audio import (
+    AudioInfo,
+    Samples,
+    Writer,
+    measure,
+    open_reader,
+    open_writer,
+    probe,
+    silence_faults,
+)
 from stillwave.audio.ffmpeg import MediaWriter, is_media, open_encoder
 from stillwave.audio.writing import refuse_existing
 from stillwave.enhance.route import Route, find_route
@@ -80,12 +89,34 @@ def enhance_file(
         writer.lost(route.lost)
         # The reader is closed before the writer renames: source and target may be one file.
         with open_reader(source) as reader:
-            for estimate in route.enhanced(enhancer, reader.blocks(_BLOCK), limit_db):
+            faults = _Faults()
+            for estimate in route.enhanced(enhancer, faults.silenced(reader.blocks(_BLOCK)), limit_db):
                 writer.write(estimate)
                 if progress:
                     progress(estimate.shape[1])
-            read, notes = reader.position, reader.notes
+            read, notes = reader.position, (*reader.notes, *faults.notes)
     return _report(info, read, notes, writer)
+
+
+class _Faults:
+    """Counts samples that are no audio, and makes them silence."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def silenced(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+        """The same blocks without them."""
+        for block in blocks:
+            rows, count = silence_faults(block)
+            self._count += count
+            yield rows
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of them."""
+        return (
+            (f"{self._count} samples beyond any audio (±2³²) were taken as silence",) if self._count else ()
+        )
 
 
 def _looked_at(source: Path, target: Path) -> AudioInfo:

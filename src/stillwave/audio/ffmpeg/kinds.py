@@ -55,6 +55,7 @@ MEDIA_FORMATS = {
 
 _READ_ONLY = frozenset(
     (
+        ".mp2",
         ".amr",
         ".awb",
         ".ac3",
@@ -113,15 +114,29 @@ def holds_media(path: Path, handle: BinaryIO) -> bool:
         return True
     handle.seek(0)
     head = handle.read(400)
-    return any(head[at : at + len(magic)] == magic for at, magic in _MAGIC) or _is_framed(head)
+    return _begins(head, (*_FOREIGN, *_SHARED)) or _is_framed(head)
 
 
-_MAGIC = (
-    *((4, name) for name in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
-    (0, b"\x1aE\xdf\xa3"), (0, b"0&\xb2u\x8ef\xcf\x11"), (8, b"AVI "), (0, b"FLV"), (0, b"#!AMR"), (0, b"OggS"),
-    (8, b"WAVE"), (8, b"AIFC"), (0, b"caff"), (0, b"wvpk"), (0, b"TTA1"), (0, b"MAC "), (0, b"MPCK"), (0, b"MP+"),
-    (0, b"\x00\x00\x01\xba"), (0, b".RMF"), (0, b"DSD "), (0, b"FRM8"),
+def is_foreign(handle: BinaryIO) -> bool:
+    """Whether a file is of a kind that libsndfile never reads, whatever its name (`talk.mp3` that is an m4a file)."""
+    handle.seek(0)
+    return _begins(handle.read(16), _FOREIGN)
+
+
+def _begins(head: bytes, magics: tuple[tuple[int, bytes], ...]) -> bool:
+    return any(head[at : at + len(magic)] == magic for at, magic in magics)
+
+
+_FOREIGN = (
+    (4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"0&\xb2u\x8ef\xcf\x11"), (8, b"AVI "), (0, b"FLV\x01"), (0, b"#!AMR"),
+    (0, b"wvpk"), (0, b"TTA1"), (0, b"MAC "), (0, b"MPCK"), (0, b".RMF"), (0, b"DSD "), (0, b"FRM8"),
 )  # fmt: skip
+"""Places and bytes by which containers are known that are ffmpeg's alone."""
+_SHARED = (
+    *((4, name) for name in (b"moov", b"mdat", b"wide", b"free", b"skip")),
+    (0, b"OggS"), (8, b"WAVE"), (8, b"AIFC"), (0, b"caff"), (0, b"MP+"), (0, b"\x00\x00\x01\xba"),
+)  # fmt: skip
+"""The same of those that libsndfile may read, or whose bytes are less certain."""
 
 
 def _is_framed(head: bytes) -> bool:

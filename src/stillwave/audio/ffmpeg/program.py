@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stillwave.audio.ffmpeg.kinds import DEMUXERS
+from stillwave.audio.ffmpeg.kinds import DEMUXERS, MEDIA, MEDIA_FORMATS
 from stillwave.errors import AudioError
 
 _MOST, _LONGEST = 2_000, 1_000
@@ -83,7 +83,8 @@ class Process:
     def __init__(self, path: Path, arguments: list[str], **pipes: Any) -> None:
         program = found()
         if program is None:
-            what = f"'{path.suffix}' files need" if path.suffix else "its format needs"
+            named = path.suffix.lower() in MEDIA or path.suffix.lower() in MEDIA_FORMATS
+            what = f"'{path.suffix}' files need" if named else "its format needs"
             raise AudioError(
                 f"{path}: {what} ffmpeg, which is not on the PATH; install it (apt, dnf, brew or winget install "
                 "ffmpeg), or convert the file to wav"

@@ -209,9 +209,10 @@ def _has_cover(form: MediaFormat, held: Contents) -> bool:
     )
 
 
-def _is_chapters(stream: Stream) -> bool:
-    """QuickTime's track of chapter titles, which is written anew."""
-    return stream.description.startswith("bin_data (text")
+def _is_written_anew(form: MediaFormat, stream: Stream) -> bool:
+    """QuickTime's tracks of chapter titles and of the timecode, which ffmpeg makes of what it keeps of a video."""
+    timecode = stream.description.startswith("none (tmcd") and form.name in ("mov", "mp4")
+    return timecode or stream.description.startswith("bin_data (text")
 
 
 def _lost(form: MediaFormat, held: Contents | None) -> tuple[str, ...]:
@@ -219,5 +220,5 @@ def _lost(form: MediaFormat, held: Contents | None) -> tuple[str, ...]:
     if held is None:
         return ()
     kept = _kept(form, held) or held.of("Audio")[:1]
-    lost = [stream for stream in held.streams if stream not in kept and not _is_chapters(stream)]
+    lost = [stream for stream in held.streams if stream not in kept and not _is_written_anew(form, stream)]
     return tuple(f"{stream.kind.lower()} stream {stream.number} ({stream.codec})" for stream in lost)

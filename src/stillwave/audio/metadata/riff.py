@@ -39,6 +39,8 @@ def chunks(handle: BinaryIO) -> Iterator[Chunk]:
     while position + 8 <= total:
         handle.seek(position)
         name, size = handle.read(4), int.from_bytes(handle.read(4), "little")
+        if not all(32 <= byte < 127 for byte in name):
+            return  # no chunk, but samples behind a wrong length, or padding
         if name == b"ds64":
             data_size = int.from_bytes(handle.read(16)[8:], "little")
         if name == b"data" and size == _LARGEST and data_size is not None:
