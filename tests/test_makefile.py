@@ -39,6 +39,11 @@ def test_tests_run_in_as_many_processes_as_there_are_cores_or_as_asked() -> None
     assert any("-m pytest -n 0 " in line for line in commands("test", "JOBS=0"))
 
 
+def test_only_coverage_is_slowed_by_measuring_it() -> None:
+    assert not [line for line in commands("test") if "--cov" in line]
+    assert [line for line in commands("coverage") if "--cov-fail-under=90" in line]
+
+
 def test_help_names_the_variables() -> None:
     text = "\n".join(commands("help"))
     assert "TORCH_INDEX=URL" in text
