@@ -51,9 +51,9 @@ def arguments(command: str) -> list[str]:
 
 def faults(page: str) -> list[str]:
     """Commands of a page that name no verb, or options and values that the verb does not take."""
-    found = []
+    found, root = [], typer.main.get_command(build())
     for command in (command for command in commands(page) if not command.startswith("torchrun")):
-        words, current, name = arguments(command), typer.main.get_command(build()), "stillwave"
+        words, current, name = arguments(command), root, "stillwave"
         while (verbs := getattr(current, "commands", None)) and words and words[0] in verbs:
             name = words.pop(0)
             current = verbs[name]

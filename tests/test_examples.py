@@ -49,7 +49,7 @@ def test_the_example_distils_its_own_networks(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folders = ["--speech", str(recordings / "speech"), "--noise", str(recordings / "noise")]
-    monkeypatch.setattr(sys, "argv", ["own_networks.py", *folders, "--student", student, "--steps", "8"])
+    monkeypatch.setattr(sys, "argv", ["own_networks.py", *folders, "--student", student, "--steps", "3"])
     example.main()
     rows = capsys.readouterr().out.splitlines()
     assert [row[:18].strip() for row in rows] == ["noisy", "teacher", "student alone", "student distilled"]

@@ -85,7 +85,7 @@ def test_ctrl_c_and_a_closed_pipe() -> None:
 def openmp(settings: dict[str, str]) -> str:
     """What GNU OpenMP says of its settings when a verb loads PyTorch."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
-    command = [sys.executable, "-m", "stillwave", "info", "dpdcrn-xs"]  # ships not, so PyTorch is needed
+    command = [sys.executable, "-m", "stillwave", "methods"]
     environment = {**kept, "OMP_DISPLAY_ENV": "verbose", **settings}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
 
