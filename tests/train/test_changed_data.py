@@ -96,3 +96,26 @@ def test_a_recording_that_is_not_there_at_the_start_is_refused(corpus):
         go(corpus / "run", 1)
     write_manifest("speech.jsonl", read_manifest("speech.jsonl", must_exist=False)[2:], "speech")
     go(corpus / "run", 1)
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_refused_start_changes_nothing(corpus):
+    """Neither a longer run whose manifest changed, nor another recipe's start in a folder that holds no checkpoint."""
+    folder, failed = corpus / "run", corpus / "failed"
+    go(folder, 1)
+    failed.mkdir()
+    (failed / run.RECIPE).write_text("seed: 1\n")
+    (failed / run.LOG).write_text("{}\n")
+    drop("speech.jsonl")
+    before = contents(folder)
+    with pytest.raises(StillwaveError, match="has changed since the run began"):
+        go(folder, 3, extend=True)
+    assert contents(folder) == before
+    (corpus / "noise.jsonl").unlink()
+    before = contents(failed)
+    with pytest.raises(StillwaveError, match=r"noise\.jsonl: there is no such manifest"):
+        go(failed, 1)
+    assert {path: data for path, data in contents(failed).items() if path.name != ".lock"} == before

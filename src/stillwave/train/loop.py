@@ -68,7 +68,8 @@ def _run(recipe: Recipe, folder: Path, world: World, quiet: bool, allow_changed_
     if remark:
         trainer.say(remark)
     if world.first:
-        material.write(folder, found, step=step, changed=bool(remark), known=known)
+        lists = material.noted(found, step=step, changed=bool(remark), known=known)
+        run.begin(folder, trainer.recipe, lists, torch.get_num_threads())
     trainer.licences = sources.licences(source)
     trainer.fit(source, development, metric)
     if recipe.distill is not None and recipe.distill.cache is not None and not quiet:

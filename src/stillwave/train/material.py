@@ -16,7 +16,6 @@ from stillwave.data.mixture import Mixture
 from stillwave.data.pair import Pair
 from stillwave.data.paired import PairedSegments
 from stillwave.errors import StillwaveError
-from stillwave.files import write_json
 from stillwave.train import run
 
 Lists = dict[str, dict[str, Any]]
@@ -64,7 +63,7 @@ def check(folder: Path, found: Lists, *, step: int, allow: bool, known: dict[str
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What `write` wrote; nothing for a run of an earlier version."""
+    """What `noted` gave; nothing for a run of an earlier version."""
     try:
         found = json.loads((folder / run.DATA).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -72,12 +71,10 @@ def read(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def write(folder: Path, found: Lists, *, step: int, changed: bool, known: dict[str, Any]) -> None:
-    """Note the lists in the run folder, and at which step others took the place of earlier ones."""
+def noted(found: Lists, *, step: int, changed: bool, known: dict[str, Any]) -> dict[str, Any]:
+    """What a run folder keeps: the lists, and at which steps others took the place of earlier ones."""
     changes = known.get("changed_at", []) if step else []
-    now = {"lists": found, "changed_at": [*changes, step] if changed else changes}
-    if now != known:
-        write_json(folder / run.DATA, now)
+    return {"lists": found, "changed_at": [*changes, step] if changed else changes}
 
 
 def _of_recording(recording: Recording, base: Path) -> list[Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from stillwave import checkpoint, provenance
 from stillwave import recipe as recipes
@@ -31,26 +32,47 @@ _guard = threading.Lock()
 
 @contextmanager
 def opened(folder: Path, recipe: Recipe, *, resume: bool, extend: bool = False) -> Iterator[Recipe]:
-    """Make or reopen a run folder, for this process alone; yield the recipe that the run goes on with.
+    """Lock a run folder, new or not, for this process alone; yield the recipe that the run continues with.
 
+    Nothing that the folder holds is changed: `begin` does that, once data and checkpoints have been checked too.
     Raises RecipeError for the folder of another recipe (naming the keys) or of something else, StillwaveError for one
     that another process uses, or that cannot be written.
     """
     with ExitStack() as stack:
-        try:
+        with _writable(folder):
             folder.mkdir(parents=True, exist_ok=True)
             _refuse_foreign(folder)
             stack.enter_context(_lock(folder))
-            recipe = _claim(folder, recipe, resume=resume, extend=extend)
-            _clear_leftovers(folder)
-            _note_session(folder)
-        except (FileExistsError, NotADirectoryError):
-            raise StillwaveError(f"{folder}: is a file; a run needs a folder") from None
-        except OSError as error:
-            raise StillwaveError(
-                f"{folder}: cannot be written ({error.strerror or error}); give a run folder that can"
-            ) from None
+            recipe = _agreed(folder, recipe, resume=resume, extend=extend)
         yield recipe
+
+
+def begin(folder: Path, recipe: Recipe, lists: dict[str, Any], threads: int) -> None:
+    """Write into an opened folder what the run is from here on: recipe, recordings, and this session.
+
+    Raises StillwaveError where that cannot be written.
+    """
+    with _writable(folder):
+        if not holds_checkpoint(folder):
+            _start_over(folder, recipe)
+        _clear_leftovers(folder)
+        file = folder / RECIPE
+        if not file.exists() or recipes.differences(recipes.load(file), recipe):
+            write_text(file, recipes.dump(recipe))
+        write_json(folder / DATA, lists)
+        _note_session(folder, threads)
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError):
+        raise StillwaveError(f"{folder}: is a file; a run needs a folder") from None
+    except OSError as error:
+        raise StillwaveError(
+            f"{folder}: cannot be written ({error.strerror or error}); give a run folder that can"
+        ) from None
 
 
 def holds_checkpoint(folder: Path) -> bool:
@@ -66,21 +88,13 @@ def _refuse_foreign(folder: Path) -> None:
         raise RecipeError(f"{folder}: is not a run folder (it holds '{others[0]}'); give a new or empty one")
 
 
-def _claim(folder: Path, recipe: Recipe, *, resume: bool, extend: bool) -> Recipe:
-    """The recipe to go on with, written into the folder."""
-    file = folder / RECIPE
+def _agreed(folder: Path, recipe: Recipe, *, resume: bool, extend: bool) -> Recipe:
+    """The recipe to continue with: that given, if the folder's run may have it."""
     if not holds_checkpoint(folder):
-        _start_over(folder, recipe)
-        if not file.exists():
-            write_text(file, recipes.dump(recipe))
         return recipe
     if not resume:
         raise RecipeError(f"{folder}: already holds a run; resume it or give another folder")
-    before = recipes.load(file)
-    recipe = continued(folder, before, recipe, extend=extend)
-    if recipes.differences(before, recipe):
-        write_text(file, recipes.dump(recipe))
-    return recipe
+    return continued(folder, recipes.load(folder / RECIPE), recipe, extend=extend)
 
 
 def _start_over(folder: Path, recipe: Recipe) -> None:
@@ -114,15 +128,16 @@ def _clear_leftovers(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def _note_session(folder: Path) -> None:
-    """A run may be resumed elsewhere: one entry for each sitting."""
+def _note_session(folder: Path, threads: int) -> None:
+    """A run may be resumed elsewhere: one entry for each session."""
     file = folder / ENVIRONMENT
     try:
         sessions = json.loads(file.read_text(encoding="utf-8"))["sessions"]
     except (OSError, ValueError, KeyError, TypeError):
         sessions = []
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    write_json(file, {"sessions": [*sessions, {"started": started, **provenance.environment()}]})
+    session = {"started": started, **provenance.environment(), "threads": threads}
+    write_json(file, {"sessions": [*sessions, session]})
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from typing import NamedTuple
 import torch
 
 from stillwave import checkpoint
-from stillwave.files import write_json
 from stillwave.losses import EnhancementLoss
 from stillwave.models import build
 from stillwave.schema import Recipe
@@ -43,15 +42,13 @@ class Choice(NamedTuple):
 
 @contextmanager
 def chosen(recipe: Recipe, folder: Path, world: World, say: Callable[[str], None]) -> Iterator[int]:
-    """Set the number of threads for a run, state a choice through `say`, and record it in the run folder."""
+    """Set the number of threads for a run, and state a choice through `say`."""
     before = torch.get_num_threads()
     try:
         choice = choose(recipe, folder, world)
         torch.set_num_threads(choice.threads)
-        if world.first:
-            _record(folder, choice.threads)
-            if choice.line:
-                say(choice.line)
+        if world.first and choice.line:
+            say(choice.line)
         yield choice.threads
     finally:
         torch.set_num_threads(before)
@@ -157,13 +154,6 @@ def _recorded(folder: Path) -> int | None:
     """The number of threads of the latest session that has one."""
     found = [session.get("threads") for session in _sessions(folder) if isinstance(session, dict)]
     return next((count for count in reversed(found) if isinstance(count, int) and count > 0), None)
-
-
-def _record(folder: Path, threads: int) -> None:
-    sessions = _sessions(folder)
-    if sessions and isinstance(sessions[-1], dict):
-        sessions[-1]["threads"] = threads
-        write_json(folder / run.ENVIRONMENT, {"sessions": sessions})
 
 
 def _sessions(folder: Path) -> list[object]:
