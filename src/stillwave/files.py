@@ -152,6 +152,15 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...], found: Walk) -> None
             found.skipped.append((path, f"cannot be read: {error.strerror or error}"))
 
 
+def identity(path: Path | str) -> object:
+    """What all paths of one file have in common, links among them; the path itself where there is no file."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 # called for every recording of a run
+    except OSError:
+        return path
+    return status.st_dev, status.st_ino
+
+
 def printable(text: str) -> str:
     r"""Text that any UTF-8 stream takes: bytes of file names that are not UTF-8 become escapes, valid in JSON too.
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stillwave.data import sources
-from stillwave.data.manifest import ManifestError, write_manifest
+from stillwave.data.manifest import ManifestError, read_manifest, write_manifest
 from stillwave.data.pairs import write_mixtures
 from stillwave.data.pools import recordings_of
 from stillwave.data.sources import build_mixer, development_pairs
@@ -66,6 +66,16 @@ def test_a_leak_is_refused(manifests, name):
     leaking = data.train.model_copy(update={name: f"{name}.jsonl"})
     with pytest.raises(ManifestError, match=f"its {name} has .* in common with data.train"):
         gather(data.model_copy(update={"train": leaking}), "train", manifests)
+
+
+def test_a_leak_through_a_link_is_refused(manifests, world):
+    link = manifests / "other-name.wav"
+    link.symlink_to(read_manifest(manifests / "noise-train.jsonl")[0].path)
+    held = read_manifest(manifests / "noise-dev.jsonl")
+    linked = held[0].model_copy(update={"path": link, "source": ""})
+    write_manifest(manifests / "noise-dev.jsonl", [*held, linked])
+    with pytest.raises(ManifestError, match=r"its noise has 1 in common with data\.train"):
+        gather(config("-train", "-dev"), "train", manifests)
 
 
 def test_a_speaker_on_both_sides_is_refused_even_with_other_files(manifests, world):

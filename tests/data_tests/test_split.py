@@ -81,3 +81,18 @@ def test_bad_arguments_are_refused(arguments, said):
 def test_one_group_cannot_be_split():
     with pytest.raises(ManifestError, match=r"one group only \('x'\)"):
         split([recording("a", "x"), recording("b", "x")])
+
+
+def test_links_of_one_file_stay_together(tmp_path):
+    """Each of 20 noises is listed under a second name that sorts elsewhere."""
+    recordings = []
+    for i in range(20):
+        file, link = tmp_path / f"n{i}.wav", tmp_path / f"z{(7 * i) % 20}.wav"
+        file.write_bytes(b"")
+        link.symlink_to(file)
+        recordings += [recording("x").model_copy(update={"path": path}) for path in (file, link)]
+    for order in (recordings, recordings[::-1]):
+        kept, held = split(order, 0.3, by="recording")
+        assert len(kept) + len(held) == 40
+        assert len(held) == 12
+        assert {r.path.resolve() for r in kept}.isdisjoint(r.path.resolve() for r in held)

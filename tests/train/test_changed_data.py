@@ -119,3 +119,20 @@ def test_a_refused_start_changes_nothing(corpus):
     with pytest.raises(StillwaveError, match=r"noise\.jsonl: there is no such manifest"):
         go(failed, 1)
     assert {path: data for path, data in contents(failed).items() if path.name != ".lock"} == before
+
+
+def test_recordings_that_are_listed_twice_are_counted_once(corpus, capsys):
+    """By a relative and an absolute path, and by a link."""
+    first, second, *_ = read_manifest("speech.jsonl")
+    lines = (corpus / "speech.jsonl").read_text().splitlines()
+    link = corpus / "link.wav"
+    link.symlink_to(second.path)
+    lines += [
+        first.model_dump_json(exclude_defaults=True),
+        lines[1].replace("speech/speech1/speech1-1.wav", "link.wav"),
+    ]
+    (corpus / "speech.jsonl").write_text("\n".join(lines))
+    go(corpus / "run", 1)
+    told = capsys.readouterr().err
+    assert told.count("entries repeat a recording") == 1
+    assert "data.train.speech: 2 of 8 entries repeat a recording" in told

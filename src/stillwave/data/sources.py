@@ -25,6 +25,7 @@ from stillwave.data.pools import Part, recordings_of
 from stillwave.data.scan import load
 from stillwave.data.store import Store
 from stillwave.errors import RecipeError
+from stillwave.files import identity
 from stillwave.schema import DataConfig, MixingConfig, Pairs, Sources, WeightedSource
 
 HELD_OUT = 0.1
@@ -202,18 +203,17 @@ def _load(path: Path, kind: Kind, *, must_exist: bool) -> list[Recording]:
 
 def _refuse_common(kind: Kind, train: list[Recording], development: list[Recording]) -> None:
     """Rooms may be shared; a speaker, a noise recording or a file may not."""
-    checks = {"speech": (_path, _speaker), "noise": (_path, _source), "rooms": ()}
-    for identity in checks[kind]:
-        common = sorted(({identity(r) for r in train} & {identity(r) for r in development}) - {""})
-        if common:
-            raise ManifestError(
-                f"data.development: its {kind} has {len(common)} in common with data.train, "
-                f"such as {common[0]}; hold them out with `stillwave data split`"
-            )
-
-
-def _path(recording: Recording) -> str:
-    return str(recording.path)
+    if kind == "rooms":
+        return
+    name = _speaker if kind == "speech" else _source
+    held = {identity(r.path) for r in development}
+    common = {str(r.path) for r in train if identity(r.path) in held}
+    common = common or {name(r) for r in train} & {name(r) for r in development} - {""}
+    if common:
+        raise ManifestError(
+            f"data.development: its {kind} has {len(common)} in common with data.train, "
+            f"such as {min(common)}; hold them out with `stillwave data split`"
+        )
 
 
 def _speaker(recording: Recording) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from stillwave.data.manifest import ManifestError, Recording
+from stillwave.files import identity
 
 By = Literal["auto", "speaker", "recording"]
 
@@ -71,16 +72,22 @@ def split(
     if not 0 < fraction < 1:
         raise ManifestError(f"a fraction between 0 and 1 can be held out, not {fraction}")
     group = group_of(recordings, by, pattern)
+    files = [identity(recording.path) for recording in recordings]
+    of_file: dict[object, str] = {}  # so that links of one file stay together
+    for file, recording in zip(files, recordings, strict=True):
+        of_file[file] = min(of_file.get(file, group(recording)), group(recording))
+    names = [of_file[file] for file in files]
     seconds: dict[str, float] = {}
-    for recording in recordings:
-        name = group(recording)
+    for name, recording in zip(names, recordings, strict=True):
         seconds[name] = seconds.get(name, 0.0) + recording.seconds
     if len(seconds) < 2:
         only = next(iter(seconds), "none")
         raise ManifestError(f"there is one group only ('{only}'): a split needs two speakers or recordings")
     held = _choose(seconds, fraction, seed)
-    kept_side = [recording for recording in recordings if group(recording) not in held]
-    return kept_side, [recording for recording in recordings if group(recording) in held]
+    sides: tuple[list[Recording], list[Recording]] = ([], [])
+    for name, recording in zip(names, recordings, strict=True):
+        sides[name in held].append(recording)
+    return sides
 
 
 def _choose(seconds: dict[str, float], fraction: float, seed: int) -> set[str]:

@@ -65,8 +65,8 @@ def _run(recipe: Recipe, folder: Path, world: World, quiet: bool, allow_changed_
     known = world.firsts(material.read(folder))
     found = material.lists_of(source, development)
     remark = material.check(folder, found, step=step, allow=allow_changed_data, known=known)
-    if remark:
-        trainer.say(remark)
+    for line in [*material.repeats(source), *([remark] if remark else [])]:
+        trainer.say(line)
     if world.first:
         lists = material.noted(found, step=step, changed=bool(remark), known=known)
         run.begin(folder, trainer.recipe, lists, torch.get_num_threads())

@@ -16,6 +16,7 @@ from stillwave.data.mixture import Mixture
 from stillwave.data.pair import Pair
 from stillwave.data.paired import PairedSegments
 from stillwave.errors import StillwaveError
+from stillwave.files import identity
 from stillwave.train import run
 
 Lists = dict[str, dict[str, Any]]
@@ -60,6 +61,24 @@ def check(folder: Path, found: Lists, *, step: int, allow: bool, known: dict[str
             "one that it was; put the list back, give another folder, or add --allow-changed-data to continue with it"
         )
     return f"{folder}: {key}{more} has changed since the run began ({counts}); it differs from step {step} on"
+
+
+def repeats(source: Source) -> list[str]:
+    """A remark for each list in which a recording occurs more than once, by whatever path: it is used as often."""
+    remarks = []
+    for kind in ("speech", "noise", "rooms") if isinstance(source, Mixer) else ():
+        paths = [recording.path for recording in getattr(source, kind).recordings]
+        first: dict[object, Path] = {}
+        again = [
+            (path, first[key]) for path in paths if first.setdefault(key := identity(path), path) is not path
+        ]
+        if again:
+            remarks.append(
+                f"data.train.{kind}: {len(again)} of {len(paths)} entries repeat a recording (such as {again[0][0]}, "
+                f"which is {again[0][1]}), so it is used more often than others; list each once, and use 'weight' to "
+                "prefer a source"
+            )
+    return remarks
 
 
 def read(folder: Path) -> dict[str, Any]:
