@@ -16,12 +16,18 @@ def beamform(
     source: Annotated[
         Path, typer.Argument(metavar="SET", help="A set in the layout of L3DAS23, or a manifest of pairs.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="NAME.wav for every clip.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder to write NAME.wav for every clip into."),
+    ],
     by: Annotated[
         Literal["w", "cardioid", "mvdr"],
-        typer.Option(help="w: channel W of A; cardioid: A, steered at the talker; mvdr: all channels."),
+        typer.Option(
+            help="Method: w (channel W of microphone A), cardioid (A, steered at the talker) or "
+            "mvdr (all channels)."
+        ),
     ] = "mvdr",
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Number of parallel processes.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Enhance ambisonic recordings without a network, to stand beside one.

@@ -22,41 +22,75 @@ if TYPE_CHECKING:
 def compare(
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="GRID", help="The grid's folder; the same command continues."),
+        typer.Option(
+            "--output", "-o", metavar="GRID", help="Folder of the grid; the same command resumes it."
+        ),
     ],
     recipe: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="A recipe with a 'distill' section, or its name.")
+        str | None,
+        typer.Argument(
+            metavar="RECIPE", help="A recipe file with a 'distill' section, or a shipped recipe's name."
+        ),
     ] = None,
     teacher: Annotated[
-        str | None, typer.Option(metavar="CKPT", help="The teacher; by default the recipe's.")
+        str | None,
+        typer.Option(
+            metavar="CKPT",
+            help="Checkpoint or run folder of the teacher; default: the recipe's distill.teacher.",
+        ),
     ] = None,
     on: Annotated[
-        Path | None, typer.Option(metavar="TEST", help="Folder of mixtures that every student is scored on.")
+        Path | None,
+        typer.Option(
+            metavar="TEST",
+            help="Folder of test mixtures (noisy/ and clean/) that every student is scored on.",
+        ),
     ] = None,
     methods: Annotated[
-        str, typer.Option(help="Comma-separated; `all`: every method, `ablations`: the flagship's variants.")
+        str,
+        typer.Option(
+            help="Methods of distillation to compare, separated by commas; 'all' takes every "
+            "method, 'ablations' the variants of i2srf_tfckd."
+        ),
     ] = "output,at,i2srf_tfckd",
-    seeds: Annotated[str, typer.Option(help="As in 0,1,2 or 0-4.")] = "0,1,2",
+    seeds: Annotated[
+        str, typer.Option(help="Random seeds to train each method with, as a list (0,1,2) or a range (0-4).")
+    ] = "0,1,2",
     students: Annotated[
         str | None,
-        typer.Option(help="Channels x blocks (8x1) or presets (bsrnn-xs); by default the recipe's."),
+        typer.Option(
+            help="Student networks, separated by commas, as CHANNELSxBLOCKS (8x1) or presets "
+            "(bsrnn-xs); default: the recipe's model."
+        ),
     ] = None,
     variants: Annotated[
         list[str] | None,
-        typer.Option("--variant", help="LABEL={name: METHOD, option: value}; also weight, rho, warmup, …"),
+        typer.Option(
+            "--variant",
+            help="Add a method with options of its own, as LABEL={name: METHOD, option: value}; "
+            "keys of 'distill' such as weight, rho and warmup may be among them. Repeat it "
+            "for several.",
+        ),
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(help="Comma-separated; by default all but DNSMOS and SNR.")
+        str | None,
+        typer.Option(help="Metrics to score with, separated by commas; default: all but DNSMOS and SNR."),
     ] = None,
     overrides: Sets = None,
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="Cells at once; by default one for each --threads-per-job cores."),
+        typer.Option(
+            min=1,
+            help="Trainings that run at the same time; default: the number of cores divided by "
+            "--threads-per-job.",
+        ),
     ] = None,
-    threads: Annotated[int, typer.Option("--threads-per-job", min=1, help="Threads of each cell.")] = 1,
-    engine: Annotated[str, typer.Option(help="joblib: this machine. ray: a Ray cluster.")] = "joblib",
+    threads: Annotated[int, typer.Option("--threads-per-job", min=1, help="Threads of each training.")] = 1,
+    engine: Annotated[
+        str, typer.Option(help="Where trainings run: joblib on this machine, ray on a Ray cluster.")
+    ] = "joblib",
     report_only: Annotated[
-        bool, typer.Option("--report-only", help="Write the report anew; train nothing.")
+        bool, typer.Option("--report-only", help="Write the report of what is finished, without training.")
     ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -21,7 +21,10 @@ app.command("simulate")(simulate)
 app.command("rooms")(rooms)
 
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, help="Files read at once; default: one a core.")
+    int | None,
+    typer.Option(
+        "--jobs", "-j", min=1, help="Files that are read at the same time; default: one per core, at most 8."
+    ),
 ]
 Source = Annotated[
     Path, typer.Argument(help="A manifest, or a folder (with a CSV file in or beside it, or without).")
@@ -34,7 +37,9 @@ def scan(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="MANIFEST", help="The manifest to write.")
     ],
-    corpus: Annotated[str, typer.Option(help="folders, dns2020, voicebank, l3das22 or l3das23.")] = "folders",
+    corpus: Annotated[
+        str, typer.Option(help="Layout of the corpus: folders, dns2020, voicebank, l3das22 or l3das23.")
+    ] = "folders",
     kind: Annotated[
         Literal["speech", "noise", "rooms"] | None,
         typer.Option(
@@ -60,19 +65,25 @@ def scan(
     ] = None,
     headers_only: Annotated[
         bool,
-        typer.Option("--headers-only", help="Do not decode: fast, but finds no silence, NaN or early end."),
+        typer.Option(
+            "--headers-only",
+            help="Read headers only: faster, but silence, NaN and truncated files are not found.",
+        ),
     ] = False,
     microphones: Annotated[
-        int, typer.Option(min=1, max=2, help="Of L3DAS: both, or A alone (B may then be missing).")
+        int,
+        typer.Option(
+            min=1, max=2, help="Microphones of L3DAS to use: 2, or 1 for A alone (B may then be missing)."
+        ),
     ] = 2,
     convention: Annotated[
         Literal["acn_sn3d", "fuma"],
-        typer.Option(help="What L3DAS's channels are; converted where they are read."),
+        typer.Option(help="Order and scale of L3DAS's channels, which are converted when they are read."),
     ] = "acn_sn3d",
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the recordings of a folder in a manifest, and say what was left out and why.
+    """List the recordings of a folder in a manifest, and print what was left out and why.
 
     A corpus of several kinds gives a manifest for each: -o dns.jsonl writes dns-speech.jsonl,
     dns-noise.jsonl, …  L3DAS gives a manifest of pairs, for data.train.pairs.
@@ -133,18 +144,32 @@ def check(manifest: Source, jobs: Jobs = None, as_json: AsJson = False) -> None:
 @app.command("split")
 def split(
     manifest: Source,
-    fraction: Annotated[float, typer.Option(help="Share of the time that is held out.")] = 0.1,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    fraction: Annotated[
+        float, typer.Option(help="Fraction of the total duration that is held out, between 0 and 1.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the split.")] = 0,
     by: Annotated[
         Literal["auto", "speaker", "recording"],
-        typer.Option(help="What stays together. auto: speakers where every recording names one."),
+        typer.Option(
+            help="What is never split up: 'speaker', 'recording', or 'auto' (speakers where every "
+            "recording names one)."
+        ),
     ] = "auto",
     pattern: Annotated[
         str | None,
-        typer.Option(metavar="REGEX", help="Find in a file's name what stays together: the first group."),
+        typer.Option(
+            metavar="REGEX",
+            help="Regular expression whose first group, found in a file's name, is what is never split up.",
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Default: beside the manifest.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder to write the two manifests into; default: that of the manifest.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -185,20 +210,27 @@ def mix(
     recipe: Annotated[
         str, typer.Argument(metavar="RECIPE", help="A recipe file, or a shipped recipe's name.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER")],
-    count: Annotated[int, typer.Option(min=1, help="Mixtures to write.")] = 24,
-    seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write into.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of mixtures to write.")] = 24,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Random seed of the mixtures; default: the recipe's.")
+    ] = None,
     side: Annotated[
-        Literal["train", "development"], typer.Option(help="Which of the recipe's sources.")
+        Literal["train", "development"],
+        typer.Option(help="Sources of the recipe to mix: those of training or of development."),
     ] = "train",
     segments: Annotated[
-        bool, typer.Option("--segments", help="Segments as training hears them; default: whole utterances.")
+        bool,
+        typer.Option(
+            "--segments",
+            help="Write segments of data.segment_seconds, as used in training; default: whole utterances.",
+        ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a folder that holds something.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a folder that is not empty.")] = False,
     overrides: Sets = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write mixtures as training hears them: noisy/, clean/ (24-bit FLAC) and mixtures.csv.
+    """Write mixtures as used in training: noisy/, clean/ (24-bit FLAC) and mixtures.csv.
 
     Example:
         stillwave data mix small-teacher -o mixtures --count 20 --seed 1

@@ -17,30 +17,38 @@ def distill(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="RUN", help="The run folder; the same command resumes it."),
+        typer.Option(
+            "--output", "-o", metavar="RUN", help="Run folder; the same command resumes an interrupted run."
+        ),
     ] = None,
     teacher: Annotated[
         str | None,
-        typer.Option(metavar="CKPT", help="The teacher's checkpoint or run folder; by default the recipe's."),
+        typer.Option(
+            metavar="CKPT",
+            help="Checkpoint or run folder of the teacher; default: the recipe's distill.teacher.",
+        ),
     ] = None,
     overrides: Sets = None,
     explain: Annotated[
         Path | None,
         typer.Option(
             metavar="RUN",
-            help="Train nothing: draw what this run compares, its teacher layers' weights, and how both changed.",
+            help="Train nothing; write a page on this run: which layers it compares, with which "
+            "weights, and how they changed.",
         ),
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Train nothing: look at one batch, and say what every loss does in it."),
+        typer.Option(
+            "--check", help="Train nothing; compute one batch and print the value and gradient of every loss."
+        ),
     ] = False,
     extend: Extend = False,
     allow_changed_data: ChangedData = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a student to denoise and to resemble a teacher inside, or go on where its run was cut short.
+    """Distil a teacher into a student by a recipe, or resume an interrupted run.
 
     Example:
         stillwave distill small-student -o runs/student --teacher runs/teacher

@@ -26,7 +26,9 @@ PIPE = Path("-")
 
 
 def enhance(
-    inputs: Annotated[list[Path], typer.Argument(help="Recordings or folders of them; - for stdin.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help="Recordings, or folders of recordings; - reads from stdin.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -46,12 +48,15 @@ def enhance(
         ),
     ] = None,
     limit_db: Annotated[
-        float | None, typer.Option("--limit-db", help="Lower noise by at most this many dB.", min=0)
+        float | None,
+        typer.Option("--limit-db", help="Reduce noise by at most this many dB; default: no limit.", min=0),
     ] = None,
     rate: Annotated[
         int | None, typer.Option("--rate", help="Sampling rate of the output in Hz; by default the input's.")
     ] = None,
-    device: Annotated[str, typer.Option(help="For checkpoints: auto, cpu, cuda, cuda:1, …")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="Device that a checkpoint runs on: auto, cpu, cuda, cuda:1 and so on.")
+    ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Skip recordings whose output exists: resume a batch.")
@@ -69,7 +74,9 @@ def enhance(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Print which file would become which, and stop.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file, as a list.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON list with one object per file to stdout.")
+    ] = False,
 ) -> None:
     """Denoise recordings: same length, alignment, level, rate and channels.
 

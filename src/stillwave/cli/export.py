@@ -21,19 +21,25 @@ def export(
     source: Annotated[Path, typer.Argument(metavar="CKPT", help="Checkpoint or run folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .onnx, or .pt.")],
     offline: Annotated[
-        bool, typer.Option("--offline", help="Waveform in, waveform out: the STFT is in the graph.")
+        bool,
+        typer.Option(
+            "--offline",
+            help="Write a graph from waveform to waveform, with the STFT in it, for whole recordings.",
+        ),
     ] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Store weights in 8 bits.")] = False,
     calibrate: Annotated[
         Path | None,
         typer.Option(
-            help="With --int8: compute convolutions in 8 bits, ranges from this folder's recordings."
+            help="With --int8: compute convolutions in 8 bits, with ranges measured on this "
+            "folder's recordings."
         ),
     ] = None,
     dynamic: Annotated[
         bool,
         typer.Option(
-            "--dynamic", help="With --int8: compute matrix products in 8 bits, ranges of the moment."
+            "--dynamic",
+            help="With --int8: compute matrix products in 8 bits, with ranges measured at run time.",
         ),
     ] = False,
     fp16: Annotated[bool, typer.Option("--fp16", help="Store weights in 16 bits.")] = False,
@@ -41,10 +47,11 @@ def export(
         Path | None, typer.Option(help="Folder of noisy/ and clean/ to verify and score the file on.")
     ] = None,
     format: Annotated[
-        str | None, typer.Option("--format", help="onnx or torchscript; by default the suffix says.")
+        str | None,
+        typer.Option("--format", help="Format of the file: onnx or torchscript; default: by its suffix."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
 ) -> None:
     """Write a network as one file: ONNX for any runtime, or TorchScript.
 

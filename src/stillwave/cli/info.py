@@ -27,9 +27,10 @@ def info(
         ),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(help="Length of the signal that the cost is measured on.", min=0.1, max=60)
+        float,
+        typer.Option(help="Length in seconds of the signal that the cost is measured on.", min=0.1, max=60),
     ] = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
 ) -> None:
     """Show a network's card, parameters, size, receptive field and MACs per second by layer type.
 

@@ -22,25 +22,32 @@ def latency(
         ),
     ] = None,
     engines: Annotated[
-        str, typer.Option(help="Which of torch, onnx and int8, with commas. An .onnx file runs as it is.")
+        str,
+        typer.Option(
+            help="Engines to measure, separated by commas: torch, onnx and int8; an .onnx file runs as it is."
+        ),
     ] = "torch,onnx,int8",
-    frames: Annotated[int, typer.Option(help="Frames measured for each engine.", min=10)] = 1000,
+    frames: Annotated[int, typer.Option(help="Number of frames measured for each engine.", min=10)] = 1000,
     rounds: Annotated[
-        int, typer.Option(help="Turns that engines take with one another.", min=1, max=100)
+        int, typer.Option(help="Number of rounds in which engines are measured in turn.", min=1, max=100)
     ] = 5,
     streams: Annotated[
         int,
         typer.Option(
-            help="Most streams tried in one batch, until the core is full; 0 for none.", min=0, max=4096
+            help="Largest number of parallel streams in one batch to try; 0 tries none.", min=0, max=4096
         ),
     ] = 256,
     core: Annotated[
-        int | None, typer.Option(help="Core to run on, where the system allows; by default the last.", min=0)
+        int | None,
+        typer.Option(
+            help="Number of the core to run on, where the system allows it; default: the last.", min=0
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for the page, the picture and the figures.")
+        Path | None,
+        typer.Option("-o", "--output", help="Folder to write the page, the picture and the figures into."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
 ) -> None:
     """Measure a frame's time on one thread, its delay, memory and share of the core's peak, for every engine.
 

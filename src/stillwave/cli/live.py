@@ -25,30 +25,52 @@ def live(
             "by default the default model.",
         ),
     ] = None,
-    listing: Annotated[bool, typer.Option("--list", help="Show the sound devices and end.")] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List the sound devices and exit.")] = False,
     source: Annotated[
-        str | None, typer.Option("--input", "-i", help="Microphone: number or part of a name.")
+        str | None,
+        typer.Option(
+            "--input", "-i", help="Input device, by its number or a part of its name; default: the system's."
+        ),
     ] = None,
     sink: Annotated[
-        str | None, typer.Option("--output", "-o", help="Where to: number or part of a name.")
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Output device, by its number or a part of its name; default: the system's.",
+        ),
     ] = None,
     rate: Annotated[
-        int | None, typer.Option("--rate", help="Sampling rate in Hz; by default the output device's.")
+        int | None, typer.Option("--rate", help="Sampling rate in Hz; default: that of the output device.")
     ] = None,
     block_ms: Annotated[
-        float, typer.Option("--block-ms", help="Sound in one call of the device.", min=1, max=200)
+        float,
+        typer.Option(
+            "--block-ms", help="Length of an audio block of the device in milliseconds.", min=1, max=200
+        ),
     ] = 10.0,
     lag: Annotated[
-        int, typer.Option("--lag", help="Blocks of time that cleaning a block may take.", min=1, max=50)
+        int,
+        typer.Option(
+            "--lag",
+            help="How many blocks may wait for processing before a deadline is missed.",
+            min=1,
+            max=50,
+        ),
     ] = 2,
     limit_db: Annotated[
-        float | None, typer.Option("--limit-db", help="Lower noise by at most this many dB.", min=0)
+        float | None,
+        typer.Option("--limit-db", help="Reduce noise by at most this many dB; default: no limit.", min=0),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", help="End after this long; by default on q or Ctrl-C.", min=0)
+        float | None,
+        typer.Option("--seconds", help="Stop after this many seconds; default: on q or Ctrl-C.", min=0),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="At the end, one JSON object on stdout; with --list, a list.")
+        bool,
+        typer.Option(
+            "--json", help="Print one JSON object to stdout at the end; with --list, a list of devices."
+        ),
     ] = False,
 ) -> None:
     """Denoise live sound: microphone in, loudspeaker or virtual device out.

@@ -17,7 +17,9 @@ METRICS = ("pesq_wb", "stoi", "si_sdr")
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="Show the card of this one.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a model whose card is shown; default: list all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the trained networks that come with stillwave, or show what is known of one.

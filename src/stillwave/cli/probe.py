@@ -29,18 +29,29 @@ def probe(
         ),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(help="Length of the signal; nothing further off is seen.", min=0.2, max=60)
+        float,
+        typer.Option(
+            help="Length of the test signal in seconds; dependence on samples further away than "
+            "that is not found.",
+            min=0.2,
+            max=60,
+        ),
     ] = 4.0,
     rate: Annotated[
-        int, typer.Option(help="Sampling rate of a callable that has no `sample_rate`, in Hz.", min=1000)
+        int,
+        typer.Option(help="Sampling rate in Hz of a callable that has no attribute 'sample_rate'.", min=1000),
     ] = 16_000,
     expect_ms: Annotated[
         float | None,
-        typer.Option("--expect-ms", help="Exit with 1 if the model sees further ahead than this.", min=0),
+        typer.Option(
+            "--expect-ms",
+            help="Exit with code 1 if the look-ahead is longer than this many milliseconds.",
+            min=0,
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
 ) -> None:
-    """Measure how far a model looks ahead and back, by changing its input and looking what changes behind.
+    """Measure the look-ahead and the past context of a model by perturbing its input.
 
     Example:
         stillwave probe runs/distilled

@@ -10,27 +10,39 @@ import typer
 
 def quickstart(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The folder to fill; the same command goes on with it.")
+        Path, typer.Option("--output", "-o", help="Folder to write into; the same command resumes it.")
     ] = Path("quickstart"),
     audio: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Your own recordings instead: DIR/speech and DIR/noise [rooms, test]."
+            metavar="DIR",
+            help="Use your own recordings: a folder with speech/ and noise/, and if you like "
+            "rooms/ and test/.",
         ),
     ] = None,
     enhance: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Denoise this recording of yours too.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also enhance this recording, with the student and the shipped model."
+        ),
     ] = None,
     minutes: Annotated[
         float,
         typer.Option(
-            help="About how long on two idle cores; it sets the number of steps.",
+            help="Approximate duration in minutes on two idle cores, which sets the number of "
+            "training steps.",
             min=0.1,
         ),
     ] = 8.0,
-    seed: Annotated[int, typer.Option(help="Of corpus, weights and mixtures.", min=0, max=2**32 - 1)] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Random seed of the corpus, the first weights and the mixtures.", min=0, max=2**32 - 1
+        ),
+    ] = 0,
     jobs: Annotated[
-        int | None, typer.Option(help="Processes for the corpus and the scores; by default all cores.", min=1)
+        int | None,
+        typer.Option(help="Processes that make the corpus and compute scores; default: one per core.", min=1),
     ] = None,
     train_teacher: Annotated[
         bool,

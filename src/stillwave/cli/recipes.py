@@ -12,7 +12,11 @@ app = typer.Typer()
 
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as in train.steps=200."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key of the recipe, as in train.steps=200. Repeat it for several.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")]
 
@@ -59,7 +63,7 @@ def cat(
 @app.command("cp")
 def cp(
     recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a file.")],
-    target: Annotated[Path, typer.Argument(help="Where to; a folder keeps the name.")],
+    target: Annotated[Path, typer.Argument(help="File to write, or a folder, in which the name is kept.")],
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Copy a recipe, to make your own of it.

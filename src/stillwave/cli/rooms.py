@@ -10,17 +10,28 @@ import typer
 
 def rooms(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The responses and rooms.jsonl go into it.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder to write the impulse responses and rooms.jsonl into.",
+        ),
     ],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Rooms.")] = 200,
-    rt60: Annotated[tuple[float, float], typer.Option(help="Reverberation times, lowest and highest, s.")] = (
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of rooms to simulate.")] = 200,
+    rt60: Annotated[
+        tuple[float, float], typer.Option(help="Lowest and highest reverberation time in seconds.")
+    ] = (
         0.15,
         0.8,
     ),
     distance: Annotated[
-        tuple[float, float], typer.Option(help="From the microphone to the talker, least and most, m.")
+        tuple[float, float],
+        typer.Option(help="Smallest and largest distance from the microphone to the talker in metres."),
     ] = (1.0, 3.0),
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of the rooms; the same seed gives the same files.")
+    ] = 0,
 ) -> None:
     """Simulate rooms, to train with beside measured ones; prints the manifest.
 

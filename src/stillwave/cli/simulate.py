@@ -14,33 +14,52 @@ from stillwave.cli.recipes import AsJson
 
 def simulate(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="L3DAS23_Task1_SET goes into it.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write L3DAS23_Task1_SET into.")
     ],
-    speech: Annotated[Path, typer.Option(help="A manifest or folder of speech.")],
-    noise: Annotated[Path, typer.Option(help="A manifest or folder of noise.")],
-    clips: Annotated[int, typer.Option(min=1, help="Scenes.")] = 1000,
+    speech: Annotated[Path, typer.Option(help="Manifest or folder of speech recordings.")],
+    noise: Annotated[Path, typer.Option(help="Manifest or folder of noise recordings.")],
+    clips: Annotated[int, typer.Option(min=1, help="Number of scenes to simulate.")] = 1000,
     subset: Annotated[
-        Literal["train100", "train360", "dev", "test"], typer.Option("--set", help="Which set they are.")
+        Literal["train100", "train360", "dev", "test"],
+        typer.Option("--set", help="Name of the set to write."),
     ] = "train100",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of the scenes; the same seed gives the same files.")
+    ] = 0,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="Processes. The files do not depend on it.")
+        int,
+        typer.Option(
+            "--jobs", "-j", min=1, help="Parallel processes; the files do not depend on their number."
+        ),
     ] = 1,
-    rt60: Annotated[tuple[float, float], typer.Option(help="Reverberation times, lowest and highest, s.")] = (
+    rt60: Annotated[
+        tuple[float, float], typer.Option(help="Lowest and highest reverberation time in seconds.")
+    ] = (
         0.15,
         0.5,
     ),
     distance: Annotated[
-        tuple[float, float], typer.Option(help="From microphone A to the talker, least and most, m.")
+        tuple[float, float],
+        typer.Option(help="Smallest and largest distance from microphone A to the talker in metres."),
     ] = (1.0, 3.0),
-    snr: Annotated[tuple[float, float], typer.Option(help="SNRs, lowest and highest, dB.")] = (-5.0, 15.0),
-    noises: Annotated[int, typer.Option(min=1, max=3, help="At most so many noises at once.")] = 3,
-    max_seconds: Annotated[float, typer.Option(help="Longer utterances are not used.")] = 12.0,
+    snr: Annotated[
+        tuple[float, float], typer.Option(help="Lowest and highest signal-to-noise ratio in dB.")
+    ] = (-5.0, 15.0),
+    noises: Annotated[
+        int, typer.Option(min=1, max=3, help="Largest number of noises that sound at the same time.")
+    ] = 3,
+    max_seconds: Annotated[float, typer.Option(help="Longest utterance that is used, in seconds.")] = 12.0,
     convention: Annotated[
         Literal["acn_sn3d", "fuma"],
-        typer.Option(help="acn_sn3d: W Y Z X, as AmbiX and L3DAS23; fuma: W/√2 X Y Z."),
+        typer.Option(
+            help="Order and scale of the channels: acn_sn3d (W Y Z X, as AmbiX and L3DAS23) or "
+            "fuma (W/√2 X Y Z)."
+        ),
     ] = "acn_sn3d",
-    cache: Annotated[Path | None, typer.Option(help="Folder for decoded recordings.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps decoded recordings; default: the user's cache folder."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     r"""Simulate talkers and noises in rooms, as two ambisonic microphones hear them.

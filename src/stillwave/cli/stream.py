@@ -38,19 +38,39 @@ def stream(
         ),
     ] = None,
     rate: Annotated[int, typer.Option("--rate", help="Sampling rate of stdin and stdout in Hz.")] = 16_000,
-    channels: Annotated[int, typer.Option("--channels", help="Interleaved channels.", min=1, max=64)] = 1,
-    format: Annotated[Format, typer.Option("--format", help="Sample format of both.")] = Format.s16le,
+    channels: Annotated[
+        int,
+        typer.Option("--channels", help="Number of interleaved channels in stdin and stdout.", min=1, max=64),
+    ] = 1,
+    format: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="Sample format of stdin and stdout: 16-bit integers or 32-bit floats, little-endian.",
+        ),
+    ] = Format.s16le,
     block: Annotated[
-        int, typer.Option("--block", help="Samples a channel that are taken at once, at most.", min=1)
+        int,
+        typer.Option(
+            "--block",
+            help="Largest number of samples per channel that are read and processed at once.",
+            min=1,
+        ),
     ] = 16_384,
     limit_db: Annotated[
-        float | None, typer.Option("--limit-db", help="Lower noise by at most this many dB.", min=0)
+        float | None,
+        typer.Option("--limit-db", help="Reduce noise by at most this many dB; default: no limit.", min=0),
     ] = None,
     keep_delay: Annotated[
-        bool, typer.Option("--keep-delay", help="Answer every block by one of its size: the output lags.")
+        bool,
+        typer.Option(
+            "--keep-delay",
+            help="Write as many samples as were read, at once: the output begins with silence as "
+            "long as the delay, and the last part of the input is not written.",
+        ),
     ] = False,
     status: Annotated[
-        bool, typer.Option("--status", help="Say on stderr how it goes, every second.")
+        bool, typer.Option("--status", help="Print a status line to stderr every second.")
     ] = False,
 ) -> None:
     """Denoise raw PCM on its way through a pipe, with a causal network.

@@ -13,13 +13,15 @@ from stillwave.console import err
 def submission(
     enhanced: Annotated[Path, typer.Argument(help="Folder of enhanced files: NAME.wav or NAME_A.wav, mono.")],
     inputs: Annotated[
-        Path, typer.Option(help="The challenge's test recordings: NAME_A.wav (and NAME_B.wav).")
+        Path, typer.Option(help="Folder of the challenge's test recordings: NAME_A.wav (and NAME_B.wav).")
     ],
-    team: Annotated[str, typer.Option(help="The archive is called TEAM_audioonly.zip.")],
+    team: Annotated[str, typer.Option(help="Name of the team; the archive is called TEAM_audioonly.zip.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write into.")] = Path("submission"),
-    microphones: Annotated[int, typer.Option(min=1, max=2, help="How many the network hears: 1 or 2.")] = 1,
+    microphones: Annotated[
+        int, typer.Option(min=1, max=2, help="Number of microphones that the network expects: 1 or 2.")
+    ] = 1,
     audiovisual: Annotated[
-        bool, typer.Option("--audiovisual", help="The track where pictures may be used.")
+        bool, typer.Option("--audiovisual", help="Write for the track where pictures may be used.")
     ] = False,
 ) -> None:
     """Write enhanced files as the L3DAS23 challenge (Task 1) takes them.

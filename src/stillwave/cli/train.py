@@ -16,23 +16,27 @@ RecipeName = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A recipe file, or a shipped recipe's name.")
 ]
 RunFolder = Annotated[
-    Path, typer.Option("--output", "-o", metavar="RUN", help="The run folder; the same command resumes it.")
+    Path,
+    typer.Option(
+        "--output", "-o", metavar="RUN", help="Run folder; the same command resumes an interrupted run."
+    ),
 ]
 Extend = Annotated[
     bool,
     typer.Option(
         "--extend",
-        help="Make a run longer (with a larger train.steps): where its end was, the learning rate starts again.",
+        help="Make a run longer (with a larger train.steps) and restart the learning rate "
+        "where it ended before.",
     ),
 ]
 ChangedData = Annotated[
     bool,
     typer.Option(
         "--allow-changed-data",
-        help="Continue a run with other recordings than it began with; else that is refused.",
+        help="Resume a run whose lists of recordings have changed, which is refused otherwise.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar.")]
 
 
 def train(
@@ -44,7 +48,7 @@ def train(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network by a recipe, or go on where its run was cut short.
+    """Train a network by a recipe, or resume an interrupted run.
 
     The best checkpoint's folder is printed. Under torchrun several processes share each batch.
 
