@@ -120,6 +120,16 @@ def test_checkpoints_enhance_the_pairs(mixtures, model, tmp_path):
     assert items[0].estimates["tiny"] == tmp_path / "work" / "tiny" / "0.wav"
 
 
+def test_any_number_of_jobs_gives_the_same_bytes(mixtures, tmp_path):
+    found = []
+    for jobs in (1, 3):
+        place = tmp_path / str(jobs)
+        items = from_checkpoints(mixtures, {"m": weights.default()}, place, "cpu", quiet=True, jobs=jobs)
+        found.append([(item.id, item.estimates["m"].read_bytes()) for item in items])
+    assert found[0] == found[1]
+    assert [name for name, _ in found[0]] == ["0", "1"]
+
+
 def test_what_cannot_be_enhanced_is_counted(mixtures, model, tmp_path):
     (mixtures / "noisy" / "1.wav").write_text("no audio")
     items = from_checkpoints(mixtures, {"tiny": model}, tmp_path / "work", "cpu", quiet=True)

@@ -28,35 +28,58 @@ def evaluate(
         ),
     ] = None,
     on: Annotated[
-        Path | None, typer.Option(help="Folder of mixtures to enhance: noisy/, clean/ and mixtures.csv.")
+        Path | None,
+        typer.Option(
+            help="Folder of test mixtures (noisy/, clean/ and, if there is one, mixtures.csv) to "
+            "enhance and score."
+        ),
     ] = None,
-    clean: Annotated[Path | None, typer.Option(help="Folder of references.")] = None,
+    clean: Annotated[
+        Path | None, typer.Option(help="Folder of clean references, named as the estimates.")
+    ] = None,
     enhanced: Annotated[
-        list[str] | None, typer.Option(help="Folder of estimates, as DIR or NAME=DIR; may be repeated.")
+        list[str] | None, typer.Option(help="Folder of estimates, as DIR or NAME=DIR. Repeat it for several.")
     ] = None,
-    noisy: Annotated[Path | None, typer.Option(help="Folder of the noisy files, scored beside.")] = None,
+    noisy: Annotated[
+        Path | None, typer.Option(help="Folder of the noisy recordings, which are scored too.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write every score and the tables here.")
+        Path | None, typer.Option("--out", "-o", help="Folder to write every score and the tables into.")
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(help="Comma-separated; by default all but DNSMOS and SNR.")
+        str | None,
+        typer.Option(help="Metrics to score with, separated by commas; default: all but DNSMOS and SNR."),
     ] = None,
     recogniser: Annotated[
         str | None,
         typer.Option(
-            help="Adds word error rate and T1: pocketsphinx, wav2vec2:FOLDER, whisper:PATH or 'cmd: PROGRAM {wav}'."
+            help="Speech recogniser to compute word error rate and T1 with: pocketsphinx, "
+            "wav2vec2:FOLDER, whisper:PATH or 'cmd: PROGRAM {wav}'; default: none."
         ),
     ] = None,
     references: Annotated[
-        str, typer.Option(help="What words are compared with: clean (as heard there) or texts (as said).")
+        str,
+        typer.Option(
+            help="What recognised words are compared with: 'clean', the recogniser's output for "
+            "the clean reference, or 'texts', the text that was spoken."
+        ),
     ] = "clean",
     baseline: Annotated[
-        str | None, typer.Option(help="Differences are taken from this system; by default noisy.")
+        str | None, typer.Option(help="System that the others are compared with; default: noisy.")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
-    device: Annotated[str, typer.Option(help="Where checkpoints run: auto, cpu, cuda, …")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON to stdout, and nothing else there.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Files that are processed at the same time; default: one per core."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed of the bootstrap that confidence intervals come from.")
+    ] = 0,
+    device: Annotated[
+        str, typer.Option(help="Device that checkpoints run on: auto, cpu, cuda, cuda:1 and so on.")
+    ] = "auto",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")
+    ] = False,
 ) -> None:
     """Score estimates against clean references: PESQ, STOI, SI-SDR and more.
 
@@ -72,6 +95,7 @@ def evaluate(
         stillwave evaluate runs/student --on test/ --recogniser pocketsphinx
 
     """
+    from stillwave.cores import cores
     from stillwave.evaluate import DEFAULT, score_pairs, summarise, write_report
     from stillwave.evaluate.metrics import WORDS, choose
     from stillwave.evaluate.tables import markdown, plain, warnings
@@ -84,7 +108,16 @@ def evaluate(
     with tempfile.TemporaryDirectory() as scratch, library_noise_hidden():
         work = (out or Path(scratch)) / "audio"
         items = _items(
-            models or [], on, clean, enhanced or [], noisy, baseline, work, device, references == "texts"
+            models or [],
+            on,
+            clean,
+            enhanced or [],
+            noisy,
+            baseline,
+            work,
+            device,
+            references == "texts",
+            jobs or cores(),
         )
         scores = score_pairs(items, keys, jobs, listening=listening)
     summary = summarise(scores, baseline, seed)
@@ -127,6 +160,7 @@ def _items(
     work: Path,
     device: str,
     texts: bool,
+    jobs: int,
 ) -> list[Item]:
     from stillwave.evaluate import NOISY
     from stillwave.evaluate.inputs import from_checkpoints, from_folders, named
@@ -140,7 +174,7 @@ def _items(
     if baseline is not None:  # said before hours of scoring, not after
         check_baseline(baseline, [*([NOISY] if on or noisy else []), *systems])
     if on is not None:
-        return from_checkpoints(on, systems, work, device, texts=texts)
+        return from_checkpoints(on, systems, work, device, texts=texts, jobs=jobs)
     if models:
         raise StillwaveError("checkpoints need --on FOLDER with the mixtures to enhance")
     if clean is None or not (enhanced or noisy):

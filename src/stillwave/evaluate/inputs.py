@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stillwave.audio import read, write
 from stillwave.console import track
@@ -17,6 +20,9 @@ from stillwave.evaluate.scoring import NOISY, Item
 from stillwave.evaluate.texts import texts_of
 from stillwave.files import printable
 from stillwave.schema import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from stillwave.enhance import Enhancer
 
 
 def from_folders(
@@ -64,11 +70,14 @@ def from_checkpoints(
     device: str | None = None,
     quiet: bool = False,
     texts: bool = False,
+    jobs: int = 1,
 ) -> list[Item]:
     """The pairs of `folder`, noisy and as each checkpoint enhances them; estimates go to `work/SYSTEM/ID.wav`.
 
-    `texts`: look for what is said where the pairs do not know. Raises StillwaveError for a folder without pairs or a
-    faulty checkpoint; a recording that cannot be enhanced is an item with a problem.
+    `texts`: look for what is said where the pairs do not know. `jobs` recordings are enhanced at the same time, with
+    the same bytes for any number; a checkpoint, which uses all cores by itself, takes one after the other. Raises
+    StillwaveError for a folder without pairs or a faulty checkpoint; a recording that cannot be enhanced is an item
+    with a problem.
     """
     from stillwave.enhance import load
 
@@ -85,16 +94,27 @@ def from_checkpoints(
         for p in pairs
     ]
     for name, enhancer in enhancers.items():
-        for index, pair in enumerate(_tracked(pairs, f"enhance with {name}", quiet)):
-            target = work / name / f"{pair.id}.wav"
-            item = items[index]
-            try:
-                samples, rate = _heard(pair, enhancer.microphones)
-                write(target, enhancer.enhance(samples, rate), rate, subtype="FLOAT")
-                items[index] = replace(item, estimates={**item.estimates, name: target})
-            except Exception as error:  # one file's fault is that file's; the others go on
-                items[index] = replace(item, problems={**item.problems, name: _cause(error, pair)})
+        with ThreadPoolExecutor(jobs if enhancer.concurrent else 1) as pool:
+            results = pool.map(partial(_enhanced, enhancer, work / name), pairs)
+            if not quiet:
+                results = track(results, f"enhance with {name}", total=len(pairs))
+            for index, (item, found) in enumerate(zip(items, results, strict=True)):
+                if isinstance(found, Path):
+                    items[index] = replace(item, estimates={**item.estimates, name: found})
+                else:
+                    items[index] = replace(item, problems={**item.problems, name: found})
     return items
+
+
+def _enhanced(enhancer: Enhancer, folder: Path, pair: Pair) -> Path | str:
+    """The file of an estimate, or why there is none."""
+    target = folder / f"{pair.id}.wav"
+    try:
+        samples, rate = _heard(pair, enhancer.microphones)
+        write(target, enhancer.enhance(samples, rate), rate, subtype="FLOAT")
+    except Exception as error:  # one file's fault is that file's; the others go on
+        return _cause(error, pair)
+    return target
 
 
 def _heard(pair: Pair, microphones: int) -> tuple[Samples, int]:
@@ -120,10 +140,6 @@ def _known(snr_db: float | None) -> float | None:
 
 def _cause(error: Exception, pair: Pair) -> str:
     return printable("not enhanced: " + fault_text(error).removeprefix(f"{pair.noisy}: "))
-
-
-def _tracked(pairs: Sequence[Pair], what: str, quiet: bool) -> Iterable[Pair]:
-    return pairs if quiet else track(pairs, what)
 
 
 def named(values: Sequence[str]) -> dict[str, Path]:
