@@ -183,6 +183,8 @@ def _fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], place: Path)
                 f"{place / WEIGHTS}: '{name}' is {list(found[name].shape)}, the network of its card "
                 f"has {list(tensor.shape)}"
             )
+        if found[name].is_floating_point() != tensor.is_floating_point():
+            raise CheckpointError(f"{place / WEIGHTS}: '{name}' is {found[name].dtype}, not {tensor.dtype}")
         if not bool(torch.isfinite(found[name]).all()):
             raise CheckpointError(f"{place / WEIGHTS}: '{name}' holds NaN or infinity")
     extra = sorted(set(found) - set(wanted))

@@ -21,6 +21,26 @@ def test_opened_at_a_step_it_forgets_what_came_after(tmp_path):
     assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2]
 
 
+def test_a_damaged_line_costs_no_other(tmp_path):
+    log = Journal(tmp_path, step=0, tensorboard=False)
+    for step in (1, 2, 3):
+        log.write("train", step, loss=1.0)
+    log.close()
+    lines = (tmp_path / "log.jsonl").read_bytes().splitlines(keepends=True)
+    damaged = [
+        b"\xff\x00\n",
+        lines[0],
+        b"[1]\n",
+        b'{"a": 1}\n',
+        b'{"kind": "train", "step": "x"}\n',
+        *lines[1:],
+    ]
+    (tmp_path / "log.jsonl").write_bytes(b"".join(damaged))
+    assert [event["step"] for event in journal.read(tmp_path)] == [1, 2, 3]
+    Journal(tmp_path, step=2, tensorboard=False).close()
+    assert (tmp_path / "log.jsonl").read_bytes() == b"".join(lines[:2])
+
+
 def test_nan_does_not_get_into_the_log(tmp_path):
     log = Journal(tmp_path, step=0, tensorboard=False)
     with pytest.raises(ValueError, match="not JSON compliant"):

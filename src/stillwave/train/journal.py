@@ -83,7 +83,7 @@ class Journal:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The events of a run's log; a last line that was cut short is left out."""
+    """The events of a run's log; lines that are damaged or cut short are left out."""
     file = folder / "log.jsonl"
     return [event for _, event in _events(file)] if file.exists() else []
 
@@ -121,9 +121,11 @@ def _events(file: Path) -> list[tuple[bytes, dict[str, Any]]]:
     events = []
     for line in file.read_bytes().splitlines(keepends=True):
         try:
-            events.append((line, json.loads(line)))
-        except ValueError:
-            break  # the line that a killed process was writing
+            event = json.loads(line)
+            if isinstance(event["step"], int) and event["kind"]:
+                events.append((line, event))
+        except (ValueError, KeyError, TypeError):
+            continue  # the line that a killed process was writing, or one that was damaged since
     return events
 
 

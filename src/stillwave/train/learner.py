@@ -22,12 +22,12 @@ from stillwave.train.update import Outcome, Updater
 class Learner:
     """A student on its way. After `load(tensors(), progress)` it goes on as if nothing had happened."""
 
-    def __init__(self, recipe: Recipe, world: World) -> None:
+    def __init__(self, recipe: Recipe, world: World, *, fresh: bool = True) -> None:
         self.world = world
         self._before: _Before | None = None
         torch.manual_seed(recipe.seed)
         example = torch.zeros(share(recipe.train.batch_size, world), *input_shape(recipe))
-        self.objective = make_objective(recipe, example).to(world.device)
+        self.objective = make_objective(recipe, example, fresh=fresh).to(world.device)
         self.updater = Updater(recipe, self.objective, world)
         decay = recipe.train.ema
         self.average = schedule.averaged(self.objective.student, decay) if decay else None

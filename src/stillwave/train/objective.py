@@ -63,16 +63,16 @@ class Objective(nn.Module):
             self.distiller.method.load_state_dict(tensors)
 
 
-def make_objective(recipe: Recipe, example: Tensor) -> Objective:
+def make_objective(recipe: Recipe, example: Tensor, *, fresh: bool = True) -> Objective:
     """Fresh weights that depend on the seed alone: a student starts the same with and without a teacher.
 
-    With `train.start_from` they are that checkpoint's. `example` is a noisy batch of the shape that each backward
-    pass will have.
+    With `train.start_from` they are that checkpoint's; a run that is not `fresh` gets its own afterwards, and needs none.
+    `example` is a noisy batch of the shape that each backward pass will have.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         student = build(recipe.model)
-    if recipe.train.start_from is not None:
+    if fresh and recipe.train.start_from is not None:
         student.load_state_dict(_first_weights(recipe, recipe.train.start_from))
     distiller = None
     if distils(recipe):
@@ -84,7 +84,10 @@ def make_objective(recipe: Recipe, example: Tensor) -> Objective:
 
 
 def _first_weights(recipe: Recipe, place: str) -> dict[str, Tensor]:
-    found, card = checkpoint.load(place)
+    try:
+        found, card = checkpoint.load(place)
+    except CheckpointError as error:
+        raise CheckpointError(f"train.start_from: {error}") from None
     theirs, ours = card.model.model_dump(), recipe.model.model_dump()
     other = [key for key, value in ours.items() if theirs[key] != value]
     if other:

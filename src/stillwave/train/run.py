@@ -63,12 +63,22 @@ def begin(folder: Path, recipe: Recipe, lists: dict[str, Any], threads: int) -> 
         _note_session(folder, threads)
 
 
+def rewritten(folder: Path, recipe: Recipe) -> bool:
+    """Whether a run's folder had gone: it has its recipe again, so that what was written there can be resumed."""
+    if (folder / RECIPE).exists():
+        return False
+    with _writable(folder):
+        write_text(folder / RECIPE, recipes.dump(recipe))
+    return True
+
+
 @contextmanager
 def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, NotADirectoryError):
-        raise StillwaveError(f"{folder}: is a file; a run needs a folder") from None
+        what = "is a link to nothing" if folder.is_symlink() and not folder.exists() else "is a file"
+        raise StillwaveError(f"{folder}: {what}; a run needs a folder") from None
     except OSError as error:
         raise StillwaveError(
             f"{folder}: cannot be written ({error.strerror or error}); give a run folder that can"

@@ -111,16 +111,26 @@ def _make_room_for(write: Callable[[], None], folder: Path) -> None:
 
 
 def newest(folder: Path) -> tuple[Progress, dict[str, Tensor]] | None:
-    """The newest complete training state of a run's checkpoints; a damaged one is passed over aloud."""
+    """The newest complete training state of a run's checkpoints; a damaged one is skipped with a warning.
+
+    Raises CheckpointError where all are damaged: to start over would remove the weights beside them.
+    """
+    fault: CheckpointError | None = None
     for place in reversed(checkpoint.numbered(folder, "step")):
         try:
             progress, tensors = _read(place)
         except CheckpointError as error:
-            err.print(f"{error}; taking the checkpoint before it", highlight=False, markup=False)
+            fault = error
+            err.print(f"{error}; trying the checkpoint before it", highlight=False, markup=False)
             continue
         if progress.best_step is not None and not (folder / f"best_{progress.best_step:08d}").is_dir():
             progress.best_step = progress.best_score = None
         return progress, tensors
+    if fault is not None:
+        raise CheckpointError(
+            f"{fault}; no checkpoint in {folder} can be resumed: put one back, or start a run in another folder with "
+            f"train.start_from={folder.parent}"
+        )
     return None
 
 
@@ -130,8 +140,10 @@ def _read(place: Path) -> tuple[Progress, dict[str, Tensor]]:
         facts = json.loads(file.read_text(encoding="utf-8"))
         digest = facts.pop("sha256")
         progress = Progress(**facts)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{file}: cannot be used ({error})") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({error})") from None
+    except (KeyError, TypeError, AttributeError):
+        raise CheckpointError(f"{file}: is not the state of a training") from None
     tensors = checkpoint.read_tensors(place / TENSORS)
     if checkpoint.sha256(place / TENSORS) != digest:
         raise CheckpointError(f"{place / TENSORS}: is not the file that {FACTS} describes")

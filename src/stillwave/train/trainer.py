@@ -8,6 +8,8 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from stillwave import checkpoint, provenance
 from stillwave.console import err
 from stillwave.data.dataset import Batch, Signals, Source, batches
@@ -34,10 +36,12 @@ class Trainer:
         self.licences = ""
         """Of the training material, for the card."""
         self.made_with: dict[str, Any] = {"versions": provenance.versions(), "git": provenance.git()}
-        self.learner = Learner(recipe, world)
+        found = state.newest(folder / run.CHECKPOINTS)
+        self.learner = Learner(recipe, world, fresh=found is None)
         self.progress = state.Progress(teacher=objective.teacher_sha256(recipe))
         self.set_aside = SetAside(folder, recipe.train, world, self.say)
-        self._resume()
+        if found is not None:
+            self._resume(*found)
         self._kept = self.progress.step
         """The update that the newest checkpoint is of."""
         self._scores = self.progress.scores()
@@ -207,6 +211,11 @@ class Trainer:
             self.progress,
         )
         self._kept = self.progress.step
+        if run.rewritten(self.folder, self.recipe):
+            raise StillwaveError(
+                f"{self.folder}: was moved or removed during training; it has been made again, with a checkpoint of "
+                f"step {self.progress.step}: give the same command to continue from it"
+            )
 
     def _leave(self, journal: Journal | None) -> None:
         """Write a checkpoint of the last update, if there is none, before an error ends the run."""
@@ -222,11 +231,7 @@ class Trainer:
         except Exception as error:  # the one that ends the run matters more
             self.say(f"{self.folder}: no checkpoint of step {progress.step} could be written ({error})")
 
-    def _resume(self) -> None:
-        found = state.newest(self.folder / run.CHECKPOINTS)
-        if found is None:
-            return
-        progress, tensors = found
+    def _resume(self, progress: state.Progress, tensors: dict[str, Tensor]) -> None:
         if progress.teacher != self.progress.teacher:
             raise StillwaveError(
                 f"{self.folder}: was distilled from another teacher than the one given now; "
