@@ -66,8 +66,8 @@ class Objective(nn.Module):
 def make_objective(recipe: Recipe, example: Tensor, *, fresh: bool = True) -> Objective:
     """Fresh weights that depend on the seed alone: a student starts the same with and without a teacher.
 
-    With `train.start_from` they are that checkpoint's; a run that is not `fresh` gets its own afterwards, and needs none.
-    `example` is a noisy batch of the shape that each backward pass will have.
+    With `train.start_from` they are that checkpoint's; a run that is not `fresh` needs none, as it gets its own
+    afterwards. `example` is a noisy batch of the shape that each backward pass will have.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
