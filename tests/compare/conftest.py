@@ -22,7 +22,7 @@ from stillwave.schema import ModelConfig
 RATE = 16_000
 RECIPE = """
 name: tiny
-model: {channels: 8, blocks: 1}
+model: {channels: 8, blocks: 1, depth: 1}
 data:
   train: {speech: FOLDER/speech, noise: FOLDER/noise}
   development: FOLDER/test
@@ -58,7 +58,7 @@ def world(tmp_path_factory):
         soundfile.write(folder / f"noise/{number}.wav", 0.1 * rng.uniform(-1, 1, RATE), RATE)
     write_test(folder / "test", rng)
     for name, seed in (("teacher", 0), ("other-teacher", 1)):
-        config = ModelConfig(channels=16, blocks=2)
+        config = ModelConfig(channels=16, blocks=2, depth=1)
         torch.manual_seed(seed)
         checkpoint.save(folder / name, build(config), checkpoint.Card(model=config))
     (folder / "recipe.yaml").write_text(RECIPE.replace("FOLDER", str(folder)))

@@ -38,7 +38,7 @@ def test_recipes_of_cells_differ_in_seed_network_and_method_alone(describe, tmp_
     none = grid.recipe_of(Cell("8x1", "none", 0))
     assert all(key.startswith("distill.method") for key in recipes.differences(one, none))
     assert one.distill.teacher == str((tmp_path / "grid").resolve() / "teacher")
-    assert grid.recipe_of(Cell("16x2", "at", 0)).model == ModelConfig(channels=16, blocks=2)
+    assert grid.recipe_of(Cell("16x2", "at", 0)).model == ModelConfig(channels=16, blocks=2, depth=1)
 
 
 def test_a_grid_is_read_back_and_grows(describe, tmp_path):

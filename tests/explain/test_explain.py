@@ -26,7 +26,7 @@ from stillwave.train.looking import fixed_batch
 
 RECIPE = """
 name: tiny
-model: {channels: 8, blocks: 1}
+model: {channels: 8, blocks: 1, depth: 1}
 data:
   train: {speech: FOLDER/speech, noise: FOLDER/noise}
   development: {speech: FOLDER/speech, noise: FOLDER/noise}
@@ -62,7 +62,7 @@ def place(tmp_path_factory) -> Path:
     (folder / "noise").mkdir()
     for number in range(4):
         soundfile.write(folder / "noise" / f"{number}.flac", 0.1 * random.standard_normal(16_000), 16_000)
-    config = ModelConfig(channels=8, blocks=2)
+    config = ModelConfig(channels=8, blocks=2, depth=1)
     torch.manual_seed(0)
     checkpoint.save(folder / "teacher", build(config), checkpoint.Card(model=config))
     return folder
@@ -345,7 +345,7 @@ def test_refusals_are_one_sentence(place, flagship, tmp_path):
 def test_another_teacher_under_the_same_path_is_refused(place, flagship, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(flagship, run)
-    config = ModelConfig(channels=8, blocks=2)
+    config = ModelConfig(channels=8, blocks=2, depth=1)
     torch.manual_seed(5)
     checkpoint.save(tmp_path / "other", build(config), checkpoint.Card(model=config))
     text = (run / "recipe.yaml").read_text()

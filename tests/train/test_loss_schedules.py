@@ -51,7 +51,10 @@ def test_a_weight_that_nobody_published_is_refused():
         published_weight(config(method="none"))
 
 
-TWO = ("distill.schedule=two_step", "distill.first_step=0.5", "distill.balance_steps=2", "train.steps=8")
+TWO = (
+    *("distill.schedule=two_step", "distill.first_step=0.5", "distill.balance_steps=2", "train.steps=8"),
+    "distill.method=fitnets",  # has connectors, and is quick
+)
 
 
 @pytest.fixture
@@ -65,12 +68,20 @@ def distilled(tmp_path):
     return run
 
 
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A run of two steps that nothing cut."""
+    folder = tmp_path_factory.mktemp("two")
+    train_toy(folder / "run", f"distill={{teacher: {make_teacher(folder / 'teacher')}}}", *TWO)
+    return folder / "run"
+
+
 def tensors(run):
     return checkpoint.read_tensors(run / "checkpoints" / "step_00000008" / "training.safetensors")
 
 
-def test_the_first_step_trains_on_distillation_alone_and_the_second_without_it(distilled):
-    events = journal.read(distilled("two", *TWO))
+def test_the_first_step_trains_on_distillation_alone_and_the_second_without_it(two):
+    events = journal.read(two)
     lines = [event for event in events if event["kind"] == "train"]
     assert ["lambda" in line for line in lines] == [True] * 4 + [False] * 4
     first, last = lines[1]["loss"], lines[-1]["loss"]
@@ -81,13 +92,13 @@ def test_the_first_step_trains_on_distillation_alone_and_the_second_without_it(d
     assert [line["lr"] for line in lines[:2]] == [line["lr"] for line in lines[4:6]]
 
 
-def test_scores_of_the_first_step_do_not_count(distilled):
-    validated = [e["step"] for e in journal.read(distilled("two", *TWO)) if e["kind"] == "validation"]
+def test_scores_of_the_first_step_do_not_count(two):
+    validated = [e["step"] for e in journal.read(two) if e["kind"] == "validation"]
     assert validated == [6, 8]
 
 
-def test_the_optimiser_starts_anew(distilled):
-    state = tensors(distilled("two", *TWO))
+def test_the_optimiser_starts_anew(two):
+    state = tensors(two)
     counts = {
         int(value) for name, value in state.items() if name.startswith("optimiser.") and name.endswith("step")
     }
@@ -106,12 +117,12 @@ class Breaks(Toy):
 
 
 @pytest.mark.parametrize("last", [5, 8, 12])  # before, at, and after the first update of the second step
-def test_two_steps_resume_where_they_were(distilled, last):
+def test_two_steps_resume_where_they_were(distilled, two, last):
     source = Breaks()
     object.__setattr__(source, "last", last)
     with pytest.raises(StillwaveError, match="plug"):
         distilled("cut", *TWO, source=source)
-    whole, cut = tensors(distilled("whole", *TWO)), tensors(distilled("cut", *TWO))
+    whole, cut = tensors(two), tensors(distilled("cut", *TWO))
     assert whole.keys() == cut.keys()
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 

@@ -62,10 +62,10 @@ POINTS = [
 
 
 def test_killed_anywhere_a_run_ends_as_if_it_had_not_been(tmp_path):
-    whole = killed(tmp_path / "whole", overrides=["train.steps=8"])
+    train_toy(tmp_path / "whole", "train.steps=8")
     cut = killed(tmp_path / "cut", *POINTS, overrides=["train.steps=8"])
     assert steps(cut) == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert_same_run(whole, cut)
+    assert_same_run(tmp_path / "whole", cut)
     assert not list(cut.rglob("*.tmp")), "nothing half written is left"
     assert not list(cut.rglob("*.old"))
 
@@ -75,9 +75,9 @@ def test_killed_while_distilling(tmp_path):
     # λ is settled after three batches: the run is cut before, at and after that.
     overrides = ["distill.balance_steps=3", "train.accumulate=2", "train.steps=4", "train.checkpoint_every=1"]
     overrides += [f"distill.teacher={teacher}", "distill.method.fusion_channels=8"]
-    whole = killed(tmp_path / "whole", overrides=overrides)
+    train_toy(tmp_path / "whole", *overrides)
     cut = killed(tmp_path / "cut", "step:2", "tensors:2", "step:1", overrides=overrides)
-    assert_same_run(whole, cut)
+    assert_same_run(tmp_path / "whole", cut)
     trained = [event for event in journal.read(cut) if event["kind"] == "train"]
     first, last = trained[0], trained[-1]
     assert first["lambda"] > 0

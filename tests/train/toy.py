@@ -14,7 +14,7 @@ from stillwave import recipe
 TEXT = """
 name: toy
 seed: 3
-model: {channels: 8, blocks: 1}
+model: {channels: 8, blocks: 1, depth: 1}
 data:
   train: {speech: none, noise: none}
   development: none
@@ -81,7 +81,7 @@ def make_teacher(folder, seed=11, channels=16, blocks=2):
     from stillwave.models import build
     from stillwave.schema import ModelConfig
 
-    config = ModelConfig(channels=channels, blocks=blocks)
+    config = ModelConfig(channels=channels, blocks=blocks, depth=1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         checkpoint.save(folder, build(config), checkpoint.Card(model=config))
