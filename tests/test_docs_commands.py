@@ -1,4 +1,4 @@
-"""Commands that the documentation shows: all are understood, those of the pages on data and training run as written.
+"""Commands that the documentation shows: all are understood, and those that take seconds offline run as written.
 
 They run in order, in a folder that holds what the pages speak of. Trainings are cut to an update or two of short
 segments; everything else is as printed.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,26 @@ import soundfile
 import typer
 from typer.testing import CliRunner
 
-from stillwave import recipe
+from stillwave import checkpoint, models, recipe, weights
 from stillwave.cli import build
+from stillwave.schema import ModelConfig
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
 
 RUN = ("docs/how-to/data.md", "docs/how-to/train.md")
+RUN_WITH_NETWORKS = (
+    *("README.md", "docs/index.md", "docs/how-to/enhance.md", "docs/how-to/evaluate.md"),
+    *("docs/how-to/latency.md", "docs/how-to/models.md", "docs/how-to/distill.md"),
+)
 NOT_RUN = {
+    "stillwave latency": "measures for minutes; tests/cli/test_cli_latency.py runs it",
+    "stillwave live": "needs sound devices",
+    "stillwave enhance talk.mp4": "needs ffmpeg",
+    "stillwave enhance lecture.wav -o lecture.m4a": "needs ffmpeg",
+    "stillwave export": "compares graphs for some seconds; tests/cli/test_cli_export.py runs it",
+    "stillwave distill": "trains; tests/cli/test_cli_distill.py runs it",
+    "stillwave train my-recipe.yaml": "trains a large network",
     "stillwave data rooms": "200 simulated rooms take minutes, and an extra",
     "torchrun": "starts processes of its own; tests/train/test_distributed.py does that",
 }
@@ -92,6 +105,35 @@ def prepare(here: Path) -> None:
     recordings(here / "VoiceBank-DEMAND/clean_trainset_28spk_wav", ["p226_001.wav"], 0.3, 0.6)
 
 
+def prepare_networks(here: Path) -> None:
+    """Recordings to enhance and to score, small untrained networks, and the checkpoints of the repository."""
+    recordings(here, ["noisy.wav"], 0.3, 0.6)
+    for folder in ("test", "mixtures", "."):
+        for side in ("noisy", "clean", "enhanced"):
+            recordings(here / folder / side, ["a.wav", "b.wav"], 0.3, 0.6)
+    config = ModelConfig(channels=8, blocks=1, causal=True, norm="frame")
+    for name in ("student", "teacher", "distilled"):
+        checkpoint.save(here / "runs" / name, models.build(config), checkpoint.Card(model=config))
+    shutil.copyfile(weights.locate("bsrnn-xs"), here / "student.onnx")
+    (here / "weights").symlink_to(ROOT / "weights")
+    (here / "my_package").mkdir()
+    (here / "my_package/models.py").write_text("def denoiser(x):\n    return 0.5 * x\n")
+
+
+def run_in_order(pages: tuple[str, ...]) -> list[str]:
+    """Run the commands of pages, each in a folder without what an earlier one made of noisy.wav; those that ran."""
+    app, ran = build(), []
+    for page in pages:
+        for command in commands(page):
+            if any(command.startswith(left_out) for left_out in NOT_RUN):
+                continue
+            Path("noisy-enhanced.wav").unlink(missing_ok=True)
+            result = CliRunner().invoke(app, arguments(command))
+            assert result.exit_code == 0, f"{page}: {command}\n{result.output}\n{result.exception!r}"
+            ran.append(command)
+    return ran
+
+
 def shortened(load):
     """Of every recipe that a command trains, an update or two."""
 
@@ -108,15 +150,19 @@ def test_the_pages_on_data_and_training_run_as_written(tmp_path, monkeypatch) ->
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(recipe, "load", shortened(recipe.load))
     prepare(tmp_path)
-    app = build()
-    for page in RUN:
-        shown = commands(page)
-        assert len(shown) > 4
-        for command in shown:
-            if any(command.startswith(left_out) for left_out in NOT_RUN):
-                continue
-            result = CliRunner().invoke(app, arguments(command))
-            assert result.exit_code == 0, f"{page}: {command}\n{result.output}\n{result.exception!r}"
+    assert len(run_in_order(RUN)) > 14
     for made in ("speech-train.jsonl", "dns-noise.jsonl", "mixtures/mixtures.csv", "runs/teacher/log.jsonl"):
         assert (tmp_path / made).exists(), made
     assert "restarts:\n  - 1\n" in (tmp_path / "runs/teacher/recipe.yaml").read_text()
+
+
+def test_the_pages_on_networks_run_as_written(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(tmp_path)
+    prepare_networks(tmp_path)
+    ran = run_in_order(RUN_WITH_NETWORKS)
+    verbs = {command.split()[1] for command in ran}
+    assert verbs == {"enhance", "evaluate", "info", "methods", "models", "probe", "recipes"}
+    assert len(ran) > 14
+    assert (tmp_path / "scores").is_dir()

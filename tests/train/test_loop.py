@@ -289,7 +289,9 @@ def test_everything_in_a_run_folder_obeys_the_umask(tmp_path):
 
 def test_the_run_of_another_recipe_is_refused_by_key(tmp_path):
     train_toy(tmp_path / "run", "train.steps=1")
-    with pytest.raises(RecipeError, match=r"already holds a run with a different loss\.si_sdr; give another folder"):
+    with pytest.raises(
+        RecipeError, match=r"already holds a run with a different loss\.si_sdr; give another folder"
+    ):
         train_toy(tmp_path / "run", "train.steps=2", "loss.si_sdr=0.5")
     train_toy(tmp_path / "run", "train.steps=1", "data.workers=1")
 
