@@ -166,7 +166,8 @@ def test_without_replace_the_first_writer_keeps_the_name(tmp_path: Path, monkeyp
 
 def test_a_walk_follows_links_and_names_what_it_leaves_out(tmp_path: Path) -> None:
     folder, other = tmp_path / "in", tmp_path / "elsewhere"
-    for path in (folder / "b" / "x.wav", folder / "a.wav", other / "deep" / "y.wav"):
+    seen = (folder / "b" / "x.wav", folder / "a.wav", other / "deep" / "y.wav")
+    for path in (*seen, folder / "._a.wav", folder / ".trash" / "z.wav"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     (folder / "linked").symlink_to(other)
@@ -181,6 +182,8 @@ def test_a_walk_follows_links_and_names_what_it_leaves_out(tmp_path: Path) -> No
     assert {str(path.relative_to(folder)): reason for path, reason in found.skipped} == {
         "b/up": "links to a folder that it lies in",
         "linked/deep/self": "links to a folder that it lies in",
+        "._a.wav": "hidden file",
+        ".trash": "hidden folder",
         "gone.wav": "broken link",
         "pipe.wav": "neither a file nor a folder",
     }

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from stillwave.errors import StillwaveError
 
 _LONGEST_SUFFIX = 16
 """Bytes of a suffix that a temporary name repeats; what follows the last dot of a long name is no format."""
@@ -46,7 +52,44 @@ def atomic_file(path: Path | str, *, replace: bool = True, sync: bool = True) ->
 
 
 def _temporary(target: Path, ending: str) -> Path:
-    return target.with_name(f".{secrets.token_hex(6)}{ending}")
+    return target.with_name(f".{_host()}-{os.getpid()}-{secrets.token_hex(6)}{ending}")
+
+
+@cache
+def _host() -> str:
+    """Within what a process's number means one process: a machine since its start, and in a container that."""
+    parts = [platform.node()]
+    with suppress(OSError):  # only Linux has them
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115 # no path
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+
+
+_LEFT = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.tmp(\..*)?")
+
+
+def remove_left_over(folder: Path) -> None:
+    """Remove the temporary files of `atomic_file` in a folder whose process was killed.
+
+    Those of running processes, of other machines and of containers stay: their processes cannot be asked.
+    """
+    if os.name != "posix":
+        return
+    with suppress(OSError):  # a folder that is not there, or may not be changed
+        for path in folder.iterdir():
+            found = _LEFT.fullmatch(path.name)
+            if found and found[1] == _host() and not _runs(int(found[2])) and path.is_file():
+                path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's; no number of a process
+        return True
+    return True
 
 
 def _move_to_free_name(temporary: Path, target: Path) -> None:
@@ -123,8 +166,9 @@ class Walk:
 def walk(folder: Path | str) -> Walk:
     """List every file of a folder and its sub-folders, linked ones too, in a fixed order.
 
-    A link to a folder that it lies in would have no end: it is skipped, as are broken links, folders that cannot be
-    read, and what is neither file nor folder (pipes, devices). Raises OSError only for `folder` itself.
+    A link to a folder that it lies in would have no end: it is skipped, as are hidden files and folders (a dot in
+    front), broken links, folders that cannot be read, and what is neither file nor folder (pipes, devices). Raises
+    OSError only for `folder` itself.
     """
     found = Walk()
     _walk(Path(folder), (), found)
@@ -136,7 +180,9 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...], found: Walk) -> None
     chain = (*above, (status.st_dev, status.st_ino))
     for path in sorted(folder.iterdir()):
         try:
-            if path.is_dir():
+            if path.name.startswith("."):
+                found.skipped.append((path, "hidden folder" if path.is_dir() else "hidden file"))
+            elif path.is_dir():
                 status = path.stat()
                 if (status.st_dev, status.st_ino) in chain:
                     found.skipped.append((path, "links to a folder that it lies in"))
@@ -175,6 +221,13 @@ def printable(text: str) -> str:
 def is_unicode(path: Path | str) -> bool:
     """Whether a file's name is UTF-8, and so can stand in a text file."""
     return printable(os.fspath(path)) == os.fspath(path)
+
+
+def as_path(path: object, name: str = "path") -> Path:
+    """What a user gave as a path: text, bytes or a `Path`, with `~` for the home folder; else StillwaveError."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise StillwaveError(f"{name}: expected the path of a file or folder, got {path!r}")
+    return Path(os.path.expanduser(os.fsdecode(path)))  # noqa: PTH111 # Path's own fails for ~x where no x is
 
 
 def native(path: Path | str) -> str | bytes:

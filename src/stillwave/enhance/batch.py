@@ -132,8 +132,6 @@ def _add_folder(made: Plan, folder: Path, output: Path) -> None:
         relative = path.relative_to(folder)
         if path.resolve().is_relative_to(earlier) and earlier != folder.resolve():
             made.skipped.append((path, "lies in the output folder"))
-        elif path.name.startswith("."):
-            made.skipped.append((path, "hidden file"))
         elif path.suffix.lower() not in FORMATS and path.suffix.lower() not in MEDIA:
             made.skipped.append((path, f"not an audio format: '{path.suffix or path.name}'"))
         elif path.stem.endswith(BESIDE) or any(part.endswith(BESIDE) for part in relative.parent.parts):

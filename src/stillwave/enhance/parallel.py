@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stillwave.enhance.batch import Job
 from stillwave.enhance.files import FileReport, enhance_file
 from stillwave.errors import StillwaveError, fault_text
+from stillwave.files import remove_left_over
 
 if TYPE_CHECKING:
     from stillwave.enhance.enhancer import Enhancer
@@ -54,9 +55,12 @@ def run(
     """Enhance recordings, `threads` at once, and yield what became of them in the order of `jobs`.
 
     `options` are those of `enhance_file`. Whatever goes wrong with one recording is its own outcome. When the caller
-    stops iterating (Ctrl-C), recordings in work end at their next block, without a file.
+    stops iterating (Ctrl-C), recordings in work end at their next block, without a file. Temporary files that a killed
+    process left beside the targets are removed first.
     """
     batch = _Batch(enhancer, watcher or Watcher(), options)
+    for folder in {job.target.parent for job in jobs}:
+        remove_left_over(folder)
     pool = ThreadPoolExecutor(max(1, min(threads, len(jobs))), "enhance")
     try:
         futures = [pool.submit(batch.enhance, job) for job in jobs]
