@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from stillwave.audio.contract import narrowed
 from stillwave.audio.parts import Plan
 from stillwave.errors import AudioError
 from stillwave.files import native
@@ -77,6 +78,9 @@ class SndfileDecoder:
         self.tags: Mapping[str, str] = file.copy_metadata()
         self.notes = list(plan.notes)
         self.frames, known = self._count()
+        self._left = plan.limit
+        if plan.limit is not None:
+            self.frames = min(self.frames, plan.limit)
         self.exact = known and plan.exact and not (self.subtype.startswith("MPEG") and plan.of != "mpeg")
 
     def _open(self, index: int) -> Any:
@@ -108,10 +112,13 @@ class SndfileDecoder:
 
     def read(self, frames: int) -> Block:
         """The next `[n, channels]`; fewer only at the end."""
+        if self._left is not None:
+            frames = min(frames, self._left)
+            self._left -= frames
         blocks = []
         while True:
             with translated(self._path):
-                block = self._file.read(frames, dtype="float32", always_2d=True)
+                block = self._block(frames)
             blocks.append(block)
             frames -= len(block)
             if not frames or self._part + 1 >= len(self._plan.parts):
@@ -120,12 +127,20 @@ class SndfileDecoder:
             self._file.close()
             self._file = self._open(self._part)
 
+    def _block(self, frames: int) -> Block:
+        wide = self.subtype == "DOUBLE"
+        block = self._file.read(frames, dtype="float64" if wide else "float32", always_2d=True)
+        return narrowed(block) if wide else block
+
     def seek(self, frame: int) -> bool:
         """Go on from `frame`; False where only decoding leads there."""
-        if self.subtype in _INEXACT_SEEK or self._plan.parts or not self.exact:
+        able = soundfile.SoundFile.seekable(self._file)  # GSM 6.10 and some kinds of ADPCM are not
+        if not able or self.subtype in _INEXACT_SEEK or self._plan.parts or not self.exact:
             return False
         with translated(self._path):
             self._file.seek(frame)
+        if self._plan.limit is not None:
+            self._left = self.frames - frame
         return True
 
     def close(self) -> None:

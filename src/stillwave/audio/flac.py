@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import os
-from functools import cache
+from functools import cache, lru_cache
 from typing import BinaryIO, NamedTuple
 
-from stillwave.audio.views import Pieces, Span
+from stillwave.audio.views import Pieces, Span, View
 
 _TAILS = (2**16, 2**22)
 """Bytes at the end in which the last frame begins; the largest frames that there can be have some 2 MB."""
@@ -23,7 +24,7 @@ class Lengths(NamedTuple):
     """By the last frame; None unless the file ends with a whole one."""
 
 
-def start(handle: BinaryIO) -> int | None:
+def start(handle: BinaryIO | View) -> int | None:
     """Where `fLaC` stands: at the start, or behind an ID3v2 tag; None for no FLAC file."""
     handle.seek(0)
     head = handle.read(10)
@@ -35,7 +36,29 @@ def start(handle: BinaryIO) -> int | None:
     return position if handle.read(4) == b"fLaC" else None
 
 
-def end_of_frames(handle: BinaryIO) -> int:
+def recordings(handle: BinaryIO) -> list[Span]:
+    """The ranges of a file into which several FLAC files were joined; a single one of one recording."""
+    found = os.fstat(handle.fileno())
+    starts = _starts(handle.name, found.st_size, found.st_mtime_ns)
+    return [Span(*both) for both in zip((0, *starts), (*starts, found.st_size), strict=True)]
+
+
+@lru_cache(4096)
+def _starts(path: str, size: int, time: int) -> tuple[int, ...]:  # noqa: ARG001 # of which state of the file
+    """Where recordings behind the first begin: at `fLaC` and the header of STREAMINFO, with its length of 34 bytes."""
+    starts = []
+    try:
+        with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:  # noqa: PTH123
+            position = start(handle) or 0
+            while (position := data.find(b"fLaC", position + 4)) >= 0:
+                if data[position + 4 : position + 8] in (b"\0\0\0\x22", b"\x80\0\0\x22"):
+                    starts.append(position)
+    except (ValueError, OSError):  # a file system that maps no files
+        return ()
+    return tuple(starts)
+
+
+def end_of_frames(handle: BinaryIO | View) -> int:
     """Where the frames end: the end of the file, or where tags of MP3 (ID3v1, APEv2) begin, which some programs add."""
     end = handle.seek(0, os.SEEK_END)
     if _bytes(handle, end - 128, 3) == b"TAG":
@@ -48,14 +71,14 @@ def end_of_frames(handle: BinaryIO) -> int:
     return end
 
 
-def _bytes(handle: BinaryIO, position: int, count: int) -> bytes:
+def _bytes(handle: BinaryIO | View, position: int, count: int) -> bytes:
     if position < 0:
         return b""
     handle.seek(position)
     return handle.read(count)
 
 
-def lengths(handle: BinaryIO) -> Lengths | None:
+def lengths(handle: BinaryIO | View) -> Lengths | None:
     """What header and last frame state; None for no FLAC file."""
     at = start(handle)
     if at is None:
@@ -88,7 +111,7 @@ def _last_end(tail: bytes, largest_block: int, stated: int) -> int | None:
     return None
 
 
-def unlimited(handle: BinaryIO) -> Pieces:
+def unlimited(handle: BinaryIO | View) -> Pieces:
     """The file with the largest total in its header, so that all frames are decoded."""
     at = start(handle)
     assert at is not None

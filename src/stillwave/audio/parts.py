@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from stillwave.audio import flac, mpeg, ogg
 from stillwave.audio.integrity import joined, with_true_size
+from stillwave.audio.metadata import riff
 from stillwave.audio.mpeg import Layout, Stream
 from stillwave.audio.views import Pieces, Span, View
 
@@ -47,6 +48,8 @@ class Plan:
     """`mpeg` where all frames were looked at, `joined` where the chunks of samples of a WAV file were put together."""
     fault: str = ""
     """Why it is not whole."""
+    limit: int | None = None
+    """Samples per channel behind which there is only what fills the last block; None for no such limit."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -67,10 +70,33 @@ def _container(handle: BinaryIO) -> Plan:
         notes = [f"has {len(chunks) - 2} chunks of samples, which are read one after the other"]
         return Plan([Part(chunks)], of="joined", notes=notes)
     pieces = with_true_size(handle)
-    return Plan() if pieces is None else Plan([Part(pieces)])
+    return Plan(limit=riff.stated_samples(handle)) if pieces is None else Plan([Part(pieces)])
 
 
 def _flac(handle: BinaryIO) -> Plan:
+    spans = flac.recordings(handle)
+    if len(spans) == 1:
+        return _one_flac(handle)
+    made = Plan()
+    for span in spans:
+        one = _one_flac(View(handle, [span]))
+        if one.parts:
+            made.parts.append(Part(_within(span, one.parts[0].pieces), one.parts[0].frames))
+        else:
+            made.parts.append(Part((span,)))
+        made.exact = made.exact and one.exact
+    return made
+
+
+def _within(span: Span, pieces: Pieces) -> Pieces:
+    """Pieces of a range as pieces of the whole file."""
+    return [
+        Span(span.start + piece.start, span.start + piece.stop) if isinstance(piece, Span) else piece
+        for piece in pieces
+    ]
+
+
+def _one_flac(handle: BinaryIO | View) -> Plan:
     found = flac.lengths(handle)
     end = flac.end_of_frames(handle)
     if found is None or found.stated == found.last:

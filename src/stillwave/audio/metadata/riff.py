@@ -15,6 +15,8 @@ _NAMES = {b"cue ": "cue points", b"id3 ": "ID3 tags", b"ID3 ": "ID3 tags", b"_PM
 _READ = (b"INAM", b"ICOP", b"ISFT", b"IART", b"ICMT", b"ICRD", b"IPRD", b"ITRK", b"IGNR")
 """Entries of LIST INFO that libsndfile hands over as tags."""
 _EXTENSIBLE = 0xFFFE
+_IN_BLOCKS = (0x0002, 0x0011, 0x0031)
+"""Formats whose samples come in blocks: ADPCM of Microsoft and of IMA, GSM 6.10."""
 _TIME_REFERENCE = 338
 """Where bext states the time of the first sample since midnight, in samples, as 64 bits (EBU Tech 3285)."""
 _LARGEST = 2**32 - 1
@@ -59,6 +61,24 @@ def channel_mask(path: Path) -> int:
                 extensible = int.from_bytes(content[:2], "little") == _EXTENSIBLE
                 return int.from_bytes(content[20:24], "little") if extensible else 0
     return 0
+
+
+def stated_samples(handle: BinaryIO) -> int | None:
+    """How many samples per channel a WAV file in blocks (ADPCM, GSM 6.10) states, where that can be true.
+
+    The last block is filled up, so the number may be less than its blocks hold, but by less than two (libsndfile adds
+    an empty one). Programs are known that state another number; it is not believed.
+    """
+    found = {chunk.name: chunk for chunk in chunks(handle)}
+    if not {b"fmt ", b"fact", b"data"} <= found.keys():
+        return None
+    form = _content(handle, found[b"fmt "], 20)
+    if int.from_bytes(form[:2], "little") not in _IN_BLOCKS or len(form) < 20:
+        return None
+    block, samples = int.from_bytes(form[12:14], "little"), int.from_bytes(form[18:20], "little")
+    stated = int.from_bytes(_content(handle, found[b"fact"], 4), "little")
+    held = -(-found[b"data"].size // block) * samples if block else 0
+    return stated if 0 < held - 2 * samples < stated <= held else None
 
 
 def set_channel_mask(path: Path, mask: int) -> None:
