@@ -19,6 +19,10 @@ _UNKNOWN = 0x7FFFF000
 _LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
+_ASF = b"0&\xb2u\x8ef\xcf\x11\xa6\xd9\0\xaa\0b\xcel"
+_ASF_FILE = b"\xa1\xdc\xab\x8cG\xa9\xcf\x11\x8e\xe4\0\xc0\x0c Se"
+"""Of ASF (wma, wmv): the GUIDs of its header and of the properties of the file."""
+
 Order = Literal["little", "big"]
 
 
@@ -51,8 +55,11 @@ def missing_bytes(handle: BinaryIO) -> int:
     live recording.
     """
     handle.seek(0)
-    if handle.read(4) == b"OggS":
+    head = handle.read(16)
+    if head[:4] == b"OggS":
         return _lacking_page(handle)
+    if head == _ASF:
+        return max(0, _asf_size(handle) - _size(handle))
     found = _field(handle)
     if found is None or found.unknown:
         return 0
@@ -215,6 +222,16 @@ def _chunks(handle: BinaryIO, found: Field) -> bool:
             return False
         position += position % 2 if found.width == 4 else 0
     return True
+
+
+def _asf_size(handle: BinaryIO) -> int:
+    """The file's size by its header; 0 for a broadcast, which does not know it."""
+    handle.seek(0)
+    head = handle.read(2**16)
+    at = head.find(_ASF_FILE)
+    if at < 0 or len(head) < at + 92 or head[at + 88] & 1:
+        return 0
+    return int.from_bytes(head[at + 40 : at + 48], "little")
 
 
 def _lacking_page(handle: BinaryIO) -> int:

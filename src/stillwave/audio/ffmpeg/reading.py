@@ -20,7 +20,7 @@ _CUT = ("partial file", "ended prematurely")
 """How ffmpeg's demuxers call a file that is shorter than it says."""
 _ON_TIME = "aresample=async=1:first_pts=0:min_comp=0.02:min_hard_comp=0.1"
 """Silence where the sound starts later than the file or has gaps, so that it keeps in step with the picture."""
-_STATES_LENGTH = ("mov", "asf", "matroska")
+_STATES_LENGTH = ("mov", "asf", "matroska", "wv", "tta", "ape", "mpc", "mpc8", "dsf")
 """Containers whose duration is no estimate."""
 _TOLERANCE = 0.5
 """Seconds by which such a duration may be wrong."""
@@ -104,7 +104,8 @@ class FfmpegDecoder:
             raise self._failure()
         if errors:
             self.notes.append(
-                f"ffmpeg reported {len(errors)} fault(s) while decoding, the first: {errors[0]}"
+                f"ffmpeg reported {len(errors)} fault(s) while decoding, the first: {errors[0]}; "
+                "it may be damaged or cut short"
             )
 
     def _is_short(self, held: float) -> bool:

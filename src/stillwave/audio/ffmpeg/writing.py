@@ -33,12 +33,19 @@ class MediaWriter:
     """An open file that ffmpeg writes. Made by `open_encoder`."""
 
     def __init__(
-        self, path: Path, rate: int, channels: int, form: MediaFormat, codec: str, process: Process
+        self,
+        path: Path,
+        rate: int,
+        channels: int,
+        form: MediaFormat,
+        codec: str,
+        process: Process,
+        left_out: int,
     ) -> None:
         self._path, self._rate, self._channels, self._form = path, rate, channels, form
         self._codec, self._process = codec, process
         self._frames = self._clipped = 0
-        self._skip = _DELAY.get(codec, 0) if form.name in _SILENT_OF_DELAY else 0
+        self._skip = left_out
         self._peak = 0.0
         self._lost: tuple[str, ...] = ()
 
@@ -118,7 +125,7 @@ def open_encoder(
     if not overwrite:
         refuse_existing(path)
     held = _contents(original)
-    codec, encoder = _codec(form, held)
+    codec, encoder = _codec(form, held, channels)
     options = _sample_format(encoder, subtype) or ["-b:a:0", f"{_kbps(held, channels, encoder)}k"]
     with translated(path), atomic_file(path, replace=overwrite) as temporary:
         layout = ["-channel_layout", _LAYOUTS[channels]] if channels in _LAYOUTS else []
@@ -130,8 +137,9 @@ def open_encoder(
             stdin=subprocess.PIPE,
         )
         try:
-            writer = MediaWriter(path, rate, channels, form, codec, process)
-            writer.lost(_lost(form, held))
+            left_out = _left_out(form, held, codec, rate)
+            writer = MediaWriter(path, rate, channels, form, codec, process, left_out)
+            writer.lost((*_lost(form, held), *_lost_layout(form, held, codec)))
             yield writer
             writer.finish()
         finally:
@@ -146,11 +154,32 @@ def _contents(original: Path) -> Contents | None:
         return None
 
 
-def _codec(form: MediaFormat, held: Contents | None) -> tuple[str, str]:
-    """The original's codec and its encoder where the container takes it, else the container's usual one."""
+def _codec(form: MediaFormat, held: Contents | None, channels: int) -> tuple[str, str]:
+    """The original's codec and its encoder where the container takes it, else the container's usual one.
+
+    Matroska has no place for the loudspeakers of PCM; FLAC states them itself.
+    """
     sound = held.of("Audio")[:1] if held else []
     codec = sound[0].codec if sound and sound[0].codec in form.codecs else next(iter(form.codecs))
+    if form.name == "matroska" and channels > 2 and codec in ("pcm_s16le", "pcm_s24le"):
+        codec = "flac"
     return codec, form.codecs[codec]
+
+
+def _left_out(form: MediaFormat, held: Contents | None, codec: str, rate: int) -> int:
+    """How many samples at the start are not written, so that the delay of the encoder does not make the rest late."""
+    if form.name in _SILENT_OF_DELAY:
+        return _DELAY.get(codec, 0)
+    if form.name == "asf" and not _kept(form, held):  # a picture is delayed by as much
+        return 512 if rate <= 16_000 else 1024 if rate <= (32_000 if codec == "wmav1" else 22_050) else 2048
+    return 0
+
+
+def _lost_layout(form: MediaFormat, held: Contents | None, codec: str) -> tuple[str, ...]:
+    """The loudspeakers of PCM in Matroska, where readers guess others from the number of channels."""
+    stated = held.of("Audio")[0].layout if held and held.of("Audio") else ""
+    unstated = form.name == "matroska" and codec.startswith("pcm_") and stated in ("3.0", "quad")
+    return ("channel layout",) if unstated else ()
 
 
 def _kbps(held: Contents | None, channels: int, encoder: str) -> int:
