@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from stillwave.audio import check, check_finite, check_rate
+from stillwave.audio import check, check_channels, check_finite, check_rate
 from stillwave.errors import AudioError
 
 DTYPES = [np.uint8, np.int16, np.int32, np.float32, np.float64]
@@ -84,8 +84,16 @@ def test_infinities_of_both_signs_do_not_cancel():
 def test_large_finite_values_are_not_taken_for_infinity():
     samples = np.full((1, 10), np.finfo(np.float32).max)
     assert check_finite(samples, "x") is samples
-    with pytest.raises(AudioError, match="1 value is"):
-        check(np.array([0.0, 1e300]))
+    largest = np.finfo(np.float32).max
+    assert check(np.array([0.5, 1e300, -1e300])).tolist() == [[0.5, largest, -largest]]
+    with pytest.raises(AudioError, match="2 values are NaN or infinite, the first at sample 1"):
+        check(np.array([1e300, np.nan, np.inf]))
+
+
+@pytest.mark.parametrize("channels", [0, -1, "1", 1.0, True, None])
+def test_a_number_of_channels_is_a_whole_number(channels):
+    with pytest.raises(AudioError, match=r"^x: expected a whole number of channels, 1 or more, got"):
+        check_channels(channels, "x")
 
 
 @pytest.mark.parametrize(

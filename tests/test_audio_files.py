@@ -205,7 +205,7 @@ def test_any_name_that_a_file_system_takes(tmp_path, suffix):
 def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):
     path = tmp_path / "a.wav"
     with (
-        pytest.raises(AudioError, match="exists already; it is replaced only with --overwrite"),
+        pytest.raises(AudioError, match="exists already; it is replaced only with overwrite=True"),
         audio.open_writer(path, 16_000, 1, overwrite=False) as writer,
     ):
         writer.write(np.zeros((1, 100), np.float32))

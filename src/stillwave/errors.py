@@ -41,6 +41,15 @@ class MissingExtraError(StillwaveError, ImportError):
         return type(self), self._given
 
 
+KEPT = "exists already; it is replaced only with overwrite=True"
+"""What is said of a target that is there."""
+
+
+def on_terminal(message: str) -> str:
+    """A message with the option of the command line for that of Python."""
+    return message.replace(KEPT, KEPT.replace("overwrite=True", "--overwrite"))
+
+
 def fault_text(error: BaseException) -> str:
     """Any exception as one line for a report: its message, with its type where it is not one of the package's own.
 

@@ -47,6 +47,28 @@ def test_everything_left_out_has_its_reason(mess):
     assert sum(found.reasons().values()) == 7
 
 
+def test_hidden_files_are_left_out(tmp_path):
+    for name in ("a.wav", "._a.wav", ".b.wav", ".trash/c.wav"):
+        write(tmp_path / name, TONE, RATE)
+    found = scan(tmp_path)
+    assert [recording.path for recording in found.recordings] == [tmp_path / "a.wav"]
+    assert found.reasons() == {"hidden file": 2, "hidden folder": 1}
+
+
+def test_values_that_no_sound_has_are_left_out(tmp_path):
+    write(tmp_path / "a.wav", TONE, RATE)
+    for name, value in (("b", 1e300), ("c", 1e36)):
+        samples = TONE.astype(np.float64)
+        samples[500] = value
+        soundfile.write(tmp_path / f"{name}.wav", samples, RATE, subtype="DOUBLE")
+    found = scan(tmp_path)
+    assert [recording.path.name for recording in found.recordings] == ["a.wav"]
+    assert [(item.reason, item.detail) for item in found.skipped] == [
+        ("beyond any audio", "values up to 3.4e+38"),
+        ("beyond any audio", "values up to 1e+36"),
+    ]
+
+
 def test_headers_only_is_quick_and_says_less(mess):
     names = {recording.path.name for recording in scan(mess, decode=False).recordings}
     assert {"good.wav", "silent.wav", "nan.wav"} <= names

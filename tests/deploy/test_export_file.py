@@ -108,7 +108,7 @@ def test_what_cannot_be_exported(folders, tmp_path, kind, name, options, said) -
 def test_targets_that_cannot_be_written(folders, tmp_path, monkeypatch) -> None:
     taken = tmp_path / "a.onnx"
     taken.write_text("mine")
-    with pytest.raises(ExportError, match="exists already; it is replaced only with --overwrite"):
+    with pytest.raises(ExportError, match="exists already; it is replaced only with overwrite=True"):
         export(folders["bsrnn"], taken)
     assert taken.read_text() == "mine"
     with pytest.raises(ExportError, match="this is a folder"):

@@ -1,6 +1,15 @@
 """Samples in and out of files, and the input contract: float32 `[channels, samples]`, full scale ±1."""
 
-from stillwave.audio.contract import Samples, check, check_array, check_finite, check_rate, silence_faults
+from stillwave.audio.contract import (
+    LOUDEST,
+    Samples,
+    check,
+    check_array,
+    check_channels,
+    check_finite,
+    check_rate,
+    silence_faults,
+)
 from stillwave.audio.ffmpeg import MEDIA
 from stillwave.audio.formats import FORMATS, nearest_rate, subtype_for
 from stillwave.audio.reading import AudioInfo, Reader, measure, open_reader, probe, read
@@ -9,6 +18,7 @@ from stillwave.audio.writing import Kept, Writer, WriteReport, open_writer, writ
 
 __all__ = [
     "FORMATS",
+    "LOUDEST",
     "MEDIA",
     "AudioInfo",
     "Kept",
@@ -19,6 +29,7 @@ __all__ = [
     "Writer",
     "check",
     "check_array",
+    "check_channels",
     "check_finite",
     "check_rate",
     "measure",

@@ -38,9 +38,7 @@ def check(samples: Any, name: str = "samples") -> Samples:
         raise AudioError(f"{name}: expected the shape [samples] or [channels, samples], got {shape}")
     rows = samples.reshape(1, -1) if samples.ndim == 1 else samples
     _check_shape(rows, name)
-    # A finite float64 beyond float32's range becomes infinite here, and is refused as such.
-    with np.errstate(over="ignore"):
-        scaled = np.ascontiguousarray(_to_float(rows, name))
+    scaled = np.ascontiguousarray(_to_float(rows, name))
     return check_finite(scaled, name)
 
 
@@ -77,7 +75,7 @@ def _to_float(rows: NDArray[Any], name: str) -> Samples:
     # Kind and size rather than equality, so that big-endian arrays are read for what they are.
     kind = (rows.dtype.kind, rows.dtype.itemsize)
     if kind[0] == "f":
-        return rows.astype(np.float32, copy=False)
+        return narrowed(rows)
     if kind == ("u", 1):
         return (rows.astype(np.float32) - np.float32(128)) / np.float32(128)
     if kind in (("i", 2), ("i", 4)):
@@ -86,6 +84,14 @@ def _to_float(rows: NDArray[Any], name: str) -> Samples:
     raise AudioError(
         f"{name}: expected uint8, int16, int32, float16, float32 or float64 samples, got {rows.dtype}"
     )
+
+
+def narrowed(rows: NDArray[Any]) -> Samples:
+    """Floats as float32. What is beyond its range becomes its largest value, and not infinity: it is a number."""
+    with np.errstate(over="ignore"):
+        result = rows.astype(np.float32, copy=False)
+    beyond = np.isinf(result) & ~np.isinf(rows) if rows.dtype.itemsize > 4 else np.False_
+    return np.where(beyond, np.copysign(np.finfo(np.float32).max, result), result) if beyond.any() else result
 
 
 def check_finite(samples: Samples, name: str, start: int = 0) -> Samples:
@@ -105,6 +111,13 @@ def check_finite(samples: Samples, name: str, start: int = 0) -> Samples:
     raise AudioError(
         f"{name}: {count} {plural} NaN or infinite, the first at sample {start + first} of channel {channel}"
     )
+
+
+def check_channels(channels: Any, name: str) -> int:
+    """A number of channels; `AudioError` when it is not a whole number from 1 on."""
+    if isinstance(channels, bool) or not isinstance(channels, (int, np.integer)) or channels < 1:
+        raise AudioError(f"{name}: expected a whole number of channels, 1 or more, got {channels!r}")
+    return int(channels)
 
 
 def check_rate(rate: Any, name: str = "sample rate") -> int:

@@ -25,6 +25,7 @@ from stillwave.audio.integrity import left_over, missing_bytes
 from stillwave.audio.parts import Plan, mpeg_plan, plan
 from stillwave.audio.resampling import resample
 from stillwave.errors import AudioError
+from stillwave.files import as_path
 
 _BLOCK = 2**17
 """Frames decoded at once on the way."""
@@ -128,9 +129,9 @@ class Reader:
 
 
 @contextmanager
-def open_reader(path: Path | str) -> Iterator[Reader]:
+def open_reader(path: Path | str | bytes) -> Iterator[Reader]:
     """Open a recording for reading in blocks; see `probe` for what is refused."""
-    path = Path(path)
+    path = as_path(path)
     with ExitStack() as stack:
         decoder = stack.enter_context(_decoder(path, stack.enter_context(_opened(path))))
         if decoder.exact and decoder.frames == 0:
@@ -151,7 +152,7 @@ def open_reader(path: Path | str) -> Iterator[Reader]:
         yield Reader(info, decoder)
 
 
-def probe(path: Path | str) -> AudioInfo:
+def probe(path: Path | str | bytes) -> AudioInfo:
     """Rate, channels, length and format of a recording, without decoding it; the length may be an estimate.
 
     Raises `AudioError`, naming the file, when it is missing, unreadable, empty, cut short or not audio.
@@ -160,12 +161,12 @@ def probe(path: Path | str) -> AudioInfo:
         return reader.info
 
 
-def measure(path: Path | str) -> AudioInfo:
+def measure(path: Path | str | bytes) -> AudioInfo:
     """`probe` with an exact length, for which the recording is decoded where its header does not tell.
 
     Raises as `probe` and `read` do.
     """
-    path = Path(path)
+    path = as_path(path)
     try:
         found = path.stat()
     except OSError:
@@ -183,7 +184,7 @@ def _measured(path: Path, size: int, time: int) -> AudioInfo:  # noqa: ARG001 # 
 
 
 def read(
-    path: Path | str, *, sample_rate: int | None = None, start: int = 0, frames: int = -1
+    path: Path | str | bytes, *, sample_rate: int | None = None, start: int = 0, frames: int = -1
 ) -> tuple[Samples, int]:
     """Decode a recording, or `frames` of it from frame `start` on, both counted at the file's own rate.
 
@@ -193,6 +194,7 @@ def read(
     """
     if sample_rate is not None:
         check_rate(sample_rate)
+    path = as_path(path)
     with open_reader(path) as reader:
         info = reader.info
         if start < 0 or (info.exact and start >= info.frames):
@@ -209,16 +211,17 @@ def read(
 @contextmanager
 def _decoder(path: Path, handle: BinaryIO) -> Iterator[Decoder]:
     """Look into the file, then open it."""
-    if ffmpeg.is_foreign(handle):
-        with closing(ffmpeg.FfmpegDecoder(path)) as foreign:
-            yield foreign
-        return
-    made = plan(handle)
+    foreign = ffmpeg.is_foreign(handle)
+    made = Plan() if foreign else plan(handle)
     lacking = missing_bytes(handle)
     if lacking or made.fault:
         raise AudioError(
             f"{path}: cut short: {made.fault or f'{lacking} bytes that it promises are missing at its end'}"
         )
+    if foreign:
+        with closing(ffmpeg.FfmpegDecoder(path)) as decoder:
+            yield decoder
+        return
     with ExitStack() as stack:
         yield stack.enter_context(_first_that_reads(path, handle, made))
 

@@ -21,12 +21,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from stillwave.audio import bitrate, metadata
-from stillwave.audio.contract import Samples, check, check_finite, check_rate
+from stillwave.audio.contract import Samples, check, check_channels, check_finite, check_rate
 from stillwave.audio.formats import INTEGER_BITS, check_format, subtype_for
 from stillwave.audio.metadata import Extras
 from stillwave.audio.ogg_serials import number_streams
-from stillwave.errors import AudioError
-from stillwave.files import atomic_file, native
+from stillwave.errors import KEPT, AudioError
+from stillwave.files import as_path, atomic_file, native
 
 _LARGEST_WAV = 2**32 - 2**16
 """Bytes of samples that WAV's 32-bit sizes hold, with room for the header."""
@@ -127,7 +127,7 @@ class Writer:
 
 @contextmanager
 def open_writer(
-    path: Path | str,
+    path: Path | str | bytes,
     rate: int,
     channels: int,
     *,
@@ -145,8 +145,9 @@ def open_writer(
     `kept` is what of a source is to be kept beside samples and tags.
     Raises `AudioError` for what the format cannot hold and for everything that the disk refuses.
     """
-    path = Path(path)
+    path = as_path(path)
     rate = check_rate(rate, f"{path}: sample rate")
+    channels = check_channels(channels, str(path))
     subtype = subtype or subtype_for(path)
     form = check_format(path, subtype, rate, channels)
     size = (frames or 0) * channels * _BYTES.get(subtype, 0)
@@ -185,7 +186,7 @@ def _finish(path: Path, name: str, rate: int, kept: Kept) -> tuple[str, ...]:
 
 
 def write(
-    path: Path | str,
+    path: Path | str | bytes,
     samples: Samples,
     rate: int,
     *,
@@ -196,6 +197,7 @@ def write(
 
     Raises as `open_writer` and `check` do.
     """
+    path = as_path(path)
     rows = check(samples, f"{path}: samples to write")
     with open_writer(path, rate, len(rows), subtype=subtype, tags=tags, frames=rows.shape[1]) as writer:
         writer.write(rows)
@@ -214,7 +216,7 @@ def _leave_out_peaks(file: soundfile.SoundFile) -> None:
 def refuse_existing(path: Path) -> None:
     """Raise AudioError where something has this name already."""
     if os.path.lexists(path):
-        raise AudioError(f"{path}: exists already; it is replaced only with --overwrite")
+        raise AudioError(f"{path}: {KEPT}")
 
 
 def _quantise(samples: Samples, bits: int) -> NDArray[np.int32]:

@@ -6,6 +6,7 @@ import functools
 import importlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,8 @@ import typer
 import stillwave
 from stillwave.cli.pipes import stand_in
 from stillwave.console import err
-from stillwave.errors import MissingExtraError, StillwaveError
+from stillwave.errors import MissingExtraError, StillwaveError, on_terminal
+from stillwave.files import as_path
 
 SPINS = "10000"
 """GNU OpenMP's own number is 300,000."""
@@ -52,9 +54,9 @@ def guard(verb: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(verb)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
-            return verb(*args, **kwargs)
+            return verb(*args, **{name: _expanded(value) for name, value in kwargs.items()})
         except StillwaveError as error:
-            _say(str(error))
+            _say(on_terminal(str(error)))
             raise typer.Exit(getattr(error, "code", 2)) from None  # a run that was asked to stop has its own
         except ModuleNotFoundError as error:
             missing = (error.name or "").partition(".")[0]
@@ -75,6 +77,13 @@ def guard(verb: Callable[..., Any]) -> Callable[..., Any]:
             raise typer.Exit(130) from None
 
     return run
+
+
+def _expanded(value: Any) -> Any:
+    """Paths with the home folder for `~`, which a shell leaves in quotes and behind `--output=`."""
+    if isinstance(value, list):
+        return [_expanded(item) for item in value]
+    return as_path(value) if isinstance(value, Path) else value
 
 
 def _say(message: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stillwave.console import err, progress_bar
 from stillwave.enhance.parallel import Watcher
+from stillwave.errors import on_terminal
 from stillwave.files import printable
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ class BatchView(Watcher):
         report = outcome.report
         if report is None:
             self.failed += 1
-            err.print(printable(f"failed: {outcome.error}"), style="red", markup=False, highlight=False)
-            self.rows.append({"source": str(outcome.job.source), "error": outcome.error})
+            fault = on_terminal(outcome.error)
+            err.print(printable(f"failed: {fault}"), style="red", markup=False, highlight=False)
+            self.rows.append({"source": str(outcome.job.source), "error": fault})
             return
         self.rows.append(asdict(report))
         for line in remarks(report, self._rate_given):

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stillwave.audio import FORMATS, MEDIA, Reader, open_reader
+from stillwave.audio import FORMATS, LOUDEST, MEDIA, Reader, open_reader
 from stillwave.console import err, track
 from stillwave.data.annotations import Annotations, find_annotations, read_annotations
 from stillwave.data.kinds import check_kind
@@ -185,6 +185,8 @@ def _look(
                 return Skipped(path, "too short", f"{seconds:.3f} s")
             if decode and peak < SILENT:
                 return Skipped(path, "silent")
+            if decode and peak > LOUDEST:
+                return Skipped(path, "beyond any audio", f"values up to {peak:.3g}")
     except AudioError as error:
         return Skipped(path, classify(str(error)), str(error).removeprefix(f"{path}: "))
     except Exception as error:  # decoders fail in ways of their own; one file's fault is that file's

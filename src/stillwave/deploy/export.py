@@ -21,7 +21,7 @@ from stillwave.data.pairs import Pair, by_name, read_pairs
 from stillwave.deploy import graphs, material, quantise, scripts, verify
 from stillwave.deploy.meta import OnnxMeta, StftMeta
 from stillwave.deploy.quality import KEYS, Loss, compare
-from stillwave.errors import StillwaveError
+from stillwave.errors import KEPT, StillwaveError
 from stillwave.files import atomic_file
 from stillwave.models import Denoiser
 
@@ -220,7 +220,7 @@ def check_target(target: Path, overwrite: bool) -> None:
     if target.is_dir():
         raise ExportError(f"{target}: this is a folder; give a file name to write to")
     if os.path.lexists(target) and not overwrite:
-        raise ExportError(f"{target}: exists already; it is replaced only with --overwrite")
+        raise ExportError(f"{target}: {KEPT}")
     place = target.absolute().parent
     while not place.exists():
         place = place.parent

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.audio import Samples, check, check_array, check_rate, silence_faults
+from stillwave.audio import Samples, check, check_array, check_channels, check_rate, silence_faults
 from stillwave.enhance.continuous import continuous
 from stillwave.enhance.loading import opened, runner
 from stillwave.enhance.offline import Offline
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 def load(
-    model: Path | str | None = None,
+    model: Path | str | bytes | None = None,
     device: str | None = None,
     *,
     window_seconds: float = WINDOW_SECONDS,
@@ -205,8 +205,8 @@ class Enhancer:
 
     def enhance_file(
         self,
-        source: Path | str,
-        target: Path | str,
+        source: Path | str | bytes,
+        target: Path | str | bytes,
         *,
         limit_db: float | None = None,
         rate: int | None = None,
@@ -235,6 +235,7 @@ class Enhancer:
 
     def channels_out(self, channels: int) -> int:
         """How many channels come out for so many in; `AudioError` where the network cannot take them."""
+        channels = check_channels(channels, "channels")
         if self.microphones == 1:
             return channels
         if channels != self.microphones:

@@ -24,6 +24,7 @@ from stillwave.audio.ffmpeg import MediaWriter, is_media, open_encoder
 from stillwave.audio.writing import refuse_existing
 from stillwave.enhance.route import Route, find_route
 from stillwave.errors import AudioError
+from stillwave.files import as_path
 
 if TYPE_CHECKING:
     from stillwave.enhance.enhancer import Enhancer
@@ -57,8 +58,8 @@ class FileReport:
 
 def enhance_file(
     enhancer: Enhancer,
-    source: Path | str,
-    target: Path | str,
+    source: Path | str | bytes,
+    target: Path | str | bytes,
     *,
     limit_db: float | None = None,
     rate_out: int | None = None,
@@ -78,7 +79,7 @@ def enhance_file(
     called with the number of frames written since the last call, `expect` once with how many there will be, as far as
     the header says. Raises `AudioError`, also for a target that exists, unless `overwrite`.
     """
-    source, target = Path(source), Path(target)
+    source, target = as_path(source, "source"), as_path(target, "target")
     info = _looked_at(source, target)
     check_target(target, overwrite)
     route = find_route(enhancer, info, target, rate_out)

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from os import PathLike
+import re
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stillwave.enhance.whole import OnnxWhole, TorchWhole, Whole
 from stillwave.errors import CheckpointError, MissingExtraError, StillwaveError
+from stillwave.files import as_path
 
 if TYPE_CHECKING:
     from stillwave.deploy.onnx_file import OnnxModel
     from stillwave.runtime.engine import Engine
 
 
-def opened(model: Path | str | None, device: str | None) -> OnnxModel | Engine | Whole:
+def opened(model: Path | str | bytes | None, device: str | None) -> OnnxModel | Engine | Whole:
     """The network that `stillwave.load` means. Raises CheckpointError, MissingExtraError."""
-    if model is not None and (not isinstance(model, (str, PathLike)) or not str(model)):
+    if model is not None and (not isinstance(model, (str, bytes, PathLike)) or not fspath(model)):
         raise CheckpointError(
             f"model: expected a model's name, or the path of a file or folder, got {model!r}; for a network that you "
             "hold use stillwave.Enhancer(network)"
         )
+    check_device(device)
     from stillwave import weights  # pydantic behind it takes as long to import as all else
 
-    place = weights.locate(model)
+    place = weights.locate(None if model is None else as_path(model))
     if place.is_file():
         from stillwave.deploy.onnx_file import read
 
@@ -46,6 +49,18 @@ def opened(model: Path | str | None, device: str | None) -> OnnxModel | Engine |
 
         return TorchEngine(network, card.sha256, str(model))
     return TorchWhole(network, str(model))
+
+
+_DEVICE = re.compile(r"(cpu|cuda|mps|xpu|meta)(:\d+)?")
+
+
+def check_device(device: object) -> None:
+    """Refuse what names no device. Whether it is there shows where a checkpoint goes to it."""
+    if device in (None, "auto") or _DEVICE.fullmatch(str(device)):
+        return
+    raise CheckpointError(
+        f"device: there is none called {device!r}; expected auto, cpu, cuda, cuda:1, … or mps"
+    )
 
 
 def runner(model: Any) -> tuple[Engine | None, Whole | None]:

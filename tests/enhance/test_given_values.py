@@ -1,0 +1,66 @@
+"""What a caller of the enhancer may give: paths, numbers of channels, devices, samples that are no audio."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from denoisers import Toy, half
+
+import stillwave
+from stillwave import audio
+from stillwave.enhance import Enhancer
+from stillwave.errors import AudioError, CheckpointError, StillwaveError
+
+
+@pytest.fixture
+def enhancer() -> Enhancer:
+    return Enhancer(Toy(half), window_seconds=0.64, overlap_seconds=0.16)
+
+
+def recording(path: Path) -> None:
+    audio.write(path, 0.4 * np.sin(np.arange(16_000) / 10), 16_000)
+
+
+def test_a_double_beyond_float_is_silence_as_any_value_beyond_audio(tmp_path, enhancer):
+    samples = np.full(16_000, 0.25)
+    samples[8_000:8_003] = 1e300, -1e300, 1e36
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="DOUBLE")
+    report = enhancer.enhance_file(tmp_path / "a.wav", tmp_path / "b.wav")
+    assert report.notes == ("3 samples beyond any audio (±2³²) were taken as silence",)
+    made, _ = audio.read(tmp_path / "b.wav")
+    assert made.shape == (1, 16_000)
+    assert not made[0, 8_000:8_003].any()
+    assert made[0, 7_000] == 0.125
+
+
+def test_bytes_and_the_home_folder_name_files(tmp_path, enhancer, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    recording(tmp_path / "a.wav")
+    report = enhancer.enhance_file(os.fsencode(tmp_path / "a.wav"), "~/b.wav")
+    assert report.target == str(tmp_path / "b.wav")
+    assert audio.probe(b"~/b.wav").frames == 16_000
+    with pytest.raises(AudioError, match=r"b\.wav: exists already; it is replaced only with overwrite=True$"):
+        enhancer.enhance_file("~/a.wav", "~/b.wav")
+    with pytest.raises(StillwaveError, match=r"^target: expected the path of a file or folder, got 3$"):
+        enhancer.enhance_file("~/a.wav", 3)
+
+
+@pytest.mark.parametrize("channels", [0, "1", 1.5])
+def test_channels_that_cannot_be_are_refused(enhancer, channels):
+    with pytest.raises(AudioError, match=r"^channels: expected a whole number of channels, 1 or more, got"):
+        list(enhancer.stream([np.zeros((1, 100), np.float32)], 16_000, channels))
+
+
+@pytest.mark.parametrize("device", ["quantum", "cuda:", "", 0])
+def test_a_device_that_is_none_is_refused_for_every_model(device):
+    with pytest.raises(CheckpointError, match=r"^device: there is none called .*; expected auto, cpu, cuda"):
+        stillwave.load(device=device)
+
+
+@pytest.mark.parametrize("device", [None, "auto", "cpu", "cuda:1"])
+def test_a_model_that_ships_runs_on_the_cpu_whatever_device_is_named(device):
+    assert stillwave.load(device=device).device == "cpu"
