@@ -18,6 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from stillwave.errors import RecipeError, nearest
+from stillwave.files import as_path
 from stillwave.recipe_faults import check_key, explain, unknown_keys
 from stillwave.schema import PRESETS, Recipe
 from stillwave.schema.methods import METHOD_CONFIGS, VARIANTS, method_section
@@ -60,6 +61,7 @@ def loads(
                 f"{name}: has no 'distill' section, so it takes no teacher: use `stillwave train`"
             )
         data["distill"]["teacher"] = teacher
+    data = _home(data)
     faults = [f"{name}: {fault}" for fault in unknown_keys(data, Recipe)]
     if faults:
         raise RecipeError("\n".join(faults))
@@ -67,6 +69,15 @@ def loads(
         return Recipe.model_validate(data)
     except ValidationError as error:
         raise RecipeError("\n".join(f"{name}: {line}" for line in explain(error, data))) from None
+
+
+def _home(value: Any) -> Any:
+    """The same with the home folder for `~` in paths."""
+    if isinstance(value, dict):
+        return {key: _home(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_home(item) for item in value]
+    return str(as_path(value)) if isinstance(value, str) and value.startswith("~/") else value
 
 
 def dump(recipe: Recipe) -> str:

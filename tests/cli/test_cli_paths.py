@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from stillwave import recipe
 from stillwave.cli import guard
+from stillwave.evaluate.inputs import named
 
 
 def test_a_tilde_that_the_shell_left_is_the_home_folder(tmp_path, monkeypatch):
@@ -19,3 +21,11 @@ def test_a_tilde_that_the_shell_left_is_the_home_folder(tmp_path, monkeypatch):
         "model": None,
         "tag": "~/x",
     }
+
+
+def test_a_tilde_in_a_recipe_or_a_named_path_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    made = recipe.load("denoiser-student", ["data.train.speech=~/speech.jsonl", "data.cache=~/cache"])
+    assert made.data.train.speech == str(tmp_path / "speech.jsonl")
+    assert made.data.cache == str(tmp_path / "cache")
+    assert named(["mine=~/out"]) == {"mine": tmp_path / "out"}

@@ -18,7 +18,7 @@ from stillwave.data.pairs import Pair, by_name, read_pairs
 from stillwave.errors import StillwaveError, fault_text
 from stillwave.evaluate.scoring import NOISY, Item
 from stillwave.evaluate.texts import texts_of
-from stillwave.files import printable
+from stillwave.files import as_path, printable
 from stillwave.schema import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -161,5 +161,5 @@ def named(values: Sequence[str]) -> dict[str, Path]:
             )
         if not name or "/" in name or name.startswith("."):
             raise StillwaveError(f"{value}: '{name}' cannot name a system; write NAME=PATH with a plain name")
-        result[name] = Path(path)
+        result[name] = as_path(path)
     return result

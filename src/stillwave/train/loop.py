@@ -9,6 +9,7 @@ import torch
 
 from stillwave import checkpoint
 from stillwave.console import err
+from stillwave.files import as_path
 from stillwave.schema import Recipe
 from stillwave.train import run, threads
 from stillwave.train.distributed import World, join
@@ -37,7 +38,7 @@ def train(
     Raises StillwaveError: bad recipe, data or checkpoints, the run folder of another recipe, a full disk,
     too many non-finite batches or unusable recordings; and Stopped after Ctrl-C or SIGTERM.
     """
-    folder = Path(run_folder)
+    folder = as_path(run_folder)
     with join(recipe.train.device) as world, contextlib.ExitStack() as stack:
         if world.first:
             recipe = stack.enter_context(run.opened(folder, recipe, resume=resume, extend=extend))
