@@ -1,5 +1,6 @@
 """Puts this folder on the path: helpers such as `golden` are shared between the tests' folders."""
 
+import gc
 import os
 import signal
 
@@ -9,3 +10,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that: tests that press it
 # would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What is imported and collected lives to the end: there is no garbage to look for in it, neither now nor in each test.
+gc.disable()
+
+
+def pytest_collection_finish(session):
+    gc.freeze()
+    gc.enable()
