@@ -16,9 +16,9 @@ from pathlib import Path
 from packing import origin  # type: ignore[import-not-found]
 from stillwave import checkpoint
 from stillwave.errors import StillwaveError
-from stillwave.evaluate import score_pairs, summarise
-from stillwave.evaluate.inputs import from_checkpoints
-from stillwave.evaluate.tables import plain
+from stillwave.evaluation import score_pairs, summarise
+from stillwave.evaluation.inputs import from_checkpoints
+from stillwave.evaluation.tables import plain
 from stillwave.models import Denoiser
 
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-IMPORTS = ("stillwave", "stillwave.enhance")
+IMPORTS = ("stillwave", "stillwave.inference")
 RUNS = 9
 
 

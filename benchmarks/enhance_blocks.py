@@ -22,7 +22,7 @@ import torch
 
 from stillwave import audio, checkpoint
 from stillwave.audio import Samples
-from stillwave.enhance import Enhancer
+from stillwave.inference import Enhancer
 
 RATE = 16_000
 GRID = [

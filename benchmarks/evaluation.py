@@ -26,8 +26,8 @@ import joblib
 import numpy as np
 
 from stillwave.audio import write
-from stillwave.evaluate import DEFAULT, Item, score_pairs
-from stillwave.evaluate.inputs import from_checkpoints
+from stillwave.evaluation import DEFAULT, Item, score_pairs
+from stillwave.evaluation.inputs import from_checkpoints
 from stillwave.schema import SAMPLE_RATE
 
 SEED = 20261123

@@ -24,13 +24,13 @@ import torch
 
 from stillwave import checkpoint
 from stillwave.console import err
-from stillwave.deploy.export import export
-from stillwave.deploy.onnx_file import read
-from stillwave.deploy.quality import KEYS
-from stillwave.evaluate.metrics import METRICS
-from stillwave.evaluate.tables import heading
+from stillwave.evaluation.metrics import METRICS
+from stillwave.evaluation.tables import heading
+from stillwave.exporting.export import export
+from stillwave.exporting.quality import KEYS
+from stillwave.inference import OnnxEngine
+from stillwave.inference.onnx_model import read
 from stillwave.models import build
-from stillwave.runtime import OnnxEngine
 from stillwave.schema import PRESETS
 
 NETWORKS = ("bsrnn-xs", "bsrnn-s", "bsrnn-m", "dpdcrn-xs", "dpdcrn-s", "dpdcrn-m")

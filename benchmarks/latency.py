@@ -14,11 +14,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from stillwave.deploy.latency import Latency, measure
-from stillwave.deploy.latency_engines import ENGINES, TITLES
-from stillwave.deploy.latency_pictures import draw
-from stillwave.deploy.latency_tables import markdown
 from stillwave.files import write_text
+from stillwave.profiling.latency import Latency, measure
+from stillwave.profiling.latency_backends import ENGINES, TITLES
+from stillwave.profiling.latency_figures import draw
+from stillwave.profiling.latency_tables import markdown
 from stillwave.schema import PRESETS
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"

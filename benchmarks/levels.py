@@ -18,7 +18,7 @@ import numpy as np
 import stillwave as package
 from comparison import data_keys, sets, stillwave  # type: ignore[import-not-found]
 from stillwave import audio
-from stillwave.evaluate.metrics import METRICS, score
+from stillwave.evaluation.metrics import METRICS, score
 from stillwave.quickstart import material
 
 RECIPE = Path(__file__).parent / "levels" / "student.yaml"

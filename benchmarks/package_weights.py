@@ -5,7 +5,7 @@
 
 RUN is a run folder (its best checkpoint is taken) or a checkpoint. Scores come from `--on`, a folder of noisy and clean
 recordings, or from the JSON of `stillwave evaluate NAME NAME-int8 --json`, or are left out. failures.txt
-holds a sentence a line. Which model is the default is a line of src/stillwave/weights/__init__.py.
+holds a sentence a line. Which model is the default is a line of src/stillwave/pretrained/__init__.py.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from typing import Any
 
 from packing import origin  # type: ignore[import-not-found]
 from stillwave import checkpoint
-from stillwave.deploy.complexity import count_frame_macs, measure
-from stillwave.deploy.export import export
-from stillwave.deploy.onnx_file import read
 from stillwave.errors import StillwaveError
+from stillwave.exporting.export import export
 from stillwave.files import atomic_file, write_json
+from stillwave.inference.onnx_model import read
 from stillwave.models import PRESETS
-from stillwave.weights.card import Card, Cost, File, Mean, Precision, Reach, Scores
-from stillwave.weights.shelf import INT8, Shelf
+from stillwave.pretrained.card import Card, Cost, File, Mean, Precision, Reach, Scores
+from stillwave.pretrained.registry import INT8, Shelf
+from stillwave.profiling.complexity import count_frame_macs, measure
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "src" / "stillwave" / "weights" / "shipped"
@@ -186,9 +186,9 @@ def scores_of(summary: dict[str, Any], aliases: dict[str, str], test_set: str) -
 
 
 def _evaluated(options: argparse.Namespace, made: dict[Precision, Path]) -> dict[str, Any]:
-    from stillwave.evaluate import score_pairs, summarise
-    from stillwave.evaluate.inputs import from_checkpoints
-    from stillwave.evaluate.tables import plain
+    from stillwave.evaluation import score_pairs, summarise
+    from stillwave.evaluation.inputs import from_checkpoints
+    from stillwave.evaluation.tables import plain
 
     with tempfile.TemporaryDirectory() as work:
         items = from_checkpoints(

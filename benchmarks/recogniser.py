@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stillwave.audio import probe
-from stillwave.evaluate.inputs import from_checkpoints
-from stillwave.evaluate.recognisers import identity, load
-from stillwave.evaluate.resampling import Interval, bootstrap, ratio
-from stillwave.evaluate.scoring import NOISY
-from stillwave.evaluate.tables import with_interval
-from stillwave.evaluate.transcripts import Listening, listen
-from stillwave.evaluate.wer import WordCount, count
+from stillwave.evaluation.inputs import from_checkpoints
+from stillwave.evaluation.recognisers import identity, load
+from stillwave.evaluation.scoring import NOISY
+from stillwave.evaluation.tables import with_interval
+from stillwave.evaluation.transcripts import Listening, listen
+from stillwave.evaluation.wer import WordCount, count
+from stillwave.stats.bootstrap import Interval, bootstrap, ratio
 
 
 def main() -> None:

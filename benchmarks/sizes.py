@@ -23,12 +23,12 @@ from stillwave.compare import grid as grids
 from stillwave.compare import matrices
 from stillwave.compare.matrices import System
 from stillwave.compare.names import display
-from stillwave.compare.statistics import Array, estimate
-from stillwave.deploy.complexity import count_macs, state_bytes
-from stillwave.evaluate import METRICS as SCORES
+from stillwave.evaluation import METRICS as SCORES
 from stillwave.files import write_text
 from stillwave.models import build
+from stillwave.profiling.complexity import count_macs, state_bytes
 from stillwave.schema import ModelConfig
+from stillwave.stats.crossed import Array, estimate
 
 Found = Mapping[str, Mapping[str, System]]
 """Student → method (or reference) → scores."""

@@ -22,9 +22,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from stillwave import provenance
-from stillwave.deploy.complexity import measure
 from stillwave.losses import EnhancementLoss
 from stillwave.models import Denoiser, build, native
+from stillwave.profiling.complexity import measure
 from stillwave.schema import PRESETS, SAMPLE_RATE, LossConfig
 
 NETWORKS = ("bsrnn-m", "bsrnn-xs", "framenet-m", "framenet-xs", "dpdcrn-xs")

@@ -24,7 +24,7 @@ from stillwave.console import err, track
 from stillwave.data.dataset import batches
 from stillwave.data.sources import build_mixer, development_pairs
 from stillwave.distill import Balance
-from stillwave.evaluate.metrics import score
+from stillwave.evaluation.metrics import score
 from stillwave.losses import EnhancementLoss
 from stillwave.schema import DataConfig, LossConfig, MixingConfig, Sources
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 
 from stillwave import checkpoint
-from stillwave.deploy import export as exporting
+from stillwave.exporting import export as exporting
 from stillwave.models.denoiser import Denoiser
 
 

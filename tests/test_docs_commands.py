@@ -16,7 +16,7 @@ import soundfile
 import typer
 from typer.testing import CliRunner
 
-from stillwave import checkpoint, models, recipe, weights
+from stillwave import checkpoint, models, pretrained, recipe
 from stillwave.cli import build
 from stillwave.schema import ModelConfig
 
@@ -114,7 +114,7 @@ def prepare_networks(here: Path) -> None:
     config = ModelConfig(channels=8, blocks=1, causal=True, norm="frame")
     for name in ("student", "teacher", "distilled"):
         checkpoint.save(here / "runs" / name, models.build(config), checkpoint.Card(model=config))
-    shutil.copyfile(weights.locate("bsrnn-xs"), here / "student.onnx")
+    shutil.copyfile(pretrained.locate("bsrnn-xs"), here / "student.onnx")
     (here / "weights").symlink_to(ROOT / "weights")
     (here / "my_package").mkdir()
     (here / "my_package/models.py").write_text("def denoiser(x):\n    return 0.5 * x\n")

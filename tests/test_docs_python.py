@@ -13,7 +13,7 @@ import soundfile
 import torch
 from torch import nn
 
-from stillwave import checkpoint, weights
+from stillwave import checkpoint, pretrained
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 
@@ -73,7 +73,7 @@ def furnish(folder: Path, block: str) -> None:
     """The files that a block reads, as its page has them made before."""
     soundfile.write(folder / "noisy.wav", sound(8_000), RATE)
     if "export(" not in block:
-        shutil.copy(weights.find("bsrnn-xs"), folder / "student.onnx")
+        shutil.copy(pretrained.find("bsrnn-xs"), folder / "student.onnx")
         return
     torch.manual_seed(0)
     model = build(CAUSAL)

@@ -95,9 +95,9 @@ def test_the_base_install_cleans_a_recording_and_looks_at_its_models(bare_site: 
         "    try: c.main()\n"
         "    except SystemExit as end: assert not end.code, (words, end.code)\n"
         f"run('enhance', {str(noisy)!r})\n"
-        "run('models'); run('models', stillwave.weights.default()); run('info', '--json')\n"
+        "run('models'); run('models', stillwave.pretrained.default()); run('info', '--json')\n"
         "run('probe', '--seconds', '0.2'); run('latency', '--frames', '10', '--rounds', '1', '--streams', '0')\n"
-        "assert stillwave.load(stillwave.weights.default() + '-int8').open(48_000).delay_samples > 0\n"
+        "assert stillwave.load(stillwave.pretrained.default() + '-int8').open(48_000).delay_samples > 0\n"
         "assert 'torch' not in sys.modules"
     )
     before = set(bare_site.iterdir())
@@ -130,9 +130,9 @@ def test_the_wheel_holds_the_package_and_the_recipes(tmp_path: Path) -> None:
     assert "stillwave/py.typed" in names
     shipped = {path.name for path in (ROOT / "src" / "stillwave" / "weights" / "shipped").iterdir()}
     assert len(shipped) >= 3
-    assert {f"stillwave/weights/shipped/{name}" for name in shipped} <= names
-    assert "stillwave/weights/ATTRIBUTION.md" in names
-    teacher = "stillwave/weights/checkpoints/denoiser-teacher"
+    assert {f"stillwave/pretrained/shipped/{name}" for name in shipped} <= names
+    assert "stillwave/pretrained/ATTRIBUTION.md" in names
+    teacher = "stillwave/pretrained/checkpoints/denoiser-teacher"
     assert {f"{teacher}/card.json", f"{teacher}/weights.safetensors"} <= names
     assert {f"stillwave/recipes/{path.name}" for path in (ROOT / "recipes").glob("*.yaml")} <= names
     assert any(name.startswith("stillwave/quickstart/") and name.endswith(".html") for name in names)

@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from stillwave.audio import Samples
-from stillwave.compare.statistics import Array
-from stillwave.evaluate.metrics import Score, score
-from stillwave.evaluate.processes import run as in_processes
+from stillwave.evaluation.metrics import Score, score
+from stillwave.evaluation.processes import run as in_processes
 from stillwave.schema import SAMPLE_RATE
+from stillwave.stats.crossed import Array
 
 from .levels import lowered_db
 from .scoring import Place, enhance_all, mono

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from stillwave.audio import Samples
-from stillwave.deploy import latency
 from stillwave.files import write_json
+from stillwave.profiling import latency
 from stillwave.schema import SAMPLE_RATE, ModelConfig
 
 from .scoring import KEY, Place, read_kept
@@ -62,8 +62,8 @@ def _frames(paths: Sequence[Path]) -> latency.Latency:
 def _facts(run: Run) -> dict[str, Any]:
     if run.path is None:
         return {"streams": False, "parameters": None, "macs": None}
-    from stillwave.deploy.complexity import count_macs
     from stillwave.models import build
+    from stillwave.profiling.complexity import count_macs
 
     model = build(ModelConfig.model_validate(card_of(run.path)[0]["model"])).eval()
     return {

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stillwave.deploy.latency import machine
-from stillwave.evaluate.recognisers import identity, load
+from stillwave.evaluation.recognisers import identity, load
 from stillwave.files import write_text
+from stillwave.profiling.latency import machine
 from stillwave.provenance import versions
 
 from . import robustness, tables, worst

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from stillwave.audio import Samples, read, write
-from stillwave.compare.statistics import Array
 from stillwave.console import track
 from stillwave.data.pairs import Pair, read_pairs
 from stillwave.errors import StillwaveError
-from stillwave.evaluate.processes import run as in_processes
-from stillwave.evaluate.recognisers import identity, load
-from stillwave.evaluate.scoring import Item, Row, score_file
-from stillwave.evaluate.transcripts import Heard, Transcript, transcribe_file
+from stillwave.evaluation.processes import run as in_processes
+from stillwave.evaluation.recognisers import identity, load
+from stillwave.evaluation.scoring import Item, Row, score_file
+from stillwave.evaluation.transcripts import Heard, Transcript, transcribe_file
 from stillwave.files import write_json
+from stillwave.stats.crossed import Array
 
 from .systems import NOISY, Run, System
 

@@ -80,7 +80,7 @@ class Run:
     def open(self) -> Enhance:
         """What enhances with it."""
         if self.path is not None:
-            from stillwave.enhance import load
+            from stillwave.inference import load
 
             return load(self.path, "cpu").enhance
         if self.system == NOISY:
@@ -161,7 +161,7 @@ def run_of(system: str, path: Path) -> Run:
 def card_of(path: Path) -> tuple[dict[str, Any], str]:
     """A network's card, and the SHA-256 of its weights or file. Raises CheckpointError."""
     if path.suffix == ".onnx":
-        from stillwave.deploy.onnx_file import read
+        from stillwave.inference.onnx_model import read
 
         model = read(path)
         return model.meta.card, model.sha256

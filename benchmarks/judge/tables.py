@@ -1,4 +1,4 @@
-"""Scores as Markdown tables. Intervals are of 95 %, over recordings and seeds (`stillwave.compare.statistics`)."""
+"""Scores as Markdown tables. Intervals are of 95 %, over recordings and seeds (`stillwave.stats.crossed`)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from stillwave.compare.statistics import Array, estimate
 from stillwave.data.pairs import Pair
-from stillwave.evaluate import METRICS
-from stillwave.evaluate.statistics import snr_groups
+from stillwave.evaluation import METRICS
+from stillwave.evaluation.statistics import snr_groups
+from stillwave.stats.crossed import Array, estimate
 
 from .levels import Mask
 from .scoring import Scored

@@ -15,9 +15,9 @@ from stillwave import checkpoint
 from stillwave import recipe as recipes
 from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.files import atomic_folder, write_json
+from stillwave.pretrained.card import Source, Training
 from stillwave.schema import Recipe, Sources
-from stillwave.train import journal
-from stillwave.weights.card import Source, Training
+from stillwave.training import journal
 
 SIMULATED = "simulated"
 

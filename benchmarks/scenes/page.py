@@ -12,13 +12,13 @@ import torch
 
 from comparison import processor  # type: ignore[import-not-found]
 from stillwave import checkpoint
-from stillwave.compare.statistics import Estimate, estimate
 from stillwave.data.pairs import read_pairs
 from stillwave.errors import StillwaveError
-from stillwave.evaluate.resampling import Interval
-from stillwave.evaluate.tables import heading, number
+from stillwave.evaluation.tables import heading, number
 from stillwave.files import write_text
-from stillwave.train.journal import read
+from stillwave.stats.bootstrap import Interval
+from stillwave.stats.crossed import Estimate, estimate
+from stillwave.training.journal import read
 
 from .material import SETS, Corpora
 from .results import METRICS, Scored, clean_against_texts, collect, corpus_rate, difference

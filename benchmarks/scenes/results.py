@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from stillwave.compare.statistics import Array, Estimate, estimate
 from stillwave.data.pairs import Pair
-from stillwave.evaluate.challenge import t1
-from stillwave.evaluate.resampling import Interval, ratio
-from stillwave.evaluate.transcripts import Heard, Transcript
+from stillwave.evaluation.challenge import t1
+from stillwave.evaluation.transcripts import Heard, Transcript
+from stillwave.stats.bootstrap import Interval, ratio
+from stillwave.stats.crossed import Array, Estimate, estimate
 
 from .scoring import CLEAN, SIGNALS, Subject, known, subjects
 

@@ -12,12 +12,12 @@ from stillwave import checkpoint
 from stillwave.baselines.run import run as run_baseline
 from stillwave.console import track
 from stillwave.data.pairs import Pair, read_pairs
-from stillwave.evaluate import score_pairs
-from stillwave.evaluate.inputs import from_checkpoints
-from stillwave.evaluate.processes import run as in_processes
-from stillwave.evaluate.recognisers import identity, load
-from stillwave.evaluate.scoring import Item
-from stillwave.evaluate.transcripts import transcribe_file
+from stillwave.evaluation import score_pairs
+from stillwave.evaluation.inputs import from_checkpoints
+from stillwave.evaluation.processes import run as in_processes
+from stillwave.evaluation.recognisers import identity, load
+from stillwave.evaluation.scoring import Item
+from stillwave.evaluation.transcripts import transcribe_file
 from stillwave.files import write_json
 
 from .material import Corpora

@@ -11,9 +11,9 @@ from statistics import median
 import torch
 
 from stillwave import recipe as recipes
-from stillwave.deploy.complexity import count_macs
 from stillwave.files import write_json
 from stillwave.models import build
+from stillwave.profiling.complexity import count_macs
 from stillwave.schema import SAMPLE_RATE
 
 from .training import HERE, W

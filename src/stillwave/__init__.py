@@ -1,7 +1,7 @@
 """stillwave distils speech enhancement: it turns a large denoiser into a small one and keeps its quality.
 
 `load` gives an `Enhancer` for recordings, whose `open` gives a `Stream` for live sound; `Distiller` compares a student
-with its teacher. `stillwave.train.train` and `stillwave.evaluate` train and score; see the reference.
+with its teacher. `stillwave.training.train` and `stillwave.evaluation` train and score; see the reference.
 
 Importing the package is cheap and needs no PyTorch; what needs it is imported when first used.
 
@@ -21,9 +21,8 @@ from typing import Any as _Any
 
 if _TYPE_CHECKING:
     from stillwave.distill import Distiller
-    from stillwave.enhance import Enhancer, load
     from stillwave.errors import StillwaveError
-    from stillwave.runtime import Stream
+    from stillwave.inference import Enhancer, Stream, load
 
 __version__ = "0.1.0"
 __all__ = ["Distiller", "Enhancer", "StillwaveError", "Stream", "__version__", "load"]
@@ -34,10 +33,10 @@ _os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOME = {
     "Distiller": "stillwave.distill",
-    "Enhancer": "stillwave.enhance",
+    "Enhancer": "stillwave.inference",
     "StillwaveError": "stillwave.errors",
-    "Stream": "stillwave.runtime",
-    "load": "stillwave.enhance",
+    "Stream": "stillwave.inference",
+    "load": "stillwave.inference",
 }
 _EXTRA = {"Distiller": "train"}
 """The extra that a name needs."""

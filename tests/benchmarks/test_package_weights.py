@@ -15,11 +15,11 @@ import keep_checkpoint
 import package_weights
 from packing import attribution, origin
 from stillwave import checkpoint, recipe
-from stillwave.deploy.onnx_file import read
 from stillwave.errors import StillwaveError
+from stillwave.inference.onnx_model import read
 from stillwave.models import build
+from stillwave.pretrained import Shelf
 from stillwave.schema import ModelConfig
-from stillwave.weights import Shelf
 
 SMALL = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, norm="frame")
 MEAN = {"interval": {"mean": 2.0, "low": 1.5, "high": 2.5, "count": 3}, "reasons": {}}

@@ -20,7 +20,7 @@ import typer
 from typer.testing import CliRunner
 
 import stillwave
-from stillwave import audio, checkpoint, weights
+from stillwave import audio, checkpoint, pretrained
 from stillwave.cli import guard
 from stillwave.cli.enhance import enhance
 from stillwave.errors import StillwaveError
@@ -164,7 +164,7 @@ def test_a_recording_is_all_it_needs(tmp_path, run):
 
 def test_a_shipped_model_is_named_with_and_without_int8(tmp_path, run):
     source = recording(tmp_path / "a.wav", 8_000)
-    name = weights.default()
+    name = pretrained.default()
     for chosen, target in ((name, "float.wav"), (f"{name}-int8", "int8.wav")):
         assert run(source, "-o", tmp_path / target, "-m", chosen, with_model=False).exit_code == 0
     one, other = (audio.read(tmp_path / target)[0] for target in ("float.wav", "int8.wav"))
@@ -177,7 +177,7 @@ def test_an_unknown_model_is_one_sentence_with_the_names_that_exist(tmp_path, ru
     assert result.exit_code == 2
     said = " ".join(result.stderr.split())
     assert "nothing-of-the-kind: no such file or folder, and no model of this name" in said
-    assert all(name in said for name in weights.names())
+    assert all(name in said for name in pretrained.names())
     assert not (tmp_path / "b.wav").exists()
 
 
@@ -195,9 +195,9 @@ def test_a_rate_that_the_format_cannot_hold_becomes_the_next_and_is_named(tmp_pa
 
 
 def test_clipping_and_lost_metadata_are_said(tmp_path, run, monkeypatch):
-    from stillwave.enhance import offline
+    from stillwave.inference import offline_file
 
-    monkeypatch.setattr(offline.Offline, "_network", lambda self, rows: 100 * rows)
+    monkeypatch.setattr(offline_file.Offline, "_network", lambda self, rows: 100 * rows)
     audio.write(tmp_path / "a.wav", np.full(2_000, 0.1), 16_000, tags={"title": "T"})
     result = run(tmp_path / "a.wav", "-o", tmp_path / "b.w64")
     assert result.exit_code == 0

@@ -73,8 +73,8 @@ def test_markdown_where_stdout_is_no_terminal(folders):
 
 def test_a_terminal_gets_a_row_a_metric(folders, capsys):
     from stillwave.cli.evaluate import _show
-    from stillwave.evaluate import score_pairs, summarise
-    from stillwave.evaluate.inputs import from_folders
+    from stillwave.evaluation import score_pairs, summarise
+    from stillwave.evaluation.inputs import from_folders
 
     save(folders / "mine" / "2.wav", -recording(2, 15))
     save(folders / "mine" / "1.wav", recording(1)[:-1])
@@ -139,7 +139,7 @@ def test_only_the_noisy_files(folders):
     ],
 )
 def test_wrong_arguments_are_met_before_anything_is_scored(folders, monkeypatch, arguments, words):
-    monkeypatch.setattr("stillwave.evaluate.score_pairs", lambda *_: pytest.fail("scored"))
+    monkeypatch.setattr("stillwave.evaluation.score_pairs", lambda *_: pytest.fail("scored"))
     result = run(*arguments[:0], *sides(folders), *arguments)
     assert result.exit_code == 2
     assert words in " ".join(result.stderr.split())
@@ -153,7 +153,7 @@ def test_nothing_named(folders):
 
 
 def test_an_output_that_cannot_be_a_folder_is_met_first(folders, monkeypatch):
-    monkeypatch.setattr("stillwave.evaluate.score_pairs", lambda *_: pytest.fail("scored"))
+    monkeypatch.setattr("stillwave.evaluation.score_pairs", lambda *_: pytest.fail("scored"))
     (folders / "file").write_text("")
     result = run(*sides(folders), "--out", folders / "file")
     assert result.exit_code == 2
@@ -173,7 +173,7 @@ def test_ctrl_c_ends_cleanly(folders, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("stillwave.evaluate.scoring.score_file", interrupt)
+    monkeypatch.setattr("stillwave.evaluation.scoring.score_file", interrupt)
     result = run(*sides(folders), "--metrics", "snr", "--json")
     assert result.exit_code == 130
     assert "interrupted" in result.stderr

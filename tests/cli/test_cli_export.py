@@ -11,8 +11,8 @@ from verbs import call
 
 from stillwave import checkpoint
 from stillwave.cli.export import export
-from stillwave.deploy import export as flow
-from stillwave.deploy.quality import Loss
+from stillwave.exporting import export as flow
+from stillwave.exporting.quality import Loss
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 

@@ -10,14 +10,14 @@ import torch
 from verbs import call
 
 import shelves
-from stillwave import checkpoint, weights
+from stillwave import checkpoint, pretrained
 from stillwave.cli.info import info
 from stillwave.cli.latency import latency
 from stillwave.cli.models import models
 from stillwave.cli.probe import probe
-from stillwave.deploy.export import export
+from stillwave.exporting.export import export
 from stillwave.models import build
-from stillwave.weights import Shelf
+from stillwave.pretrained import Shelf
 
 SCORES = {
     "test_set": "some mixtures",
@@ -49,7 +49,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(autouse=True)
 def shelf(folder: Path, tmp_path: Path, monkeypatch) -> Shelf:
     made = Shelf(folder, "tiny")
-    monkeypatch.setattr(weights, "SHIPPED", made)
+    monkeypatch.setattr(pretrained, "SHIPPED", made)
     monkeypatch.chdir(tmp_path)
     return made
 
@@ -124,7 +124,7 @@ def test_latency_runs_both_forms_as_they_ship() -> None:
     options = ("--frames", 10, "--rounds", 1, "--streams", 0, "--json")
     rows = json.loads(call(latency, "--engines", "onnx,int8", *options).stdout)["rows"]
     assert [(row["model"], row["engine"]) for row in rows] == [("tiny", "onnx"), ("tiny", "int8")]
-    sizes = [weights.card("tiny").files[form].bytes for form in ("float", "int8")]
+    sizes = [pretrained.card("tiny").files[form].bytes for form in ("float", "int8")]
     assert [row["file_bytes"] for row in rows] == sizes
     assert {row["frame_macs"] for row in rows} == {80_000}
     (row,) = json.loads(call(latency, "tiny-int8", "--engines", "onnx", *options).stdout)["rows"]
@@ -132,7 +132,7 @@ def test_latency_runs_both_forms_as_they_ship() -> None:
 
 
 def test_latency_times_pytorch_with_random_weights_of_the_same_network(tmp_path: Path) -> None:
-    from stillwave.deploy.latency_engines import variants
+    from stillwave.profiling.latency_backends import variants
 
     (made,), skipped = variants(["tiny"], ("torch",), tmp_path / "work", lambda *_: None)
     assert skipped == []
@@ -145,7 +145,7 @@ def test_a_damaged_file_or_an_unknown_name_stops_every_verb(verb, tmp_path, monk
     broken.mkdir()
     shelves.write(broken, "tiny", {"float": b"\x08abc", "int8": b"\x08"})
     (broken / "tiny.onnx").write_bytes(b"\x08ab")
-    monkeypatch.setattr(weights, "SHIPPED", Shelf(broken, "tiny"))
+    monkeypatch.setattr(pretrained, "SHIPPED", Shelf(broken, "tiny"))
     if verb is not info:  # which reads the card alone
         result = call(verb)
         assert result.exit_code == 2

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stillwave import recipe
 from stillwave.cli import guard
-from stillwave.evaluate.inputs import named
+from stillwave.evaluation.inputs import named
 
 
 def test_a_tilde_that_the_shell_left_is_the_home_folder(tmp_path, monkeypatch):

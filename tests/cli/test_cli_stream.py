@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 import stillwave
 from exported import export
-from stillwave import checkpoint, weights
+from stillwave import checkpoint, pretrained
 from stillwave.cli import guard
 from stillwave.cli.stream import stream
 from stillwave.errors import StillwaveError
@@ -96,7 +96,7 @@ def test_what_was_wrong_is_said_and_passed_over(run):
 
 
 def test_clipping_is_said(run, monkeypatch):
-    from stillwave.runtime import OnnxEngine
+    from stillwave.inference import OnnxEngine
 
     monkeypatch.setattr(OnnxEngine, "step", lambda self, spectrum, state: (3 * spectrum, state))
     steps = np.full(2_000, 20_000, "<i2")
@@ -214,7 +214,7 @@ def test_without_a_model_the_default_one_cleans():
     noisy = (sound(3_000) * 2**15).astype("<i2").tobytes()
     app = typer.Typer()
     app.command()(guard(stream))
-    found = [CliRunner().invoke(app, words, input=noisy) for words in ([], ["-m", weights.default()])]
+    found = [CliRunner().invoke(app, words, input=noisy) for words in ([], ["-m", pretrained.default()])]
     assert [result.exit_code for result in found] == [0, 0]
     assert found[0].stdout_bytes == found[1].stdout_bytes
     assert len(found[0].stdout_bytes) == len(noisy)
@@ -222,7 +222,7 @@ def test_without_a_model_the_default_one_cleans():
 
 @pytest.mark.parametrize("pieces", [[4, 5, 100], [10_000]])
 def test_a_file_on_stdin_is_noticed_however_it_comes(model, pieces):
-    from stillwave.runtime.pcm import run as through
+    from stillwave.live.pcm import run as through
 
     file = io.BytesIO()
     soundfile.write(file, sound(3_000)[0], 16_000, format="WAV")

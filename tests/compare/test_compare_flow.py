@@ -12,7 +12,7 @@ from stillwave.compare import work as work_module
 from stillwave.compare.flow import cell_job, reference_jobs
 from stillwave.compare.work import is_done, read_facts
 from stillwave.errors import StillwaveError
-from stillwave.train import Stopped, journal, sources
+from stillwave.training import Stopped, journal, sources
 
 
 def run(grid, **options):
@@ -175,7 +175,7 @@ def test_two_commands_in_one_grid_are_refused(describe, tmp_path):
 
 
 def test_a_full_disk_is_one_sentence_and_fails_the_cell_alone(describe, tmp_path, monkeypatch):
-    from stillwave.train import state
+    from stillwave.training import state
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")

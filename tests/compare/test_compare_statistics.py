@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stillwave.compare.statistics import (
+from stillwave.stats.crossed import (
     complete,
     estimate,
     gap_closed,

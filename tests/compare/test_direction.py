@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from stillwave.compare import pictures, results
 from stillwave.compare.matrices import System
-from stillwave.compare.statistics import Estimate
 from stillwave.compare.words import verdicts
+from stillwave.stats.crossed import Estimate
 
 
 def change(mean):

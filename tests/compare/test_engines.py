@@ -14,7 +14,7 @@ from stillwave.compare import compare, engines
 from stillwave.compare.engines import Outcome, in_own_process, with_joblib
 from stillwave.compare.flow import cell_job, reference_jobs
 from stillwave.compare.work import decode, encode, is_done
-from stillwave.train import journal
+from stillwave.training import journal
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from stillwave.compare.results import collect
 from stillwave.compare.scores import as_csv, read
 from stillwave.compare.words import verdicts
 from stillwave.errors import StillwaveError
-from stillwave.evaluate import Row, Score
+from stillwave.evaluation import Row, Score
 from stillwave.files import write_json, write_text
 
 RECORDINGS = [f"r{n:02d}" for n in range(40)]

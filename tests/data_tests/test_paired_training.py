@@ -5,11 +5,11 @@ import pytest
 from test_l3das23 import clip
 
 from stillwave.data.pairs import read_pairs
-from stillwave.evaluate.inputs import from_checkpoints
-from stillwave.evaluate.scoring import score_pairs
+from stillwave.evaluation.inputs import from_checkpoints
+from stillwave.evaluation.scoring import score_pairs
 from stillwave.explain import flow
 from stillwave.recipe import loads
-from stillwave.train.loop import train
+from stillwave.training.loop import train
 
 RECIPE = """
 model: {{channels: 8, blocks: 1, microphones: {microphones}, causal: true, norm: frame, depth: 1}}

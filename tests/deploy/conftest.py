@@ -1,10 +1,10 @@
 import pytest
 
-from stillwave.deploy import material
+from stillwave.exporting import signals
 
 
 @pytest.fixture
 def short_speech(monkeypatch):
     """Half a second for what an export is compared on."""
-    made = material.speechlike
-    monkeypatch.setattr(material, "speechlike", lambda count, microphones: made(count, microphones, 0.5))
+    made = signals.speechlike
+    monkeypatch.setattr(signals, "speechlike", lambda count, microphones: made(count, microphones, 0.5))

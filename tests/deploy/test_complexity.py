@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stillwave.deploy.complexity import count_macs, measure, receptive_field
 from stillwave.models import DPDCRN, PRESETS, Denoiser, build
+from stillwave.profiling.complexity import count_macs, measure, receptive_field
 from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
 

@@ -13,13 +13,13 @@ import torch
 from saved_networks import saved
 
 from stillwave import checkpoint
-from stillwave.deploy import export as flow
-from stillwave.deploy import graphs, material, scripts, verify
-from stillwave.deploy.export import ExportError, export
-from stillwave.deploy.meta import KEY, OnnxMeta, StftMeta
-from stillwave.deploy.onnx_file import read
-from stillwave.deploy.verify import DifferenceError
 from stillwave.errors import CheckpointError
+from stillwave.exporting import export as flow
+from stillwave.exporting import graphs, scripts, signals, verify
+from stillwave.exporting.export import ExportError, export
+from stillwave.exporting.verify import DifferenceError
+from stillwave.inference.metadata import KEY, OnnxMeta, StftMeta
+from stillwave.inference.onnx_model import read
 
 pytestmark = pytest.mark.usefixtures("short_speech")
 
@@ -140,7 +140,7 @@ def test_a_checkpoint_that_is_none(tmp_path) -> None:
 
 
 def test_made_signals_are_the_same_each_time_and_differ_in_level() -> None:
-    first, again = material.speechlike(3, 2), material.speechlike(3, 2)
+    first, again = signals.speechlike(3, 2), signals.speechlike(3, 2)
     assert np.array_equal(first, again)
     assert np.abs(first).max((1, 2)) == pytest.approx([0.5, 0.05, 0.005])
     assert np.abs(np.corrcoef(first[:, 0])[~np.eye(3, dtype=bool)]).max() < 0.2

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from saved_networks import network
 
 from stillwave.checkpoint import Card
-from stillwave.deploy import graphs, scripts, verify
-from stillwave.deploy.export import describe
 from stillwave.errors import StateError
+from stillwave.exporting import graphs, scripts, verify
+from stillwave.exporting.export import describe
 from stillwave.stft import Stft
 
 CAUSAL = ("bsrnn", "dpdcrn", "running", "microphones")

@@ -11,9 +11,9 @@ import torch
 from stillwave import audio, checkpoint
 from stillwave.data.pair import Pair, write_pair_manifest
 from stillwave.data.scenes.ambisonics import convert
-from stillwave.deploy import material
-from stillwave.deploy.export import export
 from stillwave.errors import AudioError
+from stillwave.exporting import signals
+from stillwave.exporting.export import export
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 
@@ -23,7 +23,7 @@ CONFIG = {"name": "dpdcrn", "channels": 8, "causal": True, "norm": "frame", "dep
 @pytest.fixture
 def pair(tmp_path: Path) -> Pair:
     """A voice in W of two microphones of four channels, each with noise of its own."""
-    voice = 0.2 * material.speechlike(1, seconds=1.5)[0, 0]
+    voice = 0.2 * signals.speechlike(1, seconds=1.5)[0, 0]
     heard = 0.01 * np.random.default_rng(0).standard_normal((8, len(voice)), np.float32)
     heard[[0, 4]] += voice
     for name, samples in (("a", heard[:4]), ("b", heard[4:]), ("clean", voice[None])):
@@ -34,19 +34,19 @@ def pair(tmp_path: Path) -> Pair:
 
 def test_a_pair_is_heard_by_all_its_files_in_one_convention(pair: Pair) -> None:
     files = np.concatenate([audio.read(file)[0] for file in (pair.noisy, *pair.also)])
-    assert np.array_equal(material.heard(pair, 8), files)
-    assert np.array_equal(material.heard(pair, 4), files[:4])
-    assert np.array_equal(material.heard(pair, 1), files[:1])
+    assert np.array_equal(signals.heard(pair, 8), files)
+    assert np.array_equal(signals.heard(pair, 4), files[:4])
+    assert np.array_equal(signals.heard(pair, 1), files[:1])
     other = pair.model_copy(update={"convention": "fuma"})
-    assert np.array_equal(material.heard(other, 8), convert(files, "fuma", "acn_sn3d"))
-    both = material.recorded([pair, pair.model_copy(update={"id": "2"})], 8, longest=0.5)
+    assert np.array_equal(signals.heard(other, 8), convert(files, "fuma", "acn_sn3d"))
+    both = signals.recorded([pair, pair.model_copy(update={"id": "2"})], 8, longest=0.5)
     assert np.array_equal(both, np.stack([files[:, :8000]] * 2))
 
 
 def test_a_single_file_has_the_channels_that_it_has(pair: Pair) -> None:
-    assert np.array_equal(material.heard(pair.noisy, 2), audio.read(pair.noisy)[0][:2])
+    assert np.array_equal(signals.heard(pair.noisy, 2), audio.read(pair.noisy)[0][:2])
     with pytest.raises(AudioError, match=r"a\.wav: has 4 channel\(s\), the network takes 8"):
-        material.heard(pair.noisy, 8)
+        signals.heard(pair.noisy, 8)
 
 
 def test_a_network_of_two_ambisonic_microphones_is_compared_on_its_own_corpus(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from stillwave.deploy.meta import OnnxMeta
+from stillwave.inference.metadata import OnnxMeta
 
 STFT = {"n_fft": 512, "hop": 256}
 STREAM = {"kind": "stream", "stft": STFT, "delay_samples": 512, "states": {"a": [2, 3]}}

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from saved_networks import network, saved
 
-from stillwave.deploy import material
-from stillwave.deploy.export import export
+from stillwave.exporting import signals
+from stillwave.exporting.export import export
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "export.md"
 
 
 def test_the_program_without_stillwave(tmp_path, monkeypatch) -> None:
-    made = material.speechlike(1, seconds=1)
-    monkeypatch.setattr(material, "speechlike", lambda count, microphones: made)
+    made = signals.speechlike(1, seconds=1)
+    monkeypatch.setattr(signals, "speechlike", lambda count, microphones: made)
     export(saved(tmp_path / "c", "dpdcrn"), tmp_path / "student.onnx")
     monkeypatch.chdir(tmp_path)
     program = next(block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL))

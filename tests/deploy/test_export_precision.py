@@ -14,13 +14,13 @@ from saved_networks import network, saved
 
 from stillwave import audio
 from stillwave.checkpoint import Card
-from stillwave.deploy import export as flow
-from stillwave.deploy import graphs, material, quality, quantise, verify
-from stillwave.deploy.export import FLOORS, describe, export
-from stillwave.deploy.meta import OnnxMeta, StftMeta
-from stillwave.deploy.onnx_file import read
-from stillwave.deploy.verify import DifferenceError
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
+from stillwave.exporting import export as flow
+from stillwave.exporting import graphs, quality, quantise, signals, verify
+from stillwave.exporting.export import FLOORS, describe, export
+from stillwave.exporting.verify import DifferenceError
+from stillwave.inference.metadata import OnnxMeta, StftMeta
+from stillwave.inference.onnx_model import read
 
 pytestmark = pytest.mark.usefixtures("short_speech")
 
@@ -34,7 +34,7 @@ def folders(tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pairs")
-    noisy = material.speechlike(2, seconds=1.5)
+    noisy = signals.speechlike(2, seconds=1.5)
     for index, samples in enumerate(noisy):
         audio.write(folder / "clean" / f"{index}.wav", samples * 0.5 / np.abs(samples).max(), 16_000)
         hiss = 0.02 * np.random.default_rng(index).standard_normal(samples.shape)
@@ -96,7 +96,7 @@ def test_only_ranges_of_the_moment_depend_on_the_neighbours(recordings) -> None:
     model = network("dpdcrn")
     meta = describe(model, Card(model=model.config), offline=False, precision="int8")
     graph = graphs.stream_graph(model)
-    noisy = material.speechlike(3, 1)
+    noisy = signals.speechlike(3, 1)
     runs = {
         "stored": quantise.store(graph, 8),
         "calibrated": quantise.calibrated(graph, meta, noisy),
@@ -185,7 +185,7 @@ def test_scoring_needs_the_metrics_before_the_work(folders, recordings, tmp_path
     def absent(keys):
         raise MissingExtraError("the metric 'pesq_wb'", "eval")
 
-    monkeypatch.setattr("stillwave.evaluate.metrics.choose", absent)
+    monkeypatch.setattr("stillwave.evaluation.metrics.choose", absent)
     with pytest.raises(MissingExtraError, match="eval"):
         export(folders["bsrnn"], tmp_path / "a.onnx", precision="int8", on=recordings)
 

@@ -11,9 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 from saved_networks import network
 
 from stillwave.checkpoint import Card
-from stillwave.deploy import graphs, material, onnx_file, quantise, verify
-from stillwave.deploy.export import describe
-from stillwave.deploy.meta import OnnxMeta, StftMeta
+from stillwave.exporting import graphs, quantise, signals, verify
+from stillwave.exporting.export import describe
+from stillwave.inference import onnx_model
+from stillwave.inference.metadata import OnnxMeta, StftMeta
 
 SIGNS = np.array([[1, -1, 1, -1, 1, 0.5]], np.float32)
 """One output channel each: neighbouring products of one sign overflow 16 bits where they are added in pairs."""
@@ -121,7 +122,7 @@ def test_no_form_of_eight_bits_multiplies_by_signed_weights(kind) -> None:
     graph = graphs.stream_graph(source)
     forms = {
         "stored": quantise.store(graph, 8),
-        "calibrated": quantise.calibrated(graph, meta, material.speechlike(1, 1, seconds=0.5)),
+        "calibrated": quantise.calibrated(graph, meta, signals.speechlike(1, 1, seconds=0.5)),
         "dynamic": quantise.dynamic(graph),
     }
     assert {name: signed_products(form) for name, form in forms.items()} == {name: [] for name in forms}
@@ -134,7 +135,7 @@ def test_no_form_of_eight_bits_multiplies_by_signed_weights(kind) -> None:
 
 
 def test_shipped_models_of_eight_bits_multiply_in_float() -> None:
-    folder = Path(onnx_file.__file__).parents[1] / "weights" / "shipped"
+    folder = Path(onnx_model.__file__).parents[1] / "weights" / "shipped"
     files = sorted(folder.glob("*.int8.onnx"))
     assert files
     for file in files:
@@ -152,6 +153,6 @@ def test_files_with_signed_weights_are_read_so_that_they_are_exact(tmp_path) -> 
     )
     signed = onnx.load(tmp_path / "a.onnx")
     assert signed_products(signed)
-    session = onnx_file._session(tmp_path / "a.onnx", signed.SerializeToString(), 1)
+    session = onnx_model._session(tmp_path / "a.onnx", signed.SerializeToString(), 1)
     (found,) = session.run(None, {"noisy": loudest()})
     np.testing.assert_allclose(found, np.repeat(INPUTS * SIGNS, FRAMES, axis=0), rtol=1e-5)

@@ -14,17 +14,17 @@ import pytest
 import torch
 
 from stillwave import checkpoint
-from stillwave.deploy import latency as latency_module
-from stillwave.deploy import latency_worker
-from stillwave.deploy.complexity import count_frame_macs, count_macs
-from stillwave.deploy.latency import WARMUP, Latency, measure
-from stillwave.deploy.latency_engines import variants
-from stillwave.deploy.latency_worker import BOOT, Timed, Worker, answer, blocks
 from stillwave.errors import StillwaveError
+from stillwave.inference.stream import Stream
+from stillwave.inference.torch_backend import TorchEngine
 from stillwave.models import PRESETS, build
 from stillwave.models.streaming import get_state, streaming
-from stillwave.runtime.stream import Stream
-from stillwave.runtime.torch_engine import TorchEngine
+from stillwave.profiling import latency as latency_module
+from stillwave.profiling import latency_worker
+from stillwave.profiling.complexity import count_frame_macs, count_macs
+from stillwave.profiling.latency import WARMUP, Latency, measure
+from stillwave.profiling.latency_backends import variants
+from stillwave.profiling.latency_worker import BOOT, Timed, Worker, answer, blocks
 from stillwave.schema import ModelConfig
 
 TINY = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, norm="frame", compression=0.3)
@@ -86,7 +86,7 @@ def test_streams_double_until_the_core_is_full(found: Latency) -> None:
 
 
 def test_an_exported_file_runs_as_what_it_is(folder: Path, tmp_path: Path) -> None:
-    from stillwave.deploy.export import export
+    from stillwave.exporting.export import export
 
     file = tmp_path / "student.onnx"
     export(folder, file)
@@ -128,7 +128,7 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_cannot_be_made_is_left_out_with_its_reason(folder: Path, monkeypatch) -> None:
-    from stillwave.deploy import export
+    from stillwave.exporting import export
 
     def refuse(*_: object, **__: object) -> None:
         raise StillwaveError("no such precision here")
@@ -211,7 +211,7 @@ def test_an_engine_that_dies_is_named(monkeypatch) -> None:
 
 
 def test_a_worker_for_onnx_does_not_load_pytorch(tmp_path: Path) -> None:
-    code = "import sys, stillwave.deploy.latency_worker; print('torch' in sys.modules)"
+    code = "import sys, stillwave.profiling.latency_worker; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

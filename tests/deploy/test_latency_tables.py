@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stillwave.deploy.latency import WARMUP, Latency, Row, Times
-from stillwave.deploy.latency_pictures import draw
-from stillwave.deploy.latency_tables import markdown, notes, tables
+from stillwave.profiling.latency import WARMUP, Latency, Row, Times
+from stillwave.profiling.latency_figures import draw
+from stillwave.profiling.latency_tables import markdown, notes, tables
 
 
 def row(median: float = 0.004, engine: str = "onnx", **changes: object) -> Row:

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from exported import describe, export, said
-from stillwave.deploy.onnx_file import read
 from stillwave.errors import CheckpointError
+from stillwave.inference import OnnxEngine
+from stillwave.inference.onnx_model import read
 from stillwave.models import build
-from stillwave.runtime import OnnxEngine
 from stillwave.schema import ModelConfig
 
 SMALL = ModelConfig(name="bsrnn", channels=8, blocks=2, bands=8, causal=True, norm="frame")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stillwave.deploy.probe import KINDS, Probe, ReceptiveField, Subject, probe
-from stillwave.deploy.subjects import of_callable, of_denoiser
 from stillwave.errors import StillwaveError
 from stillwave.models import PRESETS, Denoiser, build
+from stillwave.profiling.probe import KINDS, Probe, ReceptiveField, Subject, probe
+from stillwave.profiling.targets import of_callable, of_denoiser
 from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
 

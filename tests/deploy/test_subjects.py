@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from stillwave import checkpoint
-from stillwave.deploy.export import export
-from stillwave.deploy.probe import probe
-from stillwave.deploy.subjects import find, of_callable, of_denoiser
 from stillwave.errors import CheckpointError, StillwaveError
+from stillwave.exporting.export import export
 from stillwave.models import PRESETS, build
+from stillwave.profiling.probe import probe
+from stillwave.profiling.targets import find, of_callable, of_denoiser
 
 WINDOW = 510  # a window of 512 samples that is zero at its first one
 

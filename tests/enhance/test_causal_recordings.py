@@ -16,9 +16,9 @@ import torch
 import stillwave
 from exported import export
 from stillwave import audio, checkpoint
-from stillwave.enhance import Enhancer
-from stillwave.enhance.continuous import continuous
 from stillwave.errors import AudioError, CheckpointError, StillwaveError
+from stillwave.inference import Enhancer
+from stillwave.inference.causal_file import continuous
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 
@@ -148,7 +148,7 @@ def test_what_is_no_model_is_refused(tmp_path):
 def test_an_offline_file_that_fails_is_one_sentence(monkeypatch, student):
     from types import SimpleNamespace
 
-    from stillwave.enhance.whole import OnnxWhole
+    from stillwave.inference.offline_backend import OnnxWhole
 
     def fail(*given):
         raise RuntimeError("because\nand more")
@@ -160,7 +160,7 @@ def test_an_offline_file_that_fails_is_one_sentence(monkeypatch, student):
 
 
 def test_an_offline_export_gives_what_its_network_gives(tmp_path):
-    from stillwave.deploy.export import export as write
+    from stillwave.exporting.export import export as write
 
     torch.manual_seed(0)
     network = build(ModelConfig(channels=8)).eval()
@@ -203,9 +203,7 @@ def test_a_file_and_a_stream_without_torch(tmp_path, student):
 
 def test_importing_enhancement_brings_nothing_heavy():
     heavy = ["torch", "onnxruntime", "onnx", "scipy", "matplotlib", "sounddevice", "stillwave.schema"]
-    code = (
-        f"import sys, stillwave.enhance, stillwave.runtime; print([m for m in {heavy} if m in sys.modules])"
-    )
+    code = f"import sys, stillwave.inference, stillwave.live; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
 

@@ -16,8 +16,8 @@ import soundfile
 from denoisers import Toy, half
 
 from stillwave import audio
-from stillwave.enhance import Enhancer, enhance_file, enhance_pipe, plan
 from stillwave.errors import AudioError
+from stillwave.inference import Enhancer, enhance_file, enhance_pipe, plan
 
 HERE = Path(__file__).parent
 
@@ -222,7 +222,7 @@ def test_an_hour_takes_no_more_memory_than_five_minutes(tmp_path, rate):
             import sys
             sys.path.insert(0, {str(HERE)!r})
             from denoisers import Toy, half
-            from stillwave.enhance import Enhancer
+            from stillwave.inference import Enhancer
             enhancer = Enhancer(Toy(half))
             enhancer.enhance_file({str(source)!r}, {str(target)!r}, overwrite=True, limit_db=20)
             print([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0].split()[1])

@@ -11,9 +11,9 @@ from denoisers import Toy, biased, half, levelled, nothing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwave import enhance
-from stillwave.enhance import Enhancer
+from stillwave import inference
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
+from stillwave.inference import Enhancer
 
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000, 192_000]
 
@@ -216,12 +216,12 @@ def test_a_checkpoint_becomes_an_enhancer_that_equals_its_network(tmp_path):
     torch.manual_seed(0)
     model = build(ModelConfig(channels=8, blocks=1)).eval()
     checkpoint.save(tmp_path / "c", model, checkpoint.Card(model=model.config))
-    enhancer = enhance.load(tmp_path / "c", device="cpu")
+    enhancer = inference.load(tmp_path / "c", device="cpu")
     noisy = noise(1, 20_000)
     with torch.inference_mode():
         expected = model(torch.from_numpy(noisy)).numpy()
     assert np.array_equal(enhancer.enhance(noisy, 16_000), expected)
-    assert enhance.load(tmp_path / "c").device in ("cpu", "cuda:0")
+    assert inference.load(tmp_path / "c").device in ("cpu", "cuda:0")
     for samples in (1, 2, 3, 700):
         assert enhancer.enhance(noise(2, samples), 48_000).shape == (2, samples)
 
@@ -239,4 +239,4 @@ def test_without_its_extra_the_enhancer_names_it(tmp_path, monkeypatch, name):
     monkeypatch.delitem(sys.modules, "stillwave.checkpoint")
     monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
     with pytest.raises(MissingExtraError, match=r"pip install 'stillwave\[train\]'"):
-        enhance.load(tmp_path)
+        inference.load(tmp_path)

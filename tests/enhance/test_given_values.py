@@ -12,8 +12,8 @@ from denoisers import Toy, half
 
 import stillwave
 from stillwave import audio
-from stillwave.enhance import Enhancer
 from stillwave.errors import AudioError, CheckpointError, StillwaveError
+from stillwave.inference import Enhancer
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from denoisers import Toy, half
 
 from stillwave import audio
 from stillwave.audio.metadata import flac, riff, vorbis
-from stillwave.enhance import Enhancer
+from stillwave.inference import Enhancer
 
 RATE = 16_000
 BEXT = bytearray(602)

@@ -10,8 +10,8 @@ from torch import nn
 
 import stillwave
 import stillwave.audio
-from stillwave.enhance import Enhancer
 from stillwave.errors import AudioError, CheckpointError, StillwaveError
+from stillwave.inference import Enhancer
 
 NOISY = 0.1 * np.random.default_rng(0).standard_normal((2, 3_000)).astype(np.float32)
 

@@ -12,8 +12,8 @@ from denoisers import Toy, half
 
 import stillwave
 from stillwave import audio
-from stillwave.enhance import Enhancer, Job, Watcher, parallel, run
 from stillwave.errors import AudioError
+from stillwave.inference import Enhancer, Job, Watcher, parallel, run
 
 RATE = 16_000
 

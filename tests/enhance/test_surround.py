@@ -15,8 +15,8 @@ from denoisers import Toy, nothing
 from stillwave import audio
 from stillwave.audio import surround
 from stillwave.audio.metadata import flac, riff
-from stillwave.enhance import Enhancer
 from stillwave.errors import AudioError
+from stillwave.inference import Enhancer
 
 RATE = 48_000
 WAV = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from stillwave.evaluate.recognisers import RECOGNISERS, load
+from stillwave.evaluation.recognisers import RECOGNISERS, load
 
 RATE = 16_000
 

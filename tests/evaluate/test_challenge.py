@@ -11,7 +11,7 @@ from hearing import RATE, clip
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stillwave.evaluate.challenge import SubmissionError, match, t1, write_submission
+from stillwave.evaluation.challenge import SubmissionError, match, t1, write_submission
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_was_written_before_stays_whole_where_a_later_call_fails(folders, m
     with pytest.raises(SubmissionError, match="lasts 5999"):
         send(folders)
     assert contents() == before
-    monkeypatch.setattr("stillwave.evaluate.challenge.LARGEST", 100)
+    monkeypatch.setattr("stillwave.evaluation.challenge.LARGEST", 100)
     with pytest.raises(SubmissionError, match=r"them_audioonly\.zip: would have more"):
         clip(folders / "enhanced" / "84-1-2_A.wav", 6000)
         send(folders, team="them")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from voices import noise, noisy, voice
 
-from stillwave.evaluate.composite import (
+from stillwave.evaluation.composite import (
     _autocorrelation,
     _frames,
     _local_peak,
@@ -28,7 +28,7 @@ def test_identical_signals():
 
 def test_the_coefficients(monkeypatch):
     for name, value in (("llr", 0.5), ("wss", 20.0), ("segmental_snr", 4.0)):
-        monkeypatch.setattr(f"stillwave.evaluate.composite.{name}", lambda x, y, value=value: value)
+        monkeypatch.setattr(f"stillwave.evaluation.composite.{name}", lambda x, y, value=value: value)
     found = composite(voice(1), voice(1), 2.0)
     assert found["csig"] == pytest.approx(3.093 - 1.029 * 0.5 + 0.603 * 2 - 0.009 * 20)
     assert found["cbak"] == pytest.approx(1.634 + 0.478 * 2 - 0.007 * 20 + 0.063 * 4)

@@ -8,7 +8,7 @@ from voices import RATE, noisy, voice
 
 pytest.importorskip("speechmos")
 
-from stillwave.evaluate.dnsmos import _starts, dnsmos
+from stillwave.evaluation.dnsmos import _starts, dnsmos
 
 
 @pytest.mark.slow

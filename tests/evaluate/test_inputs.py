@@ -11,12 +11,12 @@ import soundfile
 import torch
 from voices import RATE, noisy, voice
 
-from stillwave import checkpoint, weights
+from stillwave import checkpoint, pretrained
 from stillwave.data.manifest import ManifestError
 from stillwave.errors import CheckpointError, StillwaveError
-from stillwave.evaluate import score_pairs, scoring
-from stillwave.evaluate.inputs import from_checkpoints, from_folders, named
-from stillwave.evaluate.report import as_csv
+from stillwave.evaluation import score_pairs, scoring
+from stillwave.evaluation.inputs import from_checkpoints, from_folders, named
+from stillwave.evaluation.report import as_csv
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 
@@ -124,7 +124,7 @@ def test_any_number_of_jobs_gives_the_same_bytes(mixtures, tmp_path):
     found = []
     for jobs in (1, 3):
         place = tmp_path / str(jobs)
-        items = from_checkpoints(mixtures, {"m": weights.default()}, place, "cpu", quiet=True, jobs=jobs)
+        items = from_checkpoints(mixtures, {"m": pretrained.default()}, place, "cpu", quiet=True, jobs=jobs)
         found.append([(item.id, item.estimates["m"].read_bytes()) for item in items])
     assert found[0] == found[1]
     assert [name for name, _ in found[0]] == ["0", "1"]
@@ -146,9 +146,9 @@ def test_a_checkpoint_may_not_stand_in_for_noisy(mixtures, model, tmp_path):
 
 
 def test_a_model_that_ships_is_judged_by_its_name(mixtures, tmp_path):
-    models = named([weights.default(), f"small={weights.default()}{weights.INT8}"])
+    models = named([pretrained.default(), f"small={pretrained.default()}{pretrained.INT8}"])
     items = from_checkpoints(mixtures, models, tmp_path / "work", "cpu", quiet=True)
-    whole, small = (soundfile.read(items[0].estimates[name])[0] for name in (weights.default(), "small"))
+    whole, small = (soundfile.read(items[0].estimates[name])[0] for name in (pretrained.default(), "small"))
     assert 0 < np.square(whole - small).sum() < 0.1 * np.square(whole).sum()
     with pytest.raises(CheckpointError, match="no model of this name"):
         from_checkpoints(mixtures, named(["nothing-like-it"]), tmp_path / "work", "cpu", quiet=True)

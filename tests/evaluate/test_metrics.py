@@ -9,10 +9,10 @@ import pytest
 from voices import RATE, noise, noisy, voice
 
 from stillwave.errors import MissingExtraError
-from stillwave.evaluate import DEFAULT, METRICS, MetricError, score
-from stillwave.evaluate.energies import si_sdr, snr
-from stillwave.evaluate.metrics import aligned, choose
-from stillwave.evaluate.utterances import most_utterances, too_many
+from stillwave.evaluation import DEFAULT, METRICS, MetricError, score
+from stillwave.evaluation.energies import si_sdr, snr
+from stillwave.evaluation.metrics import aligned, choose
+from stillwave.evaluation.utterances import most_utterances, too_many
 
 
 def one(key, clean, estimate):
@@ -145,10 +145,10 @@ def test_a_metric_that_fails_in_its_own_way_leaves_a_reason(monkeypatch):
     def fail(*_):
         raise RuntimeError("two\n  lines")
 
-    monkeypatch.setattr("stillwave.evaluate.metrics.pesq", fail)
+    monkeypatch.setattr("stillwave.evaluation.metrics.pesq", fail)
     clean = voice(1)
     assert one("pesq_nb", clean, clean) == (None, "RuntimeError: two lines")
-    monkeypatch.setattr("stillwave.evaluate.metrics.pesq", lambda *_: float("nan"))
+    monkeypatch.setattr("stillwave.evaluation.metrics.pesq", lambda *_: float("nan"))
     assert one("pesq_nb", clean, clean) == (None, "is nan")
 
 

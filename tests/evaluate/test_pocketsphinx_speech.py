@@ -10,10 +10,10 @@ import soundfile
 from voices import noisy
 
 from stillwave.data.demo.espeak import Voice, available, speak_in_process
-from stillwave.evaluate import Item, score_pairs, summarise
-from stillwave.evaluate.recognisers import load
-from stillwave.evaluate.transcripts import Listening
-from stillwave.evaluate.wer import count
+from stillwave.evaluation import Item, score_pairs, summarise
+from stillwave.evaluation.recognisers import load
+from stillwave.evaluation.transcripts import Listening
+from stillwave.evaluation.wer import count
 
 RATE = 16_000
 TEXTS = (

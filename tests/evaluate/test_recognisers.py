@@ -15,8 +15,8 @@ from voices import RATE, noisy, voice
 
 from stillwave.data.demo.espeak import Voice, available, speak_in_process
 from stillwave.errors import MissingExtraError
-from stillwave.evaluate.recognisers import NoTranscriptError, Recogniser, RecogniserError, identity, load
-from stillwave.evaluate.recognisers.command import Command
+from stillwave.evaluation.recognisers import NoTranscriptError, Recogniser, RecogniserError, identity, load
+from stillwave.evaluation.recognisers.command import Command
 
 needs = {
     name: pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"{name} is not installed")

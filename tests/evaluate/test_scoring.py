@@ -11,8 +11,8 @@ from voices import RATE, noisy, voice
 
 from stillwave.cores import cores
 from stillwave.errors import StillwaveError
-from stillwave.evaluate import Item, mean_score, score_pairs, summarise
-from stillwave.evaluate.scoring import score_file
+from stillwave.evaluation import Item, mean_score, score_pairs, summarise
+from stillwave.evaluation.scoring import score_file
 
 QUICK = ("si_sdr", "snr")
 
@@ -160,6 +160,6 @@ def die(*_):
 
 
 def test_a_worker_that_dies_ends_in_a_sentence(items, monkeypatch):
-    monkeypatch.setattr("stillwave.evaluate.scoring.score_file", die)
+    monkeypatch.setattr("stillwave.evaluation.scoring.score_file", die)
     with pytest.raises(StillwaveError, match="fewer jobs"):
         score_pairs(items, QUICK, 2, quiet=True)

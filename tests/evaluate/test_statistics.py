@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stillwave.errors import StillwaveError
-from stillwave.evaluate import Row, Score, Scores, bootstrap, paired, summarise
-from stillwave.evaluate.statistics import snr_groups
+from stillwave.evaluation import Row, Score, Scores, bootstrap, paired, summarise
+from stillwave.evaluation.statistics import snr_groups
 
 
 def scores(values, metrics=("snr",), snr=None, inverted=()):
@@ -51,9 +51,9 @@ def test_chunks_and_seed(monkeypatch):
     whole = bootstrap(data)
     assert bootstrap(data) == whole
     assert bootstrap(data, seed=1) != whole
-    monkeypatch.setattr("stillwave.evaluate.resampling.CHUNK", 1_700)  # 34 of 10 000 rows at a time
+    monkeypatch.setattr("stillwave.stats.bootstrap.CHUNK", 1_700)  # 34 of 10 000 rows at a time
     assert bootstrap(data) == whole
-    monkeypatch.setattr("stillwave.evaluate.resampling.CHUNK", 1)
+    monkeypatch.setattr("stillwave.stats.bootstrap.CHUNK", 1)
     assert bootstrap(data[:3], resamples=40).count == 3
 
 

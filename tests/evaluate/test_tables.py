@@ -8,9 +8,9 @@ import json
 
 import pytest
 
-from stillwave.evaluate import Row, Score, Scores, latex, markdown, summarise, write_report
-from stillwave.evaluate.report import as_csv
-from stillwave.evaluate.tables import REASONS, notes, plain, table, with_interval
+from stillwave.evaluation import Row, Score, Scores, latex, markdown, summarise, write_report
+from stillwave.evaluation.report import as_csv
+from stillwave.evaluation.tables import REASONS, notes, plain, table, with_interval
 
 METRICS = ("stoi", "si_sdr")
 

@@ -6,9 +6,9 @@ import pytest
 from hearing import clip, install, program
 
 from stillwave.errors import StillwaveError
-from stillwave.evaluate import Item, score_pairs
-from stillwave.evaluate.recognisers import RecogniserError
-from stillwave.evaluate.transcripts import Heard, Listening, Transcript, listen, transcribe_file
+from stillwave.evaluation import Item, score_pairs
+from stillwave.evaluation.recognisers import RecogniserError
+from stillwave.evaluation.transcripts import Heard, Listening, Transcript, listen, transcribe_file
 
 FAKE = Listening("fake")
 

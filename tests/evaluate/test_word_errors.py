@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwave.evaluate.wer import WordCount, count, normalise
+from stillwave.evaluation.wer import WordCount, count, normalise
 
 WORDS = st.lists(st.text("ABN'", min_size=1, max_size=3).filter(lambda w: w.strip("'")), max_size=6)
 ANY = st.text(max_size=30)

@@ -11,7 +11,7 @@ from hearing import clip, install
 from voices import noisy, voice
 
 from stillwave.errors import MissingExtraError
-from stillwave.evaluate import (
+from stillwave.evaluation import (
     Item,
     MetricError,
     Row,
@@ -22,11 +22,11 @@ from stillwave.evaluate import (
     summarise,
     write_report,
 )
-from stillwave.evaluate.metrics import METRICS, choose
-from stillwave.evaluate.report import transcripts_csv
-from stillwave.evaluate.resampling import bootstrap, ratio
-from stillwave.evaluate.tables import heading, latex, markdown, notes, plain, warnings
-from stillwave.evaluate.transcripts import Heard, Listening, Transcript
+from stillwave.evaluation.metrics import METRICS, choose
+from stillwave.evaluation.report import transcripts_csv
+from stillwave.evaluation.tables import heading, latex, markdown, notes, plain, warnings
+from stillwave.evaluation.transcripts import Heard, Listening, Transcript
+from stillwave.stats.bootstrap import bootstrap, ratio
 
 
 def heard(reference, hypothesis):

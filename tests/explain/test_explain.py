@@ -21,8 +21,8 @@ from stillwave.explain import pictures
 from stillwave.explain.flow import explain
 from stillwave.models import build
 from stillwave.schema import ModelConfig
-from stillwave.train import snapshots, train
-from stillwave.train.looking import fixed_batch
+from stillwave.training import snapshots, train
+from stillwave.training.looking import fixed_batch
 
 RECIPE = """
 name: tiny

@@ -13,8 +13,8 @@ from media_clips import MPEG4, PICTURE, lag
 
 from stillwave import audio
 from stillwave.audio.ffmpeg.program import inspect
-from stillwave.enhance import Enhancer, enhance_file, enhance_pipe, plan
 from stillwave.errors import AudioError
+from stillwave.inference import Enhancer, enhance_file, enhance_pipe, plan
 
 sys.path.append(str(Path(__file__).parents[1] / "enhance"))
 

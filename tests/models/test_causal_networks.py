@@ -8,11 +8,11 @@ from streams import CAUSAL
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from stillwave.deploy.complexity import count_frame_macs
 from stillwave.distill import Distiller
 from stillwave.distill.taps import Taps
 from stillwave.models import PRESETS, Denoiser, build
 from stillwave.models.layers import compress
+from stillwave.profiling.complexity import count_frame_macs
 from stillwave.schema import ModelConfig
 
 

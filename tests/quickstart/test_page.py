@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from stillwave.evaluate import Interval
+from stillwave.evaluation import Interval
 from stillwave.quickstart import page
 from stillwave.quickstart.commands import Command
 from stillwave.quickstart.page import Example, Facts, System, Track

@@ -91,7 +91,7 @@ def test_one_file_can_be_passed_on(tiny: tuple[Settings, flow.Result]) -> None:
 
 def test_the_teacher_is_the_one_that_ships(tiny: tuple[Settings, flow.Result]) -> None:
     from stillwave import recipe
-    from stillwave.weights import checkpoints
+    from stillwave.pretrained import checkpoints
 
     settings, result = tiny
     used = recipe.load(settings.output / "runs" / "distilled" / "recipe.yaml").distill
@@ -136,14 +136,14 @@ def test_a_second_call_computes_nothing_again(
     settings, result = tiny
     weights = {f: f.stat().st_mtime_ns for f in settings.output.rglob("*.safetensors")}
     monkeypatch.setattr(examples, "SHOWN", 1)
-    monkeypatch.setattr("stillwave.evaluate.score_pairs", lambda *_: pytest.fail("scored again"))
+    monkeypatch.setattr("stillwave.evaluation.score_pairs", lambda *_: pytest.fail("scored again"))
     again = flow.run(settings)
     assert again.figures["scores"] == result.figures["scores"]
     assert weights == {f: f.stat().st_mtime_ns for f in settings.output.rglob("*.safetensors")}
 
 
 def test_both_students_start_the_same_and_see_the_same(tiny: tuple[Settings, flow.Result]) -> None:
-    from stillwave.train.journal import read as read_log
+    from stillwave.training.journal import read as read_log
 
     settings, _ = tiny
     alone, distilled = (read_log(settings.output / "runs" / key) for key in ("alone", "distilled"))

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from stillwave.evaluate import Interval
+from stillwave.evaluation import Interval
 from stillwave.quickstart import verdict
 
 

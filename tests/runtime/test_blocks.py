@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from stillwave.deploy.onnx_file import read
-from stillwave.enhance import Enhancer
 from stillwave.errors import AudioError, StateError, StillwaveError
+from stillwave.inference import Enhancer
+from stillwave.inference.onnx_model import read
+from stillwave.live.processor import Lane
 from stillwave.models import build
-from stillwave.runtime.live import Lane
 from stillwave.schema import ModelConfig
 
 LARGE = [1e10, 1e20, 1e36, -3e38, np.nan, np.inf]

@@ -14,8 +14,8 @@ import torch
 from spawned import work
 
 import stillwave
-from stillwave.deploy.onnx_file import read
-from stillwave.enhance import Enhancer
+from stillwave.inference import Enhancer
+from stillwave.inference.onnx_model import read
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 from stillwave.cli import guard
 from stillwave.cli.live import live
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
-from stillwave.runtime.devices import devices, find, running
-from stillwave.runtime.keys import keys
-from stillwave.runtime.live import Lane
-from stillwave.runtime.meters import counts, decibels, heard, table
-from stillwave.runtime.stream import Stream
+from stillwave.inference.stream import Stream
+from stillwave.live.devices import devices, find, running
+from stillwave.live.keyboard import keys
+from stillwave.live.meters import counts, decibels, heard, table
+from stillwave.live.processor import Lane
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_live_takes_the_devices_and_the_rate_that_are_named(sound, run, file):
 
 
 def test_every_channel_of_the_output_gets_the_sound(sound, file):
-    from stillwave.enhance import load
+    from stillwave.inference import load
 
     lane = Lane(load(file).open(16_000), 160)
     lane.bypass = True
@@ -126,7 +126,7 @@ def test_every_channel_of_the_output_gets_the_sound(sound, file):
 
 
 def test_faults_of_the_device_are_counted_and_nothing_stops(sound, file):
-    from stillwave.enhance import load
+    from stillwave.inference import load
 
     sound.Stream.broken = 7
     lane = Lane(load(file).open(16_000), 160)
@@ -161,7 +161,7 @@ def test_too_few_microphones_are_refused(sound):
 
 
 def test_a_network_that_fails_while_live_is_told(sound, run, file, monkeypatch):
-    from stillwave.runtime.engine import OnnxEngine
+    from stillwave.inference.backend import OnnxEngine
 
     def fail(self, spectrum, state):
         raise StillwaveError("the exported network failed: because")
@@ -194,8 +194,8 @@ def test_keys_obey_b_and_q(sound, run, file, monkeypatch):
     def typed():
         yield lambda: next(pressed)
 
-    monkeypatch.setattr("stillwave.runtime.keys.keys", typed)
-    monkeypatch.setattr("stillwave.runtime.meters.table", lambda lane: lanes.append(lane.bypass) or "")
+    monkeypatch.setattr("stillwave.live.keyboard.keys", typed)
+    monkeypatch.setattr("stillwave.live.meters.table", lambda lane: lanes.append(lane.bypass) or "")
     assert run("-m", file).exit_code == 0
     assert lanes == [False, True, True, False, True]  # drawn once before the first key
 
@@ -225,7 +225,7 @@ def test_keys_come_one_by_one_from_a_terminal(monkeypatch):
 def test_meters_say_what_is_heard(file):
     from rich.console import Console
 
-    from stillwave.enhance import load
+    from stillwave.inference import load
 
     lane = Lane(load(file).open(16_000), 160)
     assert heard(lane).startswith("dry")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stillwave.errors import AudioError
-from stillwave.runtime.live import Lane, Worker
-from stillwave.runtime.stream import Stream
+from stillwave.inference.stream import Stream
+from stillwave.live.processor import Lane, Worker
 
 BLOCK = 160
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwave.runtime.rate import RateChange
+from stillwave.inference.streaming_resampler import RateChange
 
 RATES = [8_000, 11_025, 16_000, 22_050, 44_100, 44_101, 48_000, 96_000]
 

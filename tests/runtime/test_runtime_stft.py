@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwave.runtime.stft import Framer, OverlapAdder, analyse, sqrt_hann
+from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyse, sqrt_hann
 from stillwave.stft import Stft
 
 

@@ -10,12 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwave.deploy.onnx_file import read
-from stillwave.enhance import Enhancer
 from stillwave.errors import AudioError, StateError, StillwaveError
+from stillwave.inference import Enhancer, OnnxEngine
+from stillwave.inference.onnx_model import read
+from stillwave.inference.stream import delay
 from stillwave.models import build
-from stillwave.runtime import OnnxEngine
-from stillwave.runtime.stream import delay
 from stillwave.schema import PRESETS, ModelConfig
 
 
@@ -170,7 +169,7 @@ def test_states_that_do_not_belong_are_refused(enhancer, network):
 def test_a_state_goes_from_a_file_to_its_checkpoint_and_back(tmp_path, network):
     """The weights are what a state belongs to, not the program that runs them."""
     from exported import export
-    from stillwave.runtime.torch_engine import TorchEngine
+    from stillwave.inference.torch_backend import TorchEngine
 
     file = export(network, tmp_path / "a.onnx", card={"sha256": "abc"})
     signal = noise(1, 3_000)[0]

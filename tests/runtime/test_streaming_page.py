@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from stillwave.runtime.stream import delay
+from stillwave.inference.stream import delay
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "streaming.md"
 

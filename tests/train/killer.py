@@ -14,7 +14,7 @@ import torch._dynamo  # AdamW imports it at its first step: once here, not in ea
 from toy import train_toy
 
 from stillwave import checkpoint, files
-from stillwave.train import journal, learner, sources, state  # noqa: F401
+from stillwave.training import journal, learner, sources, state  # noqa: F401
 
 
 def die():

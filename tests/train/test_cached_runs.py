@@ -7,7 +7,7 @@ from toy import Toy, make_teacher, train_toy
 from stillwave import checkpoint, recipe
 from stillwave.distill.distiller import Distiller
 from stillwave.errors import CheckpointError, StillwaveError
-from stillwave.train import journal
+from stillwave.training import journal
 
 SMALL = "{name: i2srf_tfckd, fusion_channels: 8}"
 

@@ -10,7 +10,7 @@ from toy import toy_recipe
 from stillwave.data.manifest import read_manifest, write_manifest
 from stillwave.data.scan import load
 from stillwave.errors import StillwaveError
-from stillwave.train import journal, run, train
+from stillwave.training import journal, run, train
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from toy import Toy, make_teacher, toy_recipe, train_toy
 
 from stillwave import checkpoint, recipe
 from stillwave.errors import AudioError, RecipeError, StillwaveError
-from stillwave.train import continuing, journal, run, state
+from stillwave.training import continuing, journal, run, state
 
 
 class Absent:

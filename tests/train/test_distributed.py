@@ -9,8 +9,8 @@ from toy import make_teacher, train_toy
 
 from stillwave import checkpoint
 from stillwave.errors import RecipeError
-from stillwave.train import journal
-from stillwave.train.distributed import World, find_device, join, share
+from stillwave.training import journal
+from stillwave.training.distributed import World, find_device, join, share
 
 HERE = Path(__file__).parent
 

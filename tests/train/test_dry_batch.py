@@ -6,8 +6,8 @@ import torch
 from toy import make_teacher, toy_recipe
 
 from stillwave.distill.method import DistillError
-from stillwave.train.objective import make_objective
-from stillwave.train.selfcheck import check, dry_batch
+from stillwave.training.objective import make_objective
+from stillwave.training.selfcheck import check, dry_batch
 
 
 def test_made_up_speech_is_like_speech():
@@ -45,7 +45,7 @@ def test_a_method_that_wants_all_examples_gets_them(tmp_path, monkeypatch):
             raise DistillError("too few")
         return make_objective(recipe, example)
 
-    monkeypatch.setattr("stillwave.train.selfcheck.make_objective", picky)
+    monkeypatch.setattr("stillwave.training.selfcheck.make_objective", picky)
     assert check(recipe).batch.startswith("6 × 0.1 s of ")
     with pytest.raises(DistillError, match="too few"):
         check(toy_recipe(f"distill={{teacher: {teacher}, method: at}}", "train.batch_size=3"))

@@ -3,7 +3,7 @@ import torch
 from toy import Toy, toy_recipe, train_toy
 
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
-from stillwave.train.faults import explained
+from stillwave.training.faults import explained
 
 
 def raised(error):

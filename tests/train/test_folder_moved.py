@@ -7,7 +7,7 @@ from toy import Toy, train_toy
 
 from stillwave import checkpoint, recipe
 from stillwave.errors import CheckpointError, StillwaveError
-from stillwave.train import run
+from stillwave.training import run
 
 CONSTANT = ["optimiser.final=1", "train.validate_every=2", "train.checkpoint_every=2"]
 

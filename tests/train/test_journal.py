@@ -5,8 +5,8 @@ import pytest
 from toy import development, train_toy
 
 from stillwave.errors import StillwaveError
-from stillwave.train import journal
-from stillwave.train.journal import Journal
+from stillwave.training import journal
+from stillwave.training.journal import Journal
 
 
 def test_opened_at_a_step_it_forgets_what_came_after(tmp_path):

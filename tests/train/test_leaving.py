@@ -12,8 +12,8 @@ from stillwave import checkpoint
 from stillwave.data import dataset
 from stillwave.data.store import StoreError
 from stillwave.errors import AudioError, StillwaveError
-from stillwave.train import Stopped, journal, learner, state, validation
-from stillwave.train.interrupts import Interrupts
+from stillwave.training import Stopped, journal, learner, state, validation
+from stillwave.training.interrupts import Interrupts
 
 RARE = "train.checkpoint_every=100"
 

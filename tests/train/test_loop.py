@@ -12,10 +12,10 @@ from toy import Example, Toy, development, make_teacher, toy_recipe, train_toy
 
 from stillwave import checkpoint, recipe
 from stillwave.errors import CheckpointError, RecipeError, StillwaveError
-from stillwave.evaluate.energies import si_sdr
-from stillwave.train import Stopped, journal, learner, sources, state
-from stillwave.train.distributed import World
-from stillwave.train.learner import Learner
+from stillwave.evaluation.energies import si_sdr
+from stillwave.training import Stopped, journal, learner, sources, state
+from stillwave.training.distributed import World
+from stillwave.training.learner import Learner
 
 ONE = World(0, 1, torch.device("cpu"))
 

@@ -9,7 +9,7 @@ from stillwave.distill import DistillError
 from stillwave.distill.schedule import Plan, Shares, published_weight
 from stillwave.errors import StillwaveError
 from stillwave.schema import DistillConfig
-from stillwave.train import journal
+from stillwave.training import journal
 
 
 def config(**options):

@@ -11,7 +11,7 @@ import torch
 from toy import make_teacher, train_toy
 
 from stillwave import checkpoint
-from stillwave.train import journal
+from stillwave.training import journal
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from stillwave.schema import OptimiserConfig
-from stillwave.train.schedule import averaged, learning_rate
+from stillwave.training.schedule import averaged, learning_rate
 
 CONFIG = OptimiserConfig(lr=1.0, final=0.1, warmup_steps=4)
 

@@ -6,7 +6,7 @@ from toy import make_teacher, toy_recipe, train_toy
 
 from stillwave.checkpoint import load
 from stillwave.errors import CheckpointError
-from stillwave.train.objective import make_objective
+from stillwave.training.objective import make_objective
 
 
 def test_training_starts_from_a_checkpoints_weights(tmp_path):

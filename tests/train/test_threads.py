@@ -8,9 +8,9 @@ import pytest
 import torch
 from toy import toy_recipe, train_toy
 
-from stillwave.train import threads
-from stillwave.train.distributed import World
-from stillwave.train.threads import Choice, available, choose, fastest
+from stillwave.training import threads
+from stillwave.training.distributed import World
+from stillwave.training.threads import Choice, available, choose, fastest
 
 ALONE = World(0, 1, torch.device("cpu"))
 

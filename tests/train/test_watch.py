@@ -10,8 +10,8 @@ from toy import make_teacher, train_toy
 from stillwave.distill.balance import gradient_norm, norms
 from stillwave.distill.method import METHODS, Method
 from stillwave.schema import Recipe
-from stillwave.train import journal
-from stillwave.train.watch import SILENT, Watch
+from stillwave.training import journal
+from stillwave.training.watch import SILENT, Watch
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def mute(monkeypatch):
 
 def test_a_term_that_stays_at_zero_is_named_once(tmp_path, teacher, mute, monkeypatch, capsys):
     for module in ("watch", "trainer"):
-        monkeypatch.setattr(f"stillwave.train.{module}.SILENT", 5)
+        monkeypatch.setattr(f"stillwave.training.{module}.SILENT", 5)
     distil(tmp_path / "run", teacher, "at", "train.steps=12", "train.validate_every=1000")
     told = " ".join(capsys.readouterr().err.split())
     assert told.count("step 7: distill.fades has been 0 for 5 updates") == 1

@@ -60,14 +60,14 @@ def development(items=3):
 def toy_data(source=None, items=None):
     """Patch what the loop trains on."""
     return mock.patch.multiple(
-        "stillwave.train.sources",
+        "stillwave.training.sources",
         mixtures=lambda recipe, world, **_: source or Toy(),
         development=lambda recipe, **_: development() if items is None else items,
     )
 
 
 def train_toy(run, *overrides, source=None, items=None, **options):
-    from stillwave.train import train
+    from stillwave.training import train
 
     with toy_data(source, items):
         return train(toy_recipe(*overrides), run, quiet=True, **options)

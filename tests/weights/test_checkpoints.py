@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stillwave.errors import CheckpointError
-from stillwave.weights import checkpoints
+from stillwave.pretrained import checkpoints
 
 
 def test_a_checkout_has_it_in_weights() -> None:

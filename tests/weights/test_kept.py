@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stillwave import checkpoint, weights
+from stillwave import checkpoint, pretrained
 
 ROOT = Path(__file__).parents[2] / "weights"
 KEPT = sorted(path.name for path in ROOT.iterdir())
@@ -20,9 +20,9 @@ def test_a_kept_checkpoint_loads_and_tells_its_origin(name: str) -> None:
     assert '"/' not in (ROOT / name / "card.json").read_text(), "a path of the machine that trained it"
 
 
-@pytest.mark.parametrize("name", weights.names())
+@pytest.mark.parametrize("name", pretrained.names())
 def test_every_model_that_ships_can_be_gone_on_from_and_so_can_its_teacher(name: str) -> None:
-    training = weights.card(name).training
+    training = pretrained.card(name).training
     assert checkpoint.read_card(ROOT / name).sha256 == training.weights_sha256
     teacher = checkpoint.read_card(ROOT / "denoiser-teacher").sha256
     assert teacher is not None

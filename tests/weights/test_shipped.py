@@ -9,36 +9,36 @@ import numpy as np
 import pytest
 
 import stillwave
-from stillwave import weights
-from stillwave.deploy.onnx_file import read
+from stillwave import pretrained
+from stillwave.inference.onnx_model import read
 from stillwave.schema import PRESETS, ModelConfig
 
 ROOT = Path(__file__).parents[2]
-FORMS = [name + form for name in weights.names() for form in ("", weights.INT8)]
+FORMS = [name + form for name in pretrained.names() for form in ("", pretrained.INT8)]
 
 
 def test_the_default_is_one_of_them_and_all_are_small() -> None:
-    assert weights.default() in weights.names()
-    assert sum(path.stat().st_size for path in weights.SHIPPED.folder.iterdir()) < 25e6
+    assert pretrained.default() in pretrained.names()
+    assert sum(path.stat().st_size for path in pretrained.SHIPPED.folder.iterdir()) < 25e6
 
 
 def test_nothing_lies_there_that_no_card_knows() -> None:
-    known = {f"{name}.json" for name in weights.names()}
-    for name in weights.names():
-        known |= {file.name for file in weights.card(name).files.values()}
-    assert {path.name for path in weights.SHIPPED.folder.iterdir()} == known
+    known = {f"{name}.json" for name in pretrained.names()}
+    for name in pretrained.names():
+        known |= {file.name for file in pretrained.card(name).files.values()}
+    assert {path.name for path in pretrained.SHIPPED.folder.iterdir()} == known
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_file_is_what_its_card_says(form: str) -> None:
-    card, model = weights.card(form), read(weights.find(form))
-    assert card.name == form.removesuffix(weights.INT8)
+    card, model = pretrained.card(form), read(pretrained.find(form))
+    assert card.name == form.removesuffix(pretrained.INT8)
     assert (model.meta.kind, model.meta.sample_rate, model.meta.stft.hop) == (
         "stream",
         card.sample_rate,
         card.hop,
     )
-    assert model.meta.precision == ("int8" if form.endswith(weights.INT8) else "float32")
+    assert model.meta.precision == ("int8" if form.endswith(pretrained.INT8) else "float32")
     assert model.meta.card["sha256"] == card.training.weights_sha256
     assert ModelConfig.model_validate(model.meta.card["model"]) == card.network, (
         "also one that knew fewer keys"
@@ -46,9 +46,9 @@ def test_a_file_is_what_its_card_says(form: str) -> None:
     assert card.delay_ms == 1000 * model.meta.delay_samples / card.sample_rate
 
 
-@pytest.mark.parametrize("name", weights.names())
+@pytest.mark.parametrize("name", pretrained.names())
 def test_a_card_tells_what_one_must_know(name: str) -> None:
-    card = weights.card(name)
+    card = pretrained.card(name)
     assert {source.part for source in card.data} >= {"speech", "noise"}
     assert all(source.licence and source.citation for source in card.data)
     assert card.licence
@@ -57,8 +57,8 @@ def test_a_card_tells_what_one_must_know(name: str) -> None:
 
 
 def test_no_place_of_the_machine_that_trained_them_is_told() -> None:
-    told = [weights.card(name).model_dump() for name in weights.names()]
-    told += [read(weights.find(form)).meta.card for form in FORMS]
+    told = [pretrained.card(name).model_dump() for name in pretrained.names()]
+    told += [read(pretrained.find(form)).meta.card for form in FORMS]
     texts = list(texts_in(told))
     assert len(texts) > 20
     assert not [text for text in texts if PurePath(text).is_absolute()]
@@ -73,7 +73,7 @@ def texts_in(value) -> Iterator[str]:
 
 
 def test_credits_name_an_author_for_every_clip_under_cc_by() -> None:
-    text = (ROOT / "src/stillwave/weights/ATTRIBUTION.md").read_text(encoding="utf-8")
+    text = (ROOT / "src/stillwave/pretrained/ATTRIBUTION.md").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line.startswith("| ") and "freesound.org" in line]
     assert f"The {len(lines)} others are under" in " ".join(text.split())
     assert all(len(line.split(" | ")[1].strip()) > 0 for line in lines)
@@ -89,8 +89,8 @@ def test_every_one_lowers_noise_and_keeps_silence(form: str | None) -> None:
 
 
 def test_the_small_form_computes_nearly_the_same() -> None:
-    name = weights.default()
+    name = pretrained.default()
     rng = np.random.default_rng(1)
     signal = 0.1 * rng.standard_normal(16_000).astype(np.float32) * np.sin(np.arange(16_000) / 700) ** 2
-    whole, small = (stillwave.load(form).enhance(signal, 16_000) for form in (name, name + weights.INT8))
+    whole, small = (stillwave.load(form).enhance(signal, 16_000) for form in (name, name + pretrained.INT8))
     assert 0 < np.square(whole - small).sum() < 10**-1.5 * np.square(whole).sum()

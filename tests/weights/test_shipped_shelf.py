@@ -9,7 +9,7 @@ import pytest
 
 import shelves
 from stillwave.errors import CheckpointError
-from stillwave.weights import Shelf
+from stillwave.pretrained import Shelf
 
 
 @pytest.fixture

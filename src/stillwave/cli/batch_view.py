@@ -10,14 +10,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from stillwave.console import err, progress_bar
-from stillwave.enhance.parallel import Watcher
 from stillwave.errors import on_terminal
 from stillwave.files import printable
+from stillwave.inference.parallel import Watcher
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from stillwave.enhance import FileReport, Job, Outcome, Plan
+    from stillwave.inference import FileReport, Job, Outcome, Plan
 
 
 _FEW = 5

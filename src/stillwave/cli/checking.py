@@ -10,13 +10,13 @@ import typer
 
 if TYPE_CHECKING:
     from stillwave.schema import Recipe
-    from stillwave.train.selfcheck import Check
+    from stillwave.training.selfcheck import Check
 
 
 def check(recipe: Recipe, as_json: bool) -> None:
     """Look at a recipe's distillation and say what was found."""
     from stillwave.console import waiting
-    from stillwave.train.selfcheck import check as examine
+    from stillwave.training.selfcheck import check as examine
 
     with waiting("looking at one batch"):
         found = examine(recipe)

@@ -175,8 +175,8 @@ def _grid(
     from stillwave import checkpoint
     from stillwave.compare import names, open_grid
     from stillwave.compare.grid import Grid, examine_test
-    from stillwave.evaluate import DEFAULT
-    from stillwave.evaluate.metrics import choose
+    from stillwave.evaluation import DEFAULT
+    from stillwave.evaluation.metrics import choose
     from stillwave.recipe import load
 
     if recipe is None or on is None:

@@ -20,7 +20,7 @@ from stillwave.files import printable
 
 if TYPE_CHECKING:
     from stillwave.cli.batch_view import BatchView
-    from stillwave.enhance import Enhancer, Plan
+    from stillwave.inference import Enhancer, Plan
 
 PIPE = Path("-")
 
@@ -100,7 +100,7 @@ def enhance(
         stillwave enhance - < talk.wav > clean.wav
 
     """
-    from stillwave.enhance import load, plan
+    from stillwave.inference import load, plan
 
     if output is None and inputs == [PIPE]:
         output = PIPE
@@ -138,7 +138,7 @@ def _check_pipe(inputs: list[Path], output: Path | None, as_json: bool) -> None:
 
 def _pipe(enhancer: Enhancer, options: dict[str, Any], quiet: bool) -> None:
     from stillwave.cli.batch_view import remarks
-    from stillwave.enhance import enhance_pipe
+    from stillwave.inference import enhance_pipe
 
     with library_noise_hidden():
         report = enhance_pipe(enhancer, sys.stdin.buffer, sys.stdout.buffer, **options)
@@ -150,7 +150,7 @@ def _run(enhancer: Enhancer, work: Plan, jobs: int | None, quiet: bool, **option
     """Do every job, whatever becomes of the others."""
     from stillwave.cli.batch_view import BatchView
     from stillwave.cores import cores
-    from stillwave.enhance import run
+    from stillwave.inference import run
 
     view = BatchView(work, quiet, options["rate_out"] is not None)
     threads = jobs or (cores() if enhancer.concurrent else 1)

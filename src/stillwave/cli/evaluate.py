@@ -15,8 +15,8 @@ from stillwave.errors import StillwaveError
 from stillwave.files import printable
 
 if TYPE_CHECKING:
-    from stillwave.evaluate import Item, Summary
-    from stillwave.evaluate.transcripts import Listening
+    from stillwave.evaluation import Item, Summary
+    from stillwave.evaluation.transcripts import Listening
 
 
 def evaluate(
@@ -96,9 +96,9 @@ def evaluate(
 
     """
     from stillwave.cores import cores
-    from stillwave.evaluate import DEFAULT, score_pairs, summarise, write_report
-    from stillwave.evaluate.metrics import WORDS, choose
-    from stillwave.evaluate.tables import markdown, plain, warnings
+    from stillwave.evaluation import DEFAULT, score_pairs, summarise, write_report
+    from stillwave.evaluation.metrics import WORDS, choose
+    from stillwave.evaluation.tables import markdown, plain, warnings
 
     listening = _listening(recogniser, references)
     asked = [key.strip() for key in metrics.split(",") if key.strip()] if metrics else None
@@ -138,8 +138,8 @@ def evaluate(
 
 
 def _listening(recogniser: str | None, references: str) -> Listening | None:
-    from stillwave.evaluate.recognisers import load
-    from stillwave.evaluate.transcripts import Listening, check_references
+    from stillwave.evaluation.recognisers import load
+    from stillwave.evaluation.transcripts import Listening, check_references
 
     known = check_references(references)
     if recogniser is None:
@@ -162,9 +162,9 @@ def _items(
     texts: bool,
     jobs: int,
 ) -> list[Item]:
-    from stillwave.evaluate import NOISY
-    from stillwave.evaluate.inputs import from_checkpoints, from_folders, named
-    from stillwave.evaluate.statistics import check_baseline
+    from stillwave.evaluation import NOISY
+    from stillwave.evaluation.inputs import from_checkpoints, from_folders, named
+    from stillwave.evaluation.statistics import check_baseline
 
     if on is not None and (clean or enhanced or noisy):
         raise StillwaveError(
@@ -188,7 +188,7 @@ def _show(summary: Summary) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from stillwave.evaluate.tables import heading, notes, with_interval
+    from stillwave.evaluation.tables import heading, notes, with_interval
 
     table = Table("", *map(escape, summary.systems), title=f"{summary.recordings} recordings, 95 % intervals")
     for column in table.columns[1:]:

@@ -14,7 +14,7 @@ from stillwave.console import err
 from stillwave.errors import StillwaveError
 
 if TYPE_CHECKING:
-    from stillwave.deploy.export import ExportReport, Format
+    from stillwave.exporting.export import ExportReport, Format
 
 
 def export(
@@ -65,7 +65,7 @@ def export(
         stillwave export runs/teacher -o teacher.onnx --offline
 
     """
-    from stillwave.deploy.export import export as write
+    from stillwave.exporting.export import export as write
 
     if int8 and fp16:
         raise StillwaveError("--int8 and --fp16: a file has one precision; choose one")
@@ -94,8 +94,8 @@ def export(
 def _format(name: str | None) -> Format | None:
     from typing import get_args
 
-    from stillwave.deploy.export import Format
     from stillwave.errors import nearest
+    from stillwave.exporting.export import Format
 
     if name is None:
         return None

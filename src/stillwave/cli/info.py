@@ -11,10 +11,10 @@ import typer
 
 if TYPE_CHECKING:
     from stillwave.checkpoint import Card
-    from stillwave.deploy.complexity import Complexity
+    from stillwave.pretrained import Card as Shipped
+    from stillwave.pretrained.card import Cost
+    from stillwave.profiling.complexity import Complexity
     from stillwave.schema import ModelConfig
-    from stillwave.weights import Card as Shipped
-    from stillwave.weights.card import Cost
 
 
 def info(
@@ -43,10 +43,10 @@ def info(
         stillwave info dpdcrn-student --json
 
     """
-    from stillwave import weights
+    from stillwave import pretrained
 
-    name = target or weights.default()
-    shipped = None if Path(name).exists() else weights.SHIPPED.known(name)
+    name = target or pretrained.default()
+    shipped = None if Path(name).exists() else pretrained.SHIPPED.known(name)
     facts = _of_shipped(shipped) if shipped else _of_network(name, seconds)
     if as_json:
         typer.echo(json.dumps(_as_dict(facts), indent=2, ensure_ascii=False, allow_nan=False))
@@ -71,16 +71,16 @@ def _of_shipped(card: Shipped) -> Facts:
 
 def _of_network(target: str, seconds: float) -> Facts:
     """Of a checkpoint, or a preset's network. Raises CheckpointError."""
-    from stillwave import checkpoint, weights
+    from stillwave import checkpoint, pretrained
     from stillwave.console import waiting
-    from stillwave.deploy.complexity import measure
     from stillwave.models import PRESETS, build
+    from stillwave.profiling.complexity import measure
 
     card: Card | None = None
     if not Path(target).exists() and target in PRESETS:
         model = build(PRESETS[target])
     else:
-        model, card = checkpoint.load(weights.SHIPPED.locate(target, PRESETS))
+        model, card = checkpoint.load(pretrained.SHIPPED.locate(target, PRESETS))
     delay = 1000 * model.stft.n_fft / model.sample_rate
     with waiting("measuring what it costs"):
         cost = measure(model, seconds)
@@ -117,9 +117,9 @@ def _show(target: str, facts: Facts) -> None:
 
 
 def _card_rows(card: Card | Shipped | None) -> list[tuple[str, str]]:
-    from stillwave import weights
+    from stillwave import pretrained
 
-    if isinstance(card, weights.Card):
+    if isinstance(card, pretrained.Card):
         return [("ships as", ", ".join(file.name for file in card.files.values())), ("what", card.title)]
     if card is None:
         return [("weights", "none: a preset, untrained")]

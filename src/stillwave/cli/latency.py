@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from stillwave.deploy.latency import Latency
+    from stillwave.profiling.latency import Latency
 
 
 def latency(
@@ -57,14 +57,14 @@ def latency(
         stillwave latency dpdcrn-xs dpdcrn-s dpdcrn-m --engines torch,onnx -o latency/
 
     """
-    from stillwave import weights
+    from stillwave import pretrained
     from stillwave.console import progress_bar
-    from stillwave.deploy.latency import measure
+    from stillwave.profiling.latency import measure
 
     with progress_bar() as bar:
         task = bar.add_task("preparing", total=None, note="")
         found = measure(
-            models or [weights.default()],
+            models or [pretrained.default()],
             engines=[name.strip() for name in engines.split(",") if name.strip()],
             frames=frames,
             rounds=min(rounds, frames),
@@ -84,9 +84,9 @@ def latency(
 
 
 def _write(found: Latency, folder: Path) -> None:
-    from stillwave.deploy.latency_pictures import draw
-    from stillwave.deploy.latency_tables import markdown
     from stillwave.files import write_json, write_text
+    from stillwave.profiling.latency_figures import draw
+    from stillwave.profiling.latency_tables import markdown
 
     pictures = draw(found, folder / "latency")
     write_json(folder / "latency.json", found.as_dict())
@@ -98,7 +98,7 @@ def _show(found: Latency) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from stillwave.deploy.latency_tables import notes, tables
+    from stillwave.profiling.latency_tables import notes, tables
 
     console = Console()
     for shown in tables(found):

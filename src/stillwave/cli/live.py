@@ -12,7 +12,7 @@ import typer
 from stillwave.console import err
 
 if TYPE_CHECKING:
-    from stillwave.runtime.live import Lane, Worker
+    from stillwave.live.processor import Lane, Worker
 
 
 def live(
@@ -88,9 +88,9 @@ def live(
     if listing:
         _list(as_json)
         return
-    from stillwave.enhance import load
-    from stillwave.runtime.devices import find, running
-    from stillwave.runtime.live import Lane, Worker
+    from stillwave.inference import load
+    from stillwave.live.devices import find, running
+    from stillwave.live.processor import Lane, Worker
 
     microphone, speaker = find(source, "input"), find(sink, "output")
     stream = load(model, "cpu").open(rate or speaker.rate, limit_db=limit_db)
@@ -115,7 +115,7 @@ def _list(as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from stillwave.runtime.devices import devices
+    from stillwave.live.devices import devices
 
     found = devices()
     if as_json:
@@ -134,8 +134,8 @@ def _show(lane: Lane, worker: Worker, seconds: float | None) -> None:
 
     from rich.live import Live
 
-    from stillwave.runtime.keys import keys
-    from stillwave.runtime.meters import table
+    from stillwave.live.keyboard import keys
+    from stillwave.live.meters import table
 
     end = None if seconds is None else time.monotonic() + seconds
     with keys() as pressed, Live(table(lane), console=err, refresh_per_second=10, transient=True) as shown:
@@ -150,7 +150,7 @@ def _show(lane: Lane, worker: Worker, seconds: float | None) -> None:
 
 
 def _end(lane: Lane, worker: Worker, as_json: bool) -> None:
-    from stillwave.runtime.meters import counts
+    from stillwave.live.meters import counts
 
     err.print(counts(lane.figures), highlight=False)
     if as_json:

@@ -10,7 +10,7 @@ import typer
 from stillwave.cli.recipes import AsJson
 
 if TYPE_CHECKING:
-    from stillwave.weights import Card
+    from stillwave.pretrained import Card
 
 METRICS = ("pesq_wb", "stoi", "si_sdr")
 """What the list shows, of a card's scores."""
@@ -34,16 +34,16 @@ def models(
         stillwave enhance noisy.wav -m bsrnn-s-int8
 
     """
-    from stillwave import weights
+    from stillwave import pretrained
 
     if name is not None:
-        card = weights.card(name)
+        card = pretrained.card(name)
         if as_json:
             _print_json(_entry(card))
         else:
             _show(card)
         return
-    cards = [weights.card(known) for known in weights.names()]
+    cards = [pretrained.card(known) for known in pretrained.names()]
     if as_json:
         _print_json([_entry(card) for card in cards])
     else:
@@ -55,9 +55,9 @@ def _print_json(value: Any) -> None:
 
 
 def _entry(card: Card) -> dict[str, Any]:
-    from stillwave import weights
+    from stillwave import pretrained
 
-    derived = {"default": card.name == weights.default(), "macs_per_second": round(card.cost.total_macs)}
+    derived = {"default": card.name == pretrained.default(), "macs_per_second": round(card.cost.total_macs)}
     return {"name": card.name, **derived, **card.model_dump(mode="json")}
 
 
@@ -66,8 +66,8 @@ def _list(cards: list[Card]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from stillwave import weights
-    from stillwave.evaluate.metrics import METRICS as KNOWN
+    from stillwave import pretrained
+    from stillwave.evaluation.metrics import METRICS as KNOWN
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True)
@@ -75,7 +75,7 @@ def _list(cards: list[Card]) -> None:
     for head in ("parameters", "MMAC/s", "delay", *scores, "float\nkB", "int8\nkB"):
         table.add_column(head, justify="right", no_wrap=True)
     for card in cards:
-        star = " *" if card.name == weights.default() else ""
+        star = " *" if card.name == pretrained.default() else ""
         table.add_row(
             card.name + star,
             f"{card.cost.parameters / 1e3:.1f} k",
@@ -90,7 +90,7 @@ def _list(cards: list[Card]) -> None:
 
 
 def _score(card: Card, metric: str) -> str:
-    from stillwave.evaluate.tables import number
+    from stillwave.evaluation.tables import number
 
     found = card.score(metric)
     return number(found.mean, metric) if found else "–"
@@ -105,7 +105,7 @@ def _show(card: Card) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from stillwave.weights.words import scores, sections
+    from stillwave.reports.card_tables import scores, sections
 
     console = Console(highlight=False)
     console.print(Text(f"{card.name}: {card.title}", style="bold"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from stillwave.deploy.probe import Probe
+    from stillwave.profiling.probe import Probe
 
 KINDS = {
     "noise": "all beyond: other noise",
@@ -60,8 +60,8 @@ def probe(
 
     """
     from stillwave.console import err, progress_bar
-    from stillwave.deploy import probe as prober
-    from stillwave.deploy.subjects import find
+    from stillwave.profiling import probe as prober
+    from stillwave.profiling.targets import find
 
     subject = find(target, rate)
     with progress_bar() as bar:

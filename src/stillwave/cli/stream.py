@@ -16,8 +16,8 @@ from stillwave.console import err
 from stillwave.errors import AudioError
 
 if TYPE_CHECKING:
-    from stillwave.runtime import Stream
-    from stillwave.runtime.pcm import Piped
+    from stillwave.inference import Stream
+    from stillwave.live.pcm import Piped
 
 
 class Format(str, Enum):
@@ -88,8 +88,8 @@ def stream(
 
     """
     _check_pipes()
-    from stillwave.enhance import load
-    from stillwave.runtime.pcm import run
+    from stillwave.inference import load
+    from stillwave.live.pcm import run
 
     opened = _open(load(model, "cpu"), rate, channels, limit_db)
     with _quiet_pipe():
@@ -111,7 +111,7 @@ def _check_pipes() -> None:
 
 
 def _open(enhancer: object, rate: int, channels: int, limit_db: float | None) -> Stream:
-    from stillwave.enhance import Enhancer
+    from stillwave.inference import Enhancer
 
     assert isinstance(enhancer, Enhancer)
     if enhancer.microphones not in (1, channels):

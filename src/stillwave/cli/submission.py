@@ -34,7 +34,7 @@ def submission(
         stillwave submission out/ --inputs data/ --team us --microphones 2
 
     """
-    from stillwave.evaluate.challenge import write_submission
+    from stillwave.evaluation.challenge import write_submission
 
     done = write_submission(
         enhanced,

@@ -68,14 +68,14 @@ def train(
 
 
 def run(recipe: Recipe, output: Path, as_json: bool, **options: bool) -> None:
-    """Train or distil with the options of `stillwave.train.train`, and print the result: what both verbs do."""
+    """Train or distil with the options of `stillwave.training.train`, and print the result: what both verbs do."""
     import json
     import os
 
     from stillwave.checkpoint import read_card
     from stillwave.console import err
-    from stillwave.train import Stopped
-    from stillwave.train import train as train_recipe
+    from stillwave.training import Stopped
+    from stillwave.training import train as train_recipe
 
     try:
         best = train_recipe(recipe, output, **options)

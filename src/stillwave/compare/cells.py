@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from stillwave.compare.results import Row
-from stillwave.compare.statistics import Estimate
-from stillwave.evaluate.tables import number
+from stillwave.evaluation.tables import number
+from stillwave.stats.crossed import Estimate
 
 ALPHA = 0.05
 COSTS = ("λ", "step", "memory", "connectors")

@@ -17,7 +17,7 @@ TRIM = 0.02
 
 def of_log(run: Path, recipe: Recipe) -> dict[str, Any]:
     """From a run's log: updates, seconds a step, batches that were set aside, λ."""
-    from stillwave.train.journal import read
+    from stillwave.training.journal import read
 
     events = read(run)
     rates = [e["audio_per_second"] for e in events if e["kind"] == "train" and e.get("audio_per_second")]
@@ -68,7 +68,7 @@ def connectors(recipe: Recipe) -> int:
     """Parameters that the method trains beside the student's."""
     import torch
 
-    from stillwave.train.objective import distils, make_objective
+    from stillwave.training.objective import distils, make_objective
 
     if not distils(recipe):
         return 0

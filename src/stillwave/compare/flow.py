@@ -45,7 +45,7 @@ def compare(
 
     A cell that fails stops no other. Raises StillwaveError where nothing can be run at all.
     """
-    from stillwave.train.interrupts import Interrupts
+    from stillwave.training.interrupts import Interrupts
 
     run = ENGINES[engine] if isinstance(engine, str) else engine
     named = {str(grid.folder / "references" / name): name for name in REFERENCES}

@@ -12,8 +12,8 @@ import numpy as np
 
 from stillwave.compare import scores
 from stillwave.compare.grid import REFERENCES, Cell, Grid
-from stillwave.compare.statistics import Array
 from stillwave.compare.work import SCORES, read_facts
+from stillwave.stats.crossed import Array
 
 Key = Cell | str
 """A cell, or a reference's name."""
@@ -95,7 +95,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     facts = read_facts(folder)
     if facts.get("trained") and "lambda" not in facts:
         from stillwave.compare.costs import last_weight
-        from stillwave.train.journal import read
+        from stillwave.training.journal import read
 
         facts["lambda"] = last_weight(read(folder))
     return facts

@@ -10,8 +10,8 @@ import stillwave
 from stillwave.compare import cells, words
 from stillwave.compare.results import Results
 from stillwave.errors import MissingExtraError
-from stillwave.evaluate import METRICS
-from stillwave.evaluate.tables import heading, number
+from stillwave.evaluation import METRICS
+from stillwave.evaluation.tables import heading, number
 
 
 def render(results: Results, pictures: Mapping[str, Path]) -> str:

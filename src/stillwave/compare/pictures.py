@@ -13,8 +13,8 @@ from typing import Any
 from stillwave.compare.cells import star
 from stillwave.compare.results import Results, Row
 from stillwave.errors import MissingExtraError
-from stillwave.evaluate import METRICS
-from stillwave.evaluate.tables import heading
+from stillwave.evaluation import METRICS
+from stillwave.evaluation.tables import heading
 from stillwave.files import atomic_file
 
 INK, BETTER, WORSE, OPEN = "#808791", "#2f7fe0", "#c94f6d", "#9aa3ad"

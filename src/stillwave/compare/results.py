@@ -12,10 +12,10 @@ import numpy as np
 from stillwave.compare import names
 from stillwave.compare.grid import REFERENCES, Cell, Grid
 from stillwave.compare.matrices import Key, System, gather, systems
-from stillwave.compare.statistics import Array, Estimate, estimate, gap_closed, holm
-from stillwave.evaluate import METRICS
-from stillwave.evaluate.statistics import snr_groups
+from stillwave.evaluation import METRICS
+from stillwave.evaluation.statistics import snr_groups
 from stillwave.quickstart.settings import read_json
+from stillwave.stats.crossed import Array, Estimate, estimate, gap_closed, holm
 
 SHOWN = {"noisy": "noisy input", "teacher": "teacher"}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stillwave.errors import StillwaveError
-from stillwave.evaluate import Row
+from stillwave.evaluation import Row
 
 COLUMNS = ("recording", "snr_db", "metric", "value", "reason")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from stillwave.compare.cells import star
 from stillwave.compare.results import Results, Row
-from stillwave.evaluate import METRICS
+from stillwave.evaluation import METRICS
 
 
 def about(results: Results) -> str:

@@ -97,7 +97,7 @@ def _train(job: Job) -> dict[str, Any]:
     from stillwave import recipe as recipes
     from stillwave.checkpoint import read_card
     from stillwave.compare import costs
-    from stillwave.train import train
+    from stillwave.training import train
 
     folder = Path(job.folder)
     recipe = recipes.loads(job.recipe, name=job.name)
@@ -122,7 +122,7 @@ def _train(job: Job) -> dict[str, Any]:
 def _follow_teacher(folder: Path, text: str) -> None:
     """A grid that was moved has its teacher elsewhere; the run itself checks that it is the same one."""
     from stillwave import recipe as recipes
-    from stillwave.train.run import RECIPE
+    from stillwave.training.run import RECIPE
 
     file = folder / RECIPE
     if file.exists() and recipes.differences(recipes.load(file), recipes.loads(text)) == ["distill.teacher"]:
@@ -154,8 +154,8 @@ def _score(job: Job, facts: dict[str, Any]) -> dict[str, Any]:
 
     from stillwave.checkpoint import resolve
     from stillwave.compare.scores import as_csv
-    from stillwave.evaluate import NOISY, score_pairs
-    from stillwave.evaluate.inputs import from_checkpoints
+    from stillwave.evaluation import NOISY, score_pairs
+    from stillwave.evaluation.inputs import from_checkpoints
 
     folder = Path(job.folder)
     system = "estimate" if job.recipe or job.checkpoint else NOISY

@@ -1,7 +1,7 @@
 """`stillwave distill --explain RUN`: a run folder in, pictures and a page out.
 
 The networks are those of the run's newest checkpoint; what lies before it is read from the snapshots that the run
-kept (`train/snapshots.py`). Nothing of the run is changed, so it may be going on meanwhile.
+kept (`training/snapshots.py`). Nothing of the run is changed, so it may be going on meanwhile.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from stillwave.distill.similarity import Stream
 from stillwave.errors import StillwaveError
 from stillwave.explain import page, pictures
 from stillwave.schema import SAMPLE_RATE, Recipe
-from stillwave.train import objective, run, sources, state
-from stillwave.train.looking import Batch, Look, fixed_batch, frames_alike, look, shown, snapshot
-from stillwave.train.snapshots import FOLDER, read
+from stillwave.training import objective, run, sources, state
+from stillwave.training.looking import Batch, Look, fixed_batch, frames_alike, look, shown, snapshot
+from stillwave.training.snapshots import FOLDER, read
 
 KINDS: dict[Stream, pictures.Kind] = {
     "time": pictures.Kind(None, None),

@@ -87,7 +87,7 @@ def _material(settings: Settings) -> Material:
 
 
 def _train(settings: Settings, key: str, found: Material) -> None:
-    from stillwave.train import train
+    from stillwave.training import train
 
     train(runs.recipe(settings, key, found), runs.folder(settings, key))
 
@@ -124,7 +124,7 @@ def _examples(
 
 def _own_recording(settings: Settings, source: Path) -> Heard:
     """Enhance the user's file as a whole, by every system and the model that ships; its beginning is for the page."""
-    from stillwave.enhance import load
+    from stillwave.inference import load
 
     signals = {"noisy": _mono(source, examples.OWN_SECONDS)}
     networks = {key: runs.network(settings, key) for key in runs.RECIPES} | {"shipped": None}

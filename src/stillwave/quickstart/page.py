@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from stillwave.console import duration
 from stillwave.errors import MissingExtraError
-from stillwave.evaluate import METRICS, Interval
-from stillwave.evaluate.tables import heading, number
+from stillwave.evaluation import METRICS, Interval
+from stillwave.evaluation.tables import heading, number
 from stillwave.files import write_text
 from stillwave.quickstart import pictures, verdict
 from stillwave.quickstart.commands import Command

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from stillwave.pretrained import checkpoints as weights
 from stillwave.quickstart.material import Material
 from stillwave.quickstart.page import System
 from stillwave.quickstart.pictures import Curve
 from stillwave.quickstart.settings import Settings
 from stillwave.schema import ModelConfig, Recipe
-from stillwave.weights import checkpoints as weights
 
 RECIPES = {
     "teacher": "quickstart-teacher",
@@ -81,7 +81,7 @@ def recipe(settings: Settings, key: str, material: Material) -> Recipe:
 
 def curves(settings: Settings) -> tuple[dict[str, Curve], dict[str, Curve]]:
     """From the runs' logs: the enhancement loss by step, and the development score by step."""
-    from stillwave.train.journal import read
+    from stillwave.training.journal import read
 
     losses: dict[str, Curve] = {}
     scores: dict[str, Curve] = {}
@@ -97,7 +97,7 @@ def curves(settings: Settings) -> tuple[dict[str, Curve], dict[str, Curve]]:
 def describe(settings: Settings, key: str, seconds: float | None) -> System:
     """Size, cost and training of a system."""
     from stillwave import checkpoint
-    from stillwave.train.journal import read
+    from stillwave.training.journal import read
 
     card = checkpoint.read_card(checkpoint.resolve(network(settings, key)))
     ours = key in trained(settings)
@@ -118,8 +118,8 @@ def _macs_per_second(config: ModelConfig) -> float:
     """Multiply-accumulate operations for one second of sound; they depend on the network's sizes alone."""
     import torch
 
-    from stillwave.deploy.complexity import count_macs
     from stillwave.models import build
+    from stillwave.profiling.complexity import count_macs
 
     with torch.random.fork_rng(devices=[]):
         model = build(config)

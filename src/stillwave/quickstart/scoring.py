@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stillwave.evaluate import Interval, Row, Score, Scores, Summary
+from stillwave.evaluation import Interval, Row, Score, Scores, Summary
 from stillwave.files import write_json
 from stillwave.quickstart.settings import read_json
 
@@ -24,7 +24,7 @@ class Scored:
 
     def gains(self) -> Mapping[str, Mapping[str, Interval | None]]:
         """Mean differences from the noisy input, file by file, by system and metric."""
-        from stillwave.evaluate import summarise
+        from stillwave.evaluation import summarise
 
         return summarise(self.scores, "noisy").differences
 
@@ -52,8 +52,8 @@ def score(test: Path, checkpoints: Mapping[str, Path], folder: Path, jobs: int |
     Nothing is computed again for the same checkpoints. Raises StillwaveError.
     """
     from stillwave.checkpoint import read_card, resolve
-    from stillwave.evaluate import score_pairs, summarise, write_report
-    from stillwave.evaluate.inputs import from_checkpoints
+    from stillwave.evaluation import score_pairs, summarise, write_report
+    from stillwave.evaluation.inputs import from_checkpoints
 
     weights = {name: read_card(resolve(path)).sha256 for name, path in checkpoints.items()}
     made_of = {"test": str(test.resolve()), "weights": weights}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stillwave.evaluate import METRICS, Interval
-from stillwave.evaluate.tables import heading, number, with_interval
+from stillwave.evaluation import METRICS, Interval
+from stillwave.evaluation.tables import heading, number, with_interval
 
 MEASURE = "si_sdr"
 """The metric of the headline. It is in dB, so that a share of a gain means something."""

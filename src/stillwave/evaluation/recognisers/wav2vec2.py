@@ -1,0 +1,55 @@
+"""wav2vec2 with a CTC head, greedily decoded, as the L3DAS challenges do it.
+
+Source: `metrics.py` of github.com/l3das/L3DAS23 (wav2vec2-base-960h; the largest logit of each frame; no language
+model). Each recording is brought to mean 0 and variance 1 where the model's configuration says so, as there.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from stillwave.audio import Samples
+from stillwave.evaluation.recognisers import local
+from stillwave.evaluation.recognisers.contract import NoTranscriptError, at_16_khz
+from stillwave.schema import SAMPLE_RATE
+
+SHORTEST = 400
+"""Samples that the first frame of wav2vec2 needs."""
+
+
+class Wav2Vec2:
+    """A folder with `facebook/wav2vec2-base-960h` or another CTC model of its kind. Runs on the CPU."""
+
+    def __init__(self, path: str) -> None:
+        files = ("config.json", "vocab.json", "preprocessor_config.json")
+        self._folder = local.find("wav2vec2", path, files, "facebook/wav2vec2-base-960h")
+
+    @property
+    def name(self) -> str:
+        """The kind and the folder's name."""
+        return f"wav2vec2:{self._folder.resolve().name}"
+
+    @cached_property
+    def version(self) -> str:
+        """Of weights and package."""
+        return local.version(self._folder)
+
+    @cached_property
+    def _parts(self) -> tuple[Any, Any, Any]:
+        import transformers
+
+        names = ("Wav2Vec2FeatureExtractor", "Wav2Vec2CTCTokenizer", "Wav2Vec2ForCTC")
+        before, after, model = (local.read("wav2vec2", self._folder, getattr(transformers, n)) for n in names)
+        return before, after, model.eval()
+
+    def transcribe(self, samples: Samples, rate: int) -> str:
+        """The words of samples `[n]`, in the model's own writing (upper case and apostrophes)."""
+        samples = at_16_khz(samples, rate)
+        if len(samples) < SHORTEST:
+            raise NoTranscriptError(f"too short for wav2vec2 ({SHORTEST} samples at 16 kHz at least)")
+        before, after, model = self._parts
+        with local.quiet(), local.exact():
+            values = before(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values
+            tokens = model(values).logits.argmax(-1)
+        return str(after.batch_decode(tokens)[0])

@@ -1,0 +1,73 @@
+"""What smaller numbers cost in quality: the float32 network and the reduced one, scored on the same recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stillwave.audio import Samples
+from stillwave.console import track
+from stillwave.data.pairs import Pair, load_pair
+from stillwave.errors import StillwaveError
+from stillwave.exporting import verify
+from stillwave.exporting.signals import heard
+from stillwave.inference.metadata import OnnxMeta
+
+KEYS = ("pesq_wb", "stoi", "si_sdr")
+PESQ_TARGET = 0.05
+"""A mean loss of PESQ-WB above this is pointed out."""
+FRAMES = 50
+"""Frames of a block when whole recordings are enhanced."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Means over recordings that both networks have a score for, of one metric (`evaluate.metrics`)."""
+
+    float32: float
+    reduced: float
+    recordings: int
+
+    @property
+    def lost(self) -> float:
+        """What the reduced network loses; less than zero where it gains."""
+        return self.float32 - self.reduced
+
+
+def compare(
+    full: verify.Runner, reduced: verify.Runner, meta: OnnxMeta, pairs: Sequence[Pair]
+) -> dict[str, Loss]:
+    """The loss by metric. Raises AudioError or ManifestError for recordings that cannot be used, and StillwaveError
+    when none of them has a score.
+    """
+    from stillwave.evaluation.metrics import score
+
+    found: dict[str, list[tuple[float, float]]] = {key: [] for key in KEYS}
+    for pair in track(pairs, "scoring"):
+        clean = np.asarray(load_pair(pair).clean)
+        noisy = heard(pair, meta.microphones)[None, :, : len(clean)]
+        before, after = (score(clean, _estimate(run, meta, noisy), KEYS) for run in (full, reduced))
+        for key in KEYS:
+            one, other = before[key].value, after[key].value
+            if one is not None and other is not None:
+                found[key].append((one, other))
+    if not all(found.values()):
+        missing = next(key for key, values in found.items() if not values)
+        raise StillwaveError(f"'{missing}' could not be scored on any of the {len(pairs)} recordings")
+    return _means(found)
+
+
+def _estimate(run: verify.Runner, meta: OnnxMeta, noisy: Samples) -> Samples:
+    estimate: Samples = verify.enhance(run, meta, noisy, (FRAMES,))[0]
+    return estimate
+
+
+def _means(found: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Loss]:
+    return {
+        key: Loss(
+            float(np.mean([one for one, _ in values])), float(np.mean([o for _, o in values])), len(values)
+        )
+        for key, values in found.items()
+    }

@@ -1,0 +1,137 @@
+"""A folder of models: which there are, and each with its card, compared with it before it is handed out."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from stillwave.errors import CheckpointError
+from stillwave.pretrained.card import FORMAT, Card, File, Precision
+
+INT8 = "-int8"
+"""Behind a model's name: its small form."""
+_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The models of `folder`, and the name of the one that is meant when none is named."""
+
+    folder: Path
+    default: str
+
+    def names(self) -> list[str]:
+        """Names of the models, sorted."""
+        return sorted(path.stem for path in self.folder.glob("*.json"))
+
+    def has(self, name: str) -> bool:
+        """Whether `name`, with or without `-int8`, is one of them."""
+        return _parted(name)[0] in self.names()
+
+    def known(self, name: str) -> Card | None:
+        """The card of a model, or None where there is none of that name. Raises CheckpointError."""
+        return self.card(name) if self.has(name) else None
+
+    def card(self, name: str) -> Card:
+        """The card of a model. Raises CheckpointError: unknown, or a card that cannot be read."""
+        base, _ = _parted(name)
+        if base not in self.names():
+            raise self.unknown(name)
+        file = self.folder / f"{base}.json"
+        try:
+            raw = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(
+                f"{file}: this card cannot be read ({error}); {self._repair(base)}"
+            ) from None
+        found = raw.get("format") if isinstance(raw, dict) else None
+        if isinstance(found, int) and found > FORMAT:
+            raise CheckpointError(
+                f"{file}: has format {found}, this version reads up to {FORMAT}; update stillwave"
+            )
+        try:
+            return Card.model_validate(raw)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            key = ".".join(str(part) for part in fault["loc"]) or "the file"
+            raise CheckpointError(
+                f"{file}: is not a model's card: {key}: {fault['msg']}; {self._repair(base)}"
+            ) from None
+
+    def find(self, name: str) -> Path:
+        """The file of a model, with `-int8` behind its name the small one, after a look at its SHA-256.
+
+        Raises CheckpointError: unknown, absent, cut short, or not what the card describes.
+        """
+        base, precision = _parted(name)
+        files = self.card(name).files
+        if precision not in files:
+            raise CheckpointError(
+                f"{name}: '{base}' ships as {' and '.join(files)} only; {self._list(self.names())}"
+            )
+        path = self.folder / files[precision].name
+        self._check(path, files[precision], base)
+        return path
+
+    def locate(self, model: Path | str | None, presets: Iterable[str] = ()) -> Path:
+        """The path that `model` means: the default's, its own if it exists, or a model's.
+
+        `presets` are further names that the caller knows, for the message. Raises CheckpointError.
+        """
+        if model is None:
+            return self.find(self.default)
+        if Path(model).exists():
+            return Path(model)
+        if self.has(str(model)):
+            return self.find(str(model))
+        raise self.unknown(str(model), presets)
+
+    def unknown(self, name: str, presets: Iterable[str] = ()) -> CheckpointError:
+        """The fault of a model that is not there."""
+        known = self.names()
+        others = sorted(set(presets) - set(known))
+        lists = self._list(known) + (f"; presets: {', '.join(others)}" if others else "")
+        if not _NAME.fullmatch(name):
+            return CheckpointError(f"{name}: no such file or folder; {lists}")
+        kind = "model or preset of this name" if others else "model of this name"
+        close = difflib.get_close_matches(
+            name, [*known, *(n + INT8 for n in known), *others], n=2, cutoff=0.5
+        )
+        hint = "did you mean " + " or ".join(f"'{n}'" for n in close) + "? " if close else ""
+        return CheckpointError(f"{name}: no such file or folder, and no {kind}; {hint}{lists}")
+
+    def _check(self, path: Path, file: File, base: str) -> None:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            reason = error.strerror or error
+            raise CheckpointError(f"{path}: cannot be read ({reason}); {self._repair(base)}") from None
+        if len(data) < file.bytes:
+            fault = f"is cut short, {len(data):,} of {file.bytes:,} bytes"
+        elif hashlib.sha256(data).hexdigest() != file.sha256:
+            fault = f"is not the file that its card, {base}.json, describes"
+        else:
+            return
+        raise CheckpointError(f"{path}: {fault}; {self._repair(base)}")
+
+    def _repair(self, base: str) -> str:
+        others = [name for name in self.names() if name != base]
+        return "install stillwave again" + (f", or take another model: {', '.join(others)}" if others else "")
+
+    @staticmethod
+    def _list(known: list[str]) -> str:
+        if not known:
+            return "no model ships with this copy of stillwave"
+        return f"models: {', '.join(known)} (each also with {INT8})"
+
+
+def _parted(name: str) -> tuple[str, Precision]:
+    """A model's name and the form that is meant."""
+    return (name.removesuffix(INT8), "int8") if name.endswith(INT8) else (name, "float")

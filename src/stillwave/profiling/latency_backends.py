@@ -1,0 +1,171 @@
+"""What is measured: for each model, the engines that can run it, with the files that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stillwave import pretrained
+from stillwave.errors import CheckpointError, MissingExtraError, StillwaveError, nearest
+from stillwave.schema import PRESETS, ModelConfig
+
+if TYPE_CHECKING:
+    from stillwave.exporting.export import Precision
+    from stillwave.models import Denoiser
+
+ENGINES = ("torch", "onnx", "int8")
+TITLES = {"torch": "PyTorch", "onnx": "ONNX", "int8": "ONNX int8", "fp16": "ONNX fp16"}
+PRECISIONS = {"float32": "onnx", "float16": "fp16", "int8": "int8"}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model on one engine."""
+
+    model: str
+    engine: str
+    path: Path
+    frame_macs: int | None
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.model}, {TITLES[self.engine]}"
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """For the worker."""
+        return {"engine": "torch" if self.engine == "torch" else "onnx", "path": str(self.path)}
+
+    @property
+    def file_bytes(self) -> int:
+        """What has to be shipped: the ONNX file, or the checkpoint's weights."""
+        return (self.path if self.path.is_file() else self.path / "weights.safetensors").stat().st_size
+
+
+def variants(
+    targets: Sequence[str], engines: Sequence[str], folder: Path, tell: Callable[[str, int, int], None]
+) -> tuple[list[Variant], list[tuple[str, str, str]]]:
+    """Every model on every engine, and (model, engine, reason) of what cannot be. Files are made in `folder`.
+
+    An `.onnx` file runs as what it is, and a shipped model in both of its forms. A preset gets random weights, the same
+    each time, and so does PyTorch's form of a shipped model. What exists on disk comes first, then what ships.
+
+    Raises StillwaveError for an unknown target or engine, or a network that cannot stream.
+    """
+    for engine in engines:
+        if engine not in ENGINES:
+            raise StillwaveError(f"engine '{engine}': there is none; {nearest(engine, ENGINES)}")
+    found: list[Variant] = []
+    skipped: list[tuple[str, str, str]] = []
+    for place, target in enumerate(targets):
+        tell(f"preparing {target}", place, len(targets))
+        path, own = Path(target), folder / str(place)
+        card = None if path.exists() else pretrained.SHIPPED.known(target)
+        if path.is_file() and path.suffix == ".onnx":
+            found.append(_file(path))
+            continue
+        if card and card.name != target:
+            found.append(Variant(target, "int8", pretrained.find(target), card.cost.frame_macs))
+            continue
+        if card:
+            macs, make = card.cost.frame_macs, partial(_shipped_form, card, own)
+        else:
+            source = _checkpoint(target, own)
+            macs, make = _frame_macs(source), partial(_form, source, own)
+        for engine in engines:
+            try:
+                found.append(Variant(path.name, engine, make(engine), macs))
+            except CheckpointError:  # weights that are damaged, not an engine that is missing
+                raise
+            except StillwaveError as error:
+                skipped.append((path.name, engine, str(error)))
+    return found, skipped
+
+
+def _form(source: Path, folder: Path, engine: str) -> Path:
+    """What an engine runs of a checkpoint."""
+    return source if engine == "torch" else _exported(source, folder / f"{engine}.onnx", engine)
+
+
+def _shipped_form(card: pretrained.Card, folder: Path, engine: str) -> Path:
+    """What an engine runs of a shipped model."""
+    if engine == "torch":
+        return _random(card.network, folder)
+    return pretrained.find(card.name + (pretrained.INT8 if engine == "int8" else ""))
+
+
+def _file(path: Path) -> Variant:
+    from stillwave.inference.onnx_model import read
+
+    meta = read(path).meta
+    if meta.kind != "stream":
+        raise StillwaveError(f"{path}: was exported for whole signals, so it has no frames to time")
+    return Variant(path.name, PRECISIONS[meta.precision], path, _macs_of_card(meta.card))
+
+
+def _checkpoint(target: str, folder: Path) -> Path:
+    """The checkpoint folder of a target that needs PyTorch."""
+    if not Path(target).exists() and target in PRESETS:
+        return _random(PRESETS[target], folder)
+    path = pretrained.SHIPPED.locate(target, PRESETS)
+    from stillwave import checkpoint
+
+    folder.mkdir(parents=True)
+    return checkpoint.resolve(path)
+
+
+def _random(config: ModelConfig, folder: Path) -> Path:
+    """A checkpoint of a network with random weights. Raises MissingExtraError."""
+    try:
+        import torch
+
+        from stillwave import checkpoint
+        from stillwave.models import build
+    except ModuleNotFoundError:
+        raise MissingExtraError("timing PyTorch", "train") from None
+    folder.mkdir(parents=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build(config)
+    checkpoint.save(folder / "checkpoint", model, checkpoint.Card(model=config))
+    return folder / "checkpoint"
+
+
+def _frame_macs(source: Path) -> int:
+    from stillwave import checkpoint
+    from stillwave.profiling.complexity import count_frame_macs
+
+    model: Denoiser = checkpoint.load(source)[0]
+    if not model.causal:
+        raise StillwaveError(f"{source}: this network needs the whole signal, so it has no frames to time")
+    return count_frame_macs(model)
+
+
+def _exported(source: Path, path: Path, engine: str) -> Path:
+    from stillwave.exporting.export import export
+    from stillwave.inference.onnx_model import read
+
+    precision: Precision = "int8" if engine == "int8" else "float32"
+    export(source, path, precision=precision)
+    if read(path).meta.precision != precision:
+        raise StillwaveError(f"export does not write {precision}")
+    return path
+
+
+def _macs_of_card(card: dict[str, Any]) -> int | None:
+    """From the network that a file's card names; None without PyTorch or a card."""
+    try:
+        from stillwave.models import build
+        from stillwave.profiling.complexity import count_frame_macs
+    except ModuleNotFoundError:
+        return None
+    from pydantic import ValidationError
+
+    try:
+        return count_frame_macs(build(ModelConfig.model_validate(card.get("model"))))
+    except (ValidationError, StillwaveError):
+        return None

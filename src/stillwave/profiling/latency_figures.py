@@ -1,0 +1,98 @@
+"""The picture of a latency report: the time of a frame by engine, and what several streams make of the core.
+
+Like the other reports' it has no background and a grey ink that can be read on white as on black.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from stillwave.errors import MissingExtraError
+from stillwave.files import atomic_file
+from stillwave.profiling.latency import Latency, Row
+from stillwave.profiling.latency_backends import TITLES
+
+INK = "#808791"
+COLOURS = {"torch": "#dd7f1f", "onnx": "#2f7fe0", "int8": "#2f9e68", "fp16": "#8f6bd9"}
+MARKS = "osD^vPX*"
+"""One for each model."""
+SUFFIXES = (".png", ".svg")
+
+
+def draw(found: Latency, stem: Path) -> list[Path]:
+    """Write `stem`.png and `stem`.svg. Raises MissingExtraError without matplotlib."""
+    try:
+        from matplotlib.figure import Figure  # not pyplot: no global state and no display
+    except ImportError:
+        raise MissingExtraError("drawing", "train") from None
+    several = any(row.streams for row in found.rows)
+    figure = Figure(
+        figsize=(11.5 if several else 6, 1.5 + 0.32 * max(6, len(found.rows))), layout="constrained"
+    )
+    panels = figure.subplots(1, 2 if several else 1, squeeze=False)[0]
+    _frames(panels[0], found.rows)
+    if several:
+        _streams(panels[1], found.rows)
+        figure.legend(loc="outside right center", fontsize=7, frameon=False, labelcolor=INK)
+    paths = [stem.with_suffix(suffix) for suffix in SUFFIXES]
+    for path in paths:
+        with atomic_file(path) as temporary:
+            figure.savefig(
+                temporary, dpi=160, transparent=True, metadata={"Date": None} if path.suffix == ".svg" else {}
+            )
+    return paths
+
+
+def _frames(axis: Any, rows: list[Row]) -> None:
+    for place, row in enumerate(reversed(rows)):
+        colour, time = COLOURS[row.engine], row.frame
+        axis.plot([1e3 * time.median, 1e3 * time.max], [place, place], color=colour, linewidth=0.8)
+        axis.plot([1e3 * time.median, 1e3 * time.p99], [place, place], color=colour, linewidth=3)
+        axis.plot([1e3 * time.median], [place], "o", color=colour, markersize=7)
+        axis.plot([1e3 * time.max], [place], "|", color=colour, markersize=7)
+    for hop in sorted({row.hop_seconds for row in rows}):
+        axis.axvline(1e3 * hop, color=INK, linewidth=1, linestyle="--")
+        axis.annotate(
+            "hop", (1e3 * hop, 1), xycoords=("data", "axes fraction"), xytext=(3, -9), color=INK, fontsize=8,
+            textcoords="offset points",
+        )  # fmt: skip
+    axis.set_yticks(range(len(rows)), [f"{row.model}  {TITLES[row.engine]}" for row in reversed(rows)])
+    axis.set(
+        xscale="log", xlabel="ms a frame", ylim=(-0.6, len(rows) - 0.4),
+        title="One frame: median, to p99 (thick), to the longest",
+    )  # fmt: skip
+    _plain(axis)
+
+
+def _streams(axis: Any, rows: list[Row]) -> None:
+    models = list(dict.fromkeys(row.model for row in rows))
+    for row in rows:
+        if row.streams:
+            axis.plot(
+                list(row.streams), list(row.streams.values()), color=COLOURS[row.engine], linewidth=1.4, markersize=5,
+                marker=MARKS[models.index(row.model) % len(MARKS)], label=f"{row.model}  {TITLES[row.engine]}",
+            )  # fmt: skip
+    axis.axhline(1, color=INK, linewidth=1, linestyle="--")
+    counts = sorted({count for row in rows for count in row.streams})
+    axis.set(xscale="log", yscale="log", xlabel="streams in one batch", title="Real-time factor of one core")
+    axis.set_xticks(counts, [str(count) for count in counts])
+    axis.minorticks_off()
+    _plain(axis)
+
+
+def _plain(axis: Any) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    axis.title.set(color=INK, fontsize=9)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axis.spines[side].set_color(INK)
+    axis.tick_params(colors=INK, which="both", labelsize=8)
+    axis.xaxis.label.set(color=INK, fontsize=8)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if axis.get_yscale() == "log":
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.grid(axis="both", color=INK, alpha=0.2, linewidth=0.6)
+    axis.patch.set_alpha(0)

@@ -1,0 +1,213 @@
+"""What `stillwave probe` can be pointed at: checkpoints, presets, ONNX files, and any torch callable by its name."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stillwave import pretrained
+from stillwave.errors import StillwaveError, nearest
+from stillwave.inference.metadata import ESTIMATE, NOISY
+from stillwave.profiling.probe import Run, Signal, Subject
+from stillwave.schema import PRESETS, SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from stillwave.inference.backend import Engine
+    from stillwave.models import Denoiser
+
+
+def find(target: str | None, rate: int = SAMPLE_RATE) -> Subject:
+    """The model that `target` means, by default the default of those that ship.
+
+    A checkpoint or run folder, an `.onnx` file, a shipped model, a preset, or `module:attribute` (looked for in the
+    working folder too) of a callable that takes `[1, N]` samples, in float64 if it can; `rate` is for the last of
+    these. What exists on disk comes first, then what ships.
+
+    Raises StillwaveError.
+    """
+    known = target is None or Path(target).exists() or pretrained.SHIPPED.has(target)
+    if not known and target in PRESETS:
+        from stillwave.models import build
+
+        return of_denoiser(build(PRESETS[target]), target)
+    if target is not None and not known and ":" in target:
+        return of_callable(_attribute(target), target, rate)
+    path = pretrained.SHIPPED.locate(target, PRESETS)
+    if path.is_file() and path.suffix == ".onnx":
+        return of_file(path, target or pretrained.default())
+    from stillwave import checkpoint
+
+    return of_denoiser(checkpoint.load(path)[0], str(path))
+
+
+def of_denoiser(model: Denoiser, name: str = "") -> Subject:
+    """A network of this package, in float64 and evaluation mode, on a copy."""
+    import torch
+
+    pristine = copy.deepcopy(model).cpu().double().eval()
+
+    def fresh() -> Run:
+        own = copy.deepcopy(pristine)
+
+        def run(noisy: Signal) -> Signal:
+            waveform = torch.from_numpy(noisy)
+            with torch.inference_mode():
+                given = own(waveform if model.microphones == 1 else waveform[None])
+            answer: Signal = given[0].numpy()
+            return answer
+
+        return run
+
+    return Subject(
+        name or type(model).__name__,
+        fresh,
+        model.sample_rate,
+        model.microphones,
+        n_fft=model.stft.n_fft,
+        hop=model.stft.hop,
+    )
+
+
+def of_file(path: Path, name: str | None = None) -> Subject:
+    """An exported network, under its path if it is given no name.
+
+    One that streams is run over all frames at once, an int8 one frame by frame.
+
+    An int8 network scales each call's numbers by their greatest, so in a call of many frames every frame hangs on all.
+    """
+    from stillwave.inference.backend import OnnxEngine
+    from stillwave.inference.onnx_model import read
+
+    model = read(path)
+    meta = model.meta
+    by_frame = meta.kind == "stream" and meta.precision == "int8"
+    engine = OnnxEngine(model) if meta.kind == "stream" else None
+
+    def whole(noisy: Signal) -> Signal:
+        rows = noisy.astype(np.float32)
+        feed = {NOISY: rows if meta.microphones == 1 else rows[None]}
+        answer: Signal = model.session.run([ESTIMATE], feed)[0][0].astype(np.float64)
+        return answer
+
+    return Subject(
+        name or str(path),
+        lambda: whole if engine is None else _streamed(engine, by_frame),
+        meta.sample_rate,
+        meta.microphones,
+        "float32",
+        meta.stft.n_fft,
+        meta.stft.hop,
+        "frame by frame" if by_frame else "whole signals",
+    )
+
+
+def _streamed(engine: Engine, by_frame: bool) -> Run:
+    """Analysis, the network from a fresh state, synthesis."""
+    from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyse
+
+    def run(noisy: Signal) -> Signal:
+        samples, hop = noisy.shape[1], engine.hop
+        padded = np.pad(noisy.astype(np.float32), ((0, 0), (0, -samples % hop + hop)))
+        spectrum = analyse(Framer(engine.microphones, hop).push(padded))
+        parts = np.concatenate([spectrum.real, spectrum.imag])[None]
+        state, estimates = engine.begin(1), []
+        for first in range(0, parts.shape[2], 1 if by_frame else parts.shape[2]):
+            block = parts[:, :, first : first + (1 if by_frame else parts.shape[2])]
+            estimate, state = engine.step(block, state)
+            estimates.append(estimate[0])
+        real, imaginary = np.concatenate(estimates, axis=1)
+        given = OverlapAdder(1, engine.n_fft).push((real + 1j * imaginary)[None])
+        answer: Signal = given[0, :samples].astype(np.float64)
+        return answer
+
+    return run
+
+
+def of_callable(called: Callable[..., Any], name: str, rate: int = SAMPLE_RATE) -> Subject:
+    """Any callable that takes a tensor `[1, N]` and gives one with N samples; a module is put into evaluation mode."""
+    import torch
+
+    from stillwave.models import Denoiser
+
+    if isinstance(called, Denoiser):
+        return of_denoiser(called, name)
+    rate = getattr(called, "sample_rate", rate)
+    for precision in ("float64", "float32"):
+        pristine = _copy(called)
+        if isinstance(pristine, torch.nn.Module):
+            pristine = pristine.cpu().to(getattr(torch, precision)).eval()
+        fresh = _fresh(pristine, getattr(torch, precision), name)
+        try:
+            fresh()(np.zeros((1, rate)))
+        except StillwaveError:
+            raise
+        except Exception as error:  # whatever a foreign model raises on a type it does not take
+            fault = error
+            continue
+        return Subject(name, fresh, rate, precision=precision)
+    raise StillwaveError(f"{name}: fails on a tensor [1, {rate}] ({type(fault).__name__}: {fault})")
+
+
+def _fresh(pristine: Callable[..., Any], dtype: Any, name: str) -> Callable[[], Run]:
+    import torch
+
+    def fresh() -> Run:
+        own = _copy(pristine)
+
+        def run(noisy: Signal) -> Signal:
+            with torch.no_grad():
+                given = own(torch.from_numpy(noisy).to(dtype))
+            if not isinstance(given, torch.Tensor) or not given.is_floating_point():
+                raise StillwaveError(
+                    f"{name}: gave {type(given).__name__} where a tensor of samples was expected"
+                )
+            if (
+                given.dtype != dtype
+            ):  # computed in less than was asked for: thresholds are for what it computes in
+                raise TypeError(f"gave {given.dtype} for {dtype}")
+            answer: Signal = given.double().squeeze().reshape(-1).numpy()
+            return answer
+
+        return run
+
+    return fresh
+
+
+def _copy(called: Callable[..., Any]) -> Callable[..., Any]:
+    """A copy with a state of its own; what cannot be copied stays the same object."""
+    try:
+        return copy.deepcopy(called)
+    except Exception:  # a callable with a lock, a file, a session: probed as it is
+        return called
+
+
+def _attribute(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    if not (module and name):
+        raise StillwaveError(f"{target}: write module:attribute, as in my_package.models:denoiser")
+    here = os.getcwd()  # noqa: PTH109
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            raise StillwaveError(f"{target}: there is no module '{module}' to import") from None
+        raise StillwaveError(f"{target}: needs '{error.name}', which is not installed") from None
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise StillwaveError(f"{target}: {module} has no '{part}'; {nearest(part, dir(found))}")
+        found = getattr(found, part)
+    if isinstance(found, type):
+        found = found()
+    if not callable(found):
+        raise StillwaveError(f"{target}: is a {type(found).__name__}, not something to call with samples")
+    called: Callable[..., Any] = found
+    return called

@@ -1,0 +1,103 @@
+"""A card as people read it: rows of text under headings."""
+
+from __future__ import annotations
+
+from stillwave.pretrained.card import Card, Training
+
+Rows = list[tuple[str, str]]
+SYSTEMS = {"noisy": "noisy", "float": "this model", "int8": "…in 8 bits"}
+
+
+def sections(card: Card) -> dict[str, Rows]:
+    """Everything but the scores, by heading; what was not recorded says so."""
+    return {
+        "network": _network(card),
+        "training": _training(card),
+        "data": [
+            (source.part, _sentence(source.name, source.citation, source.licence)) for source in card.data
+        ],
+        "known failures": [("–", sentence) for sentence in card.failures] or [("–", "none written down")],
+        "files": _files(card),
+    }
+
+
+def scores(card: Card) -> list[list[str]]:
+    """A row of headings, and a row a metric, with intervals. Nothing without scores."""
+    from stillwave.evaluation.metrics import METRICS
+    from stillwave.evaluation.tables import heading, number
+
+    if card.scores is None:
+        return []
+    systems = card.scores.systems
+    known = [name for name in (*SYSTEMS, *systems) if name in systems]
+    names = list(dict.fromkeys(known))
+    metrics = dict.fromkeys(metric for name in names for metric in systems[name] if metric in METRICS)
+    rows = [[f"{card.scores.recordings} recordings", *(SYSTEMS.get(name, name) for name in names)]]
+    for metric in metrics:
+        row = [heading(metric)]
+        for name in names:
+            found = systems[name].get(metric)
+            if found is None:
+                row.append("–")
+            elif found.low is None or found.high is None:
+                row.append(number(found.mean, metric))
+            else:
+                low, high = number(found.low, metric), number(found.high, metric)
+                row.append(f"{number(found.mean, metric)} [{low}, {high}]")
+        rows.append(row)
+    return rows
+
+
+def _network(card: Card) -> Rows:
+    config, cost = card.network, card.cost
+    name = f"{card.preset}: " if card.preset else ""
+    frames = card.lookahead_frames
+    return [
+        ("kind", f"{name}{config.name}, {config.channels} channels, {config.blocks} block(s)"),
+        ("input", f"{config.microphones} microphone(s), {card.sample_rate} Hz"),
+        ("parameters", f"{cost.parameters:,}"),
+        ("MMAC/s", f"{cost.total_macs / 1e6:.1f}"),
+        (
+            "delay",
+            f"{card.delay_ms:g} ms, no look-ahead"
+            if not frames
+            else f"{card.delay_ms:g} ms, {frames} frames ahead",
+        ),
+    ]
+
+
+def _training(card: Card) -> Rows:
+    made = card.training
+    unknown = "not recorded"
+    development = ", ".join(f"{name} {value:.3f}" for name, value in made.development.items())
+    return [
+        ("method", "trained alone" if made.method == "none" else f"distilled, {made.method}"),
+        *([("teacher", made.teacher)] if made.teacher else []),
+        ("heard", f"{made.hours:.1f} h of mixtures" if made.hours is not None else unknown),
+        ("updates", f"{made.updates:,}{_runs(made)}" if made.updates is not None else unknown),
+        *([("averaged", made.averaged)] if made.averaged else []),
+        ("seed", str(made.seed) if made.seed is not None else unknown),
+        ("commit", made.commit or unknown),
+        ("begun", made.day or unknown),
+        ("took", f"{made.wall_hours:.1f} h" if made.wall_hours is not None else unknown),
+        ("hardware", made.hardware or unknown),
+        ("development set", development or unknown),
+        ("weights (SHA-256)", f"{made.weights_sha256[:16]}…"),
+        ("recipe", "in the card: --json, under training" if made.recipe else unknown),
+    ]
+
+
+def _runs(made: Training) -> str:
+    return f", in {1 + len(made.earlier)} runs, one from the other's weights" if made.earlier else ""
+
+
+def _files(card: Card) -> Rows:
+    rows = [
+        (file.name, f"{file.bytes / 1e3:,.0f} kB, SHA-256 {file.sha256[:16]}…")
+        for file in card.files.values()
+    ]
+    return [*rows, ("licence", card.licence)]
+
+
+def _sentence(*parts: str) -> str:
+    return "; ".join(part.rstrip(".") for part in parts if part)

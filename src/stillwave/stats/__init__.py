@@ -1,0 +1,1 @@
+"""Statistics: bootstrap intervals, and effects over seeds and recordings."""

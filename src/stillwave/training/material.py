@@ -1,0 +1,128 @@
+"""Which recordings a run was started with, so that one resumed with others is refused, or at least says so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stillwave.data.dataset import Signals, Source
+from stillwave.data.manifest import Recording
+from stillwave.data.mixing import Mixer
+from stillwave.data.mixture import Mixture
+from stillwave.data.pair import Pair
+from stillwave.data.paired import PairedSegments
+from stillwave.errors import StillwaveError
+from stillwave.files import identity
+from stillwave.training import run
+
+Lists = dict[str, dict[str, Any]]
+"""By the recipe's key: how many recordings, and the SHA-256 of what is listed of them."""
+
+
+def lists_of(source: Source, development: Sequence[Signals]) -> Lists:
+    """What the two sides of a run are made of. Other sources than those of a recipe have no lists.
+
+    Paths count from the folder that all of a list are in, so that a corpus may be moved.
+    """
+    found: Lists = {}
+    if isinstance(source, Mixer):
+        for kind in ("speech", "noise", "rooms"):
+            recordings: Sequence[Recording] = getattr(source, kind).recordings
+            base = _common([recording.path for recording in recordings])
+            found[f"data.train.{kind}"] = _digest([_of_recording(r, base) for r in recordings])
+    elif isinstance(source, PairedSegments):
+        base = _common([file for pair in source.pairs for file in (pair.noisy, pair.clean)])
+        found["data.train.pairs"] = _digest([_of_pair(pair, base) for pair in source.pairs])
+    mixtures = [item for item in development if isinstance(item, Mixture)]
+    if mixtures:
+        found["data.development"] = _digest([_of_mixture(item) for item in mixtures])
+    return found
+
+
+def check(folder: Path, found: Lists, *, step: int, allow: bool, known: dict[str, Any]) -> str:
+    """Compare with what the run began with, as `read` gave it. Return a remark, or nothing where all is the same.
+
+    Raises StillwaveError for other lists, unless they are allowed.
+    """
+    before: Lists = known.get("lists", {})
+    changed = [key for key in found if key in before and before[key] != found[key]] if step else []
+    if not changed:
+        return ""
+    key = changed[0]
+    counts = f"{before[key]['recordings']} recordings then, {found[key]['recordings']} now"
+    more = f" (and {len(changed) - 1} more)" if changed[1:] else ""
+    if not allow:
+        raise StillwaveError(
+            f"{folder}: {key}{more} has changed since the run began ({counts}), so the run would not continue as the "
+            "one that it was; put the list back, give another folder, or add --allow-changed-data to continue with it"
+        )
+    return f"{folder}: {key}{more} has changed since the run began ({counts}); it differs from step {step} on"
+
+
+def repeats(source: Source) -> list[str]:
+    """A remark for each list in which a recording occurs more than once, by whatever path: it is used as often."""
+    remarks = []
+    for kind in ("speech", "noise", "rooms") if isinstance(source, Mixer) else ():
+        paths = [recording.path for recording in getattr(source, kind).recordings]
+        first: dict[object, Path] = {}
+        again = [
+            (path, first[key]) for path in paths if first.setdefault(key := identity(path), path) is not path
+        ]
+        if again:
+            remarks.append(
+                f"data.train.{kind}: {len(again)} of {len(paths)} entries repeat a recording (such as {again[0][0]}, "
+                f"which is {again[0][1]}), so it is used more often than others; list each once, and use 'weight' to "
+                "prefer a source"
+            )
+    return remarks
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What `noted` gave; nothing for a run of an earlier version."""
+    try:
+        found = json.loads((folder / run.DATA).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def noted(found: Lists, *, step: int, changed: bool, known: dict[str, Any]) -> dict[str, Any]:
+    """What a run folder keeps: the lists, and at which steps others took the place of earlier ones."""
+    changes = known.get("changed_at", []) if step else []
+    return {"lists": found, "changed_at": [*changes, step] if changed else changes}
+
+
+def _of_recording(recording: Recording, base: Path) -> list[Any]:
+    path = os.path.relpath(recording.path, base)
+    return [
+        path,
+        recording.sample_rate,
+        recording.channels,
+        recording.seconds,
+        recording.speaker,
+        recording.source,
+    ]
+
+
+def _of_pair(pair: Pair, base: Path) -> list[Any]:
+    files = [os.path.relpath(file, base) for file in (pair.noisy, *pair.also, pair.clean)]
+    return [pair.id, files, pair.channels, pair.convention]
+
+
+def _of_mixture(mixture: Mixture) -> list[Any]:
+    facts = mixture.facts
+    names = [Path(name).name for name in (*facts.speech, *facts.noises, facts.room or "")]
+    return [names, len(mixture.clean)]
+
+
+def _common(paths: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([path.parent for path in paths])) if paths else Path()
+
+
+def _digest(entries: list[list[Any]]) -> dict[str, Any]:
+    text = json.dumps(entries, ensure_ascii=True)
+    return {"recordings": len(entries), "sha256": hashlib.sha256(text.encode()).hexdigest()}
