@@ -2,8 +2,8 @@ import pytest
 import torch
 import toys
 
-from stillwave.distill.hints import RunningAverage, latent, waist
 from stillwave.distill.pairing import one_to_one
+from stillwave.distill.regressors import RunningAverage, latent, waist
 
 
 def shapes(names=("encoder", "middle", "decoder")):

@@ -7,7 +7,7 @@ import toys
 from released_distillation import released_weights
 
 from stillwave.distill import DistillError
-from stillwave.distill.comparison import pairs
+from stillwave.distill.calibrated_distance import pairs
 from stillwave.distill.similarity import distribution, jeffreys, similarities
 from stillwave.schema import I2srfTfckdConfig
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from stillwave.distill import DistillError, Layer, Observed, Shapes
-from stillwave.distill.levels import LevelFuser, levels, maps, resized
+from stillwave.distill.fusion_levels import LevelFuser, levels, maps, resized
 from stillwave.distill.pairing import Pair
 
 WIDTH = 5

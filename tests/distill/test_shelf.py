@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stillwave.distill.shelf import Shelf
+from stillwave.distill.file_cache import Shelf
 
 
 def shelf(folder: Path, limit: int = 100) -> Shelf:
@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
 def test_a_lock_that_stays_taken_costs_the_file_only(tmp_path, monkeypatch):
     from filelock import FileLock
 
-    monkeypatch.setattr("stillwave.distill.shelf._PATIENCE", 0.05)
+    monkeypatch.setattr("stillwave.distill.file_cache._PATIENCE", 0.05)
     with FileLock(tmp_path / ".lock"):
         assert not shelf(tmp_path).put("aa01", b"x")
 

@@ -35,8 +35,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from stillwave.console import err
+from stillwave.distill.file_cache import Shelf
 from stillwave.distill.method import DistillError
-from stillwave.distill.shelf import Shelf
 from stillwave.files import write_json
 
 FORMAT = 1

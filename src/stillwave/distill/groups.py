@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from stillwave.distill.hints import RunningAverage
 from stillwave.distill.method import DistillError, Layer, Observed, Shapes, full
 from stillwave.distill.pairing import MASK_CHANNELS
+from stillwave.distill.regressors import RunningAverage
 
 LEAST_VARIANCE = 1e-4
 """Of a channel, as a share of the layer's mean: what hardly varies must not decide."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from stillwave import recipe as recipes
 from stillwave.console import track
 from stillwave.distill import Distiller, I2srfTfckd
-from stillwave.distill.comparison import Comparison
+from stillwave.distill.calibrated_distance import Comparison
 from stillwave.distill.method import full
 from stillwave.distill.similarity import Stream
 from stillwave.errors import StillwaveError

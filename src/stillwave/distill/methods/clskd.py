@@ -25,8 +25,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from stillwave.distill.fusion_levels import Levels, levels, maps, resized
 from stillwave.distill.grams import gram_distance, nothing
-from stillwave.distill.levels import Levels, levels, maps, resized
 from stillwave.distill.method import DistillError, Given, Method, Observed, Shapes, full_precision, register
 from stillwave.distill.methods.reviewkd import review
 from stillwave.schema.methods import ClskdConfig

@@ -20,9 +20,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from stillwave.distill.grams import quiet, unit
-from stillwave.distill.hints import RunningAverage, latent
 from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
 from stillwave.distill.pairing import Pair, check_frames, features, same_bins
+from stillwave.distill.regressors import RunningAverage, latent
 from stillwave.distill.similarity import SILENCE
 from stillwave.schema.methods import CosineConfig
 

@@ -21,9 +21,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from stillwave.distill.hints import RunningAverage, latent
 from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
 from stillwave.distill.pairing import Pair, check_frames, features, one_to_one, same_bins
+from stillwave.distill.regressors import RunningAverage, latent
 from stillwave.schema.methods import FitnetsConfig
 
 LEAST_VARIANCE = 1e-6

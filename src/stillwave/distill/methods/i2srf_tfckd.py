@@ -41,7 +41,7 @@ import torch
 from torch import Tensor, nn
 
 from stillwave.distill.bands import Bands
-from stillwave.distill.comparison import Comparison
+from stillwave.distill.calibrated_distance import Comparison
 from stillwave.distill.fusion import Fuser
 from stillwave.distill.method import (
     DistillError,

@@ -26,7 +26,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from stillwave.distill.fusion import Norm
-from stillwave.distill.levels import LevelFuser, Levels, levels, maps
+from stillwave.distill.fusion_levels import LevelFuser, Levels, levels, maps
 from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
 from stillwave.schema.methods import ReviewkdConfig
 

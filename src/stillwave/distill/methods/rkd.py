@@ -30,9 +30,9 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from stillwave.distill.grams import nothing, spread
-from stillwave.distill.hints import waist
 from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
 from stillwave.distill.pairing import Pair, check_frames, features, one_to_one, pool_bins
+from stillwave.distill.regressors import waist
 from stillwave.distill.similarity import SILENCE
 from stillwave.schema.methods import RkdConfig
 

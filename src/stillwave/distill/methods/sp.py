@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from stillwave.distill.grams import gram_distance, nothing
-from stillwave.distill.hints import waist
 from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
 from stillwave.distill.pairing import Pair, features, one_to_one
+from stillwave.distill.regressors import waist
 from stillwave.schema.methods import SpConfig
 
 

@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from stillwave.distill.fusion_levels import LevelFuser, Levels, levels, maps
 from stillwave.distill.grams import nothing
-from stillwave.distill.levels import LevelFuser, Levels, levels, maps
 from stillwave.distill.method import (
     DistillError,
     Given,
