@@ -17,7 +17,7 @@ from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.files import atomic_folder, write_json
 from stillwave.pretrained.card import Source, Training
 from stillwave.schema import Recipe, Sources
-from stillwave.training import journal
+from stillwave.training import run_log
 
 SIMULATED = "simulated"
 
@@ -68,7 +68,7 @@ class Run:
         heard = self.audio_seconds()
         rates = [
             event["audio_per_second"]
-            for event in journal.read(self.folder)
+            for event in run_log.read(self.folder)
             if event["kind"] == "train" and event["step"] <= self.card.step
         ]
         if not heard or len(rates) < self.card.step:

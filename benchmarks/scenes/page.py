@@ -18,7 +18,7 @@ from stillwave.evaluation.tables import heading, number
 from stillwave.files import write_text
 from stillwave.stats.bootstrap import Interval
 from stillwave.stats.crossed import Estimate, estimate
-from stillwave.training.journal import read
+from stillwave.training.run_log import read
 
 from .material import SETS, Corpora
 from .results import METRICS, Scored, clean_against_texts, collect, corpus_rate, difference

@@ -12,7 +12,7 @@ from stillwave.compare import work as work_module
 from stillwave.compare.flow import cell_job, reference_jobs
 from stillwave.compare.work import is_done, read_facts
 from stillwave.errors import StillwaveError
-from stillwave.training import Stopped, journal, sources
+from stillwave.training import Stopped, run_log, sources
 
 
 def run(grid, **options):
@@ -32,7 +32,7 @@ def test_every_cell_is_a_run_folder_with_scores(whole):
     for cell in whole.cells():
         folder = cell.folder(whole.folder)
         assert (folder / "recipe.yaml").exists()
-        assert journal.read(folder)[-1]["step"] == 2
+        assert run_log.read(folder)[-1]["step"] == 2
         facts = read_facts(folder)
         assert facts["steps"] == 2
         assert facts["memory_bytes"] > 50e6
@@ -44,7 +44,7 @@ def test_every_cell_is_a_run_folder_with_scores(whole):
 def test_methods_start_the_same_and_hear_the_same(whole):
     def first(method):
         return next(
-            e for e in journal.read(Cell("8x1", method, 1).folder(whole.folder)) if e["kind"] == "train"
+            e for e in run_log.read(Cell("8x1", method, 1).folder(whole.folder)) if e["kind"] == "train"
         )
 
     alone, taught = first("none")["loss"], first("at")["loss"]
@@ -67,7 +67,7 @@ def test_the_report_is_quick_and_the_same_without_training(whole, monkeypatch):
 def test_a_cut_grid_ends_with_the_same_scores(world, whole, tmp_path, monkeypatch):
     """Cut in the middle of a cell's training, and then before a cell is scored."""
     grid = described(world, tmp_path / "cut", seeds="0,1", metrics=("si_sdr", "stoi"))
-    write, score = journal.Journal.write, work_module._score
+    write, score = run_log.Journal.write, work_module._score
 
     def write_and_die(self, kind, step, **values):
         write(self, kind, step, **values)
@@ -79,7 +79,7 @@ def test_a_cut_grid_ends_with_the_same_scores(world, whole, tmp_path, monkeypatc
             raise KeyboardInterrupt
         return score(job, facts)
 
-    for owner, name, deadly in ((journal.Journal, "write", write_and_die), (work_module, "_score", die)):
+    for owner, name, deadly in ((run_log.Journal, "write", write_and_die), (work_module, "_score", die)):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(owner, name, deadly)
             run(grid)
@@ -224,7 +224,7 @@ def test_a_grid_that_was_moved_goes_on(describe, tmp_path):
     at = Cell("8x1", "at", 0)
     job = cell_job(grid, at)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(journal.Journal, "sync", cut)
+        patch.setattr(run_log.Journal, "sync", cut)
         work_module.work(job)
     grid.folder.rename(tmp_path / "two")
     result, _ = run(describe(tmp_path / "two"))

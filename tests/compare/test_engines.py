@@ -14,7 +14,7 @@ from stillwave.compare import compare, engines
 from stillwave.compare.engines import Outcome, in_own_process, with_joblib
 from stillwave.compare.flow import cell_job, reference_jobs
 from stillwave.compare.work import decode, encode, is_done
-from stillwave.training import journal
+from stillwave.training import run_log
 
 
 @pytest.fixture
@@ -112,11 +112,11 @@ def test_a_cell_stops_with_a_checkpoint_when_its_parent_is_gone(describe, tmp_pa
          "__import__('stillwave.compare.work').compare.work.decode(sys.argv[1]))", encode(job)]
     )  # fmt: skip
     run = cell.folder(grid.folder)
-    wait_until(lambda: len(journal.read(run)) > 3)
+    wait_until(lambda: len(run_log.read(run)) > 3)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     wait_until(lambda: list(run.glob("checkpoints/step_*")))
-    last = journal.read(run)[-1]["step"]
+    last = run_log.read(run)[-1]["step"]
     assert (run / f"checkpoints/step_{last:08d}").is_dir(), "nothing was lost"
 
 
@@ -150,7 +150,7 @@ def test_a_killed_grid_continues_to_the_same_scores(world, describe, tmp_path):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert start(whole).wait(900) == 0
     first = start(cut)
-    wait_until(lambda: any(len(journal.read(f.parent)) > 3 for f in cut.glob("runs/*/*/*/log.jsonl")))
+    wait_until(lambda: any(len(run_log.read(f.parent)) > 3 for f in cut.glob("runs/*/*/*/log.jsonl")))
     first.kill()
     first.wait()
     second = start(cut)

@@ -22,7 +22,7 @@ from stillwave.explain.flow import explain
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 from stillwave.training import snapshots, train
-from stillwave.training.looking import fixed_batch
+from stillwave.training.probe_batch import fixed_batch
 
 RECIPE = """
 name: tiny

@@ -143,7 +143,7 @@ def test_a_second_call_computes_nothing_again(
 
 
 def test_both_students_start_the_same_and_see_the_same(tiny: tuple[Settings, flow.Result]) -> None:
-    from stillwave.training.journal import read as read_log
+    from stillwave.training.run_log import read as read_log
 
     settings, _ = tiny
     alone, distilled = (read_log(settings.output / "runs" / key) for key in ("alone", "distilled"))

@@ -14,7 +14,7 @@ import torch._dynamo  # AdamW imports it at its first step: once here, not in ea
 from toy import train_toy
 
 from stillwave import checkpoint, files
-from stillwave.training import journal, learner, sources, state  # noqa: F401
+from stillwave.training import run_log, sources, state, train_state  # noqa: F401
 
 
 def die():
@@ -55,11 +55,11 @@ def arm(point):
     n = int(count or 1)
     match place:
         case "step":
-            at(learner.Learner, "step", n, after=True)
+            at(train_state.Learner, "step", n, after=True)
         case "tensors":
             at(checkpoint, "write_tensors", n, instead=half_a_file)
         case "line":
-            at(journal.Journal, "write", n, instead=half_a_line)
+            at(run_log.Journal, "write", n, instead=half_a_line)
         case "rename":
             at(files.os, "rename", n)
         case "renamed":

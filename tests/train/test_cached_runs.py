@@ -7,7 +7,7 @@ from toy import Toy, make_teacher, train_toy
 from stillwave import checkpoint, recipe
 from stillwave.distill.distiller import Distiller
 from stillwave.errors import CheckpointError, StillwaveError
-from stillwave.training import journal
+from stillwave.training import run_log
 
 SMALL = "{name: i2srf_tfckd, fusion_channels: 8}"
 
@@ -43,7 +43,7 @@ def distil(run: Path, teacher: str, method: str = SMALL, *overrides: str) -> dic
 def losses(run: Path) -> list:
     return [
         {name: value for name, value in event.items() if name != "audio_per_second"}
-        for event in journal.read(run)
+        for event in run_log.read(run)
     ]
 
 

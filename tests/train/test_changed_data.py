@@ -10,7 +10,7 @@ from toy import toy_recipe
 from stillwave.data.manifest import read_manifest, write_manifest
 from stillwave.data.scan import load
 from stillwave.errors import StillwaveError
-from stillwave.training import journal, run, train
+from stillwave.training import run, run_log, train
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_recording_that_vanished_between_is_set_aside(corpus):
     for path in gone:
         path.unlink()
     go(folder, 8)
-    found = [event["file"] for event in journal.read(folder) if event["kind"] == "bad_file"]
+    found = [event["file"] for event in run_log.read(folder) if event["kind"] == "bad_file"]
     assert found
     assert set(found) <= {str(path) for path in gone}
 

@@ -10,7 +10,7 @@ from toy import Toy, make_teacher, toy_recipe, train_toy
 
 from stillwave import checkpoint, recipe
 from stillwave.errors import AudioError, RecipeError, StillwaveError
-from stillwave.training import continuing, journal, run, state
+from stillwave.training import resuming, run, run_log, state
 
 
 class Absent:
@@ -46,7 +46,7 @@ def test_what_a_start_without_a_checkpoint_logged_goes_with_it(tmp_path):
         place.rmdir()
     assert (folder / run.BAD).exists()
     train_toy(folder, "seed=9", "train.steps=1")
-    assert [event["step"] for event in journal.read(folder) if event["kind"] == "train"] == [1]
+    assert [event["step"] for event in run_log.read(folder) if event["kind"] == "train"] == [1]
     assert not (folder / run.BAD).exists()
 
 
@@ -129,7 +129,7 @@ def assert_same_end(one, other):
 
 
 def rates(folder):
-    return [event["lr"] for event in journal.read(folder) if event["kind"] == "train"]
+    return [event["lr"] for event in run_log.read(folder) if event["kind"] == "train"]
 
 
 def test_more_steps_are_refused_where_the_learning_rate_has_come_to_its_end(tmp_path):
@@ -224,7 +224,7 @@ def test_restarts_ascend():
     ],
 )
 def test_what_depends_on_the_length_of_a_run(settings, depends):
-    assert continuing.depends_on_length(toy_recipe(*settings)) is depends
+    assert resuming.depends_on_length(toy_recipe(*settings)) is depends
 
 
 def test_a_checkpoint_of_an_earlier_version_may_be_extended_too(tmp_path):
@@ -242,4 +242,4 @@ def test_a_checkpoint_of_an_earlier_version_may_be_extended_too(tmp_path):
 def test_the_key_that_stands_in_the_way_is_named_rather_than_the_steps(tmp_path):
     now = toy_recipe("train.steps=8", "train.batch_size=1")
     with pytest.raises(RecipeError, match=r"a different train\.batch_size;"):
-        continuing.continued(tmp_path, toy_recipe(), now, extend=True)
+        resuming.continued(tmp_path, toy_recipe(), now, extend=True)

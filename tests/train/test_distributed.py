@@ -9,7 +9,7 @@ from toy import make_teacher, train_toy
 
 from stillwave import checkpoint
 from stillwave.errors import RecipeError
-from stillwave.training import journal
+from stillwave.training import run_log
 from stillwave.training.distributed import World, find_device, join, share
 
 HERE = Path(__file__).parent
@@ -30,7 +30,7 @@ def torchrun(run, *overrides, processes=2):
 
 
 def losses(run):
-    return [event for event in journal.read(run) if event["kind"] == "train"]
+    return [event for event in run_log.read(run) if event["kind"] == "train"]
 
 
 @pytest.mark.slow
@@ -56,7 +56,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path, distilling):
         assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-4)
         assert b.get("lambda", 0) == pytest.approx(a.get("lambda", 0), rel=1e-4)
     scores = [
-        [e["si_sdr"] for e in journal.read(tmp_path / run) if e["kind"] == "validation"]
+        [e["si_sdr"] for e in run_log.read(tmp_path / run) if e["kind"] == "validation"]
         for run in ("one", "two")
     ]
     assert scores[1] == pytest.approx(scores[0], abs=1e-3)
@@ -84,7 +84,7 @@ def test_a_non_finite_batch_in_one_process_is_left_out_by_all(tmp_path):
     run = tmp_path / "run"
     done = subprocess.run([*command, str(run)], env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
-    (bad,) = [event for event in journal.read(run) if event["kind"] == "bad_batch"]
+    (bad,) = [event for event in run_log.read(run) if event["kind"] == "bad_batch"]
     assert bad["step"] == 2
     saved = checkpoint.read_tensors(run / bad["file"])
     assert saved["indices"].tolist() == [4, 5, 6, 7], "the whole batch is kept"

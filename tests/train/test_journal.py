@@ -5,8 +5,8 @@ import pytest
 from toy import development, train_toy
 
 from stillwave.errors import StillwaveError
-from stillwave.training import journal
-from stillwave.training.journal import Journal
+from stillwave.training import run_log
+from stillwave.training.run_log import Journal
 
 
 def test_opened_at_a_step_it_forgets_what_came_after(tmp_path):
@@ -16,7 +16,7 @@ def test_opened_at_a_step_it_forgets_what_came_after(tmp_path):
     log.close()
     with (tmp_path / "log.jsonl").open("a") as handle:
         handle.write('{"kind": "tra')
-    assert [event["step"] for event in journal.read(tmp_path)] == [1, 2, 3]
+    assert [event["step"] for event in run_log.read(tmp_path)] == [1, 2, 3]
     Journal(tmp_path, step=2, tensorboard=False).close()
     assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2]
 
@@ -36,7 +36,7 @@ def test_a_damaged_line_costs_no_other(tmp_path):
         *lines[1:],
     ]
     (tmp_path / "log.jsonl").write_bytes(b"".join(damaged))
-    assert [event["step"] for event in journal.read(tmp_path)] == [1, 2, 3]
+    assert [event["step"] for event in run_log.read(tmp_path)] == [1, 2, 3]
     Journal(tmp_path, step=2, tensorboard=False).close()
     assert (tmp_path / "log.jsonl").read_bytes() == b"".join(lines[:2])
 
@@ -46,7 +46,7 @@ def test_nan_does_not_get_into_the_log(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         log.write("train", 1, loss=float("nan"))
     log.close()
-    assert journal.read(tmp_path) == []
+    assert run_log.read(tmp_path) == []
 
 
 def test_a_full_disk_is_a_sentence(tmp_path):
@@ -65,7 +65,7 @@ def test_tensorboard_gets_curves_audio_and_spectrograms(tmp_path):
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"scalars": 0, "audio": 0})
     events.Reload()
     tags = events.Tags()
-    logged = [e["loss"]["total"] for e in journal.read(tmp_path / "run") if e["kind"] == "train"]
+    logged = [e["loss"]["total"] for e in run_log.read(tmp_path / "run") if e["kind"] == "train"]
     assert [s.value for s in events.Scalars("train/loss/total")] == pytest.approx(logged)
     assert {"train/lr", "train/grad_norm", "validation/si_sdr"} <= set(tags["scalars"])
     assert {"0/noisy", "0/clean", "0/estimate"} <= set(tags["audio"])
@@ -76,6 +76,6 @@ def test_tensorboard_gets_curves_audio_and_spectrograms(tmp_path):
 
 def test_spectrograms_of_silence_and_of_one_sample_can_be_drawn():
     signals = {"silence": np.zeros(2000, np.float32), "one": np.ones(1, np.float32)}
-    figure = journal.spectrograms({**signals, "speech": development(1)[0].clean})
+    figure = run_log.spectrograms({**signals, "speech": development(1)[0].clean})
     figure.canvas.draw()
     assert [axis.get_title() for axis in figure.axes] == ["silence", "one", "speech"]

@@ -12,7 +12,7 @@ from stillwave import checkpoint
 from stillwave.data import dataset
 from stillwave.data.store import StoreError
 from stillwave.errors import AudioError, StillwaveError
-from stillwave.training import Stopped, journal, learner, state, validation
+from stillwave.training import Stopped, run_log, state, train_state, validation
 from stillwave.training.interrupts import Interrupts
 
 RARE = "train.checkpoint_every=100"
@@ -33,7 +33,7 @@ class Fallible(Toy):
 
 
 def events(folder, kind):
-    return [event for event in journal.read(folder) if event["kind"] == kind]
+    return [event for event in run_log.read(folder) if event["kind"] == kind]
 
 
 def steps(folder):
@@ -113,14 +113,14 @@ def test_a_cache_that_is_full_is_no_fault_of_a_recording():
 
 
 def stop_at(step, monkeypatch, number=signal.SIGTERM):
-    original = learner.Learner.step
+    original = train_state.Learner.step
 
     def counted(self, group, count):
         if count == step - 1:
             signal.raise_signal(number)
         return original(self, group, count)
 
-    monkeypatch.setattr(learner.Learner, "step", counted)
+    monkeypatch.setattr(train_state.Learner, "step", counted)
 
 
 def break_at(owner, name, call, error, monkeypatch):
@@ -139,9 +139,9 @@ def break_at(owner, name, call, error, monkeypatch):
 @pytest.mark.parametrize(
     ("owner", "name", "call", "last"),
     [
-        (learner.Updater, "_apply", 4, 3),  # within an update, weights untouched
+        (train_state.Updater, "_apply", 4, 3),  # within an update, weights untouched
         (validation, "validate", 2, 4),  # after an update
-        (learner.Learner, "step", 6, 5),
+        (train_state.Learner, "step", 6, 5),
     ],
 )
 def test_any_error_leaves_a_checkpoint_and_the_next_run_is_exact(
@@ -161,7 +161,7 @@ def test_any_error_leaves_a_checkpoint_and_the_next_run_is_exact(
     timeless = [
         [
             {k: v for k, v in event.items() if k != "audio_per_second"}
-            for event in journal.read(tmp_path / run)
+            for event in run_log.read(tmp_path / run)
         ]
         for run in ("whole", "run")
     ]
@@ -169,7 +169,7 @@ def test_any_error_leaves_a_checkpoint_and_the_next_run_is_exact(
 
 
 def test_an_error_in_the_first_update_leaves_no_checkpoint(tmp_path, monkeypatch):
-    break_at(learner.Learner, "step", 1, RuntimeError("out of luck"), monkeypatch)
+    break_at(train_state.Learner, "step", 1, RuntimeError("out of luck"), monkeypatch)
     with pytest.raises(RuntimeError):
         train_toy(tmp_path / "run")
     assert steps(tmp_path / "run") == []
@@ -236,13 +236,13 @@ def test_a_log_that_cannot_be_written_is_no_base_for_a_checkpoint(tmp_path, monk
         def flush(self):
             self.lines.flush()
 
-    started = journal.Journal.__init__
+    started = run_log.Journal.__init__
 
     def opened(self, *args, **kwargs):
         started(self, *args, **kwargs)
         self._lines = Full(self._lines)
 
-    monkeypatch.setattr(journal.Journal, "__init__", opened)
+    monkeypatch.setattr(run_log.Journal, "__init__", opened)
     with pytest.raises(StillwaveError, match="No space left"):
         train_toy(tmp_path / "run", RARE, "train.validate_every=100")
     assert steps(tmp_path / "run") == []

@@ -13,15 +13,15 @@ from toy import Example, Toy, development, make_teacher, toy_recipe, train_toy
 from stillwave import checkpoint, recipe
 from stillwave.errors import CheckpointError, RecipeError, StillwaveError
 from stillwave.evaluation.energies import si_sdr
-from stillwave.training import Stopped, journal, learner, sources, state
+from stillwave.training import Stopped, run_log, sources, state, train_state
 from stillwave.training.distributed import World
-from stillwave.training.learner import Learner
+from stillwave.training.train_state import Learner
 
 ONE = World(0, 1, torch.device("cpu"))
 
 
 def events(run, kind):
-    return [event for event in journal.read(run) if event["kind"] == kind]
+    return [event for event in run_log.read(run) if event["kind"] == kind]
 
 
 def weights(folder):
@@ -144,7 +144,7 @@ def test_with_ema_the_averaged_weights_are_exported_and_without_the_raw(tmp_path
 
 
 def test_gradients_are_clipped(tmp_path):
-    class Peek(learner.Updater):
+    class Peek(train_state.Updater):
         def _apply(self):
             norm = super()._apply()
             grads = [p.grad for p in self.objective.student_parameters() if p.grad is not None]
@@ -152,11 +152,11 @@ def test_gradients_are_clipped(tmp_path):
             return norm
 
     seen = []
-    original, learner.Updater = learner.Updater, Peek
+    original, train_state.Updater = train_state.Updater, Peek
     try:
         train_toy(tmp_path / "run", "optimiser.clip_norm=0.01", "train.steps=2")
     finally:
-        learner.Updater = original
+        train_state.Updater = original
     assert all(before > 0.01 and after == pytest.approx(0.01, rel=1e-3) for before, after in seen)
 
 
@@ -180,7 +180,7 @@ def test_a_bad_batch_is_left_out_and_kept_for_inspection(tmp_path, capsys):
 
 def test_a_bad_gradient_is_a_bad_batch(tmp_path, monkeypatch):
     calls = []
-    original = learner.Updater._backward
+    original = train_state.Updater._backward
 
     def poisoned(self, *arguments, **options):
         values = original(self, *arguments, **options)
@@ -191,7 +191,7 @@ def test_a_bad_gradient_is_a_bad_batch(tmp_path, monkeypatch):
             )
         return values
 
-    monkeypatch.setattr(learner.Updater, "_backward", poisoned)
+    monkeypatch.setattr(train_state.Updater, "_backward", poisoned)
     best = train_toy(tmp_path / "run")
     (event,) = events(tmp_path / "run", "bad_batch")
     assert (event["step"], event["reason"]) == (2, "gradient not finite")

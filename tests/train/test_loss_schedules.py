@@ -9,7 +9,7 @@ from stillwave.distill import DistillError
 from stillwave.distill.schedule import Plan, Shares, published_weight
 from stillwave.errors import StillwaveError
 from stillwave.schema import DistillConfig
-from stillwave.training import journal
+from stillwave.training import run_log
 
 
 def config(**options):
@@ -81,7 +81,7 @@ def tensors(run):
 
 
 def test_the_first_step_trains_on_distillation_alone_and_the_second_without_it(two):
-    events = journal.read(two)
+    events = run_log.read(two)
     lines = [event for event in events if event["kind"] == "train"]
     assert ["lambda" in line for line in lines] == [True] * 4 + [False] * 4
     first, last = lines[1]["loss"], lines[-1]["loss"]
@@ -93,7 +93,7 @@ def test_the_first_step_trains_on_distillation_alone_and_the_second_without_it(t
 
 
 def test_scores_of_the_first_step_do_not_count(two):
-    validated = [e["step"] for e in journal.read(two) if e["kind"] == "validation"]
+    validated = [e["step"] for e in run_log.read(two) if e["kind"] == "validation"]
     assert validated == [6, 8]
 
 

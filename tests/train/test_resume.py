@@ -11,7 +11,7 @@ import torch
 from toy import make_teacher, train_toy
 
 from stillwave import checkpoint
-from stillwave.training import journal
+from stillwave.training import run_log
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -46,11 +46,11 @@ def facts(file):
 
 
 def timeless(run):
-    return [{k: v for k, v in event.items() if k != "audio_per_second"} for event in journal.read(run)]
+    return [{k: v for k, v in event.items() if k != "audio_per_second"} for event in run_log.read(run)]
 
 
 def steps(run):
-    return [event["step"] for event in journal.read(run) if event["kind"] == "train"]
+    return [event["step"] for event in run_log.read(run) if event["kind"] == "train"]
 
 
 # Every place where a process can leave something half done (several within a checkpoint), in the order in
@@ -78,7 +78,7 @@ def test_killed_while_distilling(tmp_path):
     train_toy(tmp_path / "whole", *overrides)
     cut = killed(tmp_path / "cut", "step:2", "tensors:2", "step:1", overrides=overrides)
     assert_same_run(tmp_path / "whole", cut)
-    trained = [event for event in journal.read(cut) if event["kind"] == "train"]
+    trained = [event for event in run_log.read(cut) if event["kind"] == "train"]
     first, last = trained[0], trained[-1]
     assert first["lambda"] > 0
     assert {"distill.encoder", "distill.middle", "distill.decoder", "distill.inter"} <= set(last["loss"])
@@ -96,9 +96,9 @@ def test_killed_from_outside_at_any_time_with_worker_processes(tmp_path):
     command = [sys.executable, str(HERE / "toy.py"), str(cut), *overrides]
     for _ in range(6):
         process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-        before = len(journal.read(cut))
+        before = len(run_log.read(cut))
         deadline = time.monotonic() + 600
-        while len(journal.read(cut)) < before + 2 and process.poll() is None and time.monotonic() < deadline:
+        while len(run_log.read(cut)) < before + 2 and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(draw.uniform(0, 0.4))
         process.kill()
@@ -132,6 +132,6 @@ def test_the_last_two_and_the_best_are_kept(tmp_path):
     names = sorted(p.name for p in (tmp_path / "run" / "checkpoints").iterdir())
     assert names[-2:] == ["step_00000008", "step_00000009"]
     assert names[:-2] == [best.name]
-    scores = {e["step"]: e["si_sdr"] for e in journal.read(tmp_path / "run") if e["kind"] == "validation"}
+    scores = {e["step"]: e["si_sdr"] for e in run_log.read(tmp_path / "run") if e["kind"] == "validation"}
     assert int(best.name[5:]) == max(scores, key=scores.get)
     assert checkpoint.load(best)[1].scores == {"si_sdr": max(scores.values())}

@@ -10,8 +10,8 @@ from toy import make_teacher, train_toy
 from stillwave.distill.balance import gradient_norm, norms
 from stillwave.distill.method import METHODS, Method
 from stillwave.schema import Recipe
-from stillwave.training import journal
-from stillwave.training.watch import SILENT, Watch
+from stillwave.training import run_log
+from stillwave.training.gradient_monitor import SILENT, Watch
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def teacher(tmp_path):
 
 
 def seen(run) -> dict[int, dict[str, float]]:
-    return {event["step"]: event["norm"] for event in journal.read(run) if event["kind"] == "gradients"}
+    return {event["step"]: event["norm"] for event in run_log.read(run) if event["kind"] == "gradients"}
 
 
 def test_norms_are_those_of_autograd_and_of_the_sum():
@@ -69,7 +69,7 @@ def test_a_run_logs_the_gradient_of_each_term(tmp_path, teacher):
         wanted = {"enhancement", "distillation"}
         assert norm.keys() == (wanted if step == 2 else wanted | terms)
         assert all(value > 0 for value in norm.values())
-    train = {event["step"]: event for event in journal.read(tmp_path / "run") if event["kind"] == "train"}
+    train = {event["step"]: event for event in run_log.read(tmp_path / "run") if event["kind"] == "train"}
     first = [found[step] for step in (1, 2, 3)]
     balanced = 0.7 * sum(n["enhancement"] for n in first) / sum(n["distillation"] for n in first)
     assert train[3]["lambda"] == pytest.approx(balanced), "λ is what the norms say"

@@ -17,7 +17,7 @@ TRIM = 0.02
 
 def of_log(run: Path, recipe: Recipe) -> dict[str, Any]:
     """From a run's log: updates, seconds a step, batches that were set aside, λ."""
-    from stillwave.training.journal import read
+    from stillwave.training.run_log import read
 
     events = read(run)
     rates = [e["audio_per_second"] for e in events if e["kind"] == "train" and e.get("audio_per_second")]

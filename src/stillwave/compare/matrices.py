@@ -95,7 +95,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     facts = read_facts(folder)
     if facts.get("trained") and "lambda" not in facts:
         from stillwave.compare.costs import last_weight
-        from stillwave.training.journal import read
+        from stillwave.training.run_log import read
 
         facts["lambda"] = last_weight(read(folder))
     return facts

@@ -25,7 +25,7 @@ from stillwave.errors import StillwaveError
 from stillwave.explain import page, pictures
 from stillwave.schema import SAMPLE_RATE, Recipe
 from stillwave.training import objective, run, sources, state
-from stillwave.training.looking import Batch, Look, fixed_batch, frames_alike, look, shown, snapshot
+from stillwave.training.probe_batch import Batch, Look, fixed_batch, frames_alike, look, shown, snapshot
 from stillwave.training.snapshots import FOLDER, read
 
 KINDS: dict[Stream, pictures.Kind] = {

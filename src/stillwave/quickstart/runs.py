@@ -81,7 +81,7 @@ def recipe(settings: Settings, key: str, material: Material) -> Recipe:
 
 def curves(settings: Settings) -> tuple[dict[str, Curve], dict[str, Curve]]:
     """From the runs' logs: the enhancement loss by step, and the development score by step."""
-    from stillwave.training.journal import read
+    from stillwave.training.run_log import read
 
     losses: dict[str, Curve] = {}
     scores: dict[str, Curve] = {}
@@ -97,7 +97,7 @@ def curves(settings: Settings) -> tuple[dict[str, Curve], dict[str, Curve]]:
 def describe(settings: Settings, key: str, seconds: float | None) -> System:
     """Size, cost and training of a system."""
     from stillwave import checkpoint
-    from stillwave.training.journal import read
+    from stillwave.training.run_log import read
 
     card = checkpoint.read_card(checkpoint.resolve(network(settings, key)))
     ours = key in trained(settings)

@@ -53,7 +53,7 @@ def train(
 
 def _run(recipe: Recipe, folder: Path, world: World, quiet: bool, allow_changed_data: bool) -> None:
     """All that holds networks, apart: it is gone before the processes part."""
-    from stillwave.training import material, sources
+    from stillwave.training import data_lists, sources
 
     trainer = Trainer(recipe, folder, world, quiet=quiet)
     if trainer.progress.finished:
@@ -63,13 +63,13 @@ def _run(recipe: Recipe, folder: Path, world: World, quiet: bool, allow_changed_
     step = trainer.progress.step
     source = sources.mixtures(recipe, world, must_exist=step == 0)
     development = sources.development(recipe, must_exist=step == 0)
-    known = world.firsts(material.read(folder))
-    found = material.lists_of(source, development)
-    remark = material.check(folder, found, step=step, allow=allow_changed_data, known=known)
-    for line in [*material.repeats(source), *([remark] if remark else [])]:
+    known = world.firsts(data_lists.read(folder))
+    found = data_lists.lists_of(source, development)
+    remark = data_lists.check(folder, found, step=step, allow=allow_changed_data, known=known)
+    for line in [*data_lists.repeats(source), *([remark] if remark else [])]:
         trainer.say(line)
     if world.first:
-        lists = material.noted(found, step=step, changed=bool(remark), known=known)
+        lists = data_lists.noted(found, step=step, changed=bool(remark), known=known)
         run.begin(folder, trainer.recipe, lists, torch.get_num_threads())
     trainer.licences = sources.licences(source)
     trainer.fit(source, development, metric)

@@ -17,7 +17,7 @@ from stillwave.console import err
 from stillwave.errors import RecipeError, StillwaveError
 from stillwave.files import write_json, write_text
 from stillwave.schema import Recipe
-from stillwave.training.continuing import continued
+from stillwave.training.resuming import continued
 
 RECIPE, ENVIRONMENT, LOG, CHECKPOINTS, BAD = (
     "recipe.yaml", "environment.json", "log.jsonl", "checkpoints", "bad_batches",

@@ -18,7 +18,7 @@ from stillwave.distill import Distiller, I2srfTfckd
 from stillwave.errors import CheckpointError
 from stillwave.files import atomic_file
 from stillwave.schema import Recipe
-from stillwave.training.looking import Batch, fixed_batch, look, snapshot
+from stillwave.training.probe_batch import Batch, fixed_batch, look, snapshot
 
 FOLDER, PLACE = "explain", "snapshots"
 

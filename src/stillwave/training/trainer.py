@@ -17,14 +17,14 @@ from stillwave.errors import StillwaveError
 from stillwave.schema import SAMPLE_RATE, Recipe
 from stillwave.training import objective, run, state, validation
 from stillwave.training.distributed import World
+from stillwave.training.gradient_monitor import SILENT
 from stillwave.training.interrupts import Interrupts, Stopped
-from stillwave.training.journal import Journal
-from stillwave.training.learner import Learner
+from stillwave.training.optimizer_step import Outcome
 from stillwave.training.progress import shown
-from stillwave.training.set_aside import SetAside
+from stillwave.training.run_log import Journal
+from stillwave.training.skipped import SetAside
 from stillwave.training.snapshots import Snapshots
-from stillwave.training.update import Outcome
-from stillwave.training.watch import SILENT
+from stillwave.training.train_state import Learner
 
 
 class Trainer:

@@ -16,7 +16,7 @@ from stillwave.schema import Recipe
 from stillwave.training import schedule, state
 from stillwave.training.distributed import World, share
 from stillwave.training.objective import input_shape, make_objective
-from stillwave.training.update import Outcome, Updater
+from stillwave.training.optimizer_step import Outcome, Updater
 
 
 class Learner:

@@ -17,9 +17,9 @@ from stillwave.distill.balance import Balance
 from stillwave.distill.schedule import Plan, Shares, published_weight
 from stillwave.schema import DistillConfig, Recipe
 from stillwave.training.distributed import World
+from stillwave.training.gradient_monitor import Watch
 from stillwave.training.objective import Objective, Terms, distils, parameter_groups
 from stillwave.training.schedule import learning_rate
-from stillwave.training.watch import Watch
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -15,7 +15,7 @@ from stillwave.files import atomic_file
 from stillwave.schema import TrainConfig
 from stillwave.training import run
 from stillwave.training.distributed import World
-from stillwave.training.journal import Journal
+from stillwave.training.run_log import Journal
 from stillwave.training.state import Progress
 
 
