@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from stillwave.data.dataset import batches
+from stillwave.data.decoded_cache import Store
 from stillwave.data.manifest import Recording
 from stillwave.data.mixing import Mixer
 from stillwave.data.scan import load
-from stillwave.data.store import Store
 from stillwave.schema import MixingConfig
 
 SECONDS = 2.0

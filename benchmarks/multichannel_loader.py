@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 from stillwave.data.dataset import batches
-from stillwave.data.paired import PairedSegments
-from stillwave.data.pairs import read_pairs
+from stillwave.data.pair_sets import read_pairs
+from stillwave.data.paired_dataset import PairedSegments
 
 
 def measure(source: PairedSegments, batch_size: int, workers: int, count: int) -> float:

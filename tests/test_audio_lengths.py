@@ -11,8 +11,8 @@ import soundfile
 
 from stillwave import audio
 from stillwave.audio import mpeg
+from stillwave.data.decoded_cache import Store
 from stillwave.data.scan import scan
-from stillwave.data.store import Store
 from stillwave.errors import AudioError
 
 RATE = 44_100

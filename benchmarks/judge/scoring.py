@@ -13,7 +13,7 @@ import numpy as np
 
 from stillwave.audio import Samples, read, write
 from stillwave.console import track
-from stillwave.data.pairs import Pair, read_pairs
+from stillwave.data.pair_sets import Pair, read_pairs
 from stillwave.errors import StillwaveError
 from stillwave.evaluation.processes import run as in_processes
 from stillwave.evaluation.recognisers import identity, load

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stillwave.data.pairs import Pair
+from stillwave.data.pair_sets import Pair
 from stillwave.evaluation import METRICS
 from stillwave.evaluation.statistics import snr_groups
 from stillwave.stats.crossed import Array, estimate

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stillwave.audio import Samples
-from stillwave.data.pairs import Pair
+from stillwave.data.pair_sets import Pair
 
 from .levels import attenuation_db, lost_share, lowered_db, pause_frames
 from .pictures import draw_one

@@ -12,7 +12,7 @@ import torch
 
 from comparison import processor  # type: ignore[import-not-found]
 from stillwave import checkpoint
-from stillwave.data.pairs import read_pairs
+from stillwave.data.pair_sets import read_pairs
 from stillwave.errors import StillwaveError
 from stillwave.evaluation.tables import heading, number
 from stillwave.files import write_text

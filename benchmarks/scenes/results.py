@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stillwave.data.pairs import Pair
+from stillwave.data.pair_sets import Pair
 from stillwave.evaluation.challenge import t1
 from stillwave.evaluation.transcripts import Heard, Transcript
 from stillwave.stats.bootstrap import Interval, ratio

@@ -11,7 +11,7 @@ from typing import Any
 from stillwave import checkpoint
 from stillwave.baselines.run import run as run_baseline
 from stillwave.console import track
-from stillwave.data.pairs import Pair, read_pairs
+from stillwave.data.pair_sets import Pair, read_pairs
 from stillwave.evaluation import score_pairs
 from stillwave.evaluation.inputs import from_checkpoints
 from stillwave.evaluation.processes import run as in_processes

@@ -24,12 +24,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
+from stillwave.data.decoded_cache import Store
 from stillwave.data.manifest import Kind, Recording, hours, write_manifest
 from stillwave.data.scan import scan
 from stillwave.data.scenes.config import SceneConfig
-from stillwave.data.scenes.impulses import write_rooms
+from stillwave.data.scenes.rir_dataset import write_rooms
 from stillwave.data.split import source_of, split
-from stillwave.data.store import Store
 from stillwave.schema import Range
 
 HELD_OUT = 0.05

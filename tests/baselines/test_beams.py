@@ -13,8 +13,8 @@ from stillwave.baselines.beams import cardioid, first_channel
 from stillwave.baselines.mvdr import covariance, mvdr, souden
 from stillwave.cli import guard
 from stillwave.cli.beamform import beamform
-from stillwave.data.pair import Pair
-from stillwave.data.pairs import read_pairs
+from stillwave.data.pair_manifest import Pair
+from stillwave.data.pair_sets import read_pairs
 from stillwave.data.scenes.ambisonics import direction, encode
 
 RATE = 16_000

@@ -16,7 +16,7 @@ from judge.cases import CASES
 from judge.scoring import Place
 from judge.systems import NOISY, Run
 from stillwave.audio import write
-from stillwave.data.pairs import COLUMNS
+from stillwave.data.pair_sets import COLUMNS
 from stillwave.errors import StillwaveError
 from stillwave.schema import SAMPLE_RATE
 

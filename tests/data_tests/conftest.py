@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stillwave.audio import write
+from stillwave.data.decoded_cache import Store
 from stillwave.data.manifest import Recording
-from stillwave.data.store import Store
 
 RATE = 16_000
 

@@ -6,7 +6,7 @@ import pytest
 from stillwave.audio import write
 from stillwave.data.corpora import CORPORA, find, folders, scan_corpus, voicebank
 from stillwave.data.manifest import ManifestError
-from stillwave.data.pairs import read_pairs
+from stillwave.data.pair_sets import read_pairs
 from stillwave.data.split import source_of, split
 
 TONE = (0.3 * np.sin(np.arange(4800) / 7)).astype(np.float32)

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from stillwave.cli import data, guard
 from stillwave.data.manifest import read_manifest, write_manifest
-from stillwave.data.pairs import read_pairs
+from stillwave.data.pair_sets import read_pairs
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from stillwave.cli.data import app
 from stillwave.data import read_manifest
 from stillwave.data.scenes import rooms
 from stillwave.data.scenes.config import SceneConfig
-from stillwave.data.scenes.impulses import impulse, write_rooms
+from stillwave.data.scenes.rir_dataset import impulse, write_rooms
 from stillwave.schema import SAMPLE_RATE, Range
 
 pytest.importorskip("pyroomacoustics")

@@ -7,10 +7,10 @@ import pytest
 
 from stillwave.audio import write
 from stillwave.data.corpora import l3das23, scan_corpus
-from stillwave.data.hearing import hear
 from stillwave.data.manifest import ManifestError
-from stillwave.data.pair import Pair, read_pair_manifest, write_pair_manifest
-from stillwave.data.pairs import load_pair, read_pairs
+from stillwave.data.multichannel import hear
+from stillwave.data.pair_manifest import Pair, read_pair_manifest, write_pair_manifest
+from stillwave.data.pair_sets import load_pair, read_pairs
 from stillwave.data.scenes.ambisonics import convert, direction, encode
 
 RATE = 16_000

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from stillwave.audio import write
 from stillwave.data import effects
 from stillwave.data.codecs import CODECS
-from stillwave.data.draw import SILENT_DB, TRIES
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.mixing import Mixer
+from stillwave.data.sampling import SILENT_DB, TRIES
 from stillwave.errors import AudioError
 from stillwave.schema import MixingConfig, Range
 
@@ -220,7 +220,7 @@ def test_a_noise_of_one_sample_gives_a_mixture_all_the_same(mixer, tmp_path):
 
 
 def test_long_rooms_are_rarer(world, store, tmp_path):
-    from stillwave.data.draw import Rooms
+    from stillwave.data.sampling import Rooms
 
     long = world["rooms"][0].model_copy(update={"seconds": 2.0})  # the other lasts 0.5 s: 16 times as likely
     rooms = Rooms([long, world["rooms"][1]], store)

@@ -8,9 +8,9 @@ from test_l3das23 import RATE, clip, field
 from stillwave.audio import write
 from stillwave.data.dataset import batches
 from stillwave.data.manifest import ManifestError
-from stillwave.data.pair import write_pair_manifest
-from stillwave.data.paired import PairedSegments
-from stillwave.data.pairs import read_pairs
+from stillwave.data.pair_manifest import write_pair_manifest
+from stillwave.data.pair_sets import read_pairs
+from stillwave.data.paired_dataset import PairedSegments
 from stillwave.data.sources import build_mixer, build_source, development_pairs
 from stillwave.errors import AudioError, RecipeError
 from stillwave.recipe import loads

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_l3das23 import clip
 
-from stillwave.data.pairs import read_pairs
+from stillwave.data.pair_sets import read_pairs
 from stillwave.evaluation.inputs import from_checkpoints
 from stillwave.evaluation.scoring import score_pairs
 from stillwave.explain import flow

@@ -8,7 +8,7 @@ from stillwave.audio import write
 from stillwave.data import effects
 from stillwave.data.manifest import ManifestError
 from stillwave.data.mixing import Mixer
-from stillwave.data.pairs import COLUMNS, load_pair, pair_folders, read_pairs, write_mixtures
+from stillwave.data.pair_sets import COLUMNS, load_pair, pair_folders, read_pairs, write_mixtures
 from stillwave.schema import MixingConfig
 
 RATE = 16_000

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stillwave.data.draw import Noises, Rooms, Speech
 from stillwave.data.manifest import ManifestError, Recording, write_manifest
 from stillwave.data.mixing import Mixer
 from stillwave.data.pools import LONGEST_BLOCK, Order, Part, block_counts
+from stillwave.data.sampling import Noises, Rooms, Speech
 from stillwave.data.sources import build_mixer, development_pairs, gather
 from stillwave.data.split import split
 from stillwave.errors import RecipeError

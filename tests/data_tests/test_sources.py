@@ -3,7 +3,7 @@ import pytest
 
 from stillwave.data import sources
 from stillwave.data.manifest import ManifestError, read_manifest, write_manifest
-from stillwave.data.pairs import write_mixtures
+from stillwave.data.pair_sets import write_mixtures
 from stillwave.data.pools import recordings_of
 from stillwave.data.sources import build_mixer, development_pairs
 from stillwave.data.split import split

@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from stillwave.audio import write
+from stillwave.data.decoded_cache import Store, default_folder
 from stillwave.data.manifest import Recording
-from stillwave.data.store import Store, default_folder
 from stillwave.errors import AudioError
 
 RATE = 16_000
@@ -130,7 +130,7 @@ def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path, store, monkeypatch)
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stillwave.data.store._encode", full)
+    monkeypatch.setattr("stillwave.data.decoded_cache._encode", full)
     with pytest.raises(AudioError, match="No space left"):
         store.open(entry(tmp_path / "a.flac"))
     assert cached(store) == []
@@ -157,7 +157,7 @@ def test_processes_that_start_together_go_through_the_files_in_orders_of_their_o
     orders = []
     for process in (1, 2):
         opened = []
-        monkeypatch.setattr("stillwave.data.store.os.getpid", lambda process=process: process)
+        monkeypatch.setattr("stillwave.data.decoded_cache.os.getpid", lambda process=process: process)
         monkeypatch.setattr(Store, "open", lambda _, recording, opened=opened: opened.append(recording.path))
         Store(tmp_path / f"cache-{process}").prepare(recordings, jobs=1)
         orders.append(opened)

@@ -8,7 +8,7 @@ from stillwave.audio import write
 from stillwave.data.checks import check
 from stillwave.data.manifest import ManifestError, Recording, write_manifest
 from stillwave.data.mixing import Mixer
-from stillwave.data.pairs import write_mixtures
+from stillwave.data.pair_sets import write_mixtures
 from stillwave.data.summary import measure, spread, summarise
 from stillwave.schema import MixingConfig
 

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 
 from stillwave.data import Recording, read_manifest
-from stillwave.data.demo import casting, corpus, espeak, voices
-from stillwave.data.demo.casting import Size, cast_all
+from stillwave.data.demo import corpus, espeak, speaker_splits, voices
 from stillwave.data.demo.sentences import make_sentences
+from stillwave.data.demo.speaker_splits import Size, cast_all
 from stillwave.errors import MissingExtraError, StillwaveError
 
 TINY = Size(speakers=2, sentences=2, noises=1, noise_seconds=1.0, rooms=1, mixtures=4)
@@ -178,4 +178,4 @@ def _pitch(samples: np.ndarray) -> float:
 
 
 def test_the_test_set_is_half_as_large_again() -> None:
-    assert [casting.mixtures_of(split, Size(mixtures=24)) for split in voices.SPLITS] == [0, 24, 36]
+    assert [speaker_splits.mixtures_of(split, Size(mixtures=24)) for split in voices.SPLITS] == [0, 24, 36]

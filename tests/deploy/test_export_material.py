@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stillwave import audio, checkpoint
-from stillwave.data.pair import Pair, write_pair_manifest
+from stillwave.data.pair_manifest import Pair, write_pair_manifest
 from stillwave.data.scenes.ambisonics import convert
 from stillwave.errors import AudioError
 from stillwave.exporting import signals

@@ -10,7 +10,7 @@ import pytest
 from stillwave.audio import write
 from stillwave.data import read_manifest
 from stillwave.data.manifest import ManifestError
-from stillwave.data.pairs import read_pairs
+from stillwave.data.pair_sets import read_pairs
 from stillwave.quickstart import material
 
 RATE = 16_000

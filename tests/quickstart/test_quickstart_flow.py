@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stillwave.audio import read, write
-from stillwave.data.pairs import Pair
+from stillwave.data.pair_sets import Pair
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
 from stillwave.quickstart import examples, flow, material, runs
 from stillwave.quickstart.material import Material

@@ -10,7 +10,7 @@ from toy import Toy, train_toy
 
 from stillwave import checkpoint
 from stillwave.data import dataset
-from stillwave.data.store import StoreError
+from stillwave.data.decoded_cache import StoreError
 from stillwave.errors import AudioError, StillwaveError
 from stillwave.training import Stopped, run_log, state, train_state, validation
 from stillwave.training.interrupts import Interrupts

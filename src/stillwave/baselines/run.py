@@ -12,8 +12,8 @@ from stillwave.baselines.beams import Samples, cardioid, first_channel
 from stillwave.baselines.mvdr import mvdr
 from stillwave.console import track
 from stillwave.data.corpora.l3das23 import scene_facts
-from stillwave.data.hearing import hear
-from stillwave.data.pair import Pair
+from stillwave.data.multichannel import hear
+from stillwave.data.pair_manifest import Pair
 from stillwave.errors import AudioError, StillwaveError, nearest
 from stillwave.schema import SAMPLE_RATE
 

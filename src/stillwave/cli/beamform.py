@@ -41,7 +41,7 @@ def beamform(
 
     """
     from stillwave.baselines.run import run
-    from stillwave.data.pairs import read_pairs
+    from stillwave.data.pair_sets import read_pairs
 
     done = run(by, read_pairs(source), output, jobs=jobs)
     for name, fault in done.failed:

@@ -237,7 +237,7 @@ def mix(
 
     """
     from stillwave.data.manifest import ManifestError
-    from stillwave.data.pairs import write_mixtures
+    from stillwave.data.pair_sets import write_mixtures
     from stillwave.data.sources import build_mixer
     from stillwave.recipe import load
 
@@ -305,7 +305,7 @@ def _scan_pairs(
 ) -> None:
     from stillwave.data.channels import normalisation_fault
     from stillwave.data.corpora import find
-    from stillwave.data.pair import write_pair_manifest
+    from stillwave.data.pair_manifest import write_pair_manifest
 
     found = find(corpus).scan_pairs(
         folder, microphones=microphones, convention=convention, decode=decode, jobs=jobs

@@ -44,7 +44,7 @@ def rooms(
     """
     from stillwave.data.manifest import ManifestError
     from stillwave.data.scenes.config import SceneConfig
-    from stillwave.data.scenes.impulses import write_rooms
+    from stillwave.data.scenes.rir_dataset import write_rooms
     from stillwave.schema import Range
 
     for name, (low, high) in {"--rt60": rt60, "--distance": distance}.items():

@@ -224,7 +224,7 @@ def _keep_teacher(grid: Grid, teacher: Path) -> None:
 
 def examine_test(folder: Path | str) -> TestSet:
     """A test set's identity: ids, stated SNR and every sample file. Raises StillwaveError where it has no pairs."""
-    from stillwave.data.pairs import read_pairs
+    from stillwave.data.pair_sets import read_pairs
 
     pairs = read_pairs(folder)
     digest = hashlib.sha256()

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from stillwave.data.decoded_cache import StoreError
 from stillwave.data.effects import Samples
 from stillwave.data.manifest import ManifestError
-from stillwave.data.store import StoreError
 from stillwave.errors import AudioError
 
 _GRACE = 60

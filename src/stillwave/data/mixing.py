@@ -37,14 +37,14 @@ import numpy as np
 
 from stillwave.data import effects
 from stillwave.data.codecs import CODECS, through
-from stillwave.data.computed import draw_computed
-from stillwave.data.draw import BABBLERS, Draw, Noises, Rooms, Speech, speaker_of
+from stillwave.data.decoded_cache import Store
 from stillwave.data.effects import Samples
 from stillwave.data.equaliser import draw_curve, equalise
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.mixture import Facts, Mixture, happens, joined, silence
 from stillwave.data.pools import Order, Pool, parts_of
-from stillwave.data.store import Store
+from stillwave.data.sampling import BABBLERS, Draw, Noises, Rooms, Speech, speaker_of
+from stillwave.data.synthetic_noise import draw_computed
 from stillwave.schema import MixingConfig
 
 LONGEST = 15.0

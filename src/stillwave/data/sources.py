@@ -14,16 +14,16 @@ from typing import Literal
 
 from stillwave.data import split as splitting
 from stillwave.data.corpora import folders
-from stillwave.data.draw import BABBLERS, speaker_of
+from stillwave.data.decoded_cache import Store
 from stillwave.data.manifest import KINDS, Kind, ManifestError, Recording
 from stillwave.data.mixing import Mixer
 from stillwave.data.mixture import Mixture
-from stillwave.data.pair import Pair
-from stillwave.data.paired import PairedSegments
-from stillwave.data.pairs import load_pair, read_pairs
+from stillwave.data.pair_manifest import Pair
+from stillwave.data.pair_sets import load_pair, read_pairs
+from stillwave.data.paired_dataset import PairedSegments
 from stillwave.data.pools import Part, recordings_of
+from stillwave.data.sampling import BABBLERS, speaker_of
 from stillwave.data.scan import load
-from stillwave.data.store import Store
 from stillwave.errors import RecipeError
 from stillwave.files import identity
 from stillwave.schema import DataConfig, MixingConfig, Pairs, Sources, WeightedSource

@@ -17,7 +17,7 @@ from stillwave.audio import open_reader
 from stillwave.console import track
 from stillwave.data import effects
 from stillwave.data.manifest import ManifestError, Recording
-from stillwave.data.pairs import Pair, load_pair, read_pairs
+from stillwave.data.pair_sets import Pair, load_pair, read_pairs
 from stillwave.data.scan import load
 from stillwave.errors import AudioError
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from stillwave.audio import Samples, measure, read
 from stillwave.console import track
-from stillwave.data.pairs import by_name
+from stillwave.data.pair_sets import by_name
 from stillwave.errors import AudioError, StillwaveError
 from stillwave.files import atomic_file, atomic_folder
 from stillwave.schema import SAMPLE_RATE

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from stillwave.audio import read, write
 from stillwave.console import track
 from stillwave.data.corpora.dns2020 import mixture_facts
-from stillwave.data.hearing import Samples, hear
-from stillwave.data.pairs import Pair, by_name, read_pairs
+from stillwave.data.multichannel import Samples, hear
+from stillwave.data.pair_sets import Pair, by_name, read_pairs
 from stillwave.errors import StillwaveError, fault_text
 from stillwave.evaluation.scoring import NOISY, Item
 from stillwave.evaluation.texts import texts_of

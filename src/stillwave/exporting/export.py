@@ -17,7 +17,7 @@ import numpy as np
 from stillwave import checkpoint
 from stillwave.audio import Samples
 from stillwave.console import waiting
-from stillwave.data.pairs import Pair, by_name, read_pairs
+from stillwave.data.pair_sets import Pair, by_name, read_pairs
 from stillwave.errors import KEPT, StillwaveError
 from stillwave.exporting import graphs, quantise, scripts, verify
 from stillwave.exporting import signals as material

@@ -9,7 +9,7 @@ import numpy as np
 
 from stillwave.audio import Samples
 from stillwave.console import track
-from stillwave.data.pairs import Pair, load_pair
+from stillwave.data.pair_sets import Pair, load_pair
 from stillwave.errors import StillwaveError
 from stillwave.exporting import verify
 from stillwave.exporting.signals import heard

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from stillwave.audio import Samples, read
-from stillwave.data.hearing import hear
-from stillwave.data.pair import Pair
+from stillwave.data.multichannel import hear
+from stillwave.data.pair_manifest import Pair
 from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
 

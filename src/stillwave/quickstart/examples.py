@@ -16,7 +16,7 @@ from stillwave.quickstart.page import Example, System, Track
 from stillwave.schema import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from stillwave.data.pairs import Pair
+    from stillwave.data.pair_sets import Pair
 
 Samples = npt.NDArray[np.float32]
 

@@ -105,7 +105,7 @@ def _systems(settings: Settings, watch: Stopwatch) -> dict[str, System]:
 def _examples(
     settings: Settings, found: Material, scored: Scored, systems: Mapping[str, System]
 ) -> list[Example]:
-    from stillwave.data.pairs import read_pairs
+    from stillwave.data.pair_sets import read_pairs
 
     heard = []
     for pair in examples.choose(read_pairs(found.test), examples.SHOWN):
@@ -195,7 +195,7 @@ def _facts(
 
 def _noisy_file(settings: Settings, found: Material, shown: Sequence[Example]) -> Path:
     """A noisy recording for the page's commands."""
-    from stillwave.data.pairs import read_pairs
+    from stillwave.data.pair_sets import read_pairs
 
     return settings.output / shown[0].tracks[0].audio if shown else read_pairs(found.test)[0].noisy
 

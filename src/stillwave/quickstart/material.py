@@ -158,9 +158,9 @@ def _too_few(audio: Path, kind: str, count: int, needed: int) -> str:
 
 
 def _mix(work: Path, name: str, count: int) -> None:
+    from stillwave.data.decoded_cache import Store
     from stillwave.data.mixing import Mixer
-    from stillwave.data.pairs import write_mixtures
-    from stillwave.data.store import Store
+    from stillwave.data.pair_sets import write_mixtures
 
     files = {kind: work / "held_out" / name / f"{kind}.jsonl" for kind in _SOURCES}
     held = {kind: read_manifest(path) if path.exists() else [] for kind, path in files.items()}

@@ -13,8 +13,8 @@ from stillwave.data.dataset import Signals, Source
 from stillwave.data.manifest import Recording
 from stillwave.data.mixing import Mixer
 from stillwave.data.mixture import Mixture
-from stillwave.data.pair import Pair
-from stillwave.data.paired import PairedSegments
+from stillwave.data.pair_manifest import Pair
+from stillwave.data.paired_dataset import PairedSegments
 from stillwave.errors import StillwaveError
 from stillwave.files import identity
 from stillwave.training import run

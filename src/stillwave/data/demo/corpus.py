@@ -23,10 +23,10 @@ import numpy.typing as npt
 
 from stillwave import console
 from stillwave.data.demo import espeak
-from stillwave.data.demo.casting import Part, Size, cast_all, mixtures_of
 from stillwave.data.demo.mixtures import mix
 from stillwave.data.demo.noises import NOISES, babble
 from stillwave.data.demo.rooms import room
+from stillwave.data.demo.speaker_splits import Part, Size, cast_all, mixtures_of
 from stillwave.data.demo.voices import SPLITS
 from stillwave.data.manifest import Kind, Recording, hours, write_manifest
 from stillwave.errors import MissingExtraError

@@ -21,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stillwave.data import effects
-from stillwave.data.draw import Noises, Speech
+from stillwave.data.decoded_cache import Store
 from stillwave.data.manifest import ManifestError, Recording
+from stillwave.data.sampling import Noises, Speech
 from stillwave.data.scenes import rooms
 from stillwave.data.scenes.ambisonics import convert
 from stillwave.data.scenes.config import SceneConfig
 from stillwave.data.scenes.geometry import Layout, RoomError, Vector, draw, draw_layout
-from stillwave.data.store import Store
 from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stillwave.audio import measure, open_reader
 from stillwave.data.manifest import ManifestError
-from stillwave.data.pair import Pair
+from stillwave.data.pair_manifest import Pair
 from stillwave.data.scenes.ambisonics import convert
 from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stillwave.data import effects
+from stillwave.data.decoded_cache import Clip, Store
 from stillwave.data.effects import Samples
 from stillwave.data.manifest import Recording
 from stillwave.data.pools import Pool, parts_of, shares
-from stillwave.data.store import Clip, Store
 from stillwave.errors import AudioError
 
 TRIES = 8

@@ -19,12 +19,12 @@ from pydantic import ValidationError
 from stillwave.console import track
 from stillwave.data.corpora import dns2020, voicebank
 from stillwave.data.effects import Samples
-from stillwave.data.hearing import MOST_APART, check_channels, frames_of, hear
 from stillwave.data.manifest import ManifestError
 from stillwave.data.mixing import Mixer
 from stillwave.data.mixture import Facts, Mixture
-from stillwave.data.pair import Pair as Pair  # read and written here, and known from here
-from stillwave.data.pair import read_pair_manifest
+from stillwave.data.multichannel import MOST_APART, check_channels, frames_of, hear
+from stillwave.data.pair_manifest import Pair as Pair  # read and written here, and known from here
+from stillwave.data.pair_manifest import read_pair_manifest
 from stillwave.data.scan import SUFFIXES
 from stillwave.files import atomic_folder, printable, walk, write_text
 from stillwave.schema import SAMPLE_RATE

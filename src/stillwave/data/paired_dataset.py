@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stillwave.data import effects
-from stillwave.data.draw import SILENT_DB, TRIES
-from stillwave.data.hearing import check_channels, frames_of, hear, read_at
 from stillwave.data.manifest import ManifestError
-from stillwave.data.pair import Pair
+from stillwave.data.multichannel import check_channels, frames_of, hear, read_at
+from stillwave.data.pair_manifest import Pair
+from stillwave.data.sampling import SILENT_DB, TRIES
 from stillwave.schema import SAMPLE_RATE
 
 Samples = npt.NDArray[Any]
