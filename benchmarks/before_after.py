@@ -21,7 +21,7 @@ from stillwave.audio import Samples, read
 from stillwave.data.demo.espeak import Voice, speak_in_process
 from stillwave.data.demo.mixtures import Mixed, mix
 from stillwave.data.demo.noises import NOISES
-from stillwave.evaluation.energies import si_sdr
+from stillwave.evaluation.sdr import si_sdr
 from stillwave.schema import SAMPLE_RATE
 
 TEXT = "Welcome back to the show. Today we talk about the weather."

@@ -12,7 +12,7 @@ from toy import Example, Toy, development, make_teacher, toy_recipe, train_toy
 
 from stillwave import checkpoint, recipe
 from stillwave.errors import CheckpointError, RecipeError, StillwaveError
-from stillwave.evaluation.energies import si_sdr
+from stillwave.evaluation.sdr import si_sdr
 from stillwave.training import Stopped, run_log, sources, state, train_state
 from stillwave.training.distributed import World
 from stillwave.training.train_state import Learner

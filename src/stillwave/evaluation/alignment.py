@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stillwave.audio import Samples
-from stillwave.evaluation.energies import centred, correlation
+from stillwave.evaluation.sdr import centred, correlation
 
 MOST_SECONDS = 0.5
 """Lags up to this are looked for."""

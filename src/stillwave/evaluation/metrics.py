@@ -34,9 +34,9 @@ from stillwave.audio import Samples
 from stillwave.errors import MetricError, MissingExtraError, nearest
 from stillwave.evaluation.alignment import Alignment, alignment
 from stillwave.evaluation.challenge import t1
-from stillwave.evaluation.draws import same_draws
-from stillwave.evaluation.energies import si_sdr, snr
 from stillwave.evaluation.pesq import pesq
+from stillwave.evaluation.rng import same_draws
+from stillwave.evaluation.sdr import si_sdr, snr
 from stillwave.evaluation.transcripts import SILENT, Heard
 from stillwave.schema import SAMPLE_RATE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stillwave.audio import Samples
 from stillwave.errors import MetricError
-from stillwave.evaluation.energies import correlation
+from stillwave.evaluation.sdr import correlation
 from stillwave.evaluation.utterances import ROOM, too_many
 from stillwave.schema import SAMPLE_RATE
 
