@@ -11,7 +11,7 @@ import torch
 from stillwave import checkpoint
 from stillwave import recipe as recipes
 from stillwave.compare import Grid, open_grid
-from stillwave.compare.engines import Outcome
+from stillwave.compare.executors import Outcome
 from stillwave.compare.grid import examine_test
 from stillwave.compare.names import parse_methods, parse_seeds, parse_students
 from stillwave.compare.work import work

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from stillwave.compare import pictures, results
 from stillwave.compare.matrices import System
-from stillwave.compare.words import verdicts
+from stillwave.compare.text_report import verdicts
 from stillwave.stats.crossed import Estimate
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from conftest import opened, scores_of
-from stillwave.compare import compare, engines
-from stillwave.compare.engines import Outcome, in_own_process, with_joblib
+from stillwave.compare import compare, executors
+from stillwave.compare.executors import Outcome, in_own_process, with_joblib
 from stillwave.compare.flow import cell_job, reference_jobs
 from stillwave.compare.work import decode, encode, is_done
 from stillwave.training import run_log
@@ -35,7 +35,7 @@ def program(tmp_path, monkeypatch):
         file = tmp_path / "program"
         file.write_text(f"#!/bin/sh\n{text}\n")
         file.chmod(0o755)
-        monkeypatch.setattr(engines.sys, "executable", str(file))
+        monkeypatch.setattr(executors.sys, "executable", str(file))
 
     return make
 
@@ -108,7 +108,7 @@ def test_a_cell_stops_with_a_checkpoint_when_its_parent_is_gone(describe, tmp_pa
     cell = next(iter(grid.cells()))
     job = cell_job(grid, cell)
     parent = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from stillwave.compare.engines import *; in_own_process("
+        [sys.executable, "-c", "import sys; from stillwave.compare.executors import *; in_own_process("
          "__import__('stillwave.compare.work').compare.work.decode(sys.argv[1]))", encode(job)]
     )  # fmt: skip
     run = cell.folder(grid.folder)
@@ -191,11 +191,11 @@ def test_ray_tells_failures_and_stops_when_asked(job, tmp_path):
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         jobs = [replace(job, test="/nowhere"), replace(job, cwd="/nowhere", folder="b")]
-        sentences = {o.sentence for o in engines.with_ray(jobs, 2, lambda: False)}
+        sentences = {o.sentence for o in executors.with_ray(jobs, 2, lambda: False)}
         assert any("/nowhere: there is no such folder" in sentence for sentence in sentences)
         assert any("cannot be started" in sentence for sentence in sentences)
         end = time.monotonic() + 1
-        outcomes = engines.with_ray([job, replace(job, folder="c")], 1, lambda: time.monotonic() > end)
+        outcomes = executors.with_ray([job, replace(job, folder="c")], 1, lambda: time.monotonic() > end)
         assert "stopped" in {outcome.status for outcome in outcomes}
     finally:
         ray.shutdown()
@@ -206,7 +206,7 @@ def test_without_ray_the_extra_is_named(job, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"stillwave\[cluster\]"):
-        list(engines.with_ray([job], 1, lambda: False))
+        list(executors.with_ray([job], 1, lambda: False))
 
 
 def wait_until(happened, seconds=600):

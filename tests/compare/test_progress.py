@@ -1,5 +1,5 @@
 from stillwave import recipe as recipes
-from stillwave.compare.engines import Outcome
+from stillwave.compare.executors import Outcome
 from stillwave.compare.progress import last_step, steps_of, watched
 from stillwave.compare.work import Job
 

@@ -14,7 +14,7 @@ from conftest import opened
 from stillwave.compare import Cell, write_report
 from stillwave.compare.results import collect
 from stillwave.compare.scores import as_csv, read
-from stillwave.compare.words import verdicts
+from stillwave.compare.text_report import verdicts
 from stillwave.errors import StillwaveError
 from stillwave.evaluation import Row, Score
 from stillwave.files import write_json, write_text

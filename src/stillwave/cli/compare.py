@@ -110,7 +110,7 @@ def compare(
     """
     from stillwave.compare import compare as run
     from stillwave.compare import write_report
-    from stillwave.compare.engines import ENGINES
+    from stillwave.compare.executors import ENGINES
     from stillwave.cores import cores
     from stillwave.errors import nearest
 

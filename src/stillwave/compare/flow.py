@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stillwave import recipe as recipes
-from stillwave.compare.engines import ENGINES, Engine
+from stillwave.compare.executors import ENGINES, Engine
 from stillwave.compare.grid import REFERENCES, Cell, Grid
 from stillwave.compare.progress import watched
 from stillwave.compare.work import Job, is_done

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import stillwave
-from stillwave.compare import cells, words
+from stillwave.compare import formatting, text_report
 from stillwave.compare.results import Results
 from stillwave.errors import MissingExtraError
 from stillwave.evaluation import METRICS
@@ -33,11 +33,11 @@ def render(results: Results, pictures: Mapping[str, Path]) -> str:
         names={metric: METRICS[metric].name for metric in results.grid.metrics},
         heading=heading,
         number=number,
-        t=cells,
-        about=words.about(results),
-        verdicts=list(words.verdicts(results)),
-        notes=list(words.all_notes(results)),
-        how_to_read=words.how_to_read(results),
+        t=formatting,
+        about=text_report.about(results),
+        verdicts=list(text_report.verdicts(results)),
+        notes=list(text_report.all_notes(results)),
+        how_to_read=text_report.how_to_read(results),
         pictures={caption: _inline(file) for caption, file in pictures.items()},
         version=stillwave.__version__,
     )

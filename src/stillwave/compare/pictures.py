@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stillwave.compare.cells import star
+from stillwave.compare.formatting import star
 from stillwave.compare.results import Results, Row
 from stillwave.errors import MissingExtraError
 from stillwave.evaluation import METRICS

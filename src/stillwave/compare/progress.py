@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from stillwave.compare.engines import Outcome
+from stillwave.compare.executors import Outcome
 from stillwave.compare.work import Job
 from stillwave.console import progress_bar
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stillwave import provenance
-from stillwave.compare import page, pictures, tables, words
+from stillwave.compare import page, pictures, tables, text_report
 from stillwave.compare.results import Results
 from stillwave.files import write_json, write_text
 
@@ -63,7 +63,7 @@ def plain(results: Results) -> dict[str, Any]:
             "students": results.sections,
             "failed": results.failed,
             "missing": results.missing,
-            "how_to_read": words.how_to_read(results),
+            "how_to_read": text_report.how_to_read(results),
         }
     )
     return found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from stillwave.compare.cells import COSTS, at_snr, costs, difference, ends, mean, p_value, share, star
+from stillwave.compare.formatting import COSTS, at_snr, costs, difference, ends, mean, p_value, share, star
 from stillwave.compare.results import Results, Row
-from stillwave.compare.words import about, all_notes, how_to_read, verdicts
+from stillwave.compare.text_report import about, all_notes, how_to_read, verdicts
 from stillwave.evaluation import METRICS
 from stillwave.evaluation.tables import heading, number, table, tex
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from stillwave.compare.cells import star
+from stillwave.compare.formatting import star
 from stillwave.compare.results import Results, Row
 from stillwave.evaluation import METRICS
 
