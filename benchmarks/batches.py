@@ -13,7 +13,7 @@ from pathlib import Path
 
 from comparison import data_keys, sets, stillwave  # type: ignore[import-not-found]
 from levels import RECIPE, row, scores  # type: ignore[import-not-found]
-from stillwave.quickstart import material
+from stillwave.quickstart import data as material
 
 STUDENTS = ((8, 2, 3e-3), (8, 2, 5e-3), (4, 2, 3e-3), (4, 2, 5e-3), (2, 4, 5e-3), (4, 4, 5e-3))
 """Mixtures a batch, seconds of each, highest learning rate."""

@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 
 from stillwave.files import write_text
-from stillwave.quickstart.material import Material
+from stillwave.quickstart.data import Material
 
 HERE = Path(__file__).parent / "comparison"
 DOCS = Path(__file__).parents[1] / "docs"
@@ -73,7 +73,7 @@ def arguments() -> argparse.Namespace:
 
 
 def run(options: argparse.Namespace, place: Path) -> None:
-    from stillwave.quickstart import material
+    from stillwave.quickstart import data as material
 
     found = material.own(options.audio, options.work.resolve() / "material")
     data = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]

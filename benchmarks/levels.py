@@ -19,7 +19,7 @@ import stillwave as package
 from comparison import data_keys, sets, stillwave  # type: ignore[import-not-found]
 from stillwave import audio
 from stillwave.evaluation.metrics import METRICS, score
-from stillwave.quickstart import material
+from stillwave.quickstart import data as material
 
 RECIPE = Path(__file__).parent / "levels" / "student.yaml"
 STUDENTS: dict[str, list[str]] = {

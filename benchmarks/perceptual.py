@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from comparison import data_keys, sets, stillwave  # type: ignore[import-not-found]
-from stillwave.quickstart import material
+from stillwave.quickstart import data as material
 
 WEIGHTS = (0, 0.03, 0.06, 0.1, 0.3)
 METRICS = ("pesq_wb", "pesq_nb", "stoi", "si_sdr", "dnsmos_ovrl")

@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def run(options: argparse.Namespace, work: Path) -> None:
-    from stillwave.quickstart import material
+    from stillwave.quickstart import data as material
 
     found = material.own(options.audio, work / "material")
     data = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]

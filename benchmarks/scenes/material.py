@@ -33,12 +33,12 @@ class Corpora:
 
 def simulated(audio: Path, work: Path, jobs: int) -> Corpora:
     """Simulate what is not there yet. Speakers and noises of no two sets are the same, but of the training sets."""
-    from stillwave.quickstart import material
+    from stillwave.quickstart import data
 
     corpora = Corpora(work / "l3das")
     if all(corpora.manifest(name).exists() for name in SETS):
         return corpora
-    found = material.own(audio, work / "material")
+    found = data.own(audio, work / "material")
     held_out = work / "material" / "held_out" / "development"
     training = (Path(found.train.of("speech")[0].path), Path(found.train.of("noise")[0].path))
     sources = {

@@ -11,7 +11,7 @@ from stillwave.audio import write
 from stillwave.data import read_manifest
 from stillwave.data.manifest import ManifestError
 from stillwave.data.pair_sets import read_pairs
-from stillwave.quickstart import material
+from stillwave.quickstart import data
 
 RATE = 16_000
 
@@ -49,7 +49,7 @@ def names(manifest: str) -> set[str]:
 
 
 def test_speakers_and_noises_of_the_test_are_not_trained_on(audio: Path, tmp_path: Path) -> None:
-    found = material.own(audio, tmp_path / "work")
+    found = data.own(audio, tmp_path / "work")
     assert not found.synthetic
     pairs = read_pairs(found.test)
     assert pairs
@@ -68,7 +68,7 @@ def test_speakers_and_noises_of_the_test_are_not_trained_on(audio: Path, tmp_pat
 
 def test_a_test_of_the_users_own_is_taken_as_it_is(audio: Path, tmp_path: Path) -> None:
     make_test(audio)
-    found = material.own(audio, tmp_path / "work")
+    found = data.own(audio, tmp_path / "work")
     assert found.test == audio / "test"
     assert len(names(found.train.speech)) == 4
     assert not (tmp_path / "work" / "test").exists()
@@ -83,7 +83,7 @@ def test_lists_in_a_train_folder_are_read(audio: Path, tmp_path: Path) -> None:
     rows = [f"speech/s{s}/{t}.wav,{s},text {s}{t}" for s in range(5) for t in range(2)]
     (train / "speech.csv").write_text("file,speaker,text\n" + "\n".join(rows) + "\n")
     voice(train / "rir" / "room.wav", 0, 0.2)
-    found = material.own(audio, tmp_path / "work")
+    found = data.own(audio, tmp_path / "work")
     held = {pair.speaker for pair in read_pairs(found.development)}
     assert names(found.train.speech) | held == set("01234")
     assert all(r.text == f"text {r.speaker}{r.path.stem}" for r in read_manifest(found.train.speech))
@@ -91,14 +91,14 @@ def test_lists_in_a_train_folder_are_read(audio: Path, tmp_path: Path) -> None:
 
 
 def test_a_second_call_finds_everything_there(audio: Path, tmp_path: Path) -> None:
-    first = material.own(audio, tmp_path / "work")
+    first = data.own(audio, tmp_path / "work")
     stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / "work").rglob("*") if file.is_file()}
-    assert material.own(audio, tmp_path / "work") == first
+    assert data.own(audio, tmp_path / "work") == first
     assert stamps == {f: f.stat().st_mtime_ns for f in (tmp_path / "work").rglob("*") if f.is_file()}
 
 
 def test_sources_are_manifests_that_hold_whole_paths(audio: Path, tmp_path: Path) -> None:
-    found = material.own(audio, tmp_path / "work")
+    found = data.own(audio, tmp_path / "work")
     assert Path(found.train.speech).is_absolute()
     assert found.train.rooms is None
 
@@ -107,7 +107,7 @@ def test_sources_are_manifests_that_hold_whole_paths(audio: Path, tmp_path: Path
 def test_a_folder_without_speech_or_noise_is_refused(audio: Path, tmp_path: Path, kind: str) -> None:
     (audio / kind).rename(tmp_path / "elsewhere")
     with pytest.raises(ManifestError, match=f"holds no {kind}; put recordings into"):
-        material.own(audio, tmp_path / "work")
+        data.own(audio, tmp_path / "work")
 
 
 def test_too_few_speakers_are_refused_with_their_number(tmp_path: Path) -> None:
@@ -117,9 +117,9 @@ def test_too_few_speakers_are_refused_with_their_number(tmp_path: Path) -> None:
     for noise in range(4):
         hiss(folder / "noise" / f"n{noise}.wav", noise)
     with pytest.raises(ManifestError, match=r"has 2 speaker.* at least 3 are needed: .* to test on"):
-        material.own(folder, tmp_path / "work")
+        data.own(folder, tmp_path / "work")
     make_test(folder)
-    assert material.own(folder, tmp_path / "work").test == folder / "test"
+    assert data.own(folder, tmp_path / "work").test == folder / "test"
 
 
 def test_one_noise_is_too_few_even_with_a_test(audio: Path, tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ def test_one_noise_is_too_few_even_with_a_test(audio: Path, tmp_path: Path) -> N
     for noise in range(1, 6):
         (audio / "noise" / f"n{noise}.wav").unlink()
     with pytest.raises(ManifestError, match=r"has 1 recording\(s\) of noise; at least 2 are needed"):
-        material.own(audio, tmp_path / "work")
+        data.own(audio, tmp_path / "work")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="nowhere: there is no such folder"):
-        material.own(tmp_path / "nowhere", tmp_path / "work")
+        data.own(tmp_path / "nowhere", tmp_path / "work")

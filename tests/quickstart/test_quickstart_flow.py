@@ -12,8 +12,8 @@ import pytest
 from stillwave.audio import read, write
 from stillwave.data.pair_sets import Pair
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
-from stillwave.quickstart import examples, flow, material, runs
-from stillwave.quickstart.material import Material
+from stillwave.quickstart import data, examples, flow, runs
+from stillwave.quickstart.data import Material
 from stillwave.quickstart.settings import Settings, Stopwatch
 from stillwave.schema import Sources
 
@@ -57,7 +57,7 @@ def tiny(audio: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Setting
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on a busy machine threads that wait for one another take ten times as long
     try:
-        with mock.patch.multiple(material, DEVELOPMENT=2, TEST=3), mock.patch.object(examples, "SHOWN", 1):
+        with mock.patch.multiple(data, DEVELOPMENT=2, TEST=3), mock.patch.object(examples, "SHOWN", 1):
             return settings, flow.run(settings)
     finally:
         torch.set_num_threads(threads)

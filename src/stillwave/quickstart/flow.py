@@ -15,9 +15,9 @@ from stillwave import __version__
 from stillwave.console import duration
 from stillwave.errors import MissingExtraError
 from stillwave.files import write_json
-from stillwave.quickstart import commands, examples, material, page, pictures, runs, scoring, verdict
+from stillwave.quickstart import commands, data, examples, page, pictures, runs, scoring, verdict
+from stillwave.quickstart.data import Material
 from stillwave.quickstart.examples import Heard
-from stillwave.quickstart.material import Material
 from stillwave.quickstart.page import Example, Facts, System
 from stillwave.quickstart.scoring import Scored
 from stillwave.quickstart.settings import Settings, Stopwatch
@@ -82,8 +82,8 @@ def _check(settings: Settings) -> None:
 
 def _material(settings: Settings) -> Material:
     if settings.audio is None:
-        return material.demo(settings.output / "corpus", settings.seed, settings.jobs)
-    return material.own(settings.audio, settings.output / "data")
+        return data.demo(settings.output / "corpus", settings.seed, settings.jobs)
+    return data.own(settings.audio, settings.output / "data")
 
 
 def _train(settings: Settings, key: str, found: Material) -> None:

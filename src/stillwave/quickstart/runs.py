@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from stillwave.pretrained import checkpoints as weights
-from stillwave.quickstart.material import Material
+from stillwave.quickstart.data import Material
 from stillwave.quickstart.page import System
 from stillwave.quickstart.pictures import Curve
 from stillwave.quickstart.settings import Settings
