@@ -23,7 +23,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from stillwave import provenance
 from stillwave.losses import EnhancementLoss
-from stillwave.models import Denoiser, build, native
+from stillwave.models import Denoiser, build, kernels
 from stillwave.profiling.complexity import measure
 from stillwave.schema import PRESETS, SAMPLE_RATE, LossConfig
 
@@ -94,7 +94,7 @@ def one(name: str, batch: int, repeats: int) -> dict[str, object]:
     products = []
     for turn in range(repeats + 1):
         for kernel in times:
-            with contextlib.nullcontext() if kernel else native.switched_off():
+            with contextlib.nullcontext() if kernel else kernels.switched_off():
                 seconds = update()
             if turn:
                 times[kernel].append(seconds)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from stillwave.errors import RecipeError
-from stillwave.models import FrameNet, build, conv_stage, native
+from stillwave.models import FrameNet, build, conv_stage, kernels
 from stillwave.models.conv_stage import convolve, stage
 from stillwave.models.framenet import Along, ChannelNorm
 from stillwave.schema import PRESETS
@@ -46,7 +46,7 @@ def test_the_kernel_agrees_with_pytorch(taps, channels, out, residual):
         nn.init.normal_(norm.bias, generator=torch.Generator().manual_seed(1))
         norm.weight.data = torch.linspace(0.5, 2, out)
         inputs = [x.clone().requires_grad_(channels % 8 == 0), weight.clone().requires_grad_()]
-        with contextlib.nullcontext() if kernel else native.switched_off():
+        with contextlib.nullcontext() if kernel else kernels.switched_off():
             assert conv_stage.usable(*inputs, norm) is kernel
             y = stage(*inputs, norm, residual)
         wanted = [t for t in (*inputs, norm.weight, norm.bias) if t.requires_grad]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from stillwave.errors import StillwaveError
-from stillwave.models import build, native, recurrent
+from stillwave.models import build, kernels, recurrent
 from stillwave.models.layers import BothWaysGRU, ForwardGRU
 from stillwave.schema import PRESETS
 
@@ -35,7 +35,7 @@ def test_agrees_with_pytorch(kind, channels, hidden, axis):
     gru, x = kind(channels, hidden), torch.randn(3, 7, 21, channels)  # 63 rows: a whole block and part of one
     assert recurrent.usable(gru, x)
     ours = value_and_gradients(gru, x, axis)
-    with native.switched_off():
+    with kernels.switched_off():
         theirs = value_and_gradients(gru, x, axis)
     for mine, wanted in zip(ours, theirs, strict=True):
         assert torch.allclose(mine, wanted, rtol=1e-5, atol=2e-6 * float(wanted.abs().max()))
@@ -94,7 +94,7 @@ def test_a_network_trains_alike(preset):
     model(noisy).square().sum().backward()
     ours = [p.grad.clone() for p in model.parameters()]
     model.zero_grad()
-    with native.switched_off():
+    with kernels.switched_off():
         model(noisy).square().sum().backward()
     scale = max(float(p.grad.abs().max()) for p in model.parameters())
     for mine, p in zip(ours, model.parameters(), strict=True):
@@ -126,7 +126,7 @@ def test_a_file_that_does_not_compile_gives_none(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     broken = tmp_path / "broken.c"
     broken.write_text("this is no C")
-    assert native.load(broken) is None
+    assert kernels.load(broken) is None
 
 
 @needs_compiler
@@ -136,7 +136,7 @@ def test_nan_comes_out_where_it_does_of_pytorch():
     x[0, 0, 2, 3] = float("nan")
     ours = gru(x).isnan()
     assert ours.any()
-    with native.switched_off():
+    with kernels.switched_off():
         assert torch.equal(ours, gru(x).isnan())
 
 
@@ -178,13 +178,13 @@ def test_a_damaged_library_is_built_anew(tmp_path, monkeypatch, left):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = tmp_path / "answer.c"
     source.write_text(SOURCE)
-    assert native.load(source).answer() == 42
+    assert kernels.load(source).answer() == 42
     (kept,) = (tmp_path / "cache").rglob("*.so")
     whole = kept.read_bytes()
     kept.unlink()  # the loaded one stays as it is
     kept.write_bytes(b"\0" * len(whole) if left is None else whole[:left])
-    native.load.cache_clear()
-    assert native.load(source).answer() == 42
+    kernels.load.cache_clear()
+    assert kernels.load(source).answer() == 42
     assert [file.read_bytes() for file in (tmp_path / "cache").rglob("*.so")] == [whole]
 
 
@@ -194,7 +194,7 @@ def test_without_a_cache_each_process_builds_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     source = tmp_path / "answer.c"
     source.write_text(SOURCE)
-    assert native.load(source).answer() == 42
+    assert kernels.load(source).answer() == 42
 
 
 @needs_compiler
@@ -206,7 +206,7 @@ def test_without_a_home_it_is_built_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "home", no_home)
     source = tmp_path / "answer.c"
     source.write_text(SOURCE)
-    assert native.load(source).answer() == 42
+    assert kernels.load(source).answer() == 42
 
 
 @pytest.mark.parametrize("preset", ["bsrnn-xs", "framenet-xs"])
@@ -214,7 +214,7 @@ def test_autocast_is_left_to_pytorch(preset):
     torch.manual_seed(0)
     model, noisy = build(PRESETS[preset]), 0.1 * torch.randn(1, 2000)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not native.allowed()
+        assert not kernels.allowed()
         estimate = model(noisy)
     estimate.float().square().sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stillwave.models import native
+from stillwave.models import kernels
 
 
 def convolve(x: Tensor, weight: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def usable(x: Tensor, weight: Tensor, norm: nn.BatchNorm1d) -> bool:
         and (C % 8 == 0 or not x.requires_grad)
         and x.shape[2] > taps
         and x.numel() > 0
-        and native.allowed()
+        and kernels.allowed()
         and _kernel() is not None
     )
 
@@ -98,7 +98,7 @@ class _Stage(torch.autograd.Function):
         return y, mean, variance
 
     @staticmethod
-    @native.once
+    @kernels.once
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Any, ...]:
         x, weight, c, scale, shift, mean, rstd = ctx.saved_tensors
         grad = grad.contiguous()
@@ -145,7 +145,7 @@ def _weight_gradient(x: Tensor, d_c: Tensor, taps: int, left: int) -> Tensor:
 
 def _convolve(x: Tensor, weight: Tensor, y: Tensor, left: int, *, accumulate: bool) -> None:
     taps, C, out = weight.shape
-    packed = native.packed(weight.reshape(taps * C, out))
+    packed = kernels.packed(weight.reshape(taps * C, out))
     frames = x.shape[0] * x.shape[1]
     _call("convolve", x, packed, y, frames, x.shape[2], y.shape[2], C, out, taps, left, int(accumulate))
 
@@ -163,7 +163,7 @@ def _call(name: str, *arguments: Tensor | int | None) -> None:
 
 @functools.cache
 def _kernel() -> ctypes.CDLL | None:
-    library = native.load(Path(__file__).with_name("convolution.c"))
+    library = kernels.load(Path(__file__).with_name("convolution.c"))
     if library is None:
         return None
     pointer, number, size = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stillwave.models.native import allowed, once
+from stillwave.models.kernels import allowed, once
 
 
 def norm_prelu(x: Tensor, norm: nn.InstanceNorm2d, activation: nn.PReLU) -> Tensor:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from stillwave.models import native
+from stillwave.models import kernels
 
 _LARGEST = 256
 """Hidden units that the kernel has room for."""
@@ -52,7 +52,7 @@ def usable(gru: nn.GRU, x: Tensor) -> bool:
         and gru.hidden_size % 8 == 0
         and gru.hidden_size <= _LARGEST
         and x.numel() > 0
-        and native.allowed()
+        and kernels.allowed()
         and _kernel() is not None
     )
 
@@ -84,7 +84,7 @@ class _Gru(torch.autograd.Function):
             bias = torch.cat([b_ih[d][: 2 * H] + b_hh[d][: 2 * H], b_ih[d][2 * H :], b_hh[d][2 * H :]])
             arrays = (
                 *(_at(gates, 3 * d * H), _at(inner, d * H), _at(hidden, d * H)),
-                *(native.packed(weight.t()), bias),
+                *(kernels.packed(weight.t()), bias),
             )
             calls += _tasks(_directed(steps, d), arrays, H, len(w_hh))
         _run_all("gru_forward", calls)
@@ -93,7 +93,7 @@ class _Gru(torch.autograd.Function):
         return given
 
     @staticmethod
-    @native.once
+    @kernels.once
     def backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
         flat, gates, inner, given, *weights = ctx.saved_tensors
         hidden = given.view(inner.shape)
@@ -111,7 +111,7 @@ class _Gru(torch.autograd.Function):
                     _at(inner, narrow),
                     _at(hidden, narrow),
                     _at(grad, narrow),
-                    native.packed(weight),
+                    kernels.packed(weight),
                 ),
                 *(_at(d_gates, wide), _at(d_inner, narrow), _at(before, narrow)),
             )
@@ -174,7 +174,7 @@ if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
 @functools.cache
 def _kernel() -> ctypes.CDLL | None:
     """The compiled kernel, if there is one and it computes what PyTorch does."""
-    library = native.load(Path(__file__).with_name("gru.c"))
+    library = kernels.load(Path(__file__).with_name("gru.c"))
     if library is None:
         return None
     pointer, number, size = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
