@@ -28,7 +28,7 @@ from stillwave.evaluation.metrics import METRICS
 from stillwave.evaluation.tables import heading
 from stillwave.exporting.export import export
 from stillwave.exporting.quality import KEYS
-from stillwave.inference import OnnxEngine
+from stillwave.inference import OnnxBackend
 from stillwave.inference.onnx_model import read
 from stillwave.models import build
 from stillwave.schema import PRESETS
@@ -79,7 +79,7 @@ def costs(place: Path, options: argparse.Namespace) -> Iterator[str]:
     for name in NETWORKS:
         err.print(name, highlight=False)
         files = write(name, place, options.noisy)
-        engines = [*(OnnxEngine(file) for file in files), fixed(files[0])]
+        engines = [*(OnnxBackend(file) for file in files), fixed(files[0])]
         times = ratios(measure(engines, options.frames, options.seed))
         sizes = [f"{file.stat().st_size / 1e3:.0f}" for file in files]
         yield f"| `{name}` | {' | '.join(sizes)} | {' | '.join(times)} |"
@@ -105,7 +105,7 @@ def given_of(noisy: Path) -> list[dict[str, Any]]:
     return [{k: noisy if k == "calibrate" else v for k, v in form.items()} for form in FORMS.values()]
 
 
-def fixed(file: Path) -> OnnxEngine:
+def fixed(file: Path) -> OnnxBackend:
     """The network with its free axes fixed at one."""
     import onnxruntime
 
@@ -114,10 +114,10 @@ def fixed(file: Path) -> OnnxEngine:
     for axis in ("streams", "frames"):
         settings.add_free_dimension_override_by_name(axis, 1)
     session = onnxruntime.InferenceSession(file.read_bytes(), settings, providers=["CPUExecutionProvider"])
-    return OnnxEngine(replace(model, session=session))
+    return OnnxBackend(replace(model, session=session))
 
 
-def measure(engines: list[OnnxEngine], frames: int, seed: int) -> np.ndarray[Any, Any]:
+def measure(engines: list[OnnxBackend], frames: int, seed: int) -> np.ndarray[Any, Any]:
     """Seconds `[frames, forms]`."""
     states = [engine.begin(1) for engine in engines]
     rng = np.random.default_rng(seed)

@@ -197,7 +197,7 @@ def test_a_rate_that_the_format_cannot_hold_becomes_the_next_and_is_named(tmp_pa
 def test_clipping_and_lost_metadata_are_said(tmp_path, run, monkeypatch):
     from stillwave.inference import offline_file
 
-    monkeypatch.setattr(offline_file.Offline, "_network", lambda self, rows: 100 * rows)
+    monkeypatch.setattr(offline_file.OfflineBlocks, "_network", lambda self, rows: 100 * rows)
     audio.write(tmp_path / "a.wav", np.full(2_000, 0.1), 16_000, tags={"title": "T"})
     result = run(tmp_path / "a.wav", "-o", tmp_path / "b.w64")
     assert result.exit_code == 0

@@ -96,9 +96,9 @@ def test_what_was_wrong_is_said_and_passed_over(run):
 
 
 def test_clipping_is_said(run, monkeypatch):
-    from stillwave.inference import OnnxEngine
+    from stillwave.inference import OnnxBackend
 
-    monkeypatch.setattr(OnnxEngine, "step", lambda self, spectrum, state: (3 * spectrum, state))
+    monkeypatch.setattr(OnnxBackend, "step", lambda self, spectrum, state: (3 * spectrum, state))
     steps = np.full(2_000, 20_000, "<i2")
     result = run(input=steps.tobytes())
     assert "2000 samples were beyond full scale and are clipped" in result.stderr

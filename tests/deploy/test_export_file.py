@@ -18,7 +18,7 @@ from stillwave.exporting import export as flow
 from stillwave.exporting import graphs, scripts, signals, verify
 from stillwave.exporting.export import ExportError, export
 from stillwave.exporting.verify import DifferenceError
-from stillwave.inference.metadata import KEY, OnnxMeta, StftMeta
+from stillwave.inference.metadata import KEY, ModelMetadata, StftMetadata
 from stillwave.inference.onnx_model import read
 
 pytestmark = pytest.mark.usefixtures("short_speech")
@@ -36,12 +36,12 @@ def test_what_a_file_says_of_itself(folders, tmp_path) -> None:
     model, card = checkpoint.load(folders["dpdcrn"])
     assert checkpoint.Card.model_validate(meta.card) == card
     assert (meta.kind, meta.sample_rate, meta.microphones) == ("stream", 16_000, 1)
-    assert meta.stft == StftMeta(n_fft=512, hop=256)
+    assert meta.stft == StftMetadata(n_fft=512, hop=256)
     assert (meta.delay_samples, meta.lookahead_frames, meta.initial) == (512, 0, "zeros")
     assert meta.states == report.states == graphs.state_shapes(model)
     assert report.difference <= verify.BOUND
     assert report.bytes == (tmp_path / "a.onnx").stat().st_size
-    assert OnnxMeta.model_validate_json(meta.model_dump_json()) == meta
+    assert ModelMetadata.model_validate_json(meta.model_dump_json()) == meta
 
 
 def test_the_whole_signal_and_several_microphones(folders, tmp_path) -> None:
@@ -80,7 +80,7 @@ def test_a_wrong_graph_is_refused_and_nothing_is_written(folders, tmp_path, monk
 
 
 def test_not_a_number_is_a_difference() -> None:
-    meta = OnnxMeta(kind="offline", stft=StftMeta(n_fft=512, hop=256), delay_samples=0)
+    meta = ModelMetadata(kind="offline", stft=StftMetadata(n_fft=512, hop=256), delay_samples=0)
     noisy, expected = np.zeros((2, 1, 600), np.float32), np.zeros((2, 600), np.float32)
     broken = [lambda inputs: [np.full_like(inputs[0], np.nan)], lambda inputs: [inputs[0] + 1e-3]]
     for run in broken:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from stillwave.inference.metadata import OnnxMeta
+from stillwave.inference.metadata import ModelMetadata
 
 STFT = {"n_fft": 512, "hop": 256}
 STREAM = {"kind": "stream", "stft": STFT, "delay_samples": 512, "states": {"a": [2, 3]}}
 
 
 def test_what_may_be_said_comes_back() -> None:
-    meta = OnnxMeta.model_validate(STREAM)
-    assert OnnxMeta.model_validate_json(meta.model_dump_json()) == meta
+    meta = ModelMetadata.model_validate(STREAM)
+    assert ModelMetadata.model_validate_json(meta.model_dump_json()) == meta
     assert meta.bins == 257
 
 
@@ -30,4 +30,4 @@ def test_what_may_be_said_comes_back() -> None:
 )
 def test_what_may_not(change, said) -> None:
     with pytest.raises(ValidationError, match=said):
-        OnnxMeta.model_validate({**STREAM, **change})
+        ModelMetadata.model_validate({**STREAM, **change})

@@ -19,7 +19,7 @@ from stillwave.exporting import export as flow
 from stillwave.exporting import graphs, quality, quantise, signals, verify
 from stillwave.exporting.export import FLOORS, describe, export
 from stillwave.exporting.verify import DifferenceError
-from stillwave.inference.metadata import OnnxMeta, StftMeta
+from stillwave.inference.metadata import ModelMetadata, StftMetadata
 from stillwave.inference.onnx_model import read
 
 pytestmark = pytest.mark.usefixtures("short_speech")
@@ -163,7 +163,7 @@ def test_silence_proves_nothing(folders, tmp_path) -> None:
 
 
 def test_similarity_in_decibels() -> None:
-    meta = OnnxMeta(kind="offline", stft=StftMeta(n_fft=512, hop=256), delay_samples=0)
+    meta = ModelMetadata(kind="offline", stft=StftMetadata(n_fft=512, hop=256), delay_samples=0)
     expected = np.stack([np.ones(600, np.float32), np.zeros(600, np.float32)])
 
     def ratio(share, silent=0.0):

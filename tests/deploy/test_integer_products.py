@@ -14,12 +14,12 @@ from stillwave.checkpoint import Card
 from stillwave.exporting import graphs, quantise, signals, verify
 from stillwave.exporting.export import describe
 from stillwave.inference import onnx_model
-from stillwave.inference.metadata import OnnxMeta, StftMeta
+from stillwave.inference.metadata import ModelMetadata, StftMetadata
 
 SIGNS = np.array([[1, -1, 1, -1, 1, 0.5]], np.float32)
 """One output channel each: neighbouring products of one sign overflow 16 bits where they are added in pairs."""
 INPUTS, FRAMES = 64, 20
-WHOLE = OnnxMeta(kind="offline", stft=StftMeta(n_fft=512, hop=256), delay_samples=0)
+WHOLE = ModelMetadata(kind="offline", stft=StftMetadata(n_fft=512, hop=256), delay_samples=0)
 
 
 def model(nodes, weights: dict[str, np.ndarray]) -> onnx.ModelProto:

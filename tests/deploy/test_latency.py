@@ -16,7 +16,7 @@ import torch
 from stillwave import checkpoint
 from stillwave.errors import StillwaveError
 from stillwave.inference.stream import Stream
-from stillwave.inference.torch_backend import TorchEngine
+from stillwave.inference.torch_backend import TorchBackend
 from stillwave.models import PRESETS, build
 from stillwave.models.streaming import get_state, streaming
 from stillwave.profiling import latency as latency_module
@@ -169,7 +169,7 @@ def test_a_worker_measures_frames_of_a_stream_and_forgets_the_warm_up(folder: Pa
 
 def test_the_measured_stream_is_the_runtimes(folder: Path) -> None:
     """The wrapper that takes the time changes nothing."""
-    engine = TorchEngine(checkpoint.load(folder)[0])
+    engine = TorchBackend(checkpoint.load(folder)[0])
     noise = blocks(engine, 1)
     plain, timed = Stream(engine), Stream(Timed(engine))
     for block in noise[:4]:
@@ -177,7 +177,7 @@ def test_the_measured_stream_is_the_runtimes(folder: Path) -> None:
 
 
 def test_noise_of_several_microphones_and_streams(folder: Path) -> None:
-    engine = TorchEngine(build(PRESETS["dpdcrn-xs"].model_copy(update={"microphones": 2})))
+    engine = TorchBackend(build(PRESETS["dpdcrn-xs"].model_copy(update={"microphones": 2})))
     shapes = {block.shape for block in blocks(engine, 3)}
     assert shapes == {(3, 2, 256)}
     assert len({float(np.abs(block).max()) for block in blocks(engine, 1)}) > 10  # levels vary

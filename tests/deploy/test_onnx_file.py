@@ -13,7 +13,7 @@ import torch
 
 from exported import describe, export, said
 from stillwave.errors import CheckpointError
-from stillwave.inference import OnnxEngine
+from stillwave.inference import OnnxBackend
 from stillwave.inference.onnx_model import read
 from stillwave.models import build
 from stillwave.schema import ModelConfig
@@ -38,12 +38,12 @@ def test_a_whole_file_is_read(whole):
     assert len(model.sha256) == 64
     assert model.session.get_session_options().intra_op_num_threads == 1
     assert read(str(whole), threads=2).session.get_session_options().intra_op_num_threads == 2
-    assert OnnxEngine(whole).fingerprint == "abc"
+    assert OnnxBackend(whole).fingerprint == "abc"
 
 
 def test_a_file_without_a_card_is_known_by_its_own_sum(copy):
     describe(copy, json.dumps({**said(copy), "card": {}}))
-    assert OnnxEngine(copy).fingerprint == read(copy).sha256
+    assert OnnxBackend(copy).fingerprint == read(copy).sha256
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9, 0.99, 0.9999])
@@ -173,11 +173,11 @@ def test_a_file_for_whole_signals_enhances_and_does_not_stream(tmp_path):
     with pytest.raises(StateError, match="needs the whole signal"):
         enhancer.open()
     with pytest.raises(CheckpointError, match="was exported for whole signals"):
-        OnnxEngine(path)
+        OnnxBackend(path)
 
 
 def test_a_file_that_looks_ahead_is_refused(copy):
     """`Line` delays by one frame alone: such estimates would come out too early."""
     describe(copy, json.dumps({**said(copy), "lookahead_frames": 2}))
     with pytest.raises(CheckpointError, match=r"student\.onnx: looks 2 frame\(s\) ahead"):
-        OnnxEngine(copy)
+        OnnxBackend(copy)

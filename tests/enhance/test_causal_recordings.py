@@ -18,7 +18,7 @@ from exported import export
 from stillwave import audio, checkpoint
 from stillwave.errors import AudioError, CheckpointError, StillwaveError
 from stillwave.inference import Enhancer
-from stillwave.inference.causal_file import continuous
+from stillwave.inference.causal_file import causal_blocks
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 
@@ -98,7 +98,7 @@ def test_blocks_that_come_are_the_whole(student):
 
 
 def test_no_blocks_give_nothing():
-    assert sum(part.shape[1] for part in continuous(Through(), [], 1, (16_000, 16_000), 0)) == 0
+    assert sum(part.shape[1] for part in causal_blocks(Through(), [], 1, (16_000, 16_000), 0)) == 0
 
 
 def test_a_recording_is_one_signal_and_no_windows(student):
@@ -148,13 +148,15 @@ def test_what_is_no_model_is_refused(tmp_path):
 def test_an_offline_file_that_fails_is_one_sentence(monkeypatch, student):
     from types import SimpleNamespace
 
-    from stillwave.inference.offline_backend import OnnxWhole
+    from stillwave.inference.offline_backend import OnnxOfflineBackend
 
     def fail(*given):
         raise RuntimeError("because\nand more")
 
     meta = SimpleNamespace(sample_rate=16_000, microphones=1)
-    whole = OnnxWhole(SimpleNamespace(path=Path("a.onnx"), meta=meta, session=SimpleNamespace(run=fail)))
+    whole = OnnxOfflineBackend(
+        SimpleNamespace(path=Path("a.onnx"), meta=meta, session=SimpleNamespace(run=fail))
+    )
     with pytest.raises(StillwaveError, match=r"^the exported network failed: because$"):
         whole(np.zeros((1, 10), np.float32))
 

@@ -13,18 +13,18 @@ from denoisers import Toy, half
 import stillwave
 from stillwave import audio
 from stillwave.errors import AudioError
-from stillwave.inference import Enhancer, Job, Watcher, parallel, run
+from stillwave.inference import Enhancer, FileJob, Watcher, parallel, run
 
 RATE = 16_000
 
 
-def jobs(folder: Path, count: int, seconds: float = 0.5, suffix: str = ".wav") -> list[Job]:
+def jobs(folder: Path, count: int, seconds: float = 0.5, suffix: str = ".wav") -> list[FileJob]:
     made = []
     for index in range(count):
         source = folder / "in" / f"{index}{suffix}"
         noise = 0.1 * np.random.default_rng(index).standard_normal((1, round(seconds * RATE) + 100 * index))
         audio.write(source, noise, RATE)
-        made.append(Job(source, folder / "out" / source.name))
+        made.append(FileJob(source, folder / "out" / source.name))
     return made
 
 

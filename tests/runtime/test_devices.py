@@ -161,12 +161,12 @@ def test_too_few_microphones_are_refused(sound):
 
 
 def test_a_network_that_fails_while_live_is_told(sound, run, file, monkeypatch):
-    from stillwave.inference.backend import OnnxEngine
+    from stillwave.inference.backend import OnnxBackend
 
     def fail(self, spectrum, state):
         raise StillwaveError("the exported network failed: because")
 
-    monkeypatch.setattr(OnnxEngine, "step", fail)
+    monkeypatch.setattr(OnnxBackend, "step", fail)
     result = run("-m", file, "--seconds", 30)
     assert result.exit_code == 2
     assert "the exported network failed: because" in result.stderr

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyse, sqrt_hann
+from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyze_frames, sqrt_hann
 from stillwave.stft import Stft
 
 
@@ -21,7 +21,7 @@ def noise(rows: int, samples: int, seed: int = 0) -> np.ndarray:
 def test_frames_of_blocks_are_those_of_training(sizes, hop):
     signal = noise(2, sum(sizes) + 1)
     framer, blocks = Framer(2, hop), np.split(signal, np.cumsum(sizes), axis=1)
-    spectra = np.concatenate([analyse(framer.push(block)) for block in blocks], axis=1)
+    spectra = np.concatenate([analyze_frames(framer.push(block)) for block in blocks], axis=1)
     expected = Stft(2 * hop, hop).analyse(torch.from_numpy(signal)).numpy()
     assert spectra.dtype == np.complex64
     assert spectra.shape[1] == signal.shape[1] // hop  # those that need no sample behind the end

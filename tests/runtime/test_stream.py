@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillwave.errors import AudioError, StateError, StillwaveError
-from stillwave.inference import Enhancer, OnnxEngine
+from stillwave.inference import Enhancer, OnnxBackend
 from stillwave.inference.onnx_model import read
 from stillwave.inference.stream import delay
 from stillwave.models import build
@@ -169,11 +169,11 @@ def test_states_that_do_not_belong_are_refused(enhancer, network):
 def test_a_state_goes_from_a_file_to_its_checkpoint_and_back(tmp_path, network):
     """The weights are what a state belongs to, not the program that runs them."""
     from exported import export
-    from stillwave.inference.torch_backend import TorchEngine
+    from stillwave.inference.torch_backend import TorchBackend
 
     file = export(network, tmp_path / "a.onnx", card={"sha256": "abc"})
     signal = noise(1, 3_000)[0]
-    there, here = Enhancer(OnnxEngine(file)).open(), Enhancer(TorchEngine(network, "abc")).open()
+    there, here = Enhancer(OnnxBackend(file)).open(), Enhancer(TorchBackend(network, "abc")).open()
     out = there.process(signal[:1_234])
     here.restore(there.state())
     found = np.concatenate([out, here.process(signal[1_234:]), here.flush()])[511:]
@@ -336,7 +336,7 @@ def test_a_network_of_whole_signals_cannot_stream():
 
 
 def test_a_session_that_fails_is_one_sentence(file):
-    engine = OnnxEngine(file)
+    engine = OnnxBackend(file)
     with pytest.raises(StillwaveError, match="the exported network failed"):
         engine.step(np.zeros((1, 2, 1, 3), np.float32), engine.begin(1))
 

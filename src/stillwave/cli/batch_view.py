@@ -17,7 +17,7 @@ from stillwave.inference.parallel import Watcher
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from stillwave.inference import FileReport, Job, Outcome, Plan
+    from stillwave.inference import FileBatch, FileJob, FileReport, FileResult
 
 
 _FEW = 5
@@ -26,7 +26,7 @@ _FEW = 5
 class BatchView(Watcher):
     """Shows a batch on the terminal, and keeps a row a file for `--json`. `quiet` shows nothing but failures."""
 
-    def __init__(self, plan: Plan, quiet: bool = False, rate_given: bool = False) -> None:
+    def __init__(self, plan: FileBatch, quiet: bool = False, rate_given: bool = False) -> None:
         self.rows: list[dict[str, Any]] = []
         self.failed = 0
         self._plan, self._quiet, self._rate_given = plan, quiet, rate_given
@@ -34,8 +34,8 @@ class BatchView(Watcher):
         self._lock = Lock()
         self._progress: Progress | None = None
         self._overall: TaskID
-        self._tasks: dict[Job, TaskID] = {}
-        self._frames: dict[Job, int] = {}
+        self._tasks: dict[FileJob, TaskID] = {}
+        self._frames: dict[FileJob, int] = {}
         self._ended = self._broken = 0
         for line in skipped_lines(plan):
             self._say(line)
@@ -51,22 +51,22 @@ class BatchView(Watcher):
             yield
         self._progress = None
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: FileJob) -> None:
         """See `Watcher`."""
         if self._progress:
             with self._lock:
                 self._tasks[job] = self._progress.add_task(f"  {_short(job.source)}, %", total=100, note="")
 
-    def expect(self, job: Job, frames: int) -> None:
+    def expect(self, job: FileJob, frames: int) -> None:
         """See `Watcher`."""
         self._frames[job] = max(1, frames)
 
-    def advance(self, job: Job, frames: int) -> None:
+    def advance(self, job: FileJob, frames: int) -> None:
         """See `Watcher`."""
         if self._progress:
             self._progress.advance(self._tasks[job], 100 * frames / self._frames[job])
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: FileResult) -> None:
         """See `Watcher`. Failures are counted apart: the bar counts what is enhanced."""
         with self._lock:
             self._ended += 1
@@ -76,7 +76,7 @@ class BatchView(Watcher):
                 note = f"{self._broken} failed" if self._broken else ""
                 self._progress.update(self._overall, completed=self._ended - self._broken, note=note)
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: FileResult) -> None:
         """Take what became of the next job, in the order of the plan."""
         report = outcome.report
         if report is None:
@@ -102,7 +102,7 @@ class BatchView(Watcher):
             err.print(printable(line), style=style, markup=False, highlight=False)
 
 
-def skipped_lines(plan: Plan) -> Iterator[str]:
+def skipped_lines(plan: FileBatch) -> Iterator[str]:
     """What is skipped and why: every file of a few, the first and the number of many with one reason."""
     by_reason: dict[str, list[Path]] = {}
     for path, reason in plan.skipped:

@@ -20,7 +20,7 @@ from stillwave.files import printable
 
 if TYPE_CHECKING:
     from stillwave.cli.batch_view import BatchView
-    from stillwave.inference import Enhancer, Plan
+    from stillwave.inference import Enhancer, FileBatch
 
 PIPE = Path("-")
 
@@ -146,7 +146,7 @@ def _pipe(enhancer: Enhancer, options: dict[str, Any], quiet: bool) -> None:
         err.print(f"stdout: {line}", style="yellow", markup=False, highlight=False)
 
 
-def _run(enhancer: Enhancer, work: Plan, jobs: int | None, quiet: bool, **options: Any) -> BatchView:
+def _run(enhancer: Enhancer, work: FileBatch, jobs: int | None, quiet: bool, **options: Any) -> BatchView:
     """Do every job, whatever becomes of the others."""
     from stillwave.cli.batch_view import BatchView
     from stillwave.cores import cores
@@ -175,7 +175,7 @@ def _ended_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _show_plan(work: Plan, overwrite: bool, as_json: bool) -> None:
+def _show_plan(work: FileBatch, overwrite: bool, as_json: bool) -> None:
     """Print what would be done."""
     from stillwave.cli.batch_view import skipped_lines
 

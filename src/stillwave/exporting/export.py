@@ -23,7 +23,7 @@ from stillwave.exporting import graphs, quantise, scripts, verify
 from stillwave.exporting import signals as material
 from stillwave.exporting.quality import KEYS, Loss, compare
 from stillwave.files import atomic_file
-from stillwave.inference.metadata import OnnxMeta, StftMeta
+from stillwave.inference.metadata import ModelMetadata, StftMetadata
 from stillwave.models import Denoiser
 
 if TYPE_CHECKING:
@@ -124,13 +124,13 @@ def export(
 class _Trial:
     """What an exported network has to do: the source's estimates `[R, N]` of noisy signals `[R, M, N]`."""
 
-    meta: OnnxMeta
+    meta: ModelMetadata
     noisy: Samples
     expected: Samples
     pairs: list[Pair]
 
 
-def _trial(model: Denoiser, meta: OnnxMeta, pairs: list[Pair]) -> _Trial:
+def _trial(model: Denoiser, meta: ModelMetadata, pairs: list[Pair]) -> _Trial:
     noisy = _signals(model, pairs)
     return _Trial(meta, noisy, verify.reference(model, noisy), pairs)
 
@@ -186,7 +186,9 @@ def _pairs(on: Path | str | None, precision: Precision) -> list[Pair]:
     return read_pairs(on)
 
 
-def _reduce(graph: ModelProto, meta: OnnxMeta, calibrate: Path | str | None, dynamic: bool) -> ModelProto:
+def _reduce(
+    graph: ModelProto, meta: ModelMetadata, calibrate: Path | str | None, dynamic: bool
+) -> ModelProto:
     """The graph in the precision of `meta`."""
     if calibrate is not None:
         folder = Path(calibrate)
@@ -201,13 +203,13 @@ def _reduce(graph: ModelProto, meta: OnnxMeta, calibrate: Path | str | None, dyn
 
 def describe(
     model: Denoiser, card: checkpoint.Card, offline: bool, precision: Precision = "float32"
-) -> OnnxMeta:
+) -> ModelMetadata:
     """What the file says of itself."""
-    return OnnxMeta(
+    return ModelMetadata(
         kind="offline" if offline else "stream",
         sample_rate=model.sample_rate,
         microphones=model.microphones,
-        stft=StftMeta(n_fft=model.stft.n_fft, hop=model.stft.hop),
+        stft=StftMetadata(n_fft=model.stft.n_fft, hop=model.stft.hop),
         lookahead_frames=0 if model.causal else None,
         delay_samples=0 if offline else model.stft.n_fft,
         precision=precision,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 import stillwave
-from stillwave.inference.metadata import ESTIMATE, KEY, NEXT, NOISY, SPECTRUM, STATE, OnnxMeta
+from stillwave.inference.metadata import ESTIMATE, KEY, NEXT, NOISY, SPECTRUM, STATE, ModelMetadata
 from stillwave.models import Denoiser
 from stillwave.models.layers import ConvStage
 from stillwave.models.streaming import get_state, memories, streaming
@@ -148,7 +148,7 @@ def offline_example(model: Denoiser) -> Tensor:
     return 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
-def serialise(graph: ModelProto, meta: OnnxMeta) -> bytes:
+def serialise(graph: ModelProto, meta: ModelMetadata) -> bytes:
     """The file's bytes, `meta` among its metadata."""
     import onnx
 

@@ -13,7 +13,7 @@ from stillwave.data.pair_sets import Pair, load_pair
 from stillwave.errors import StillwaveError
 from stillwave.exporting import verify
 from stillwave.exporting.signals import heard
-from stillwave.inference.metadata import OnnxMeta
+from stillwave.inference.metadata import ModelMetadata
 
 KEYS = ("pesq_wb", "stoi", "si_sdr")
 PESQ_TARGET = 0.05
@@ -37,7 +37,7 @@ class Loss:
 
 
 def compare(
-    full: verify.Runner, reduced: verify.Runner, meta: OnnxMeta, pairs: Sequence[Pair]
+    full: verify.Runner, reduced: verify.Runner, meta: ModelMetadata, pairs: Sequence[Pair]
 ) -> dict[str, Loss]:
     """The loss by metric. Raises AudioError or ManifestError for recordings that cannot be used, and StillwaveError
     when none of them has a score.
@@ -59,7 +59,7 @@ def compare(
     return _means(found)
 
 
-def _estimate(run: verify.Runner, meta: OnnxMeta, noisy: Samples) -> Samples:
+def _estimate(run: verify.Runner, meta: ModelMetadata, noisy: Samples) -> Samples:
     estimate: Samples = verify.enhance(run, meta, noisy, (FRAMES,))[0]
     return estimate
 

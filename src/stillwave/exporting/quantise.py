@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillwave.audio import Samples
-from stillwave.inference.metadata import SPECTRUM, STATE, OnnxMeta
+from stillwave.inference.metadata import SPECTRUM, STATE, ModelMetadata
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
@@ -100,7 +100,7 @@ def encode(weight: NDArray[Any], axes: Sequence[int]) -> tuple[NDArray[np.int8],
     return codes, scale
 
 
-def calibrated(graph: ModelProto, meta: OnnxMeta, noisy: Samples) -> ModelProto:
+def calibrated(graph: ModelProto, meta: ModelMetadata, noisy: Samples) -> ModelProto:
     """The graph with its convolutions in int8, of ranges that `noisy` `[R, M, N]` has; other weights stored so.
 
     Ranges are fixed: an estimate depends neither on the size of blocks nor on the streams beside it.
@@ -211,7 +211,7 @@ def _is_fourier(graph: ModelProto, node: NodeProto) -> bool:
 class _Reader:
     """Blocks of a signal with the states that belong to them, as the calibration wants them."""
 
-    def __init__(self, graph: ModelProto, meta: OnnxMeta, noisy: Samples) -> None:
+    def __init__(self, graph: ModelProto, meta: ModelMetadata, noisy: Samples) -> None:
         self.feeds = feeds(graph, meta, noisy)
 
     def get_next(self) -> dict[str, Samples] | None:
@@ -219,7 +219,7 @@ class _Reader:
 
 
 def feeds(
-    graph: ModelProto, meta: OnnxMeta, noisy: Samples, frames: int = 50
+    graph: ModelProto, meta: ModelMetadata, noisy: Samples, frames: int = 50
 ) -> Iterator[dict[str, Samples]]:
     """The graph's inputs, block by block, when it runs over `noisy` `[R, M, N]`."""
     from stillwave.exporting.verify import blocks_of, onnx_runner, spectra

@@ -16,14 +16,14 @@ from torch import nn
 from stillwave.audio import Samples
 from stillwave.exporting.graphs import Step, Whole, offline_example, prepared, stream_example
 from stillwave.exporting.verify import Runner
-from stillwave.inference.metadata import KEY, OnnxMeta
+from stillwave.inference.metadata import KEY, ModelMetadata
 from stillwave.models import Denoiser
 
 EXTRA_FILE = f"{KEY}.json"
 """Entry of the file that holds its metadata (`_extra_files` of `torch.jit.load`)."""
 
 
-def trace(model: Denoiser, meta: OnnxMeta) -> bytes:
+def trace(model: Denoiser, meta: ModelMetadata) -> bytes:
     """The bytes of a file for `torch.jit.load`: `(spectrum, *states)` to `(estimate, *next states)`, or `noisy` to
     `estimate`. States come in the order of the metadata, which lie in the file as `stillwave.json`.
     """

@@ -12,7 +12,7 @@ import torch
 from stillwave.audio import Samples
 from stillwave.console import track
 from stillwave.errors import StillwaveError
-from stillwave.inference.metadata import OnnxMeta
+from stillwave.inference.metadata import ModelMetadata
 from stillwave.models import Denoiser
 from stillwave.stft import Stft
 
@@ -50,7 +50,7 @@ def onnx_runner(model: ModelProto | bytes) -> Runner:
     return run
 
 
-def enhance(run: Runner, meta: OnnxMeta, noisy: Samples, blocks: Sequence[int] = (1,)) -> Samples:
+def enhance(run: Runner, meta: ModelMetadata, noisy: Samples, blocks: Sequence[int] = (1,)) -> Samples:
     """Noisy `[S, M, N]` to estimates `[S, N]`; a streaming network gets blocks of these sizes in frames, in turn."""
     if meta.kind == "offline":
         return run([noisy[:, 0] if meta.microphones == 1 else noisy])[0]
@@ -65,7 +65,7 @@ def enhance(run: Runner, meta: OnnxMeta, noisy: Samples, blocks: Sequence[int] =
     return waveform
 
 
-def spectra(meta: OnnxMeta, noisy: Samples) -> Samples:
+def spectra(meta: ModelMetadata, noisy: Samples) -> Samples:
     """`[S, M, N]` to `[S, 2·M, T, F]`: the reals of all microphones, then the imaginaries."""
     spectrum = Stft(meta.stft.n_fft, meta.stft.hop).analyse(torch.from_numpy(noisy))
     parts: Samples = torch.cat([spectrum.real, spectrum.imag], dim=1).numpy()
@@ -90,7 +90,7 @@ def reference(model: Denoiser, noisy: Samples) -> Samples:
     return estimates
 
 
-def difference(run: Runner, meta: OnnxMeta, noisy: Samples, expected: Samples) -> float:
+def difference(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Samples) -> float:
     """Largest difference of any sample from `expected`, all signals at once and the first alone, in all `BLOCKS`."""
     sizes = BLOCKS if meta.kind == "stream" else BLOCKS[:1]
     together = [
@@ -100,7 +100,7 @@ def difference(run: Runner, meta: OnnxMeta, noisy: Samples, expected: Samples) -
     return float(np.max([np.abs(error).max() for error in (*together, alone)]))  # NaN wins, as it must
 
 
-def check(run: Runner, meta: OnnxMeta, noisy: Samples, expected: Samples, bound: float = BOUND) -> float:
+def check(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Samples, bound: float = BOUND) -> float:
     """The difference, in full scales. Raises DifferenceError when it is above `bound`, or not a number."""
     found = difference(run, meta, noisy, expected)
     if not found <= bound:
@@ -111,7 +111,7 @@ def check(run: Runner, meta: OnnxMeta, noisy: Samples, expected: Samples, bound:
     return found
 
 
-def similarity(run: Runner, meta: OnnxMeta, noisy: Samples, expected: Samples) -> float:
+def similarity(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Samples) -> float:
     """Lowest signal-to-difference ratio of any signal's estimate to `expected`, in dB, at most 200; frame by frame."""
     found = enhance(run, meta, noisy)
     wanted, error = (np.square(x).sum(1, dtype=np.float64) for x in (expected, found - expected))
@@ -120,7 +120,9 @@ def similarity(run: Runner, meta: OnnxMeta, noisy: Samples, expected: Samples) -
     return float(np.min(np.where((wanted == 0) & (error == 0), 200.0, ratios)))
 
 
-def check_similarity(run: Runner, meta: OnnxMeta, noisy: Samples, expected: Samples, floor: float) -> float:
+def check_similarity(
+    run: Runner, meta: ModelMetadata, noisy: Samples, expected: Samples, floor: float
+) -> float:
     """The similarity in dB. Raises DifferenceError when it is below `floor`, or not a number."""
     found = similarity(run, meta, noisy, expected)
     if not found >= floor:

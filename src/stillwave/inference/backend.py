@@ -18,7 +18,7 @@ State = dict[str, NDArray[np.float32]]
 Spectra = NDArray[np.float32]
 
 
-class Engine(Protocol):
+class Backend(Protocol):
     """A causal network, one frame or many at a time. It remembers nothing itself: states go in and out."""
 
     @property
@@ -48,7 +48,7 @@ class Engine(Protocol):
         """`[S, 2·M, T, F]` (reals of all microphones, then imaginaries) to `[S, 2, T, F]`, and what follows."""
 
 
-class OnnxEngine:
+class OnnxBackend:
     """A file that `stillwave export` wrote, run by ONNX Runtime on `threads` threads.
 
     Raises CheckpointError for a file that is none, or one that was exported for whole signals or that looks ahead.
@@ -82,7 +82,7 @@ class OnnxEngine:
         self._model, self._session = model, model.session
         self._outputs = ["estimate", *(f"next.{name}" for name in model.meta.states)]
 
-    def __reduce__(self) -> tuple[type[OnnxEngine], tuple[OnnxModel]]:
+    def __reduce__(self) -> tuple[type[OnnxBackend], tuple[OnnxModel]]:
         return type(self), (self._model,)
 
     def begin(self, streams: int) -> State:

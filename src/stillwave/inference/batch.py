@@ -15,7 +15,7 @@ from stillwave.files import walk
 
 
 @dataclass(frozen=True)
-class Job:
+class FileJob:
     """One recording and where its estimate goes."""
 
     source: Path
@@ -23,10 +23,10 @@ class Job:
 
 
 @dataclass
-class Plan:
+class FileBatch:
     """What is to be done, and what is not: (path, reason)."""
 
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[FileJob] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
@@ -34,7 +34,7 @@ BESIDE = "-enhanced"
 """Behind the name of an input: the name of what is made of it when no output is given."""
 
 
-def plan(inputs: Sequence[Path], output: Path | None = None, *, skip_existing: bool = False) -> Plan:
+def plan(inputs: Sequence[Path], output: Path | None = None, *, skip_existing: bool = False) -> FileBatch:
     """Pair every input with its target, in a fixed order.
 
     Without an output, `talk.mp3` becomes `talk-enhanced.mp3` and the folder `day` becomes `day-enhanced`, each beside
@@ -52,7 +52,7 @@ def plan(inputs: Sequence[Path], output: Path | None = None, *, skip_existing: b
     for path in inputs:
         if not path.exists():
             raise AudioError(f"{path}: there is no such file or folder")
-    made = Plan()
+    made = FileBatch()
     for path in inputs:
         if _is_enhanced(path) and not (output and len(inputs) == 1):
             made.skipped.append((path, _ENHANCED))
@@ -117,14 +117,14 @@ def _check_output(inputs: Sequence[Path], output: Path) -> None:
         raise AudioError(f"{output}: there is no folder {folder.parent}; make it first, or correct the name")
 
 
-def _pair(made: Plan, path: Path, target: Path) -> None:
+def _pair(made: FileBatch, path: Path, target: Path) -> None:
     if path.is_dir():
         _add_folder(made, path, target)
     else:
-        made.jobs.append(Job(path, target))
+        made.jobs.append(FileJob(path, target))
 
 
-def _add_folder(made: Plan, folder: Path, output: Path) -> None:
+def _add_folder(made: FileBatch, folder: Path, output: Path) -> None:
     earlier = output.resolve()
     found = walk(folder)
     made.skipped += found.skipped
@@ -139,10 +139,10 @@ def _add_folder(made: Plan, folder: Path, output: Path) -> None:
         elif path.suffix.lower() in MEDIA and not ffmpeg_is_there():
             made.skipped.append((path, f"'{path.suffix}' needs ffmpeg, which is not on the PATH"))
         else:
-            made.jobs.append(Job(path, output / target_name(relative)))
+            made.jobs.append(FileJob(path, output / target_name(relative)))
 
 
-def _check_unique(jobs: Sequence[Job]) -> None:
+def _check_unique(jobs: Sequence[FileJob]) -> None:
     seen: dict[Path, Path] = {}
     for job in jobs:
         if job.target in seen and seen[job.target].resolve() == job.source.resolve():

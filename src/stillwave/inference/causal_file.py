@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from stillwave.audio import Samples
-from stillwave.inference.backend import Engine
-from stillwave.inference.pipeline import Line
+from stillwave.inference.backend import Backend
+from stillwave.inference.pipeline import StreamingPipeline
 
 _TAIL_SECONDS = 0.1
 
 
-def continuous(
-    engine: Engine,
+def causal_blocks(
+    engine: Backend,
     blocks: Iterable[Samples],
     channels: int,
     rates: tuple[int, int],
@@ -26,7 +26,7 @@ def continuous(
     """
     rate_in, rate_out = rates
     streams = channels // engine.microphones
-    line = Line(engine, streams, rate_in, rate_out, share)
+    line = StreamingPipeline(engine, streams, rate_in, rate_out, share)
     count = given = 0
     for block in blocks:
         count += block.shape[1]

@@ -9,7 +9,7 @@ import numpy as np
 from stillwave.audio import Resampler, Samples
 
 
-class Intake:
+class ChunkedInput:
     """Brings blocks to the network's rate and keeps the input, at the output's rate, until `take`n."""
 
     def __init__(

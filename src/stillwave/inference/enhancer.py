@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from stillwave.audio import Samples, check, check_array, check_channels, check_rate, silence_faults
 from stillwave.errors import AudioError, StateError, StillwaveError
-from stillwave.inference.causal_file import continuous
-from stillwave.inference.loading import opened, runner
-from stillwave.inference.offline_file import Offline
+from stillwave.inference.causal_file import causal_blocks
+from stillwave.inference.loading import make_backend, open_model
+from stillwave.inference.offline_file import OfflineBlocks
 from stillwave.inference.windows import GRID
 
 if TYPE_CHECKING:
-    from stillwave.inference.backend import Engine
+    from stillwave.inference.backend import Backend
     from stillwave.inference.files import FileReport
-    from stillwave.inference.offline_backend import Whole
+    from stillwave.inference.offline_backend import OfflineBackend
     from stillwave.inference.onnx_model import OnnxModel
     from stillwave.inference.stream import Stream
     from stillwave.models import Denoiser
@@ -49,7 +49,7 @@ def load(
     `device` is for checkpoints: by default a GPU where there is one. The other options are those of `Enhancer`.
     Raises `CheckpointError`, and `MissingExtraError` for a folder without PyTorch.
     """
-    network = opened(model, device)
+    network = open_model(model, device)
     return Enhancer(network, window_seconds=window_seconds, overlap_seconds=overlap_seconds, batch=batch)
 
 
@@ -57,7 +57,7 @@ class Enhancer:
     """Denoises recordings and live sound with a network, at any rate.
 
     `model` is a `Denoiser` (or any module with `sample_rate` and `microphones`), an exported network
-    (`deploy.onnx_file.read`), or an `Engine`.
+    (`deploy.onnx_file.read`), or an `Backend`.
 
     What goes out has the length, alignment, level and polarity of what came in. A network for one microphone
     takes each channel by itself; one for several takes that many channels and gives one. The sound is resampled to
@@ -76,7 +76,7 @@ class Enhancer:
 
     def __init__(
         self,
-        model: Denoiser | OnnxModel | Engine | Whole,
+        model: Denoiser | OnnxModel | Backend | OfflineBackend,
         *,
         window_seconds: float = WINDOW_SECONDS,
         overlap_seconds: float = OVERLAP_SECONDS,
@@ -92,9 +92,9 @@ class Enhancer:
                 f"batch: expected a whole number of windows at once, 1 or more, got {batch!r}"
             )
         self.model = model
-        self.engine: Engine | None
+        self.engine: Backend | None
         """What runs a causal network; None for one that sees whole windows."""
-        self.engine, self._whole = runner(model)
+        self.engine, self._whole = make_backend(model)
         network = self.engine or self._whole
         assert network is not None
         self.sample_rate, self.microphones = network.sample_rate, network.microphones
@@ -262,10 +262,10 @@ class Enhancer:
         share = _share(limit_db)
         blocks = _sound(blocks, channels)
         if self.engine is not None:
-            given = continuous(self.engine, blocks, channels, rates, share)
+            given = causal_blocks(self.engine, blocks, channels, rates, share)
         else:
             assert self._whole is not None
-            offline = Offline(self._whole, self.window, self.overlap, self.batch)
+            offline = OfflineBlocks(self._whole, self.window, self.overlap, self.batch)
             given = offline.enhance(blocks, channels, outputs, rates, share)
         yield from (samples for samples in given if samples.shape[1])
 

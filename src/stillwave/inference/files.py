@@ -24,7 +24,7 @@ from stillwave.audio.ffmpeg import MediaWriter, is_media, open_encoder
 from stillwave.audio.writing import refuse_existing
 from stillwave.errors import AudioError
 from stillwave.files import as_path
-from stillwave.inference.output_properties import Route, find_route
+from stillwave.inference.output_properties import OutputProperties, find_output_properties
 
 if TYPE_CHECKING:
     from stillwave.inference.enhancer import Enhancer
@@ -82,7 +82,7 @@ def enhance_file(
     source, target = as_path(source, "source"), as_path(target, "target")
     info = _looked_at(source, target)
     check_target(target, overwrite)
-    route = find_route(enhancer, info, target, rate_out)
+    route = find_output_properties(enhancer, info, target, rate_out)
     frames = round(info.seconds * route.rate)
     if expect:
         expect(frames)
@@ -128,7 +128,7 @@ def _looked_at(source: Path, target: Path) -> AudioInfo:
 
 
 def _open_target(
-    target: Path, info: AudioInfo, route: Route, frames: int, overwrite: bool
+    target: Path, info: AudioInfo, route: OutputProperties, frames: int, overwrite: bool
 ) -> AbstractContextManager[Writer | MediaWriter]:
     if is_media(target):
         return open_encoder(

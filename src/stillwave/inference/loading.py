@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from stillwave.errors import CheckpointError, MissingExtraError, StillwaveError
 from stillwave.files import as_path
-from stillwave.inference.offline_backend import OnnxWhole, TorchWhole, Whole
+from stillwave.inference.offline_backend import OfflineBackend, OnnxOfflineBackend, TorchOfflineBackend
 
 if TYPE_CHECKING:
-    from stillwave.inference.backend import Engine
+    from stillwave.inference.backend import Backend
     from stillwave.inference.onnx_model import OnnxModel
 
 
-def opened(model: Path | str | bytes | None, device: str | None) -> OnnxModel | Engine | Whole:
+def open_model(model: Path | str | bytes | None, device: str | None) -> OnnxModel | Backend | OfflineBackend:
     """The network that `stillwave.load` means. Raises CheckpointError, MissingExtraError."""
     if model is not None and (not isinstance(model, (str, bytes, PathLike)) or not fspath(model)):
         raise CheckpointError(
@@ -45,10 +45,10 @@ def opened(model: Path | str | bytes | None, device: str | None) -> OnnxModel | 
         device = "cuda" if torch.cuda.is_available() else "cpu"
     network, card = checkpoints.load(place, device)
     if network.causal:
-        from stillwave.inference.torch_backend import TorchEngine
+        from stillwave.inference.torch_backend import TorchBackend
 
-        return TorchEngine(network, card.sha256, str(model))
-    return TorchWhole(network, str(model))
+        return TorchBackend(network, card.sha256, str(model))
+    return TorchOfflineBackend(network, str(model))
 
 
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|meta)(:\d+)?")
@@ -63,16 +63,18 @@ def check_device(device: object) -> None:
     )
 
 
-def runner(model: Any) -> tuple[Engine | None, Whole | None]:
+def make_backend(model: Any) -> tuple[Backend | None, OfflineBackend | None]:
     """What runs `model`: frame by frame if it is causal, else on whole windows."""
     if hasattr(model, "step") and hasattr(model, "begin"):
         return model, None
-    if isinstance(model, (TorchWhole, OnnxWhole)):
+    if isinstance(model, (TorchOfflineBackend, OnnxOfflineBackend)):
         return None, model
     if hasattr(model, "session"):
-        from stillwave.inference.backend import OnnxEngine
+        from stillwave.inference.backend import OnnxBackend
 
-        return (OnnxEngine(model), None) if model.meta.kind == "stream" else (None, OnnxWhole(model))
+        return (
+            (OnnxBackend(model), None) if model.meta.kind == "stream" else (None, OnnxOfflineBackend(model))
+        )
     missing = [name for name in ("sample_rate", "microphones") if not hasattr(model, name)]
     if not callable(getattr(model, "eval", None)):
         raise StillwaveError(
@@ -84,7 +86,7 @@ def runner(model: Any) -> tuple[Engine | None, Whole | None]:
             "sample_rate = 16000 and microphones = 1)"
         )
     if getattr(model, "causal", False):
-        from stillwave.inference.torch_backend import TorchEngine
+        from stillwave.inference.torch_backend import TorchBackend
 
-        return TorchEngine(model), None
-    return None, TorchWhole(model)
+        return TorchBackend(model), None
+    return None, TorchOfflineBackend(model)

@@ -22,7 +22,7 @@ STATE, NEXT = "state.", "next."
 """Prefixes of a memory's name as an input and as an output."""
 
 
-class StftMeta(Frozen):
+class StftMetadata(Frozen):
     """The transform around a streaming network (`stillwave.stft`). Frames overlap by half."""
 
     n_fft: Count
@@ -30,20 +30,20 @@ class StftMeta(Frozen):
     window: Literal["sqrt_hann"] = "sqrt_hann"
 
     @model_validator(mode="after")
-    def _half(self) -> StftMeta:
+    def _half(self) -> StftMetadata:
         if self.n_fft != 2 * self.hop:
             raise ValueError(f"hop must be half of n_fft, got n_fft = {self.n_fft} and hop = {self.hop}")
         return self
 
 
-class OnnxMeta(Frozen):
+class ModelMetadata(Frozen):
     """An exported network: what it takes, what it remembers, what it was made from."""
 
     format: Literal[1] = FORMAT
     kind: Literal["stream", "offline"]
     sample_rate: Count = SAMPLE_RATE
     microphones: Count = 1
-    stft: StftMeta
+    stft: StftMetadata
     lookahead_frames: Annotated[int, Field(ge=0)] | None = 0
     """Later frames that a frame of the estimate depends on; None: the whole signal."""
     delay_samples: Annotated[int, Field(ge=0)]
@@ -62,7 +62,7 @@ class OnnxMeta(Frozen):
         return self.stft.hop + 1
 
     @model_validator(mode="after")
-    def _remembers(self) -> OnnxMeta:
+    def _remembers(self) -> ModelMetadata:
         if self.kind == "stream" and not self.states:
             raise ValueError("a streaming network has states, this one names none")
         if self.kind == "offline" and self.states:

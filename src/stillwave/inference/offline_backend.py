@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stillwave.models import Denoiser
 
 
-class Whole(Protocol):
+class OfflineBackend(Protocol):
     """A network on waveforms."""
 
     @property
@@ -38,7 +38,7 @@ _TURN = threading.Lock()
 """PyTorch spreads one network over all cores: two at once would wait for each other and need twice the memory."""
 
 
-class TorchWhole:
+class TorchOfflineBackend:
     """A `Denoiser`, or any module with `sample_rate` and `microphones`, put into eval mode."""
 
     def __init__(self, model: Denoiser, name: str = "") -> None:
@@ -51,7 +51,7 @@ class TorchWhole:
         self.device = "cpu" if parameter is None else str(parameter.device)
 
     def __call__(self, rows: Samples) -> Samples:
-        """See `Whole`. Raises StillwaveError where the device's memory is too small."""
+        """See `OfflineBackend`. Raises StillwaveError where the device's memory is too small."""
         import torch
 
         try:
@@ -73,7 +73,7 @@ class TorchWhole:
         return out
 
 
-class OnnxWhole:
+class OnnxOfflineBackend:
     """A file exported for whole signals (`stillwave export --offline`)."""
 
     device = "cpu"
@@ -85,11 +85,11 @@ class OnnxWhole:
         self._model, self._session = model, model.session
         self.name = model.path.stem
 
-    def __reduce__(self) -> tuple[type[OnnxWhole], tuple[OnnxModel]]:
+    def __reduce__(self) -> tuple[type[OnnxOfflineBackend], tuple[OnnxModel]]:
         return type(self), (self._model,)
 
     def __call__(self, rows: Samples) -> Samples:
-        """See `Whole`."""
+        """See `OfflineBackend`."""
         try:
             (estimate,) = self._session.run(["estimate"], {"noisy": np.ascontiguousarray(rows)})
         except Exception as error:  # ONNX Runtime's own classes have no common ancestor but this

@@ -10,16 +10,16 @@ import numpy as np
 
 from stillwave.audio import Resampler, Samples
 from stillwave.errors import StillwaveError
-from stillwave.inference.chunked_input import Intake
-from stillwave.inference.offline_backend import Whole
+from stillwave.inference.chunked_input import ChunkedInput
+from stillwave.inference.offline_backend import OfflineBackend
 from stillwave.inference.windows import cut, join
 
 
 @dataclass
-class Offline:
+class OfflineBlocks:
     """Runs `whole` on windows of `window` samples that overlap by `overlap`, `batch` at once."""
 
-    whole: Whole
+    whole: OfflineBackend
     window: int
     overlap: int
     batch: int
@@ -29,7 +29,7 @@ class Offline:
     ) -> Iterator[Samples]:
         """Blocks `[channels, n]` at `rates[0]` Hz to blocks `[outputs, m]` at `rates[1]`, with `share` of the input."""
         rate, rate_out = rates
-        intake = Intake(blocks, rate, self.whole.sample_rate, rate_out, channels, outputs, share > 0)
+        intake = ChunkedInput(blocks, rate, self.whole.sample_rate, rate_out, channels, outputs, share > 0)
         pieces = cut(intake, self.window, self.overlap)
         down = Resampler(self.whole.sample_rate, rate_out, outputs)
         given = 0

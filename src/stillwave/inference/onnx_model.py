@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stillwave.errors import CheckpointError
-from stillwave.inference.metadata import ESTIMATE, FORMAT, KEY, NEXT, NOISY, SPECTRUM, STATE, OnnxMeta
+from stillwave.inference.metadata import ESTIMATE, FORMAT, KEY, NEXT, NOISY, SPECTRUM, STATE, ModelMetadata
 
 _ONNX_STARTS = b"\x08"
 """The first field of every ONNX file: its version, in protocol buffers' encoding."""
@@ -32,7 +32,7 @@ class OnnxModel:
 
     path: Path
     session: Any
-    meta: OnnxMeta
+    meta: ModelMetadata
     sha256: str
     """Of the file, in hexadecimal."""
     data: bytes = field(default=b"", repr=False)
@@ -107,7 +107,7 @@ def _session(path: Path, data: bytes, threads: int) -> Any:
         ) from None
 
 
-def _meta(path: Path, properties: dict[str, str]) -> OnnxMeta:
+def _meta(path: Path, properties: dict[str, str]) -> ModelMetadata:
     if KEY not in properties:
         raise CheckpointError(
             f"{path}: was not written by `stillwave export` (it has no '{KEY}' among its metadata)"
@@ -122,14 +122,14 @@ def _meta(path: Path, properties: dict[str, str]) -> OnnxMeta:
             f"{path}: has format {found}, this version reads up to {FORMAT}; update stillwave"
         )
     try:
-        return OnnxMeta.model_validate(raw)
+        return ModelMetadata.model_validate(raw)
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"]) or "the whole"
         raise CheckpointError(f"{path}: its '{KEY}' metadata: {key}: {fault['msg']}") from None
 
 
-def _check_graph(path: Path, session: Any, meta: OnnxMeta) -> None:
+def _check_graph(path: Path, session: Any, meta: ModelMetadata) -> None:
     """Refuse a graph that is not what its metadata say: names, shapes, and float32 throughout."""
     inputs, outputs = _promised(meta)
     for kind, wanted, found in (
@@ -153,7 +153,7 @@ Shape = list[int | None]
 """None: any length."""
 
 
-def _promised(meta: OnnxMeta) -> tuple[dict[str, Shape], dict[str, Shape]]:
+def _promised(meta: ModelMetadata) -> tuple[dict[str, Shape], dict[str, Shape]]:
     """Inputs and outputs by name, with shapes."""
     if meta.kind == "offline":
         microphones: Shape = [] if meta.microphones == 1 else [meta.microphones]

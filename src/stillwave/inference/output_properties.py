@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Route:
+class OutputProperties:
     """What is decided before the first sample is read."""
 
     rate_in: int
@@ -79,7 +79,9 @@ _TAIL = 4096
 """Samples of silence behind a recording, which bring out the last of what a filter has taken in."""
 
 
-def find_route(enhancer: Enhancer, info: AudioInfo, target: Path, rate_out: int | None) -> Route:
+def find_output_properties(
+    enhancer: Enhancer, info: AudioInfo, target: Path, rate_out: int | None
+) -> OutputProperties:
     """Decide what the output is. Raises `AudioError` where the target cannot hold it."""
     media = is_media(target)
     subtype = info.subtype if media else subtype_for(target, info.subtype)
@@ -98,7 +100,7 @@ def find_route(enhancer: Enhancer, info: AudioInfo, target: Path, rate_out: int 
         mask=None if same else order.mask,
         kbps=info.kbps if info.by_ffmpeg else bitrates.of_source(info.path, info.subtype, info.seconds),
     )
-    return Route(
+    return OutputProperties(
         rate_in=info.sample_rate,
         rate=rate,
         subtype=subtype,

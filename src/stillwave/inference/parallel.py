@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from stillwave.errors import StillwaveError, fault_text
 from stillwave.files import remove_left_over
-from stillwave.inference.batch import Job
+from stillwave.inference.batch import FileJob
 from stillwave.inference.files import FileReport, enhance_file
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FileResult:
     """What became of one job: a report, or one sentence of what was wrong."""
 
-    job: Job
+    job: FileJob
     report: FileReport | None = None
     error: str = ""
 
@@ -32,26 +32,26 @@ class Outcome:
 class Watcher:
     """What a batch tells of its progress, from its threads; this one ignores it."""
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: FileJob) -> None:
         """Called when work on a recording begins."""
 
-    def expect(self, job: Job, frames: int) -> None:
+    def expect(self, job: FileJob, frames: int) -> None:
         """Called when the length of a recording is known."""
 
-    def advance(self, job: Job, frames: int) -> None:
+    def advance(self, job: FileJob, frames: int) -> None:
         """Called when so many more frames of its estimate are written."""
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: FileResult) -> None:
         """Called when a recording is done or has failed."""
 
 
 def run(
     enhancer: Enhancer,
-    jobs: Sequence[Job],
+    jobs: Sequence[FileJob],
     threads: int = 1,
     watcher: Watcher | None = None,
     **options: Any,
-) -> Iterator[Outcome]:
+) -> Iterator[FileResult]:
     """Enhance recordings, `threads` at once, and yield what became of them in the order of `jobs`.
 
     `options` are those of `enhance_file`. Whatever goes wrong with one recording is its own outcome. When the caller
@@ -76,7 +76,7 @@ class _Batch:
         self.enhancer, self.watcher, self.options = enhancer, watcher, options
         self.stop = threading.Event()
 
-    def enhance(self, job: Job) -> Outcome:
+    def enhance(self, job: FileJob) -> FileResult:
         self._check()
         self.watcher.begin(job)
 
@@ -93,12 +93,12 @@ class _Batch:
                 expect=lambda frames: self.watcher.expect(job, frames),
                 **self.options,
             )
-            outcome = Outcome(job, report)
+            outcome = FileResult(job, report)
         except StillwaveError as error:
-            outcome = Outcome(job, error=fault_text(error))
+            outcome = FileResult(job, error=fault_text(error))
         except Exception as error:  # one file's fault is that file's, whatever it is; the others go on
             self._check()
-            outcome = Outcome(job, error=f"{job.source}: {fault_text(error)}")
+            outcome = FileResult(job, error=f"{job.source}: {fault_text(error)}")
         self.watcher.end(outcome)
         return outcome
 

@@ -1,6 +1,6 @@
 """The way of a signal through a causal network: rate, frames, network, overlap-add, rate, and the mix.
 
-A `Line` gives what is ready; `stream.py` makes a constant delay of it. All it remembers is in `state()`.
+A `StreamingPipeline` gives what is ready; `stream.py` makes a constant delay of it. All it remembers is in `state()`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillwave.audio import Samples
-from stillwave.inference.backend import Engine, Spectra, State
-from stillwave.inference.streaming_resampler import RateChange
-from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyse
+from stillwave.inference.backend import Backend, Spectra, State
+from stillwave.inference.streaming_resampler import StreamingResampler
+from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyze_frames
 
 FRAMES_AT_ONCE = 64
 """Frames given to the network in one call: enough to keep a core busy, few enough for constant memory."""
@@ -22,7 +22,7 @@ GREATEST = 1e20
 Arrays = dict[str, NDArray[Any]]
 
 
-class Line:
+class StreamingPipeline:
     """S streams of M microphones at `rate_in` to S streams at `rate_out`, aligned with their input.
 
     `share` of the input stays in the mix. A frame of digital silence gives silence, whatever the network would
@@ -30,17 +30,19 @@ class Line:
     anew. So finite input within ±`audio.contract.LOUDEST` gives finite output.
     """
 
-    def __init__(self, engine: Engine, streams: int, rate_in: int, rate_out: int, share: float = 0.0) -> None:
+    def __init__(
+        self, engine: Backend, streams: int, rate_in: int, rate_out: int, share: float = 0.0
+    ) -> None:
         rows = streams * engine.microphones
         self.engine, self.streams, self.share = engine, streams, np.float32(share)
         self.restarts = 0
         """How often a network had to begin anew."""
-        self._up = RateChange(rate_in, engine.sample_rate, rows)
+        self._up = StreamingResampler(rate_in, engine.sample_rate, rows)
         self._framer = Framer(rows, engine.hop)
         self._state: State = engine.begin(streams)
         self._adder = OverlapAdder(streams, engine.n_fft)
-        self._down = RateChange(engine.sample_rate, rate_out, streams)
-        self._dry = RateChange(rate_in, rate_out, streams)
+        self._down = StreamingResampler(engine.sample_rate, rate_out, streams)
+        self._dry = StreamingResampler(rate_in, rate_out, streams)
         self._kept = np.zeros((streams, 0), np.float32)
 
     def push(self, block: Samples) -> Samples:
@@ -59,7 +61,7 @@ class Line:
 
     def _estimate(self, frames: Samples) -> NDArray[np.complex64]:
         """Frames `[S·M, T, n_fft]` to estimated spectra `[S, T, F]`."""
-        spectra = analyse(frames).reshape(self.streams, self.engine.microphones, frames.shape[1], -1)
+        spectra = analyze_frames(frames).reshape(self.streams, self.engine.microphones, frames.shape[1], -1)
         both = np.concatenate([spectra.real, spectra.imag], axis=1)
         given, self._state = self.engine.step(np.ascontiguousarray(both, np.float32), self._state)
         given = self._without_faults(given)

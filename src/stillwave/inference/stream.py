@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from stillwave.audio import Samples, check, check_array, check_rate, silence_faults
 from stillwave.errors import AudioError, StateError
-from stillwave.inference.backend import Engine
-from stillwave.inference.pipeline import Arrays, Line
-from stillwave.inference.streaming_resampler import RateChange
+from stillwave.inference.backend import Backend
+from stillwave.inference.pipeline import Arrays, StreamingPipeline
+from stillwave.inference.streaming_resampler import StreamingResampler
 
 _AT_ONCE = 2**16
 """Samples that go through at once, at most: bounds the memory for what is in between."""
@@ -34,7 +34,9 @@ class Stream:
     remembers; the copy goes on by itself.
     """
 
-    def __init__(self, engine: Engine, rate: int | None = None, streams: int = 1, share: float = 0.0) -> None:
+    def __init__(
+        self, engine: Backend, rate: int | None = None, streams: int = 1, share: float = 0.0
+    ) -> None:
         if isinstance(streams, bool) or not isinstance(streams, (int, np.integer)) or streams < 1:
             raise AudioError(f"streams: expected a whole number from 1 on, got {streams!r}")
         self.engine = engine
@@ -108,7 +110,7 @@ class Stream:
             self._begin()
 
     def _begin(self) -> None:
-        self._line = Line(self.engine, self.streams, self.rate, self.rate, self._share)
+        self._line = StreamingPipeline(self.engine, self.streams, self.rate, self.rate, self._share)
         self._ahead = np.zeros((self.streams, self.delay_samples), np.float32)  # ready, and not given out yet
 
     def state(self) -> Arrays:
@@ -190,7 +192,7 @@ def delay(model_rate: int, rate: int, hop: int) -> int:
     down(c) of them are ready; the delay is the largest n − down(c). It is largest just before a frame is complete.
     At the network's own rate that is 2·hop − 1: a window, less the sample that completes it.
     """
-    up, down = RateChange(rate, model_rate, 1), RateChange(model_rate, rate, 1)
+    up, down = StreamingResampler(rate, model_rate, 1), StreamingResampler(model_rate, rate, 1)
     # n for frame k and n for frame k + up.up are `up.down · hop` apart, and so are the outputs: one period is all.
     frames = np.arange(1, min(up.up, 2**16) + 2 * (up.reach + down.reach) // hop + 8, dtype=np.int64)
     before = up.needed(frames * hop) - 1

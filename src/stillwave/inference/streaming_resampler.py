@@ -28,7 +28,7 @@ _AT_ONCE = 2**19
 Ints = NDArray[np.int64]
 
 
-class RateChange:
+class StreamingResampler:
     """Rows `[R, n]` at `rate_in` to rows at `rate_out`, in time with one another, in blocks of any size.
 
     Before and after the signal there is silence. Equal rates pass through.

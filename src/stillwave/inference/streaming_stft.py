@@ -26,7 +26,7 @@ def sqrt_hann(n_fft: int) -> Samples:
     return window
 
 
-def analyse(frames: Samples) -> Spectrum:
+def analyze_frames(frames: Samples) -> Spectrum:
     """Frames `[..., n_fft]` of samples to `[..., F]`."""
     return np.fft.rfft(frames * sqrt_hann(frames.shape[-1])).astype(np.complex64, copy=False)
 

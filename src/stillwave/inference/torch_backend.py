@@ -19,7 +19,7 @@ _LOCKS: WeakKeyDictionary[nn.Module, threading.Lock] = WeakKeyDictionary()
 """A module holds the memory of the stream that it runs, so it runs one at a time, whatever the number of engines."""
 
 
-class TorchEngine:
+class TorchBackend:
     """A causal `Denoiser`, put into eval mode; several threads may use it. `name` is what `repr` calls it.
 
     Raises StateError for a network that sees the whole signal.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillwave.errors import StillwaveError
-from stillwave.inference.backend import Engine, OnnxEngine, Spectra, State
+from stillwave.inference.backend import Backend, OnnxBackend, Spectra, State
 from stillwave.inference.stream import Stream
 
 BOOT = """
@@ -41,7 +41,7 @@ GEMM = 512
 class Timed:
     """An engine that notes how long each of its steps takes."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Backend) -> None:
         self.engine = engine
         self.sample_rate, self.microphones = engine.sample_rate, engine.microphones
         self.n_fft, self.hop, self.fingerprint = engine.n_fft, engine.hop, engine.fingerprint
@@ -116,20 +116,20 @@ class Worker:
         return float(GEMM**3 / best)
 
 
-def open_engine(spec: dict[str, Any]) -> Engine:
+def open_engine(spec: dict[str, Any]) -> Backend:
     """The engine of `{"engine": "torch" or "onnx", "path": checkpoint or file}`, on one thread."""
     if spec["engine"] == "onnx":
-        return OnnxEngine(Path(spec["path"]))
+        return OnnxBackend(Path(spec["path"]))
     import torch
 
     from stillwave import checkpoint
-    from stillwave.inference.torch_backend import TorchEngine
+    from stillwave.inference.torch_backend import TorchBackend
 
     torch.set_num_threads(1)
-    return TorchEngine(checkpoint.load(spec["path"])[0])
+    return TorchBackend(checkpoint.load(spec["path"])[0])
 
 
-def blocks(engine: Engine, streams: int) -> list[NDArray[np.float32]]:
+def blocks(engine: Backend, streams: int) -> list[NDArray[np.float32]]:
     """Hops of noise whose level rises and falls, `[streams, hop]` or `[streams, microphones, hop]`, to go round."""
     count = round(SECONDS_OF_NOISE * engine.sample_rate / engine.hop)
     rng = np.random.default_rng(0)

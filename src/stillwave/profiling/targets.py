@@ -19,7 +19,7 @@ from stillwave.profiling.probe import Run, Signal, Subject
 from stillwave.schema import PRESETS, SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from stillwave.inference.backend import Engine
+    from stillwave.inference.backend import Backend
     from stillwave.models import Denoiser
 
 
@@ -82,13 +82,13 @@ def of_file(path: Path, name: str | None = None) -> Subject:
 
     An int8 network scales each call's numbers by their greatest, so in a call of many frames every frame hangs on all.
     """
-    from stillwave.inference.backend import OnnxEngine
+    from stillwave.inference.backend import OnnxBackend
     from stillwave.inference.onnx_model import read
 
     model = read(path)
     meta = model.meta
     by_frame = meta.kind == "stream" and meta.precision == "int8"
-    engine = OnnxEngine(model) if meta.kind == "stream" else None
+    engine = OnnxBackend(model) if meta.kind == "stream" else None
 
     def whole(noisy: Signal) -> Signal:
         rows = noisy.astype(np.float32)
@@ -108,14 +108,14 @@ def of_file(path: Path, name: str | None = None) -> Subject:
     )
 
 
-def _streamed(engine: Engine, by_frame: bool) -> Run:
+def _streamed(engine: Backend, by_frame: bool) -> Run:
     """Analysis, the network from a fresh state, synthesis."""
-    from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyse
+    from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyze_frames
 
     def run(noisy: Signal) -> Signal:
         samples, hop = noisy.shape[1], engine.hop
         padded = np.pad(noisy.astype(np.float32), ((0, 0), (0, -samples % hop + hop)))
-        spectrum = analyse(Framer(engine.microphones, hop).push(padded))
+        spectrum = analyze_frames(Framer(engine.microphones, hop).push(padded))
         parts = np.concatenate([spectrum.real, spectrum.imag])[None]
         state, estimates = engine.begin(1), []
         for first in range(0, parts.shape[2], 1 if by_frame else parts.shape[2]):
