@@ -11,7 +11,7 @@ import torch
 from stillwave.errors import AudioError, StateError, StillwaveError
 from stillwave.inference import Enhancer
 from stillwave.inference.onnx_model import read
-from stillwave.live.processor import Lane
+from stillwave.live.processor import LiveProcessor
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 
@@ -60,7 +60,7 @@ def test_an_open_stream_says_how_a_block_would_fit(streaming):
 
 
 def test_a_lane_refuses_a_device_block_that_is_not_transposed(streaming):
-    lane = Lane(streaming.open(), 480)
+    lane = LiveProcessor(streaming.open(), 480)
     with pytest.raises(AudioError, match=r"\[1, 480\], got \[480, 1\]; transpose it \(block\.T\)"):
         lane.exchange(np.zeros((480, 1), np.float32))
     assert lane.exchange(np.full((1, 480), 1e36, np.float32)).max() == 0

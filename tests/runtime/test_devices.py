@@ -16,9 +16,9 @@ from stillwave.cli.live import live
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
 from stillwave.inference.stream import Stream
 from stillwave.live.devices import devices, find, running
-from stillwave.live.keyboard import keys
+from stillwave.live.keyboard import keyboard
 from stillwave.live.meters import counts, decibels, heard, table
-from stillwave.live.processor import Lane
+from stillwave.live.processor import LiveProcessor
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_live_takes_the_devices_and_the_rate_that_are_named(sound, run, file):
 def test_every_channel_of_the_output_gets_the_sound(sound, file):
     from stillwave.inference import load
 
-    lane = Lane(load(file).open(16_000), 160)
+    lane = LiveProcessor(load(file).open(16_000), 160)
     lane.bypass = True
     with running(lane, find(None, "input"), find(None, "output")) as opened:
         while len(opened.heard) < 20:
@@ -129,7 +129,7 @@ def test_faults_of_the_device_are_counted_and_nothing_stops(sound, file):
     from stillwave.inference import load
 
     sound.Stream.broken = 7
-    lane = Lane(load(file).open(16_000), 160)
+    lane = LiveProcessor(load(file).open(16_000), 160)
     with running(lane, find(None, "input"), find(None, "output")) as opened:
         while len(opened.heard) < 20:
             pass
@@ -155,7 +155,7 @@ def test_too_few_microphones_are_refused(sound):
 
     with (
         pytest.raises(AudioError, match="has 2 channels, this network takes 8 microphones"),
-        running(Lane(Stream(Eight()), 160), find(None, "input"), find(None, "output")),
+        running(LiveProcessor(Stream(Eight()), 160), find(None, "input"), find(None, "output")),
     ):
         pass
 
@@ -194,7 +194,7 @@ def test_keys_obey_b_and_q(sound, run, file, monkeypatch):
     def typed():
         yield lambda: next(pressed)
 
-    monkeypatch.setattr("stillwave.live.keyboard.keys", typed)
+    monkeypatch.setattr("stillwave.live.keyboard.keyboard", typed)
     monkeypatch.setattr("stillwave.live.meters.table", lambda lane: lanes.append(lane.bypass) or "")
     assert run("-m", file).exit_code == 0
     assert lanes == [False, True, True, False, True]  # drawn once before the first key
@@ -202,7 +202,7 @@ def test_keys_obey_b_and_q(sound, run, file, monkeypatch):
 
 def test_without_a_terminal_no_key_is_pressed(monkeypatch):
     monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: PTH123, SIM115
-    with keys() as pressed:
+    with keyboard() as pressed:
         assert pressed() == ""
 
 
@@ -215,7 +215,7 @@ def test_keys_come_one_by_one_from_a_terminal(monkeypatch):
     ours, theirs = pty.openpty()
     monkeypatch.setattr("sys.stdin", os.fdopen(theirs, "r"))
     before = termios.tcgetattr(theirs)
-    with keys() as pressed:
+    with keyboard() as pressed:
         assert pressed() == ""
         os.write(ours, b"bq")
         assert (pressed(), pressed(), pressed()) == ("b", "q", "")
@@ -227,7 +227,7 @@ def test_meters_say_what_is_heard(file):
 
     from stillwave.inference import load
 
-    lane = Lane(load(file).open(16_000), 160)
+    lane = LiveProcessor(load(file).open(16_000), 160)
     assert heard(lane).startswith("dry")
     lane.figures.clean = True
     assert heard(lane) == "clean"

@@ -9,7 +9,7 @@ import pytest
 
 from stillwave.errors import AudioError
 from stillwave.inference.stream import Stream
-from stillwave.live.processor import Lane, Worker
+from stillwave.live.processor import LiveProcessor, LiveWorker
 
 BLOCK = 160
 
@@ -42,8 +42,8 @@ class Clock:
         return self.now
 
 
-def lane(**options) -> Lane:
-    return Lane(
+def lane(**options) -> LiveProcessor:
+    return LiveProcessor(
         Stream(Halved(**options.pop("engine", {})), options.pop("rate", None)),
         BLOCK,
         clock=Clock(),
@@ -57,7 +57,7 @@ def ramp(count: int) -> list[np.ndarray]:
     return [block[None].astype(np.float32) for block in np.split(signal, count)]
 
 
-def played(given: Lane, blocks, busy=lambda index: False) -> np.ndarray:
+def played(given: LiveProcessor, blocks, busy=lambda index: False) -> np.ndarray:
     """All that goes out if the worker works after every block in which it is not `busy` elsewhere."""
     out = []
     for index, block in enumerate(blocks):
@@ -67,7 +67,7 @@ def played(given: Lane, blocks, busy=lambda index: False) -> np.ndarray:
     return np.concatenate(out)
 
 
-def late(blocks, given: Lane) -> np.ndarray:
+def late(blocks, given: LiveProcessor) -> np.ndarray:
     """The input as it would come out of the lane, dry."""
     signal = np.concatenate([block[0] for block in blocks])
     return np.concatenate([np.zeros(given.delay_samples, np.float32), signal])[: len(signal)]
@@ -187,7 +187,7 @@ def test_a_thread_that_is_stuck_does_not_hold_the_callback():
     """The network waits at a gate until the callback has gone on for three seconds of sound."""
     gate = threading.Event()
     given = lane(lag=2, engine={"gate": gate})
-    worker = Worker(given)
+    worker = LiveWorker(given)
     worker.start()
     blocks = ramp(300)
     out = [given.exchange(block) for block in blocks]
@@ -201,7 +201,7 @@ def test_a_thread_that_is_stuck_does_not_hold_the_callback():
 def test_a_network_that_fails_ends_the_worker_and_the_dry_signal_goes_on():
     given = lane()
     given.stream.engine.step = None
-    worker = Worker(given)
+    worker = LiveWorker(given)
     worker.start()
     blocks = ramp(50)
     out = [given.exchange(block) for block in blocks]
@@ -212,7 +212,7 @@ def test_a_network_that_fails_ends_the_worker_and_the_dry_signal_goes_on():
 
 def test_what_cannot_be_a_lane_is_refused():
     with pytest.raises(AudioError, match="a device is one stream, this one is 2"):
-        Lane(Stream(Halved(), streams=2), BLOCK)
+        LiveProcessor(Stream(Halved(), streams=2), BLOCK)
     for block, lag in ((0, 2), (BLOCK, 0)):
         with pytest.raises(AudioError, match="block and lag must be at least 1"):
-            Lane(Stream(Halved()), block, lag)
+            LiveProcessor(Stream(Halved()), block, lag)

@@ -12,7 +12,7 @@ import typer
 from stillwave.console import err
 
 if TYPE_CHECKING:
-    from stillwave.live.processor import Lane, Worker
+    from stillwave.live.processor import LiveProcessor, LiveWorker
 
 
 def live(
@@ -90,18 +90,18 @@ def live(
         return
     from stillwave.inference import load
     from stillwave.live.devices import find, running
-    from stillwave.live.processor import Lane, Worker
+    from stillwave.live.processor import LiveProcessor, LiveWorker
 
     microphone, speaker = find(source, "input"), find(sink, "output")
     stream = load(model, "cpu").open(rate or speaker.rate, limit_db=limit_db)
-    lane = Lane(stream, max(1, round(block_ms * stream.rate / 1000)), lag)
+    lane = LiveProcessor(stream, max(1, round(block_ms * stream.rate / 1000)), lag)
     err.print(
         f"{microphone.name} → {speaker.name}, {stream.rate} Hz, {1000 * lane.delay_samples / stream.rate:.0f} ms "
         "and what the devices add",
         markup=False,
         highlight=False,
     )
-    worker = Worker(lane)
+    worker = LiveWorker(lane)
     worker.start()
     try:
         with suppress(KeyboardInterrupt), running(lane, microphone, speaker):
@@ -128,17 +128,20 @@ def _list(as_json: bool) -> None:
     Console().print(table)
 
 
-def _show(lane: Lane, worker: Worker, seconds: float | None) -> None:
+def _show(lane: LiveProcessor, worker: LiveWorker, seconds: float | None) -> None:
     """Draw the meters and obey the keys until the end is asked for."""
     import time
 
     from rich.live import Live
 
-    from stillwave.live.keyboard import keys
+    from stillwave.live.keyboard import keyboard
     from stillwave.live.meters import table
 
     end = None if seconds is None else time.monotonic() + seconds
-    with keys() as pressed, Live(table(lane), console=err, refresh_per_second=10, transient=True) as shown:
+    with (
+        keyboard() as pressed,
+        Live(table(lane), console=err, refresh_per_second=10, transient=True) as shown,
+    ):
         while worker.error is None and (end is None or time.monotonic() < end):
             key = pressed().lower()
             if key == "q":
@@ -149,7 +152,7 @@ def _show(lane: Lane, worker: Worker, seconds: float | None) -> None:
             time.sleep(0.05)
 
 
-def _end(lane: Lane, worker: Worker, as_json: bool) -> None:
+def _end(lane: LiveProcessor, worker: LiveWorker, as_json: bool) -> None:
     from stillwave.live.meters import counts
 
     err.print(counts(lane.figures), highlight=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
-from stillwave.live.processor import Lane
+from stillwave.live.processor import LiveProcessor
 
 Kind = Literal["input", "output"]
 
@@ -65,7 +65,7 @@ def find(wanted: str | None, kind: Kind) -> Device:
 
 
 @contextmanager
-def running(lane: Lane, source: Device, sink: Device) -> Iterator[Any]:
+def running(lane: LiveProcessor, source: Device, sink: Device) -> Iterator[Any]:
     """Sound goes from `source` through `lane` to all of `sink`'s first two channels while this context lasts.
 
     Raises AudioError for devices that cannot be opened so.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def keys() -> Iterator[Callable[[], str]]:
+def keyboard() -> Iterator[Callable[[], str]]:
     """Yield a function that gives the key that was pressed, or "". Without a terminal no key is ever pressed."""
     if not sys.stdin.isatty():
         yield lambda: ""

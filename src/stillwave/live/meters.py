@@ -7,7 +7,7 @@ import math
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from stillwave.live.processor import Figures, Lane
+from stillwave.live.processor import LiveProcessor, LiveStatistics
 
 _LOWEST_DB = -60.0
 
@@ -17,14 +17,14 @@ def decibels(peak: float) -> float:
     return max(_LOWEST_DB, 20 * math.log10(max(peak, 1e-9)))
 
 
-def heard(lane: Lane) -> str:
+def heard(lane: LiveProcessor) -> str:
     """Which signal goes out, and why."""
     if lane.bypass:
         return "bypassed"
     return "clean" if lane.figures.clean else "dry: the machine is too slow just now"
 
 
-def counts(figures: Figures) -> str:
+def counts(figures: LiveStatistics) -> str:
     """What was missed, in words."""
     return (
         f"{figures.late} of {figures.blocks} blocks late, {figures.fallbacks} times dry, {figures.skipped} skipped, "
@@ -32,7 +32,7 @@ def counts(figures: Figures) -> str:
     )
 
 
-def table(lane: Lane) -> Table:
+def table(lane: LiveProcessor) -> Table:
     """All of it, to be drawn again and again."""
     figures = lane.figures
     shown = Table.grid(padding=(0, 1))

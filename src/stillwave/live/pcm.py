@@ -22,7 +22,7 @@ MOST_SAMPLES = 16_384
 """Samples a channel that are taken from a pipe at once, at most."""
 
 
-class Decoder:
+class PcmDecoder:
     """Bytes to float32 `[channels, n]`, full scale ±1."""
 
     def __init__(self, format: str, channels: int) -> None:
@@ -41,7 +41,7 @@ class Decoder:
         return np.ascontiguousarray(rows, np.float32) / np.float32(scale)
 
 
-class Encoder:
+class PcmEncoder:
     """Float32 `[channels, n]` to bytes. Integers are rounded to the nearest step, and clipped at full scale."""
 
     def __init__(self, format: str) -> None:
@@ -90,7 +90,7 @@ def run(
     begin as such a file does (its bytes are taken as samples all the same). Raises AudioError for an unknown format.
     """
     inputs = stream.streams * stream.engine.microphones
-    decoder, encoder, done = Decoder(format, inputs), Encoder(format), Piped()
+    decoder, encoder, done = PcmDecoder(format, inputs), PcmEncoder(format), Piped()
     skip = 0 if keep_delay else stream.delay_samples
     width = _type(format).itemsize * inputs
 

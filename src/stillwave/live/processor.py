@@ -31,7 +31,7 @@ BACKLOG_SECONDS = 0.5
 
 
 @dataclass
-class Figures:
+class LiveStatistics:
     """What has happened so far. Counts are of blocks, but for `fallbacks` and `device_faults`."""
 
     blocks: int = 0
@@ -55,7 +55,7 @@ class Figures:
 
 
 @dataclass
-class Lane:
+class LiveProcessor:
     """One device's way through one stream, in blocks of `block` samples at the stream's rate.
 
     `exchange` and `work` may be called from two threads; neither ever waits for the other. Raises AudioError
@@ -68,7 +68,7 @@ class Lane:
     clock: Callable[[], float] = time.perf_counter
     bypass: bool = False
     """Let the dry signal pass; the network goes on listening, so that it is ready when wanted again."""
-    figures: Figures = field(default_factory=Figures)
+    figures: LiveStatistics = field(default_factory=LiveStatistics)
 
     def __post_init__(self) -> None:
         if self.stream.streams != 1:
@@ -180,10 +180,10 @@ class Lane:
         self.figures.slowest_ms = max(self.figures.slowest_ms, 1000 * took)
 
 
-class Worker(threading.Thread):
+class LiveWorker(threading.Thread):
     """Cleans what comes through a lane until it is `stop`ped. `error` is what ended it otherwise."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: LiveProcessor) -> None:
         super().__init__(name="stillwave-live", daemon=True)
         self.lane = lane
         self.error: Exception | None = None
