@@ -12,7 +12,7 @@ from verbs import call
 from stillwave import checkpoint
 from stillwave.cli.export import export
 from stillwave.exporting import export as flow
-from stillwave.exporting.quality import Loss
+from stillwave.exporting.quality import QualityLoss
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 
@@ -74,7 +74,7 @@ def test_options_reach_the_function(told, tmp_path) -> None:
 
 
 def test_losses_are_shown_and_a_large_one_pointed_out(tmp_path, monkeypatch) -> None:
-    losses = {"pesq_wb": Loss(2.5, 2.43, 12), "stoi": Loss(0.9, 0.9001, 12)}
+    losses = {"pesq_wb": QualityLoss(2.5, 2.43, 12), "stoi": QualityLoss(0.9, 0.9001, 12)}
     monkeypatch.setattr(flow, "export", lambda source, target, **_: report(target, losses=losses))
     result = call(export, "c", "-o", tmp_path / "a.onnx", "--int8")
     assert "pesq_wb: 2.5000 in float32, 2.4300 in int8: loses 0.0700 (12 recordings)" in result.stdout

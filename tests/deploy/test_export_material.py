@@ -34,19 +34,19 @@ def pair(tmp_path: Path) -> Pair:
 
 def test_a_pair_is_heard_by_all_its_files_in_one_convention(pair: Pair) -> None:
     files = np.concatenate([audio.read(file)[0] for file in (pair.noisy, *pair.also)])
-    assert np.array_equal(signals.heard(pair, 8), files)
-    assert np.array_equal(signals.heard(pair, 4), files[:4])
-    assert np.array_equal(signals.heard(pair, 1), files[:1])
+    assert np.array_equal(signals.shared_signals(pair, 8), files)
+    assert np.array_equal(signals.shared_signals(pair, 4), files[:4])
+    assert np.array_equal(signals.shared_signals(pair, 1), files[:1])
     other = pair.model_copy(update={"convention": "fuma"})
-    assert np.array_equal(signals.heard(other, 8), convert(files, "fuma", "acn_sn3d"))
+    assert np.array_equal(signals.shared_signals(other, 8), convert(files, "fuma", "acn_sn3d"))
     both = signals.recorded([pair, pair.model_copy(update={"id": "2"})], 8, longest=0.5)
     assert np.array_equal(both, np.stack([files[:, :8000]] * 2))
 
 
 def test_a_single_file_has_the_channels_that_it_has(pair: Pair) -> None:
-    assert np.array_equal(signals.heard(pair.noisy, 2), audio.read(pair.noisy)[0][:2])
+    assert np.array_equal(signals.shared_signals(pair.noisy, 2), audio.read(pair.noisy)[0][:2])
     with pytest.raises(AudioError, match=r"a\.wav: has 4 channel\(s\), the network takes 8"):
-        signals.heard(pair.noisy, 8)
+        signals.shared_signals(pair.noisy, 8)
 
 
 def test_a_network_of_two_ambisonic_microphones_is_compared_on_its_own_corpus(

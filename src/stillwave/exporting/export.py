@@ -21,7 +21,7 @@ from stillwave.data.pair_sets import Pair, by_name, read_pairs
 from stillwave.errors import KEPT, StillwaveError
 from stillwave.exporting import graphs, quantise, scripts, verify
 from stillwave.exporting import signals as material
-from stillwave.exporting.quality import KEYS, Loss, compare
+from stillwave.exporting.quality import KEYS, QualityLoss, compare
 from stillwave.files import atomic_file
 from stillwave.inference.metadata import ModelMetadata, StftMetadata
 from stillwave.models import Denoiser
@@ -65,7 +65,7 @@ class ExportReport:
     """Largest difference of the float32 network from its source, in full scales."""
     similarity_db: float | None = None
     """Of a smaller precision: lowest ratio of an estimate to its difference from the source's."""
-    losses: dict[str, Loss] = field(default_factory=dict)
+    losses: dict[str, QualityLoss] = field(default_factory=dict)
     """Of a smaller precision, where there are recordings with references: by metric."""
 
 

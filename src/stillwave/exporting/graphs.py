@@ -30,7 +30,7 @@ OPSET = 17
 Axes = dict[str, dict[int, str]]
 
 
-class Step(nn.Module):
+class StreamingModule(nn.Module):
     """`(spectrum, *states)` to `(estimate, *next states)`, states in the order of `names`.
 
     Keep it in eval mode: tracing puts whatever it traces, network included, back into the mode it came in.
@@ -51,7 +51,7 @@ class Step(nn.Module):
         return (estimate, *(tensor for tensor in after if tensor is not None))
 
 
-class Whole(nn.Module):
+class WaveformModule(nn.Module):
     """A noisy waveform `[B, N]` or `[B, M, N]` to the estimate `[B, N]`, the STFT as two convolutions.
 
     Frames are a convolution of stride `hop` with the windowed Fourier basis, overlap-add is its transpose: both
@@ -124,7 +124,7 @@ def stream_graph(model: Denoiser) -> ModelProto:
     axes: Axes = {name: {0: "streams"} for name in (*inputs, *outputs)}
     for name in (SPECTRUM, ESTIMATE):
         axes[name] = {0: "streams", 2: "frames"}
-    return _trace(Step(model), stream_example(model, shapes), inputs, outputs, axes)
+    return _trace(StreamingModule(model), stream_example(model, shapes), inputs, outputs, axes)
 
 
 def stream_example(model: Denoiser, shapes: dict[str, list[int]]) -> tuple[Tensor, ...]:
@@ -139,7 +139,7 @@ def offline_graph(model: Denoiser) -> ModelProto:
     model = prepared(model)
     noisy = offline_example(model)
     axes: Axes = {NOISY: {0: "batch", noisy.ndim - 1: "samples"}, ESTIMATE: {0: "batch", 1: "samples"}}
-    return _trace(Whole(model), (noisy,), [NOISY], [ESTIMATE], axes)
+    return _trace(WaveformModule(model), (noisy,), [NOISY], [ESTIMATE], axes)
 
 
 def offline_example(model: Denoiser) -> Tensor:

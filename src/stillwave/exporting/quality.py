@@ -12,7 +12,7 @@ from stillwave.console import track
 from stillwave.data.pair_sets import Pair, load_pair
 from stillwave.errors import StillwaveError
 from stillwave.exporting import verify
-from stillwave.exporting.signals import heard
+from stillwave.exporting.signals import shared_signals
 from stillwave.inference.metadata import ModelMetadata
 
 KEYS = ("pesq_wb", "stoi", "si_sdr")
@@ -23,7 +23,7 @@ FRAMES = 50
 
 
 @dataclass(frozen=True)
-class Loss:
+class QualityLoss:
     """Means over recordings that both networks have a score for, of one metric (`evaluate.metrics`)."""
 
     float32: float
@@ -38,7 +38,7 @@ class Loss:
 
 def compare(
     full: verify.Runner, reduced: verify.Runner, meta: ModelMetadata, pairs: Sequence[Pair]
-) -> dict[str, Loss]:
+) -> dict[str, QualityLoss]:
     """The loss by metric. Raises AudioError or ManifestError for recordings that cannot be used, and StillwaveError
     when none of them has a score.
     """
@@ -47,7 +47,7 @@ def compare(
     found: dict[str, list[tuple[float, float]]] = {key: [] for key in KEYS}
     for pair in track(pairs, "scoring"):
         clean = np.asarray(load_pair(pair).clean)
-        noisy = heard(pair, meta.microphones)[None, :, : len(clean)]
+        noisy = shared_signals(pair, meta.microphones)[None, :, : len(clean)]
         before, after = (score(clean, _estimate(run, meta, noisy), KEYS) for run in (full, reduced))
         for key in KEYS:
             one, other = before[key].value, after[key].value
@@ -64,9 +64,9 @@ def _estimate(run: verify.Runner, meta: ModelMetadata, noisy: Samples) -> Sample
     return estimate
 
 
-def _means(found: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, Loss]:
+def _means(found: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, QualityLoss]:
     return {
-        key: Loss(
+        key: QualityLoss(
             float(np.mean([one for one, _ in values])), float(np.mean([o for _, o in values])), len(values)
         )
         for key, values in found.items()

@@ -14,7 +14,13 @@ import torch
 from torch import nn
 
 from stillwave.audio import Samples
-from stillwave.exporting.graphs import Step, Whole, offline_example, prepared, stream_example
+from stillwave.exporting.graphs import (
+    StreamingModule,
+    WaveformModule,
+    offline_example,
+    prepared,
+    stream_example,
+)
 from stillwave.exporting.verify import Runner
 from stillwave.inference.metadata import KEY, ModelMetadata
 from stillwave.models import Denoiser
@@ -30,9 +36,9 @@ def trace(model: Denoiser, meta: ModelMetadata) -> bytes:
     model = prepared(model)
     module: nn.Module
     if meta.kind == "stream":
-        module, example = Step(model), stream_example(model, meta.states)
+        module, example = StreamingModule(model), stream_example(model, meta.states)
     else:
-        module, example = Whole(model), (offline_example(model),)
+        module, example = WaveformModule(model), (offline_example(model),)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the tracer warns of every check of a shape
         traced = torch.jit.trace(module.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]

@@ -39,10 +39,10 @@ def _mixture(rng: np.random.Generator, microphones: int, samples: int) -> Sample
     noise[:, 1:] += 0.9 * noise[:, :-1]  # the low end is louder, as in most rooms
     snr_db = rng.uniform(0, 15)
     noise *= np.sqrt(np.mean(voice**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
-    heard = np.stack([np.roll(voice, 3 * m) for m in range(microphones)]) + noise
+    shared_signals = np.stack([np.roll(voice, 3 * m) for m in range(microphones)]) + noise
     pause = round(samples * rng.uniform(0.2, 0.7))
-    heard[:, pause : pause + samples // 10] = 0
-    return heard.astype(np.float32)
+    shared_signals[:, pause : pause + samples // 10] = 0
+    return shared_signals.astype(np.float32)
 
 
 def _voice(rng: np.random.Generator, samples: int) -> Samples:
@@ -65,7 +65,7 @@ def recorded(sources: Sequence[Path | Pair], microphones: int, longest: float = 
 
     Raises AudioError for a file that cannot be read or has too few channels, and when all are silent there.
     """
-    signals = [heard(source, microphones, longest) for source in sources]
+    signals = [shared_signals(source, microphones, longest) for source in sources]
     whole = np.zeros((len(signals), microphones, max(signal.shape[1] for signal in signals)), np.float32)
     for row, signal in zip(whole, signals, strict=True):
         row[:, : signal.shape[1]] = signal
@@ -76,7 +76,7 @@ def recorded(sources: Sequence[Path | Pair], microphones: int, longest: float = 
     return whole
 
 
-def heard(source: Path | Pair, microphones: int, longest: float | None = None) -> Samples:
+def shared_signals(source: Path | Pair, microphones: int, longest: float | None = None) -> Samples:
     """What the microphones recorded, `[microphones, N]` at 16 kHz. Raises AudioError.
 
     Of a pair that says how many channels it has, all of its files, in the one convention.
