@@ -24,7 +24,7 @@ from stillwave.profiling import latency_worker
 from stillwave.profiling.complexity import count_frame_macs, count_macs
 from stillwave.profiling.latency import WARMUP, Latency, measure
 from stillwave.profiling.latency_backends import variants
-from stillwave.profiling.latency_worker import BOOT, Timed, Worker, answer, blocks
+from stillwave.profiling.latency_worker import BOOT, LatencyWorker, Timed, answer, blocks
 from stillwave.schema import ModelConfig
 
 TINY = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, norm="frame", compression=0.3)
@@ -156,7 +156,7 @@ def test_frame_macs_hold_attention_over_all_of_its_past() -> None:
 
 
 def test_a_worker_measures_frames_of_a_stream_and_forgets_the_warm_up(folder: Path) -> None:
-    worker = Worker({"engine": "torch", "path": str(folder), "core": None}, before=0)
+    worker = LatencyWorker({"engine": "torch", "path": str(folder), "core": None}, before=0)
     assert worker.facts()["pinned"] is False
     given = answer(worker, {"do": "frames", "count": 5, "warmup": 3, "streams": 2})
     assert len(given["frame"]) == len(given["network"]) == 5
@@ -217,7 +217,7 @@ def test_a_worker_for_onnx_does_not_load_pytorch(tmp_path: Path) -> None:
 
 
 def test_memory_unknown_is_none(monkeypatch) -> None:
-    worker = Worker({"engine": "peak"}, before=None)
+    worker = LatencyWorker({"engine": "peak"}, before=None)
     assert worker.memory() is None
     monkeypatch.setattr(latency_worker, "peak_memory", lambda: 5000)
     assert worker.memory() is None

@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stillwave.profiling.latency import WARMUP, Latency, Row, Times
+from stillwave.profiling.latency import WARMUP, Latency, LatencyRow, Times
 from stillwave.profiling.latency_figures import draw
 from stillwave.profiling.latency_tables import markdown, notes, tables
 
 
-def row(median: float = 0.004, engine: str = "onnx", **changes: object) -> Row:
+def row(median: float = 0.004, engine: str = "onnx", **changes: object) -> LatencyRow:
     times = Times.of([[median, median], [median, 4 * median]])
     facts = {
         "model": "net", "engine": engine, "frame": times, "network": times, "core_share": 1.0, "over_hop": 0.0,
         "hop_seconds": 0.016, "delay_seconds": 0.032, "memory_bytes": 50_000_000, "state_bytes": 4000,
         "file_bytes": 200_000, "frame_macs": 8_000_000, "streams": {1: 0.3, 2: 0.6, 4: 1.2},
     }  # fmt: skip
-    return Row(**{**facts, **changes})  # type: ignore[arg-type]
+    return LatencyRow(**{**facts, **changes})  # type: ignore[arg-type]
 
 
-def latency(*rows: Row, skipped: list[tuple[str, str, str]] | None = None) -> Latency:
+def latency(*rows: LatencyRow, skipped: list[tuple[str, str, str]] | None = None) -> Latency:
     return Latency(list(rows), skipped or [], 4e9, (3e9, 5e9), 100, 5, True)
 
 

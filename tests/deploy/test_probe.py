@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stillwave.errors import StillwaveError
 from stillwave.models import PRESETS, Denoiser, build
-from stillwave.profiling.probe import KINDS, Probe, ReceptiveField, Subject, probe
+from stillwave.profiling.probe import KINDS, Probe, ProbeTarget, ReceptiveField, probe
 from stillwave.profiling.targets import of_callable, of_denoiser
 from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
@@ -232,6 +232,6 @@ def test_a_model_that_gives_nan_for_the_loud_counts_as_changed() -> None:
         shifted = np.append(noisy[0, 5:], np.zeros(5))
         return np.where(np.abs(shifted) > 50, np.nan, noisy[0])
 
-    found = probe(Subject("fragile", lambda: fragile), 0.3)
+    found = probe(ProbeTarget("fragile", lambda: fragile), 0.3)
     assert found.future == 5
     assert ReceptiveField(0, 5) == ReceptiveField(past=found.past, future=found.future)

@@ -54,7 +54,7 @@ class Times:
 
 
 @dataclass(frozen=True)
-class Row:
+class LatencyRow:
     """One engine's figures. Bytes, seconds, MACs."""
 
     model: str
@@ -103,7 +103,7 @@ class Row:
 class Latency:
     """All figures of one run."""
 
-    rows: list[Row]
+    rows: list[LatencyRow]
     skipped: list[tuple[str, str, str]]
     """Model, engine and why it was left out."""
     peak: float
@@ -163,7 +163,7 @@ def measure(
 
 
 @dataclass
-class Process:
+class LatencyProcess:
     """One worker. Requests are answered in order."""
 
     title: str
@@ -188,7 +188,7 @@ class Process:
 
 
 @contextlib.contextmanager
-def _process(spec: dict[str, Any], core: int | None, title: str) -> Iterator[Process]:
+def _process(spec: dict[str, Any], core: int | None, title: str) -> Iterator[LatencyProcess]:
     popen = subprocess.Popen(
         [sys.executable, "-c", BOOT],
         stdin=subprocess.PIPE,
@@ -196,7 +196,7 @@ def _process(spec: dict[str, Any], core: int | None, title: str) -> Iterator[Pro
         text=True,
         env={**os.environ, **dict.fromkeys(THREADS, "1")},
     )
-    process = Process(title, popen)
+    process = LatencyProcess(title, popen)
     try:
         process.facts = process.ask(**spec, core=core)
         yield process
@@ -206,7 +206,7 @@ def _process(spec: dict[str, Any], core: int | None, title: str) -> Iterator[Pro
 
 
 def _take_turns(
-    processes: Sequence[Process], peak: Process, frames: int, rounds: int, tell: Progress
+    processes: Sequence[LatencyProcess], peak: LatencyProcess, frames: int, rounds: int, tell: Progress
 ) -> tuple[list[list[dict[str, Any]]], list[float], list[int | None]]:
     """Frames of every engine by turn, the core's peak by turn, and each engine's memory."""
     turns: list[list[dict[str, Any]]] = [[] for _ in processes]
@@ -219,7 +219,7 @@ def _take_turns(
     return turns, products, [process.ask(do="memory") for process in processes]
 
 
-def _streams(process: Process, most: int, tell: Progress) -> dict[int, float]:
+def _streams(process: LatencyProcess, most: int, tell: Progress) -> dict[int, float]:
     """Real-time factors of 1, 2, 4, … streams in one batch, to the first that the core cannot hold."""
     hop, count = process.facts["hop"] / process.facts["sample_rate"], 1
     factors: dict[int, float] = {}
@@ -235,15 +235,15 @@ def _streams(process: Process, most: int, tell: Progress) -> dict[int, float]:
 
 def _row(
     variant: Variant,
-    process: Process,
+    process: LatencyProcess,
     turns: list[dict[str, Any]],
     memory: int | None,
     streams: dict[int, float],
-) -> Row:
+) -> LatencyRow:
     facts = process.facts
     hop = facts["hop"] / facts["sample_rate"]
     whole = [turn["frame"] for turn in turns]
-    return Row(
+    return LatencyRow(
         model=variant.model,
         engine=variant.engine,
         frame=Times.of(whole),

@@ -10,7 +10,7 @@ from typing import Any
 
 from stillwave.errors import MissingExtraError
 from stillwave.files import atomic_file
-from stillwave.profiling.latency import Latency, Row
+from stillwave.profiling.latency import Latency, LatencyRow
 from stillwave.profiling.latency_backends import TITLES
 
 INK = "#808791"
@@ -44,7 +44,7 @@ def draw(found: Latency, stem: Path) -> list[Path]:
     return paths
 
 
-def _frames(axis: Any, rows: list[Row]) -> None:
+def _frames(axis: Any, rows: list[LatencyRow]) -> None:
     for place, row in enumerate(reversed(rows)):
         colour, time = COLOURS[row.engine], row.frame
         axis.plot([1e3 * time.median, 1e3 * time.max], [place, place], color=colour, linewidth=0.8)
@@ -65,7 +65,7 @@ def _frames(axis: Any, rows: list[Row]) -> None:
     _plain(axis)
 
 
-def _streams(axis: Any, rows: list[Row]) -> None:
+def _streams(axis: Any, rows: list[LatencyRow]) -> None:
     models = list(dict.fromkeys(row.model for row in rows))
     for row in rows:
         if row.streams:

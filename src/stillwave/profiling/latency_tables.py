@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stillwave.profiling.latency import WARMUP, Latency, Row, machine
+from stillwave.profiling.latency import WARMUP, Latency, LatencyRow, machine
 from stillwave.profiling.latency_backends import TITLES
 
 SHARED = 0.97
@@ -111,7 +111,7 @@ def _markdown(table: Table) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (table.heads, rule, *table.lines))
 
 
-def _names(row: Row) -> Sequence[str]:
+def _names(row: LatencyRow) -> Sequence[str]:
     return row.model, TITLES[row.engine]
 
 

@@ -59,7 +59,7 @@ class Timed:
         return given
 
 
-class Worker:
+class LatencyWorker:
     """What a request can ask of one engine."""
 
     def __init__(self, spec: dict[str, Any], before: int | None) -> None:
@@ -160,7 +160,7 @@ def pin(core: int | None) -> bool:
     return False
 
 
-def answer(worker: Worker, request: dict[str, Any]) -> Any:
+def answer(worker: LatencyWorker, request: dict[str, Any]) -> Any:
     """One request's answer."""
     wanted: dict[str, Callable[..., Any]] = {
         "frames": worker.frames,
@@ -172,12 +172,12 @@ def answer(worker: Worker, request: dict[str, Any]) -> Any:
 
 def main(before: int | None) -> None:
     """Answer requests until stdin ends. The first line says which engine; a fault is an answer too."""
-    worker: Worker | None = None
+    worker: LatencyWorker | None = None
     for line in sys.stdin:
         request = json.loads(line)
         try:
             if worker is None:
-                worker = Worker(request, before)
+                worker = LatencyWorker(request, before)
                 reply: dict[str, Any] = {"answer": worker.facts()}
             else:
                 reply = {"answer": answer(worker, request)}

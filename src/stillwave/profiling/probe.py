@@ -50,7 +50,7 @@ class ReceptiveField:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ProbeTarget:
     """A model under test. `fresh` gives one that has heard nothing yet."""
 
     name: str
@@ -102,7 +102,7 @@ class Probe:
 
 
 def probe(
-    subject: Subject,
+    subject: ProbeTarget,
     seconds: float = 4.0,
     *,
     kinds: tuple[str, ...] = KINDS,
@@ -162,7 +162,7 @@ def _greatest(found: dict[str, int | None]) -> int | None:
     return None if len(reaches) < len(found) else max(reaches)
 
 
-def receptive_field(subject: Subject, samples: int) -> ReceptiveField:
+def receptive_field(subject: ProbeTarget, samples: int) -> ReceptiveField:
     """A quick look with one change on each side, placed by the hop. `probe` tries more and is surer.
 
     Where a frame ends, ahead reaches furthest; where the next one begins, back: from its second sample, as the window
@@ -184,7 +184,7 @@ def receptive_field(subject: Subject, samples: int) -> ReceptiveField:
 class Bench:
     """One model and the signal it is tried on."""
 
-    subject: Subject
+    subject: ProbeTarget
     samples: int
     progress: Callable[[int, int], None] | None = None
     total: int = 0
@@ -279,7 +279,7 @@ def _trials(kinds: tuple[str, ...]) -> int:
     return 3 + 2 * len(kinds) * (len(PLACES) + 1) + 2 * 11
 
 
-def _frames_ahead(subject: Subject, future: int | None) -> int | None:
+def _frames_ahead(subject: ProbeTarget, future: int | None) -> int | None:
     if future is None or subject.n_fft is None or subject.hop is None:
         return None
     return max(0, -(-(future - (subject.n_fft - 1)) // subject.hop))

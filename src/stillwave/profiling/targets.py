@@ -15,7 +15,7 @@ import numpy as np
 from stillwave import pretrained
 from stillwave.errors import StillwaveError, nearest
 from stillwave.inference.metadata import ESTIMATE, NOISY
-from stillwave.profiling.probe import Run, Signal, Subject
+from stillwave.profiling.probe import ProbeTarget, Run, Signal
 from stillwave.schema import PRESETS, SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from stillwave.models import Denoiser
 
 
-def find(target: str | None, rate: int = SAMPLE_RATE) -> Subject:
+def find(target: str | None, rate: int = SAMPLE_RATE) -> ProbeTarget:
     """The model that `target` means, by default the default of those that ship.
 
     A checkpoint or run folder, an `.onnx` file, a shipped model, a preset, or `module:attribute` (looked for in the
@@ -47,7 +47,7 @@ def find(target: str | None, rate: int = SAMPLE_RATE) -> Subject:
     return of_denoiser(checkpoint.load(path)[0], str(path))
 
 
-def of_denoiser(model: Denoiser, name: str = "") -> Subject:
+def of_denoiser(model: Denoiser, name: str = "") -> ProbeTarget:
     """A network of this package, in float64 and evaluation mode, on a copy."""
     import torch
 
@@ -65,7 +65,7 @@ def of_denoiser(model: Denoiser, name: str = "") -> Subject:
 
         return run
 
-    return Subject(
+    return ProbeTarget(
         name or type(model).__name__,
         fresh,
         model.sample_rate,
@@ -75,7 +75,7 @@ def of_denoiser(model: Denoiser, name: str = "") -> Subject:
     )
 
 
-def of_file(path: Path, name: str | None = None) -> Subject:
+def of_file(path: Path, name: str | None = None) -> ProbeTarget:
     """An exported network, under its path if it is given no name.
 
     One that streams is run over all frames at once, an int8 one frame by frame.
@@ -96,7 +96,7 @@ def of_file(path: Path, name: str | None = None) -> Subject:
         answer: Signal = model.session.run([ESTIMATE], feed)[0][0].astype(np.float64)
         return answer
 
-    return Subject(
+    return ProbeTarget(
         name or str(path),
         lambda: whole if engine is None else _streamed(engine, by_frame),
         meta.sample_rate,
@@ -130,7 +130,7 @@ def _streamed(engine: Backend, by_frame: bool) -> Run:
     return run
 
 
-def of_callable(called: Callable[..., Any], name: str, rate: int = SAMPLE_RATE) -> Subject:
+def of_callable(called: Callable[..., Any], name: str, rate: int = SAMPLE_RATE) -> ProbeTarget:
     """Any callable that takes a tensor `[1, N]` and gives one with N samples; a module is put into evaluation mode."""
     import torch
 
@@ -151,7 +151,7 @@ def of_callable(called: Callable[..., Any], name: str, rate: int = SAMPLE_RATE) 
         except Exception as error:  # whatever a foreign model raises on a type it does not take
             fault = error
             continue
-        return Subject(name, fresh, rate, precision=precision)
+        return ProbeTarget(name, fresh, rate, precision=precision)
     raise StillwaveError(f"{name}: fails on a tensor [1, {rate}] ({type(fault).__name__}: {fault})")
 
 
