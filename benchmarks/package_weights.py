@@ -27,8 +27,8 @@ from stillwave.exporting.export import export
 from stillwave.files import atomic_file, write_json
 from stillwave.inference.onnx_model import read
 from stillwave.models import PRESETS
-from stillwave.pretrained.card import Card, Cost, File, Mean, Precision, Reach, Scores
-from stillwave.pretrained.registry import INT8, Shelf
+from stillwave.pretrained.card import Card, CardScores, Cost, File, Mean, Precision, Reach
+from stillwave.pretrained.registry import INT8, ModelRegistry
 from stillwave.profiling.complexity import count_frame_macs, measure
 
 ROOT = Path(__file__).parents[1]
@@ -108,7 +108,7 @@ def package(options: argparse.Namespace) -> Card:
             with atomic_file(options.into / path.name) as temporary:
                 shutil.copyfile(path, temporary)
         write_json(options.into / f"{card.name}.json", card.model_dump(mode="json"))
-    shelf = Shelf(options.into, options.name)
+    shelf = ModelRegistry(options.into, options.name)
     for name in (options.name, options.name + INT8):
         read(shelf.find(name))
     return card
@@ -156,7 +156,7 @@ def _sentences(file: Path | None) -> list[str]:
     return [line.strip().removeprefix("- ") for line in lines if line.strip()]
 
 
-def _scores(options: argparse.Namespace, made: dict[Precision, Path]) -> Scores | None:
+def _scores(options: argparse.Namespace, made: dict[Precision, Path]) -> CardScores | None:
     if options.scores is not None:
         summary = json.loads(options.scores.read_text(encoding="utf-8"))
         named = options.test_set or options.scores.stem
@@ -168,7 +168,7 @@ def _scores(options: argparse.Namespace, made: dict[Precision, Path]) -> Scores 
     return scores_of(summary, aliases, named)
 
 
-def scores_of(summary: dict[str, Any], aliases: dict[str, str], test_set: str) -> Scores:
+def scores_of(summary: dict[str, Any], aliases: dict[str, str], test_set: str) -> CardScores:
     """A card's scores from those of `stillwave evaluate`; systems other than the input and this model stay out."""
     systems: dict[str, dict[str, Mean]] = {}
     for system, metrics in summary["means"].items():
@@ -182,7 +182,7 @@ def scores_of(summary: dict[str, Any], aliases: dict[str, str], test_set: str) -
     if "float" not in systems:
         known = ", ".join(summary["means"])
         raise StillwaveError(f"the scores are of {known}; they must hold '{next(iter(aliases))}' or 'float'")
-    return Scores(test_set=test_set, recordings=summary["recordings"], systems=systems)
+    return CardScores(test_set=test_set, recordings=summary["recordings"], systems=systems)
 
 
 def _evaluated(options: argparse.Namespace, made: dict[Precision, Path]) -> dict[str, Any]:

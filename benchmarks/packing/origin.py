@@ -15,7 +15,7 @@ from stillwave import checkpoint
 from stillwave import recipe as recipes
 from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.files import atomic_folder, write_json
-from stillwave.pretrained.card import Source, Training
+from stillwave.pretrained.card import CardSource, Training
 from stillwave.schema import Recipe, Sources
 from stillwave.training import run_log
 
@@ -101,7 +101,7 @@ def training(run: Run, commit: str | None = None, hardware: str | None = None) -
     )
 
 
-def told(sources: Iterable[Source]) -> str:
+def told(sources: Iterable[CardSource]) -> str:
     """What it was trained on, as a line of a checkpoint's card."""
     return "; ".join(f"{source.part}: {source.name} ({source.licence})" for source in sources)
 
@@ -178,14 +178,14 @@ def without_paths(value: Any) -> Any:
     return value
 
 
-def data(file: Path, run: Run) -> tuple[str, tuple[Source, ...]]:
+def data(file: Path, run: Run) -> tuple[str, tuple[CardSource, ...]]:
     """The weights' licence and the sources, from a YAML file as data.yaml is one.
 
     An entry with `when: simulated` counts unless the run's rooms are there and none of them is simulated.
     """
     found = yaml.safe_load(file.read_text(encoding="utf-8"))
     kept = [entry for entry in found["data"] if entry.pop("when", None) != SIMULATED or _simulated(run)]
-    return found["licence"], tuple(Source.model_validate(entry) for entry in kept)
+    return found["licence"], tuple(CardSource.model_validate(entry) for entry in kept)
 
 
 def _simulated(run: Run) -> bool:

@@ -18,7 +18,7 @@ from stillwave import checkpoint, recipe
 from stillwave.errors import StillwaveError
 from stillwave.inference.onnx_model import read
 from stillwave.models import build
-from stillwave.pretrained import Shelf
+from stillwave.pretrained import ModelRegistry
 from stillwave.schema import ModelConfig
 
 SMALL = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, norm="frame")
@@ -63,7 +63,7 @@ def run(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shelf(run: Path, tmp_path_factory) -> Shelf:
+def shelf(run: Path, tmp_path_factory) -> ModelRegistry:
     place = tmp_path_factory.mktemp("shelf")
     (place / "failures.txt").write_text("- It fails on whispers.\n\nAnd on bells.\n")
     (place / "scores.json").write_text(
@@ -74,10 +74,10 @@ def shelf(run: Path, tmp_path_factory) -> Shelf:
     options = ["--name", "tiny", "--into", str(place / "models"), "--test-set", "three"]
     files = ["--failures", str(place / "failures.txt"), "--scores", str(place / "scores.json")]
     package_weights.package(package_weights.arguments([str(run), *options, *files]))
-    return Shelf(place / "models", "tiny")
+    return ModelRegistry(place / "models", "tiny")
 
 
-def test_both_files_are_there_and_are_the_runs(shelf: Shelf, run: Path) -> None:
+def test_both_files_are_there_and_are_the_runs(shelf: ModelRegistry, run: Path) -> None:
     card, place = shelf.card("tiny"), checkpoint.resolve(run)
     for name, precision in (("tiny", "float32"), ("tiny-int8", "int8")):
         meta = read(shelf.find(name)).meta
@@ -91,7 +91,7 @@ def test_both_files_are_there_and_are_the_runs(shelf: Shelf, run: Path) -> None:
     ]
 
 
-def test_the_card_tells_what_the_run_recorded(shelf: Shelf) -> None:
+def test_the_card_tells_what_the_run_recorded(shelf: ModelRegistry) -> None:
     card = shelf.card("tiny")
     made = card.training
     assert (made.method, made.teacher, made.commit, made.seed) == ("none", None, "c0ffee", 3)
@@ -113,7 +113,7 @@ def test_the_card_tells_what_the_run_recorded(shelf: Shelf) -> None:
     assert card.scores.systems["int8"]["stoi"].high == 2.5
 
 
-def test_no_path_of_this_machine_is_told(shelf: Shelf) -> None:
+def test_no_path_of_this_machine_is_told(shelf: ModelRegistry) -> None:
     assert shelf.card("tiny").training.recipe["data"]["train"]["speech"] == "speech.jsonl"  # type: ignore[index]
     for path in shelf.folder.iterdir():
         assert b"/somewhere" not in path.read_bytes()

@@ -17,7 +17,7 @@ from stillwave.cli.models import models
 from stillwave.cli.probe import probe
 from stillwave.exporting.export import export
 from stillwave.models import build
-from stillwave.pretrained import Shelf
+from stillwave.pretrained import ModelRegistry
 
 SCORES = {
     "test_set": "some mixtures",
@@ -47,8 +47,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def shelf(folder: Path, tmp_path: Path, monkeypatch) -> Shelf:
-    made = Shelf(folder, "tiny")
+def shelf(folder: Path, tmp_path: Path, monkeypatch) -> ModelRegistry:
+    made = ModelRegistry(folder, "tiny")
     monkeypatch.setattr(pretrained, "SHIPPED", made)
     monkeypatch.chdir(tmp_path)
     return made
@@ -145,7 +145,7 @@ def test_a_damaged_file_or_an_unknown_name_stops_every_verb(verb, tmp_path, monk
     broken.mkdir()
     shelves.write(broken, "tiny", {"float": b"\x08abc", "int8": b"\x08"})
     (broken / "tiny.onnx").write_bytes(b"\x08ab")
-    monkeypatch.setattr(pretrained, "SHIPPED", Shelf(broken, "tiny"))
+    monkeypatch.setattr(pretrained, "SHIPPED", ModelRegistry(broken, "tiny"))
     if verb is not info:  # which reads the card alone
         result = call(verb)
         assert result.exit_code == 2

@@ -9,16 +9,16 @@ import pytest
 
 import shelves
 from stillwave.errors import CheckpointError
-from stillwave.pretrained import Shelf
+from stillwave.pretrained import ModelRegistry
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
+def shelf(tmp_path: Path) -> ModelRegistry:
     folder = tmp_path / "models"
     folder.mkdir()
     shelves.write(folder, "small", {"float": b"wide numbers", "int8": b"narrow"})
     shelves.write(folder, "large", {"float": b"many wide numbers"})
-    return Shelf(folder, "small")
+    return ModelRegistry(folder, "small")
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def elsewhere(tmp_path: Path, monkeypatch) -> Path:
     return tmp_path / "here"
 
 
-def test_names_are_sorted_and_each_has_its_files(shelf: Shelf) -> None:
+def test_names_are_sorted_and_each_has_its_files(shelf: ModelRegistry) -> None:
     assert shelf.names() == ["large", "small"]
     assert shelf.find("small").read_bytes() == b"wide numbers"
     assert shelf.find("small-int8").read_bytes() == b"narrow"
@@ -37,14 +37,14 @@ def test_names_are_sorted_and_each_has_its_files(shelf: Shelf) -> None:
     assert shelf.known("huge") is None
 
 
-def test_nothing_means_the_default_and_a_name_the_model(shelf: Shelf, elsewhere: Path) -> None:
+def test_nothing_means_the_default_and_a_name_the_model(shelf: ModelRegistry, elsewhere: Path) -> None:
     assert shelf.locate(None) == shelf.folder / "small.onnx"
     assert shelf.locate("large") == shelf.folder / "large.onnx"
     assert shelf.locate(Path("small-int8")) == shelf.folder / "small.int8.onnx"
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])
-def test_what_is_on_disk_comes_before_a_name(shelf: Shelf, elsewhere: Path, kind: str) -> None:
+def test_what_is_on_disk_comes_before_a_name(shelf: ModelRegistry, elsewhere: Path, kind: str) -> None:
     own = elsewhere / "small"
     own.mkdir() if kind == "folder" else own.write_bytes(b"mine")
     assert shelf.locate("small").resolve() == own
@@ -61,22 +61,24 @@ def test_what_is_on_disk_comes_before_a_name(shelf: Shelf, elsewhere: Path, kind
         ("", r"no such file or folder|models"),
     ],
 )
-def test_an_unknown_name_gets_those_that_exist(shelf: Shelf, elsewhere: Path, asked: str, words: str) -> None:
+def test_an_unknown_name_gets_those_that_exist(
+    shelf: ModelRegistry, elsewhere: Path, asked: str, words: str
+) -> None:
     with pytest.raises(CheckpointError, match=words):
         shelf.find(asked) if not asked else shelf.locate(asked)
 
 
-def test_presets_are_named_where_they_would_do(shelf: Shelf, elsewhere: Path) -> None:
+def test_presets_are_named_where_they_would_do(shelf: ModelRegistry, elsewhere: Path) -> None:
     with pytest.raises(CheckpointError, match=r"did you mean 'medium'\? models: large.*; presets: medium$"):
         shelf.locate("mediun", ["medium", "small"])
 
 
-def test_a_form_that_does_not_ship_is_said(shelf: Shelf) -> None:
+def test_a_form_that_does_not_ship_is_said(shelf: ModelRegistry) -> None:
     with pytest.raises(CheckpointError, match="large-int8: 'large' ships as float only"):
         shelf.find("large-int8")
 
 
-def test_weights_cut_short_are_told_from_others(shelf: Shelf) -> None:
+def test_weights_cut_short_are_told_from_others(shelf: ModelRegistry) -> None:
     path = shelf.folder / "small.onnx"
     path.write_bytes(b"wide num")
     with pytest.raises(CheckpointError, match=r"small\.onnx: is cut short, 8 of 12 bytes; install.*: large$"):
@@ -104,7 +106,7 @@ def test_weights_cut_short_are_told_from_others(shelf: Shelf) -> None:
         ),
     ],
 )
-def test_a_faulty_card_is_one_sentence(shelf: Shelf, text: str, words: str) -> None:
+def test_a_faulty_card_is_one_sentence(shelf: ModelRegistry, text: str, words: str) -> None:
     (shelf.folder / "small.json").write_text(text, encoding="utf-8")
     with pytest.raises(CheckpointError, match=words) as fault:
         shelf.find("small")
@@ -112,7 +114,7 @@ def test_a_faulty_card_is_one_sentence(shelf: Shelf, text: str, words: str) -> N
     assert "\n" not in str(fault.value)
 
 
-def test_a_card_with_an_unknown_key_or_a_wrong_hash_is_refused(shelf: Shelf) -> None:
+def test_a_card_with_an_unknown_key_or_a_wrong_hash_is_refused(shelf: ModelRegistry) -> None:
     card = shelves.write(shelf.folder, "small", {"float": b"x"}, mood="good")
     with pytest.raises(CheckpointError, match="mood: Extra inputs"):
         shelf.card("small")
@@ -125,4 +127,4 @@ def test_a_card_with_an_unknown_key_or_a_wrong_hash_is_refused(shelf: Shelf) -> 
 
 def test_a_copy_without_models_says_so(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no model ships with this copy of stillwave"):
-        Shelf(tmp_path, "small").locate(None)
+        ModelRegistry(tmp_path, "small").locate(None)

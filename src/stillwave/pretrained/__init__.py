@@ -18,13 +18,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from stillwave.pretrained.card import Card
-from stillwave.pretrained.registry import INT8, Shelf
+from stillwave.pretrained.registry import INT8, ModelRegistry
 
-__all__ = ["DEFAULT", "INT8", "SHIPPED", "Card", "Shelf", "card", "default", "find", "locate", "names"]
+__all__ = [
+    "DEFAULT",
+    "INT8",
+    "SHIPPED",
+    "Card",
+    "ModelRegistry",
+    "card",
+    "default",
+    "find",
+    "locate",
+    "names",
+]
 
 DEFAULT = "bsrnn-m"
 """What `enhance`, `stream`, `live` and `stillwave.load()` use when they are not told."""
-SHIPPED = Shelf(Path(__file__).parent / "shipped", DEFAULT)
+SHIPPED = ModelRegistry(Path(__file__).parent / "shipped", DEFAULT)
 
 
 def names() -> list[str]:

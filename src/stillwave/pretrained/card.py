@@ -79,7 +79,7 @@ class Training(Frozen):
     """Of the checkpoint that was exported."""
 
 
-class Source(Frozen):
+class CardSource(Frozen):
     """A collection of recordings that the weights were trained on."""
 
     part: Literal["speech", "noise", "rooms"]
@@ -97,7 +97,7 @@ class Mean(Frozen):
     high: float | None = None
 
 
-class Scores(Frozen):
+class CardScores(Frozen):
     """Scores on a test set that nothing was chosen on."""
 
     test_set: str
@@ -122,9 +122,9 @@ class Card(Frozen):
     """From a sample's arrival to its estimate, computing time apart."""
     lookahead_frames: Annotated[int, Field(ge=0)] = 0
     training: Training
-    data: tuple[Source, ...]
+    data: tuple[CardSource, ...]
     cost: Cost
-    scores: Scores | None = None
+    scores: CardScores | None = None
     failures: tuple[str, ...] = ()
     """Where it is known to fail, a sentence each."""
     licence: str

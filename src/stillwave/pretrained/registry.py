@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ModelRegistry:
     """The models of `folder`, and the name of the one that is meant when none is named."""
 
     folder: Path
