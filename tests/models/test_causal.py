@@ -14,7 +14,7 @@ from torch.autograd import gradcheck
 from torch.nn import functional
 
 from stillwave.models.bsrnn import BandLinear, band_widths
-from stillwave.models.layers import Attention, ForwardGRU
+from stillwave.models.layers import Attention, UnidirectionalGRU
 from stillwave.models.norms import MEMORY_FRAMES, FrameNorm, RunningNorm, decaying_sums, make_norm
 from stillwave.models.streaming import streaming
 
@@ -141,7 +141,7 @@ class TestAttention:
 
 def test_a_gru_in_blocks_by_hand() -> None:
     torch.manual_seed(0)
-    gru, x = ForwardGRU(3, 5).double(), noise(2, 4, 7, 3)
+    gru, x = UnidirectionalGRU(3, 5).double(), noise(2, 4, 7, 3)
     expected = torch.stack([nn.GRU.forward(gru, x[:, s])[0] for s in range(4)], dim=1)
     torch.testing.assert_close(gru(x), expected)
     with streaming(nn.Sequential(gru)):

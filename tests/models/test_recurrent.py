@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stillwave.errors import StillwaveError
 from stillwave.models import build, kernels, recurrent
-from stillwave.models.layers import BothWaysGRU, ForwardGRU
+from stillwave.models.layers import BidirectionalGRU, UnidirectionalGRU
 from stillwave.schema import PRESETS
 
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
@@ -28,7 +28,7 @@ def value_and_gradients(module: nn.Module, x: Tensor, axis: int) -> list[Tensor]
 
 @needs_compiler
 @pytest.mark.parametrize("axis", [1, 2])
-@pytest.mark.parametrize("kind", [ForwardGRU, BothWaysGRU])
+@pytest.mark.parametrize("kind", [UnidirectionalGRU, BidirectionalGRU])
 @pytest.mark.parametrize(("channels", "hidden"), [(64, 64), (24, 24), (5, 8), (16, 40)])
 def test_agrees_with_pytorch(kind, channels, hidden, axis):
     torch.manual_seed(0)
@@ -44,7 +44,7 @@ def test_agrees_with_pytorch(kind, channels, hidden, axis):
 @needs_compiler
 def test_gradients_agree_with_differences():
     torch.manual_seed(0)
-    gru, x = ForwardGRU(8, 8), torch.randn(1, 4, 2, 8)
+    gru, x = UnidirectionalGRU(8, 8), torch.randn(1, 4, 2, 8)
     direction = torch.randn(1, 4, 2, 8)
 
     def loss() -> Tensor:
@@ -63,7 +63,7 @@ def test_gradients_agree_with_differences():
 
 @needs_compiler
 def test_extreme_inputs_saturate_and_stay_finite():
-    gru = ForwardGRU(8, 8)
+    gru = UnidirectionalGRU(8, 8)
     x = torch.full((1, 3, 2, 8), 1e30)
     x[:, :, 1] = -1e30
     y = gru(x.requires_grad_(), 1)
@@ -74,7 +74,7 @@ def test_extreme_inputs_saturate_and_stay_finite():
 @needs_compiler
 def test_threads_change_nothing():
     torch.manual_seed(0)
-    gru, x = BothWaysGRU(16, 16), torch.randn(40, 3, 5, 16)
+    gru, x = BidirectionalGRU(16, 16), torch.randn(40, 3, 5, 16)
     threads = torch.get_num_threads()
     found = []
     try:
@@ -103,11 +103,11 @@ def test_a_network_trains_alike(preset):
 
 def test_sizes_and_types_that_it_has_no_room_for_are_left_to_pytorch():
     x = torch.zeros(1, 2, 3, 8)
-    assert not recurrent.usable(ForwardGRU(8, 12), x)
-    assert not recurrent.usable(ForwardGRU(8, 512), x)
-    assert not recurrent.usable(ForwardGRU(8, 8).double(), x.double())
+    assert not recurrent.usable(UnidirectionalGRU(8, 12), x)
+    assert not recurrent.usable(UnidirectionalGRU(8, 512), x)
+    assert not recurrent.usable(UnidirectionalGRU(8, 8).double(), x.double())
     with torch.no_grad():
-        assert not recurrent.usable(ForwardGRU(8, 8), x)
+        assert not recurrent.usable(UnidirectionalGRU(8, 8), x)
 
 
 def test_without_a_compiler_training_works(tmp_path):
@@ -132,7 +132,7 @@ def test_a_file_that_does_not_compile_gives_none(tmp_path, monkeypatch):
 @needs_compiler
 def test_nan_comes_out_where_it_does_of_pytorch():
     torch.manual_seed(0)
-    gru, x = ForwardGRU(8, 8), torch.randn(1, 2, 6, 8)
+    gru, x = UnidirectionalGRU(8, 8), torch.randn(1, 2, 6, 8)
     x[0, 0, 2, 3] = float("nan")
     ours = gru(x).isnan()
     assert ours.any()
@@ -142,7 +142,7 @@ def test_nan_comes_out_where_it_does_of_pytorch():
 
 @needs_compiler
 def test_a_second_derivative_is_refused_and_not_dropped(monkeypatch):
-    gru, x = ForwardGRU(8, 8), torch.randn(1, 2, 3, 8, requires_grad=True)
+    gru, x = UnidirectionalGRU(8, 8), torch.randn(1, 2, 3, 8, requires_grad=True)
     with pytest.raises(StillwaveError, match="STILLWAVE_NATIVE=0"):
         torch.autograd.grad(gru(x).sum(), x, create_graph=True)
     monkeypatch.setenv("STILLWAVE_NATIVE", "0")
@@ -153,7 +153,7 @@ def test_a_second_derivative_is_refused_and_not_dropped(monkeypatch):
 
 @needs_compiler
 def test_transformed_functions_take_pytorchs_operators():
-    gru, x = ForwardGRU(8, 8), torch.randn(1, 2, 3, 8)
+    gru, x = UnidirectionalGRU(8, 8), torch.randn(1, 2, 3, 8)
     wanted = torch.autograd.grad(gru(x.requires_grad_()).sum(), x)[0]
     found = torch.func.grad(lambda given: gru(given).sum())(x.detach())
     assert torch.allclose(found, wanted, rtol=1e-4, atol=1e-6)

@@ -15,10 +15,10 @@ from stillwave.models.streaming import (
     State,
     batch_states,
     get_state,
-    memories,
     part_state,
     reset_state,
     set_state,
+    stream_states,
     streaming,
 )
 
@@ -173,7 +173,7 @@ def test_a_state_names_every_memory_and_its_first_axis_counts_streams(name: str)
     with streaming(model):
         model.estimate(spectrum(model, 2, batch=3))
         state = get_state(model)
-    assert list(state) == list(memories(model))
+    assert list(state) == list(stream_states(model))
     assert state
     assert all(tensor.shape[0] == 3 for tensor in state.values())
 

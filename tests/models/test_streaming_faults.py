@@ -11,7 +11,7 @@ from torch import nn
 
 from stillwave.errors import StateError
 from stillwave.models import build
-from stillwave.models.streaming import Memory, Past, get_state, reset_state, set_state, streaming
+from stillwave.models.streaming import CausalPad, StreamState, get_state, reset_state, set_state, streaming
 from stillwave.schema import ModelConfig
 
 
@@ -88,7 +88,7 @@ def test_a_state_whose_memories_disagree() -> None:
 
 
 def test_past_by_hand() -> None:
-    past = Past(2)
+    past = CausalPad(2)
     x = torch.arange(1.0, 6.0).reshape(1, 1, 5, 1)
     assert past(x).flatten().tolist() == [0, 0, 1, 2, 3, 4, 5]
     with streaming(nn.Sequential(past)):
@@ -99,7 +99,7 @@ def test_past_by_hand() -> None:
 
 
 def test_a_memory_holds_nothing_unless_it_is_open() -> None:
-    memory = Memory()
+    memory = StreamState()
     memory.keep(torch.ones(1))
     assert memory.recall(torch.zeros(1)).item() == 0
     memory.open = True

@@ -21,7 +21,7 @@ import stillwave
 from stillwave.inference.metadata import ESTIMATE, KEY, NEXT, NOISY, SPECTRUM, STATE, ModelMetadata
 from stillwave.models import Denoiser
 from stillwave.models.layers import ConvStage
-from stillwave.models.streaming import get_state, memories, streaming
+from stillwave.models.streaming import get_state, stream_states, streaming
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -39,11 +39,11 @@ class StreamingModule(nn.Module):
     def __init__(self, model: Denoiser) -> None:
         super().__init__()
         self.model = model
-        self.names = tuple(memories(model))
+        self.names = tuple(stream_states(model))
 
     def forward(self, spectrum: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
         """Spectrum `[S, 2·M, T, F]`, states `[S, …]`."""
-        held = memories(self.model)
+        held = stream_states(self.model)
         for name, state in zip(self.names, states, strict=True):
             held[name].open, held[name].held = True, state
         estimate = self.model.estimate(spectrum)

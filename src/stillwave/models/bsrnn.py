@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from stillwave.errors import RecipeError
 from stillwave.models.denoiser import Denoiser
-from stillwave.models.layers import BothWaysGRU, ForwardGRU, apply_mask
+from stillwave.models.layers import BidirectionalGRU, UnidirectionalGRU, apply_mask
 from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
 
@@ -79,10 +79,10 @@ class BandBlock(nn.Module):
     def __init__(self, channels: int, causal: bool) -> None:
         super().__init__()
         self.time_norm = nn.LayerNorm(channels)
-        self.time = (ForwardGRU if causal else BothWaysGRU)(channels, channels)
+        self.time = (UnidirectionalGRU if causal else BidirectionalGRU)(channels, channels)
         self.time_out = nn.Linear(channels if causal else 2 * channels, channels)
         self.band_norm = nn.LayerNorm(channels)
-        self.band = BothWaysGRU(channels, channels // 2)
+        self.band = BidirectionalGRU(channels, channels // 2)
         self.band_out = nn.Linear(channels // 2 * 2, channels)
 
     def forward(self, x: Tensor) -> Tensor:

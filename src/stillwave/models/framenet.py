@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from stillwave.errors import RecipeError
 from stillwave.models.conv_stage import stage
 from stillwave.models.denoiser import Denoiser
-from stillwave.models.layers import Attention, BothWaysGRU, ForwardGRU, apply_mask
+from stillwave.models.layers import Attention, BidirectionalGRU, UnidirectionalGRU, apply_mask
 from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
 
@@ -43,7 +43,7 @@ class FrameNet(Denoiser):
         self.encoder = nn.ModuleList(ConvNorm(c, c, taps=3) for _ in range(STAGES))
         self.gather = Along(self.positions, config.bands)
         self.places = nn.Parameter(torch.zeros(config.bands, c))
-        self.blocks = nn.ModuleList(PlaceBlock(c, config.causal) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(FrameBlock(c, config.causal) for _ in range(config.blocks))
         self.scatter = Along(config.bands, self.positions)
         self.skips = nn.ModuleList(nn.Linear(c, c) for _ in range(STAGES + 1))
         self.decoder = nn.ModuleList(ConvNorm(c, c, taps=3) for _ in range(STAGES))
@@ -82,7 +82,7 @@ class FrameNet(Denoiser):
             assert isinstance(convolution, ConvNorm)
             convolution.fold()
         for block in self.blocks:
-            assert isinstance(block, PlaceBlock)
+            assert isinstance(block, FrameBlock)
             block.fold()
 
     def default_taps(self) -> dict[str, list[str]]:
@@ -94,13 +94,13 @@ class FrameNet(Denoiser):
         }
 
 
-class PlaceBlock(nn.Module):
+class FrameBlock(nn.Module):
     """x ← x + W·GRU(norm(x)) along time, then x ← x + attention(norm(x)) along places: `[B, T, K, C]`."""
 
     def __init__(self, channels: int, causal: bool) -> None:
         super().__init__()
         self.time_norm: nn.Module = ChannelNorm(channels)
-        self.time = (ForwardGRU if causal else BothWaysGRU)(channels, channels)
+        self.time = (UnidirectionalGRU if causal else BidirectionalGRU)(channels, channels)
         self.time_out = nn.Linear(channels if causal else 2 * channels, channels)
         self.place_norm: nn.Module = ChannelNorm(channels)
         self.place = Attention(channels)

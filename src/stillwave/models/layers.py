@@ -11,7 +11,7 @@ from torch.nn import functional
 from stillwave.models import recurrent
 from stillwave.models.fused import norm_prelu
 from stillwave.models.norms import make_norm
-from stillwave.models.streaming import Memory, Past
+from stillwave.models.streaming import CausalPad, StreamState
 
 
 class ConvStage(nn.Module):
@@ -47,7 +47,7 @@ class DilatedDense(nn.Module):
             )
             for k in range(depth)
         )
-        self.pasts = nn.ModuleList(Past(2**k) for k in range(depth))
+        self.pasts = nn.ModuleList(CausalPad(2**k) for k in range(depth))
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, T, D]` to the same shape."""
@@ -70,7 +70,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.past = past
-        self.memory = Memory() if past else None
+        self.memory = StreamState() if past else None
         self.input = nn.Linear(channels, 3 * channels)
         self.output = nn.Linear(channels, channels)
         nn.init.xavier_uniform_(self.input.weight)
@@ -91,7 +91,7 @@ class Attention(nn.Module):
         y: Tensor = self.output(mixed.transpose(1, 2).reshape(B, S, L, C))
         return y
 
-    def _with_past(self, keys_values: Tensor, batch: int, memory: Memory) -> tuple[Tensor, Tensor]:
+    def _with_past(self, keys_values: Tensor, batch: int, memory: StreamState) -> tuple[Tensor, Tensor]:
         """Keys and values `[2, B·S, heads, L, E]` behind those of the `past` − 1 positions before."""
         _, N, H, L, E = keys_values.shape
         parted = keys_values.reshape(2, batch, N // batch, H, L, E).transpose(0, 1)
@@ -108,12 +108,12 @@ class Attention(nn.Module):
         return (key >= query) & (key < query + self.past)
 
 
-class ForwardGRU(nn.GRU):
+class UnidirectionalGRU(nn.GRU):
     """A GRU over maps `[B, X, Y, C]`, from the past to the future, which remembers where it was."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__(channels, hidden, batch_first=True)
-        self.memory = Memory()
+        self.memory = StreamState()
 
     def forward(self, x: Tensor, axis: int = 2) -> Tensor:  # type: ignore[override]
         """`[B, X, Y, C]` to `[B, X, Y, hidden]`; sequences run along `axis`, 1 or 2."""
@@ -129,7 +129,7 @@ class ForwardGRU(nn.GRU):
         return y
 
 
-class BothWaysGRU(nn.GRU):
+class BidirectionalGRU(nn.GRU):
     """A GRU over maps `[B, X, Y, C]` in both directions; nothing outlives the call."""
 
     def __init__(self, channels: int, hidden: int) -> None:
@@ -160,7 +160,7 @@ class SequencePath(nn.Module):
         self.norm_in = nn.LayerNorm(channels)
         self.attention = Attention(channels, past)
         self.norm_mid = nn.LayerNorm(channels)
-        self.gru = (BothWaysGRU if bidirectional else ForwardGRU)(channels, hidden)
+        self.gru = (BidirectionalGRU if bidirectional else UnidirectionalGRU)(channels, hidden)
         self.linear = nn.Linear(2 * hidden if bidirectional else hidden, channels)
         self.norm_out = nn.LayerNorm(channels)
 

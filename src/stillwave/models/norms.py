@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from stillwave.models.streaming import Memory
+from stillwave.models.streaming import StreamState
 
 MEMORY_FRAMES = 62.5
 """Frames after which `running` gives a frame 1/e of its weight: a second at a hop of 256 at 16 kHz."""
@@ -73,7 +73,7 @@ class RunningNorm(_Affine):
         super().__init__(channels, eps)
         self.groups = groups
         self.decay = math.exp(-1 / MEMORY_FRAMES)
-        self.memory = Memory()
+        self.memory = StreamState()
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, T, D]` to the same shape."""
@@ -98,7 +98,7 @@ class RunningLevel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.decay = math.exp(-1 / LEVEL_FRAMES)
-        self.memory = Memory()
+        self.memory = StreamState()
 
     def forward(self, x: Tensor) -> Tensor:
         """Compressed spectra `[B, 2·M, T, F]`, reals then imaginaries, to the same shape."""
@@ -109,7 +109,7 @@ class RunningLevel(nn.Module):
         return x / level[:, None, :, None]
 
 
-def decaying_sums(values: Tensor, decay: float, memory: Memory) -> Tensor:
+def decaying_sums(values: Tensor, decay: float, memory: StreamState) -> Tensor:
     """Σ_s decay^(t−s) v_s over s ≤ t, of `[B, M, T]`; the memory holds the last, `[B, M]`."""
     frames = torch.arange(values.shape[2], device=values.device)
     age = frames[None, :] - frames[:, None]  # [s, t]

@@ -1,7 +1,7 @@
 """One network, two modes: whole signals, or block after block with a memory in between.
 
 A layer that needs what came before (a convolution over time, a GRU, attention over the past) keeps it in a
-`Memory`. Ordinarily a memory forgets between calls, so that every call sees a signal from its start. While
+`StreamState`. Ordinarily a memory forgets between calls, so that every call sees a signal from its start. While
 its network is `streaming`, it remembers, and a signal may come in blocks of any number of frames: the same
 `forward` gives the same frames, because what is "before" comes from the memory where it came from zeros.
 
@@ -27,7 +27,7 @@ State = dict[str, Tensor]
 """What a network remembers, by memory: tensors `[B, ...]`."""
 
 
-class Memory(nn.Module):
+class StreamState(nn.Module):
     """One tensor `[B, ...]` that outlives a call while its network streams. It has no weights."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Memory(nn.Module):
             self.held = value
 
 
-class Past(nn.Module):
+class CausalPad(nn.Module):
     """Puts the `frames` frames before a block in front of it: `[B, C, T, D]` to `[B, C, frames + T, D]`.
 
     Before a signal there is silence (zeros).
@@ -62,7 +62,7 @@ class Past(nn.Module):
     def __init__(self, frames: int) -> None:
         super().__init__()
         self.frames = frames
-        self.memory = Memory()
+        self.memory = StreamState()
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, T, D]` to `[B, C, frames + T, D]`."""
@@ -72,9 +72,9 @@ class Past(nn.Module):
         return whole
 
 
-def memories(model: nn.Module) -> dict[str, Memory]:
+def stream_states(model: nn.Module) -> dict[str, StreamState]:
     """A network's memories by name, in network order."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, Memory)}
+    return {name: module for name, module in model.named_modules() if isinstance(module, StreamState)}
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def streaming(model: nn.Module) -> Iterator[None]:
     one network would mix their memories (use `get_state` and `set_state`, or one batch for both).
     """
     _check_causal(model)
-    held = memories(model).values()
+    held = stream_states(model).values()
     if any(memory.open for memory in held):
         raise StateError("this network is streaming already; leave that context first")
     try:
@@ -100,7 +100,9 @@ def streaming(model: nn.Module) -> Iterator[None]:
 def get_state(model: nn.Module) -> State:
     """A copy of what a streaming network remembers. Empty before its first block."""
     _check_streaming(model)
-    return {name: memory.held.clone() for name, memory in memories(model).items() if memory.held is not None}
+    return {
+        name: memory.held.clone() for name, memory in stream_states(model).items() if memory.held is not None
+    }
 
 
 def set_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -109,7 +111,7 @@ def set_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     Raises StateError for a state of another network, named by the first memory that does not fit.
     """
     _check_streaming(model)
-    held = memories(model)
+    held = stream_states(model)
     strange = sorted(set(state) ^ set(held)) if state else []
     if strange:
         whose = "the state has no" if strange[0] in held else "the network has no"
@@ -137,7 +139,7 @@ def part_state(state: Mapping[str, Tensor], first: int, count: int = 1) -> State
 
 
 def _check_causal(model: nn.Module) -> None:
-    if not getattr(model, "causal", True) or not memories(model):
+    if not getattr(model, "causal", True) or not stream_states(model):
         raise StateError(
             "this network needs the whole signal, so it cannot stream; train a causal one (`model: bsrnn-s`, say)"
         )
@@ -145,5 +147,5 @@ def _check_causal(model: nn.Module) -> None:
 
 def _check_streaming(model: nn.Module) -> None:
     _check_causal(model)
-    if not all(memory.open for memory in memories(model).values()):
+    if not all(memory.open for memory in stream_states(model).values()):
         raise StateError("this network is not streaming; use it within `with streaming(model):`")
