@@ -109,7 +109,7 @@ def features(channels: int, blocks: int, student: bool) -> dict[str, list[Any]]:
 def program(name: str, student: dict[str, list[Any]], teacher: dict[str, list[Any]]) -> Any:
     import torch
 
-    from stillwave.distill import Given, I2srfTfckd, Layer, Observed, Shapes
+    from stillwave.distill import BatchInputs, I2srfTfckd, Layer, ModelOutputs, Shapes
     from stillwave.schema import I2srfTfckdConfig
 
     def shapes(sets: dict[str, list[Any]]) -> dict[str, tuple[Layer, ...]]:
@@ -125,8 +125,8 @@ def program(name: str, student: dict[str, list[Any]], teacher: dict[str, list[An
         weights = released_weights(method)
         return lambda: sum(distil(student, teacher, weights).losses.values())
     nothing = torch.empty(0)
-    observed = Observed(student, nothing), Observed(teacher, nothing)
-    return lambda: sum(method.losses(*observed, Given(nothing)).values())
+    observed = ModelOutputs(student, nothing), ModelOutputs(teacher, nothing)
+    return lambda: sum(method.losses(*observed, BatchInputs(nothing)).values())
 
 
 def resident() -> int:

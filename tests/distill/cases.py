@@ -8,7 +8,7 @@ import pytest
 import toys
 
 from stillwave.distill import METHODS
-from stillwave.distill.method import named
+from stillwave.distill.method import resolve_method
 from stillwave.schema import Frozen
 from stillwave.schema.methods import VARIANTS
 
@@ -71,4 +71,4 @@ SOME_SLOW = [
 def configured(case: str, **more: Any) -> Frozen:
     """Its configuration, for the small features of `toys`."""
     options = {**VARIANTS.get(case, {}), **OPTIONS.get(base(case), {}), **OPTIONS.get(case, {}), **more}
-    return named(case).Config(**options)
+    return resolve_method(case).Config(**options)

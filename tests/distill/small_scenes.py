@@ -9,7 +9,7 @@ import torch
 import toys
 from torch import Tensor
 
-from stillwave.distill import Given, Method, Observed, Shapes
+from stillwave.distill import BatchInputs, Method, ModelOutputs, Shapes
 from stillwave.distill.method import build
 
 Change = Callable[[Tensor], Tensor]
@@ -17,14 +17,14 @@ Change = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Scene:
-    student: Observed
-    teacher: Observed
+    student: ModelOutputs
+    teacher: ModelOutputs
     noisy: Tensor
     clean: Tensor
 
     @property
-    def given(self) -> Given:
-        return Given(self.noisy, self.clean)
+    def given(self) -> BatchInputs:
+        return BatchInputs(self.noisy, self.clean)
 
     @property
     def shapes(self) -> Shapes:
@@ -56,8 +56,8 @@ def scene(batch: int = 3, frames: int = 7, samples: int = 4000, seed: int = 0) -
     make = torch.Generator().manual_seed(seed)
     clean, noise, own, theirs = (0.1 * torch.randn(batch, samples, generator=make) for _ in range(4))
     return Scene(
-        Observed(toys.of_student(batch, frames, seed + 1), clean + 0.5 * noise + 0.5 * own),
-        Observed(toys.of_teacher(batch, frames, seed + 2), clean + 0.3 * theirs),
+        ModelOutputs(toys.of_student(batch, frames, seed + 1), clean + 0.5 * noise + 0.5 * own),
+        ModelOutputs(toys.of_teacher(batch, frames, seed + 2), clean + 0.3 * theirs),
         clean + noise,
         clean,
     )
@@ -69,12 +69,12 @@ def twins(**options: int) -> Scene:
     return Scene(made.student, observed_with(made.student, torch.clone), made.noisy, made.clean)
 
 
-def observed_with(observed: Observed, change: Change) -> Observed:
+def observed_with(observed: ModelOutputs, change: Change) -> ModelOutputs:
     features = {name: [change(f) for f in fs] for name, fs in observed.features.items()}
-    return Observed(features, change(observed.estimate))
+    return ModelOutputs(features, change(observed.estimate))
 
 
-def inputs(observed: Observed) -> list[Tensor]:
+def inputs(observed: ModelOutputs) -> list[Tensor]:
     return [*(f for fs in observed.features.values() for f in fs), observed.estimate]
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from small_scenes import losses, make, scene, twins
 
-from stillwave.distill import Given, Observed
+from stillwave.distill import BatchInputs, ModelOutputs
 from stillwave.distill.method import Layer, Shapes
 from stillwave.distill.methods.at import AttentionTransfer
 from stillwave.schema.methods import AtConfig
@@ -15,7 +15,7 @@ def value(student, teacher, **options):
     layers = [{"only": (Layer("x", *f.shape[1:]),)} for f in (student, teacher)]
     built = AttentionTransfer.build(AtConfig(**options), Shapes(len(student), *layers))
     nothing = torch.empty(0)
-    (found,) = built(*(Observed(side, nothing) for side in sides), Given(nothing)).values()
+    (found,) = built(*(ModelOutputs(side, nothing) for side in sides), BatchInputs(nothing)).values()
     return found
 
 

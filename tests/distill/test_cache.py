@@ -7,7 +7,7 @@ import torch
 from toys import Toy, pair
 
 from stillwave.distill import Distiller, DistillError
-from stillwave.distill.cache import Answer, TeacherCache, open_cache
+from stillwave.distill.cache import CachedOutputs, TeacherCache, open_cache
 
 TEACHER = "ab" * 32
 NOISY = torch.randn(2, 48, generator=torch.Generator().manual_seed(1))
@@ -21,9 +21,9 @@ def answers(**features):
     """A teacher that says this, and counts how often it is asked."""
     asked = []
 
-    def ask() -> Answer:
+    def ask() -> CachedOutputs:
         asked.append(1)
-        return Answer(dict(features), torch.arange(8.0).reshape(2, 4))
+        return CachedOutputs(dict(features), torch.arange(8.0).reshape(2, 4))
 
     return ask, asked
 

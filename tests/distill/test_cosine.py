@@ -5,7 +5,7 @@ import torch
 import toys
 from small_scenes import Scene, losses, make, scene
 
-from stillwave.distill import DistillError, Layer, Observed, Shapes
+from stillwave.distill import DistillError, Layer, ModelOutputs, Shapes
 from stillwave.distill.methods.cosine import LatentCosine
 from stillwave.schema.methods import CosineConfig
 
@@ -14,7 +14,9 @@ OVER = ["frame", "position", "example"]
 
 
 def of(student, teacher, name="middle"):
-    return Scene(Observed({name: [student]}, NOTHING), Observed({name: [teacher]}, NOTHING), NOTHING, NOTHING)
+    return Scene(
+        ModelOutputs({name: [student]}, NOTHING), ModelOutputs({name: [teacher]}, NOTHING), NOTHING, NOTHING
+    )
 
 
 def as_identity(built):

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from stillwave.distill import DistillError, Given, Observed, Shapes
+from stillwave.distill import BatchInputs, DistillError, ModelOutputs, Shapes
 from stillwave.distill.methods.dfkd import Dfkd, crossover
 from stillwave.schema import LossConfig
 from stillwave.schema.methods import DfkdConfig
@@ -14,7 +14,7 @@ def method(compression=0.3, **options):
 
 
 def losses(built, student, teacher):
-    return built.losses(Observed({}, student), Observed({}, teacher), Given(teacher))
+    return built.losses(ModelOutputs({}, student), ModelOutputs({}, teacher), BatchInputs(teacher))
 
 
 def noise(seed, *size):

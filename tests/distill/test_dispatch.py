@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from stillwave.distill import Given, Observed, Shapes
+from stillwave.distill import BatchInputs, ModelOutputs, Shapes
 from stillwave.distill.methods.dispatch import Dispatch, patches
 from stillwave.schema.methods import DispatchConfig
 
@@ -13,7 +13,7 @@ def method(**options):
 
 
 def losses(built, student, teacher, clean):
-    return built.losses(Observed({}, student), Observed({}, teacher), Given(clean, clean))
+    return built.losses(ModelOutputs({}, student), ModelOutputs({}, teacher), BatchInputs(clean, clean))
 
 
 def noise(seed, *size):

@@ -22,7 +22,7 @@ from cases import (
 from small_scenes import Scene, inputs, losses, make, observed_with, scene, total, twins
 
 from stillwave.distill import METHODS, Distiller, DistillError
-from stillwave.distill.method import named
+from stillwave.distill.method import resolve_method
 from stillwave.schema.methods import METHOD_CONFIGS
 
 SIZES = [(1, 7), (2, 7), (3, 1), (1, 1), (5, 12)]
@@ -84,7 +84,7 @@ def test_the_gradient_reaches_what_is_named_and_no_teacher(case, built):
     what = scene().attached()
     total(built, what).backward()
     assert all(x.grad is None for x in inputs(what.teacher))
-    if not named(case).uses_features:
+    if not resolve_method(case).uses_features:
         assert what.student.estimate.grad.abs().max() > 0
         return
     found = {

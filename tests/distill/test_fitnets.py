@@ -3,7 +3,7 @@ import torch
 import toys
 from small_scenes import Scene, losses, make, scene
 
-from stillwave.distill import DistillError, Layer, Observed, Shapes
+from stillwave.distill import DistillError, Layer, ModelOutputs, Shapes
 from stillwave.distill.methods.fitnets import FitNets, _floored
 from stillwave.schema.methods import FitnetsConfig
 
@@ -13,7 +13,10 @@ PAIRS = ["encoder_1", "encoder_2", "encoder_3", "middle_1", "decoder_1", "decode
 
 def of(student, teacher):
     return Scene(
-        Observed({"middle": [student]}, NOTHING), Observed({"middle": [teacher]}, NOTHING), NOTHING, NOTHING
+        ModelOutputs({"middle": [student]}, NOTHING),
+        ModelOutputs({"middle": [teacher]}, NOTHING),
+        NOTHING,
+        NOTHING,
     )
 
 
@@ -71,7 +74,7 @@ def test_the_last_middle_block_is_the_hint():
     blocks = what.teacher.features["middle"]
     swapped = {**what.teacher.features, "middle": [torch.zeros_like(f) for f in blocks[:-1]] + blocks[-1:]}
     assert (
-        losses(built, Scene(what.student, Observed(swapped, NOTHING), NOTHING, NOTHING))["middle_1"]
+        losses(built, Scene(what.student, ModelOutputs(swapped, NOTHING), NOTHING, NOTHING))["middle_1"]
         == expected
     )
     assert (built.pairs[0].i, built.pairs[0].j) == (0, 3)

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from stillwave.distill.grams import gram_distance, normalised_gram, quiet, spread, unit
+from stillwave.distill.grams import even_indices, gram_distance, normalised_gram, silence_mask, unit
 
 KINDS = ("b", "bt", "bf", "btf", "st", "sf")
 B, C, T, D = 2, 3, 4, 5
@@ -68,9 +68,9 @@ def test_silent_rows_are_left_out():
 
 def test_what_is_quiet():
     levels = torch.tensor([[1.0, 0.1, 0.01], [1e-3, 1e-4, 0.0]])
-    assert quiet(levels, 0.05, 0).tolist() == [[False, False, True], [False, False, True]]
-    assert quiet(levels, 0.05, -1).tolist() == [[False, False, False], [True, True, True]]
-    assert quiet(torch.tensor([0.0, math.nan, 1e-9]), 0.5, 0).tolist() == [True, False, False]
+    assert silence_mask(levels, 0.05, 0).tolist() == [[False, False, True], [False, False, True]]
+    assert silence_mask(levels, 0.05, -1).tolist() == [[False, False, False], [True, True, True]]
+    assert silence_mask(torch.tensor([0.0, math.nan, 1e-9]), 0.5, 0).tolist() == [True, False, False]
 
 
 def test_unit_vectors():
@@ -85,7 +85,7 @@ def test_unit_vectors():
 
 @pytest.mark.parametrize(("total", "most"), [(64, 16), (150, 32), (7, 5), (17, 16), (1000, 3)])
 def test_positions_are_spread_and_change(total, most):
-    draws = [spread(total, most, torch.tensor(n)).tolist() for n in range(total)]
+    draws = [even_indices(total, most, torch.tensor(n)).tolist() for n in range(total)]
     for positions in draws:
         assert len(set(positions)) == len(positions) == most
         assert positions[0] >= 0
@@ -97,4 +97,4 @@ def test_positions_are_spread_and_change(total, most):
 
 
 def test_few_positions_are_all_taken():
-    assert spread(16, 16, torch.tensor(3)) is None
+    assert even_indices(16, 16, torch.tensor(3)) is None

@@ -3,7 +3,7 @@ import torch
 import toys
 
 from stillwave.distill.pairing import one_to_one
-from stillwave.distill.regressors import RunningAverage, latent, waist
+from stillwave.distill.regressors import RunningAverage, bottleneck_pair, bottleneck_pairs
 
 
 def shapes(names=("encoder", "middle", "decoder")):
@@ -29,11 +29,15 @@ def places(pairs):
     ],
 )
 def test_the_latent(names, where, place):
-    assert places([latent(shapes(names), where)]) == [place]
+    assert places([bottleneck_pair(shapes(names), where)]) == [place]
 
 
 def test_nearest_to_the_bottleneck():
-    assert places(waist(one_to_one(shapes()))) == [("encoder", 2, 2), ("middle", 0, 3), ("decoder", 0, 0)]
+    assert places(bottleneck_pairs(one_to_one(shapes()))) == [
+        ("encoder", 2, 2),
+        ("middle", 0, 3),
+        ("decoder", 0, 0),
+    ]
 
 
 def test_the_average_is_the_mean_of_the_first_batches():

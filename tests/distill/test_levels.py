@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from stillwave.distill import DistillError, Layer, Observed, Shapes
+from stillwave.distill import DistillError, Layer, ModelOutputs, Shapes
 from stillwave.distill.fusion_levels import LevelFuser, levels, maps, resized
-from stillwave.distill.pairing import Pair
+from stillwave.distill.pairing import LayerPair
 
 WIDTH = 5
 
@@ -24,7 +24,7 @@ def shapes(**sets):
 def visits(bins, wanted=None):
     """Student layers of 2, 3, … channels, teacher layers of 4, 5, …."""
     return [
-        Pair("x", k, k, Layer("s", 2 + k, 6, own), Layer("t", 4 + k, 6, theirs))
+        LayerPair("x", k, k, Layer("s", 2 + k, 6, own), Layer("t", 4 + k, 6, theirs))
         for k, (own, theirs) in enumerate(zip(bins, wanted or bins, strict=True))
     ]
 
@@ -91,7 +91,7 @@ def test_equals_the_formulas_with_all_gradients(bins, activation, norm, resize):
 
 
 def test_a_layer_may_be_visited_several_times():
-    pairs = [Pair("x", 0, j, Layer("s", 2, 6, 4), Layer("t", 3, 6, 4)) for j in range(3)]
+    pairs = [LayerPair("x", 0, j, Layer("s", 2, 6, 4), Layer("t", 3, 6, 4)) for j in range(3)]
     built = fuser(pairs).double()
     one = torch.randn(2, 2, 6, 4, dtype=torch.float64)
     for a, b in zip(built([one] * 3), built([one.clone() for _ in range(3)]), strict=True):
@@ -100,7 +100,7 @@ def test_a_layer_may_be_visited_several_times():
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 def test_one_position_is_enough(norm):
-    pairs = [Pair("x", 0, 0, Layer("s", 2, 1, 1), Layer("t", 3, 1, 1))]
+    pairs = [LayerPair("x", 0, 0, Layer("s", 2, 1, 1), Layer("t", 3, 1, 1))]
     built = fuser(pairs, norm=norm)
     (out,) = built([torch.randn(1, 2, 1, 1, requires_grad=True)])
     torch.testing.assert_close(out.flatten(), built.outputs[0].norm.bias)
@@ -171,7 +171,9 @@ def test_maps_are_made_once_and_the_teachers_detached():
     (of_set,) = levels(shapes(m=([a], [a] * 2)), "x", every=True).values()
     student = torch.randn(3, 4, 6, 8).bfloat16().requires_grad_()
     teacher = [torch.randn(3, 4, 6, 8, requires_grad=True) for _ in range(2)]
-    ours, theirs = maps(of_set, Observed({"m": [student]}, student), Observed({"m": teacher}, student))
+    ours, theirs = maps(
+        of_set, ModelOutputs({"m": [student]}, student), ModelOutputs({"m": teacher}, student)
+    )
     assert ours[0] is ours[1]
     assert ours[0].dtype == torch.float32
     assert ours[0].requires_grad

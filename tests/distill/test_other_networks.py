@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from stillwave.distill import METHODS, Distiller, DistillError
-from stillwave.distill.method import named
+from stillwave.distill.method import resolve_method
 from stillwave.schema import I2srfTfckdConfig
 
 CONFIG = I2srfTfckdConfig(fusion_channels=8, pooled_size=4)
@@ -45,7 +45,7 @@ def nets(student=Net, teacher=Net):
 
 
 def distiller(teacher, student, method=CONFIG, **options) -> Distiller:
-    taps = TAPS if named(method).uses_features else None
+    taps = TAPS if resolve_method(method).uses_features else None
     return Distiller(teacher, student, method, taps, example=NOISY, **options)
 
 

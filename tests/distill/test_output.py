@@ -2,7 +2,7 @@ import pytest
 import torch
 from small_scenes import losses, make, scene
 
-from stillwave.distill import DistillError, Given, Observed
+from stillwave.distill import BatchInputs, DistillError, ModelOutputs
 from stillwave.distill.method import Shapes
 from stillwave.losses import EnhancementLoss
 from stillwave.schema import LossConfig
@@ -17,8 +17,8 @@ def output(loss=None, **options):
 
 
 def value(built, student, teacher, noisy=None, clean=None):
-    given = Given(teacher if noisy is None else noisy, clean)
-    (loss,) = built(Observed({}, student), Observed({}, teacher), given).values()
+    given = BatchInputs(teacher if noisy is None else noisy, clean)
+    (loss,) = built(ModelOutputs({}, student), ModelOutputs({}, teacher), given).values()
     return loss
 
 

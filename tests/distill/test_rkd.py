@@ -4,7 +4,7 @@ import pytest
 import torch
 from small_scenes import losses, make, scene, twins
 
-from stillwave.distill import DistillError, Given, Layer, Observed, Shapes
+from stillwave.distill import BatchInputs, DistillError, Layer, ModelOutputs, Shapes
 from stillwave.distill.methods.rkd import Relational, relations
 from stillwave.schema.methods import RkdConfig
 
@@ -22,7 +22,7 @@ def compare(student, teacher, **options):
     layers = [{"only": (Layer("x", *f.shape[1:]),)} for f in maps]
     built = Relational.build(RkdConfig(**options), Shapes(len(student), *layers))
     nothing = torch.empty(0)
-    return built(*(Observed({"only": [f]}, nothing) for f in maps), Given(nothing))
+    return built(*(ModelOutputs({"only": [f]}, nothing) for f in maps), BatchInputs(nothing))
 
 
 def test_relations_by_hand():

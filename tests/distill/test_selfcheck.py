@@ -6,7 +6,7 @@ from torch import nn
 from toys import Toy, pair
 
 from stillwave.distill import Distiller
-from stillwave.distill.method import Method, Observed
+from stillwave.distill.method import Method, ModelOutputs
 from stillwave.distill.selfcheck import examine
 from stillwave.losses import EnhancementLoss
 from stillwave.schema import DistillConfig, Frozen, LossConfig
@@ -29,7 +29,7 @@ class Made(Method):
     def build(cls, config, shapes):
         raise NotImplementedError
 
-    def losses(self, student: Observed, teacher: Observed, given):
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given):
         return {name: term(self, student, teacher) for name, term in self.terms.items()}
 
 

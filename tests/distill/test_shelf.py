@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from stillwave.distill.file_cache import Shelf
+from stillwave.distill.file_cache import BoundedFileCache
 
 
-def shelf(folder: Path, limit: int = 100) -> Shelf:
-    return Shelf(folder, limit, ".bin")
+def shelf(folder: Path, limit: int = 100) -> BoundedFileCache:
+    return BoundedFileCache(folder, limit, ".bin")
 
 
-def names(of: Shelf) -> set[str]:
+def names(of: BoundedFileCache) -> set[str]:
     return {path.stem for path in of.folder.glob("??/*.bin")}
 
 
-def age(of: Shelf, name: str, seconds: float = 3600) -> None:
+def age(of: BoundedFileCache, name: str, seconds: float = 3600) -> None:
     stat = of.path(name).stat()
     os.utime(of.path(name), (stat.st_atime - seconds, stat.st_mtime - seconds))
 
@@ -135,7 +135,7 @@ def test_a_lock_that_stays_taken_costs_the_file_only(tmp_path, monkeypatch):
 
 
 def _fill(folder: str, process: int) -> None:
-    one = Shelf(Path(folder), 1000, ".bin")
+    one = BoundedFileCache(Path(folder), 1000, ".bin")
     for number in range(40):
         one.put(f"{number:02x}{process % 2}", bytes([process]) * 30)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from small_scenes import Scene, losses, make, scene, twins
 
-from stillwave.distill import Observed
+from stillwave.distill import ModelOutputs
 from stillwave.distill.methods.sp import SimilarityPreserving
 from stillwave.schema.methods import SpConfig
 
@@ -19,7 +19,7 @@ def value(student, teacher, **options):
     """Of the two features alone."""
     nothing = torch.empty(0)
     sides = [{"only": [f]} for f in (student, teacher)]
-    what = Scene(Observed(sides[0], nothing), Observed(sides[1], nothing), nothing, nothing)
+    what = Scene(ModelOutputs(sides[0], nothing), ModelOutputs(sides[1], nothing), nothing, nothing)
     (found,) = losses(sp(what, **options), what).values()
     return found.item()
 

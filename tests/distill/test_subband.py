@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from stillwave.distill import DistillError, Given, Observed, Shapes
+from stillwave.distill import BatchInputs, DistillError, ModelOutputs, Shapes
 from stillwave.distill.methods.subband import Subband
 from stillwave.schema import LossConfig
 from stillwave.schema.methods import SubbandConfig
@@ -15,7 +15,7 @@ def method(compression=0.3, **options):
 
 
 def losses(built, student, teacher, clean):
-    return built.losses(Observed({}, student), Observed({}, teacher), Given(clean, clean))
+    return built.losses(ModelOutputs({}, student), ModelOutputs({}, teacher), BatchInputs(clean, clean))
 
 
 def tone(hertz, level=0.1, samples=4000):
@@ -111,7 +111,7 @@ def test_gradients_numerically():
 def test_clean_speech_is_needed():
     x = noise(0, 1, 600)
     with pytest.raises(DistillError, match="give clean="):
-        method().losses(Observed({}, x), Observed({}, x), Given(x))
+        method().losses(ModelOutputs({}, x), ModelOutputs({}, x), BatchInputs(x))
 
 
 def test_of_several_microphones_the_first_counts():

@@ -5,9 +5,9 @@ import torch
 from small_scenes import losses, make, scene, twins
 from torch.nn import functional as F  # noqa: N812
 
-from stillwave.distill import METHODS, DistillError, Given, Layer, Observed, Shapes
+from stillwave.distill import METHODS, BatchInputs, DistillError, Layer, ModelOutputs, Shapes
 from stillwave.distill.methods.two_step import TwoStep
-from stillwave.distill.schedule import Plan, Shares
+from stillwave.distill.schedule import LossSchedule, LossWeights
 from stillwave.schema import DistillConfig
 from stillwave.schema.methods import TwoStepConfig
 
@@ -22,7 +22,9 @@ def value(student, teacher, kind, **options):
     layers = [{"only": (Layer("x", *f.shape[1:]),)} for f in (student, teacher)]
     built = TwoStep.build(TwoStepConfig(grams=(kind,), **options), Shapes(len(student), *layers))
     nothing = torch.empty(0)
-    return built(*(Observed({"only": [f]}, nothing) for f in (student, teacher)), Given(nothing))[kind].item()
+    return built(*(ModelOutputs({"only": [f]}, nothing) for f in (student, teacher)), BatchInputs(nothing))[
+        kind
+    ].item()
 
 
 OBLIQUE, SQUARE = torch.tensor([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]), torch.tensor([[1.0, 0], [0, 2], [0, 0]])
@@ -95,15 +97,15 @@ def test_few_are_taken_at_a_time_and_all_in_turn(kind, limit, axis):
     layers = [{"only": (Layer("x", *f.shape[1:]),)} for f in (student, teacher)]
     built = TwoStep.build(TwoStepConfig(grams=(kind,), **{limit: 1}), Shapes(3, *layers))
     nothing = torch.empty(0)
-    sides = [Observed({"only": [f]}, nothing) for f in (student, teacher)]
-    found = [built(*sides, Given(nothing))[kind].item() for _ in range(total)]
+    sides = [ModelOutputs({"only": [f]}, nothing) for f in (student, teacher)]
+    found = [built(*sides, BatchInputs(nothing))[kind].item() for _ in range(total)]
     one_by_one = [
         value(student.select(axis, n).unsqueeze(axis), teacher.select(axis, n).unsqueeze(axis), kind)
         for n in range(total)
     ]
     assert sorted(found) == pytest.approx(sorted(one_by_one))
     built.eval()
-    assert built(*sides, Given(nothing))[kind] == built(*sides, Given(nothing))[kind]
+    assert built(*sides, BatchInputs(nothing))[kind] == built(*sides, BatchInputs(nothing))[kind]
 
 
 @pytest.mark.parametrize("kind", ["bf", "btf", "st", "sf"])
@@ -126,9 +128,9 @@ def test_unequal_frames_are_refused_where_frames_are_compared(kind):
 
 def test_its_schedule_is_distillation_and_then_the_task():
     assert METHODS["two_step"].published_weight is None
-    plan = Plan(DistillConfig(teacher="t", method="two_step"), steps=8)
+    plan = LossSchedule(DistillConfig(teacher="t", method="two_step"), steps=8)
     shares = [plan.shares(step) for step in range(8)]
-    assert shares == [Shares(0.0, 1.0)] * 2 + [Shares(1.0, 0.0)] * 6
+    assert shares == [LossWeights(0.0, 1.0)] * 2 + [LossWeights(1.0, 0.0)] * 6
 
 
 def test_no_kind_is_refused():

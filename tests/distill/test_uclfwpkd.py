@@ -5,7 +5,7 @@ import torch
 import toys
 from small_scenes import losses, make, scene, twins
 
-from stillwave.distill import Distiller, DistillError, Given
+from stillwave.distill import BatchInputs, Distiller, DistillError
 from stillwave.distill.methods.uclfwpkd import ResidualFusion, loudness
 from stillwave.schema.methods import UclfwpkdConfig
 
@@ -106,7 +106,7 @@ def test_energy_needs_the_clean_speech():
     what = scene()
     built = uclfwpkd(what, frame_weight="energy")
     with pytest.raises(DistillError, match="give clean="):
-        built(what.student, what.teacher, Given(what.noisy))
+        built(what.student, what.teacher, BatchInputs(what.noisy))
     assert built.uses_clean
     assert built.uses_estimate
     assert not uclfwpkd(what).uses_clean

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stillwave.distill import Given, I2srfTfckd, Layer, Observed, Shapes
+from stillwave.distill import BatchInputs, I2srfTfckd, Layer, ModelOutputs, Shapes
 from stillwave.schema import I2srfTfckdConfig
 
 FRAME = 16
@@ -96,7 +96,7 @@ def method(student: Features, teacher: Features, seed: int = 0, **options: Any) 
 
 def losses(built: I2srfTfckd, student: Features, teacher: Features) -> dict[str, Tensor]:
     nothing = torch.empty(0)
-    return built.losses(Observed(student, nothing), Observed(teacher, nothing), Given(nothing))
+    return built.losses(ModelOutputs(student, nothing), ModelOutputs(teacher, nothing), BatchInputs(nothing))
 
 
 def total(built: I2srfTfckd, student: Features, teacher: Features) -> Tensor:

@@ -6,7 +6,7 @@ from toy import Toy, make_teacher, toy_recipe, train_toy
 
 from stillwave import checkpoint
 from stillwave.distill import DistillError
-from stillwave.distill.schedule import Plan, Shares, published_weight
+from stillwave.distill.schedule import LossSchedule, LossWeights, published_weight
 from stillwave.errors import StillwaveError
 from stillwave.schema import DistillConfig
 from stillwave.training import run_log
@@ -17,30 +17,30 @@ def config(**options):
 
 
 def test_together_both_losses_count_throughout():
-    plan = Plan(config(), 10)
-    assert [plan.shares(step) for step in range(10)] == [Shares(1.0, 1.0)] * 10
+    plan = LossSchedule(config(), 10)
+    assert [plan.shares(step) for step in range(10)] == [LossWeights(1.0, 1.0)] * 10
     assert [plan.span(step) for step in (0, 9)] == [(0, 10), (9, 10)]
 
 
 def test_a_warm_up_rises_to_one():
-    plan = Plan(config(warmup=0.4), 10)
+    plan = LossSchedule(config(warmup=0.4), 10)
     assert [plan.shares(step).distillation for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     assert {plan.shares(step).enhancement for step in range(10)} == {1.0}
 
 
 def test_two_steps_share_the_updates_and_each_has_its_own_learning_rates():
-    plan = Plan(config(schedule="two_step", first_step=0.3), 10)
+    plan = LossSchedule(config(schedule="two_step", first_step=0.3), 10)
     assert [plan.shares(step) for step in (0, 2, 3, 9)] == [(0, 1), (0, 1), (1, 0), (1, 0)]
     assert [plan.span(step) for step in (0, 2, 3, 9)] == [(0, 3), (2, 3), (0, 7), (6, 7)]
 
 
 @pytest.mark.parametrize(("share", "steps", "second"), [(0.001, 10, 1), (0.999, 10, 9), (0.5, 1, 0)])
 def test_each_of_two_steps_has_an_update_if_there_are_two(share, steps, second):
-    assert Plan(config(schedule="two_step", first_step=share), steps).second == second
+    assert LossSchedule(config(schedule="two_step", first_step=share), steps).second == second
 
 
 def test_without_a_teacher_there_is_one_step():
-    plan = Plan(None, 10)
+    plan = LossSchedule(None, 10)
     assert plan.second == 0
     assert plan.span(4) == (4, 10)
 

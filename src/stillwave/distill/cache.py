@@ -35,7 +35,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from stillwave.console import err
-from stillwave.distill.file_cache import Shelf
+from stillwave.distill.file_cache import BoundedFileCache
 from stillwave.distill.method import DistillError
 from stillwave.files import write_json
 
@@ -49,7 +49,7 @@ _LARGEST = 65504.0
 Precision = Literal["float32", "float16"]
 
 
-class Answer(NamedTuple):
+class CachedOutputs(NamedTuple):
     """A teacher's features by tap, and its estimate."""
 
     features: dict[str, Tensor]
@@ -59,27 +59,27 @@ class Answer(NamedTuple):
 class TeacherCache:
     """Answers of one teacher, kept in `shelf`; without one, only `precision` is seen to."""
 
-    def __init__(self, shelf: Shelf | None, precision: Precision = "float32") -> None:
+    def __init__(self, shelf: BoundedFileCache | None, precision: Precision = "float32") -> None:
         self.shelf = shelf
         self.precision = precision
         self.read = self.computed = self.added = 0
         """Batches that were read; that the teacher was asked for; of those, added."""
         self._writes = shelf is not None
 
-    def answer(self, noisy: Tensor, taps: Sequence[str], ask: Callable[[], Answer]) -> Answer:
+    def answer(self, noisy: Tensor, taps: Sequence[str], ask: Callable[[], CachedOutputs]) -> CachedOutputs:
         """What the teacher makes of `noisy`: as kept, else by `ask()`, whose answer is kept if there is room."""
         wanted = [_ESTIMATE, *(_LAYER + tap for tap in dict.fromkeys(taps))]
         name = self._name(noisy) if self.shelf else ""
         kept = self._recall(name, wanted, noisy.device)
         if kept:
             self.read += 1
-            return Answer({tap: kept[_LAYER + tap] for tap in taps}, kept[_ESTIMATE])
+            return CachedOutputs({tap: kept[_LAYER + tap] for tap in taps}, kept[_ESTIMATE])
         self.computed += 1
         features, estimate = ask()
         features = {tap: self._rounded(feature) for tap, feature in features.items()}
         estimate = self._rounded(estimate)
         self._keep(name, {_ESTIMATE: estimate, **{_LAYER + tap: features[tap] for tap in taps}})
-        return Answer(features, estimate)
+        return CachedOutputs(features, estimate)
 
     def told(self) -> str:
         """How it went, in a sentence."""
@@ -150,7 +150,7 @@ def open_cache(
             f"distill.cache: {place} cannot be used ({error.strerror or error}); give another folder, or null"
         ) from None
     _check_owner(place, teacher)
-    return TeacherCache(Shelf(place, round(gigabytes * 1e9), ".safetensors"), precision)
+    return TeacherCache(BoundedFileCache(place, round(gigabytes * 1e9), ".safetensors"), precision)
 
 
 def _claim(folder: Path, teacher: str) -> None:

@@ -14,7 +14,7 @@ from stillwave.distill.similarity import STREAMS, Similarity, Stream, distributi
 from stillwave.schema import I2srfTfckdConfig
 
 
-class Comparison(nn.Module):
+class CalibratedDistance(nn.Module):
     """The loss between n student and m teacher feature maps. `weights` are the last α by stream, detached."""
 
     def __init__(

@@ -10,9 +10,18 @@ import torch
 from rich.table import Table
 from torch import Tensor, nn
 
-from stillwave.distill.cache import Answer, TeacherCache
-from stillwave.distill.gather import gather_given, gather_observed, processes
-from stillwave.distill.method import DistillError, Given, Layer, Method, Observed, Shapes, build, named
+from stillwave.distill.cache import CachedOutputs, TeacherCache
+from stillwave.distill.gather import gather_inputs, gather_outputs, processes
+from stillwave.distill.method import (
+    BatchInputs,
+    DistillError,
+    Layer,
+    Method,
+    ModelOutputs,
+    Shapes,
+    build,
+    resolve_method,
+)
 from stillwave.distill.networks import (
     check_taught,
     check_trainable,
@@ -73,13 +82,13 @@ class Distiller(nn.Module):
         # In a tuple, so that it is not registered.
         self._teacher = (freeze(teacher),)
         self._estimate = estimate
-        self.sets = _sets(taps, student, teacher) if named(method).uses_features else {}
+        self.sets = _sets(taps, student, teacher) if resolve_method(method).uses_features else {}
         self._taps = {
             "student": Taps(student, _flat(s for s, _ in self.sets.values()), "student"),
             "teacher": Taps(teacher, _flat(t for _, t in self.sets.values()), "teacher"),
         }
         with torch.inference_mode(False):  # else connectors that are made within it could not be trained
-            self.shapes, dtype = self._dry_run(example, named(method), loss or LossConfig())
+            self.shapes, dtype = self._dry_run(example, resolve_method(method), loss or LossConfig())
             check_trainable(student)  # here, since lazy modules have their parameters now
             self.method = build(method, self.shapes)
             self.method.to(example.device)
@@ -118,9 +127,9 @@ class Distiller(nn.Module):
         of_student = self._observed("student", answer)
         of_teacher = self._observed("teacher", self._taught(inputs, options))
         whole = self.method.uses_estimate
-        given = gather_given(Given(inputs[0], clean), whole)
+        given = gather_inputs(BatchInputs(inputs[0], clean), whole)
         return of_student.estimate, self.method(
-            gather_observed(of_student, whole), gather_observed(of_teacher, whole), given
+            gather_outputs(of_student, whole), gather_outputs(of_teacher, whole), given
         )
 
     def table(self) -> Table:
@@ -140,30 +149,32 @@ class Distiller(nn.Module):
         return table
 
     @torch.no_grad()
-    def _taught(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Answer:
+    def _taught(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> CachedOutputs:
         """What the teacher says, if it has not been kept."""
 
-        def ask() -> Answer:
+        def ask() -> CachedOutputs:
             answer = self._run("teacher", evaluating(self.teacher), inputs, options)
             if isinstance(answer.estimate, Tensor):
                 return answer
             # No method is there that compares this (see `_picked`), and the cache keeps tensors.
             found = first_tensor(answer.estimate)
-            return Answer(answer.features, inputs[0].new_zeros(0) if found is None else found)
+            return CachedOutputs(answer.features, inputs[0].new_zeros(0) if found is None else found)
 
         if self.cache is None or len(inputs) > 1 or options:
             return ask()
         return self.cache.answer(inputs[0], list(self._taps["teacher"].taps), ask)
 
-    def _run(self, side: str, network: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> Answer:
+    def _run(
+        self, side: str, network: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]
+    ) -> CachedOutputs:
         with self._taps[side].record() as found:
             output = network(*inputs, **options)
-        return Answer(found, output if self._estimate is None else self._estimate(output))
+        return CachedOutputs(found, output if self._estimate is None else self._estimate(output))
 
-    def _observed(self, side: str, answer: Answer) -> Observed:
+    def _observed(self, side: str, answer: CachedOutputs) -> ModelOutputs:
         index = 0 if side == "student" else 1
         features = {n: [answer.features[t] for t in names[index]] for n, names in self.sets.items()}
-        return Observed(features, answer.estimate)
+        return ModelOutputs(features, answer.estimate)
 
     def _dry_run(self, example: Tensor, method: type[Method], loss: LossConfig) -> tuple[Shapes, torch.dtype]:
         """What the method is built for, and what it computes in."""

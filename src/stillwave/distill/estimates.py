@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from stillwave.distill.method import DistillError, Given, Observed, full
+from stillwave.distill.method import BatchInputs, DistillError, ModelOutputs, to_float32
 
 FLOOR = 1e-8
 """Added to powers before a root or a logarithm."""
@@ -21,7 +21,7 @@ class Estimates(NamedTuple):
     clean: Tensor | None
 
 
-def estimates(student: Observed, teacher: Observed, given: Given) -> Estimates:
+def estimates(student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> Estimates:
     """Of a batch; of several microphones the first."""
     clean = None if given.clean is None else _first(given.clean)
     return Estimates(_first(student.estimate), _first(teacher.estimate.detach()), clean)
@@ -45,4 +45,4 @@ def compressed(spectrum: Tensor, c: float) -> Tensor:
 
 
 def _first(signal: Tensor) -> Tensor:
-    return full(signal[:, 0] if signal.ndim == 3 else signal)
+    return to_float32(signal[:, 0] if signal.ndim == 3 else signal)

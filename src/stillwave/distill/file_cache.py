@@ -26,7 +26,7 @@ _PATIENCE = 10.0
 """Seconds to wait for the lock; then the file is not kept."""
 
 
-class Shelf:
+class BoundedFileCache:
     """Files by name (hexadecimal) in `folder`, of `limit` bytes together."""
 
     def __init__(self, folder: Path, limit: int, suffix: str) -> None:

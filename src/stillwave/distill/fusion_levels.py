@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from stillwave.distill.fusion import Moments, Norm, Unit, nearest_bins
 from stillwave.distill.fusion_steps import blend, prelu
-from stillwave.distill.method import DistillError, Layer, Observed, Shapes, full
-from stillwave.distill.pairing import MASK_CHANNELS, Pair, check_frames
+from stillwave.distill.method import DistillError, Layer, ModelOutputs, Shapes, to_float32
+from stillwave.distill.pairing import MASK_CHANNELS, LayerPair, check_frames
 
-Levels = dict[str, Pair]
+Levels = dict[str, LayerPair]
 """The levels of one set in order of visit, by name (for losses)."""
 
 
@@ -66,21 +66,21 @@ def _of_set(name: str, shapes: Shapes, every: bool, masks: bool) -> Levels:
     else:
         places = [(i, -(-(i + 1) * m // n) - 1) for i in range(n)]
     pairs = {
-        f"{name}_{(j if by_teacher else i) + 1}": Pair(name, i, j, students[i], teachers[j])
+        f"{name}_{(j if by_teacher else i) + 1}": LayerPair(name, i, j, students[i], teachers[j])
         for i, j in (places if name == "decoder" else places[::-1])
     }
     least = 0 if masks else MASK_CHANNELS
     return {label: p for label, p in pairs.items() if min(p.student.channels, p.teacher.channels) > least}
 
 
-def maps(visits: Levels, student: Observed, teacher: Observed) -> tuple[list[Tensor], list[Tensor]]:
+def maps(visits: Levels, student: ModelOutputs, teacher: ModelOutputs) -> tuple[list[Tensor], list[Tensor]]:
     """What both networks did at each level, at least float32; a layer of several levels is one tensor.
 
     The teacher's are detached.
     """
     name = next(iter(visits.values())).set
-    ours = {p.i: full(student.features[name][p.i]) for p in visits.values()}
-    theirs = {p.j: full(teacher.features[name][p.j].detach()) for p in visits.values()}
+    ours = {p.i: to_float32(student.features[name][p.i]) for p in visits.values()}
+    theirs = {p.j: to_float32(teacher.features[name][p.j].detach()) for p in visits.values()}
     return [ours[p.i] for p in visits.values()], [theirs[p.j] for p in visits.values()]
 
 
@@ -101,7 +101,7 @@ class LevelFuser(nn.Module):
 
     def __init__(
         self,
-        visits: Sequence[Pair],
+        visits: Sequence[LayerPair],
         width: int,
         activation: Literal["prelu", "none"] = "none",
         norm: Norm = "instance",

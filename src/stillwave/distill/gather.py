@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from stillwave.distill.method import DistillError, Given, Observed
+from stillwave.distill.method import BatchInputs, DistillError, ModelOutputs
 
 
 def processes() -> int:
@@ -26,7 +26,7 @@ def processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def gather_observed(observed: Observed, estimate: bool) -> Observed:
+def gather_outputs(observed: ModelOutputs, estimate: bool) -> ModelOutputs:
     """All processes' features, in order of rank, and their estimates if asked for. Identity with one process.
 
     Raises:
@@ -38,14 +38,14 @@ def gather_observed(observed: Observed, estimate: bool) -> Observed:
     if observed.features:
         _check_even(observed.features)
     features = {name: [gather(f) for f in layers] for name, layers in observed.features.items()}
-    return Observed(features, gather(observed.estimate) if estimate else observed.estimate)
+    return ModelOutputs(features, gather(observed.estimate) if estimate else observed.estimate)
 
 
-def gather_given(given: Given, wanted: bool) -> Given:
+def gather_inputs(given: BatchInputs, wanted: bool) -> BatchInputs:
     """All processes' signals, in order of rank, if they are looked at."""
     if processes() == 1 or not wanted:
         return given
-    return Given(gather(given.noisy), None if given.clean is None else gather(given.clean))
+    return BatchInputs(gather(given.noisy), None if given.clean is None else gather(given.clean))
 
 
 def gather(local: Tensor) -> Tensor:

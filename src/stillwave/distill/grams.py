@@ -53,7 +53,9 @@ def normalised_gram(feature: Tensor, kind: Gram) -> Tensor:
     order, first = _ROWS[kind]
     rows = feature.permute(order).flatten(first)
     gram = rows @ rows.mT
-    silent = quiet(gram.detach().diagonal(dim1=-2, dim2=-1), SILENCE**2, 0 if kind in ("st", "sf") else -1)
+    silent = silence_mask(
+        gram.detach().diagonal(dim1=-2, dim2=-1), SILENCE**2, 0 if kind in ("st", "sf") else -1
+    )
     return unit(gram.masked_fill(silent.unsqueeze(-1) | silent.unsqueeze(-2), 0.0))
 
 
@@ -75,14 +77,14 @@ def unit(vectors: Tensor) -> Tensor:
     return (scaled / norm).masked_fill(silent, 0.0)
 
 
-def quiet(levels: Tensor, floor: float, example: int) -> Tensor:
+def silence_mask(levels: Tensor, floor: float, example: int) -> Tensor:
     """Which `levels` are at most `floor` of the largest of their example, numbered by axis `example`."""
     axes = [axis for axis in range(levels.ndim) if axis != example % levels.ndim]
     peak = levels.amax(axes, keepdim=True) if axes else levels
     return levels <= floor * peak
 
 
-def spread(total: int, most: int, draw: Tensor) -> Tensor | None:
+def even_indices(total: int, most: int, draw: Tensor) -> Tensor | None:
     """At most `most` of `total` positions, evenly spaced, others at each `draw` (an integer); None: all.
 
     Nothing is random: every process finds the same, and so does a run that is resumed.
@@ -95,6 +97,6 @@ def spread(total: int, most: int, draw: Tensor) -> Tensor | None:
     return (torch.arange(most, device=draw.device) * total + draw * turn % total) // most
 
 
-def nothing(feature: Tensor) -> Tensor:
+def zero_loss(feature: Tensor) -> Tensor:
     """0 that belongs to the graph of `feature`, for a batch too small to compare."""
     return feature.flatten()[:1].sum() * 0.0

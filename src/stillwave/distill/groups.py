@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from stillwave.distill.method import DistillError, Layer, Observed, Shapes, full
+from stillwave.distill.method import DistillError, Layer, ModelOutputs, Shapes, to_float32
 from stillwave.distill.pairing import MASK_CHANNELS
 from stillwave.distill.regressors import RunningAverage
 
@@ -29,9 +29,9 @@ class Member:
         """For names of losses, such as `encoder_1`."""
         return f"{self.set}_{self.place + 1}"
 
-    def of(self, observed: Observed) -> Tensor:
+    def of(self, observed: ModelOutputs) -> Tensor:
         """Its feature map [B, C, T, D], at least float32."""
-        return full(observed.features[self.set][self.place])
+        return to_float32(observed.features[self.set][self.place])
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Shapes:
 
 
 @dataclass(frozen=True)
-class Observed:
+class ModelOutputs:
     """What one network did with one batch: features [B, C, T, D] by set, and its estimate."""
 
     features: Mapping[str, list[Tensor]]
@@ -58,7 +58,7 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Given:
+class BatchInputs:
     """What both networks were given, and what they should make of it; None where that is not known."""
 
     noisy: Tensor
@@ -76,7 +76,7 @@ class Method(nn.Module, ABC):
     uses_features: ClassVar[bool] = True
     """Whether layers are compared; if not, none is tapped."""
     uses_estimate: ClassVar[bool] = False
-    """Whether estimates are looked at; if so they, and `Given`, are gathered over processes like the features."""
+    """Whether estimates are looked at; if so they, and `BatchInputs`, are gathered over processes like the features."""
     uses_clean: ClassVar[bool] = False
     """Whether `Given.clean` is looked at."""
     published_weight: ClassVar[float | None] = None
@@ -93,10 +93,10 @@ class Method(nn.Module, ABC):
         """Make the method for layers of these shapes. Raises `DistillError` if they do not fit."""
 
     @abstractmethod
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """Named scalar losses, float32, already weighted: their sum is L_KD. The teacher gets no gradient."""
 
-    def forward(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def forward(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """As `losses`."""
         return self.losses(student, teacher, given)
 
@@ -124,7 +124,7 @@ def build(method: str | Frozen | Method, shapes: Shapes) -> Method:
     """
     if isinstance(method, Method):
         return method
-    cls = named(method)
+    cls = resolve_method(method)
     config = _configured(cls, method) if isinstance(method, str) else method
     if not isinstance(config, cls.Config):
         wrong = type(config).__name__
@@ -132,7 +132,7 @@ def build(method: str | Frozen | Method, shapes: Shapes) -> Method:
     return cls.build(config, shapes)
 
 
-def named(method: str | Frozen | Method) -> type[Method]:
+def resolve_method(method: str | Frozen | Method) -> type[Method]:
     """The class of a method, from its name, a variant's name, its configuration or itself. Raises DistillError."""
     if isinstance(method, Method):
         return type(method)
@@ -153,7 +153,7 @@ def _configured(cls: type[Method], name: str) -> Frozen:
         raise DistillError(f"method '{name}' has no defaults for {keys}; give its configuration") from None
 
 
-def full(feature: Tensor) -> Tensor:
+def to_float32(feature: Tensor) -> Tensor:
     """At least float32: Gram matrices of 64·64-dimensional rows overflow half precision."""
     return feature if feature.dtype == torch.float64 else feature.float()
 

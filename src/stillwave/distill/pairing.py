@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from stillwave.distill.method import DistillError, Layer, Observed, Shapes, full
+from stillwave.distill.method import DistillError, Layer, ModelOutputs, Shapes, to_float32
 
 MASK_CHANNELS = 2
 """A layer of at most this many channels is taken for the mask, which is the output's matter."""
 
 
 @dataclass(frozen=True)
-class Pair:
+class LayerPair:
     """One student layer and one teacher layer: their set, their places in it, their shapes."""
 
     set: str
@@ -30,13 +30,13 @@ class Pair:
         return f"{self.set}_{self.i + 1}"
 
 
-def one_to_one(shapes: Shapes, sets: Collection[str] | None = None) -> list[Pair]:
+def one_to_one(shapes: Shapes, sets: Collection[str] | None = None) -> list[LayerPair]:
     """Student layer i (from 1) of n meets teacher layer ⌈i·m/n⌉ of m in its set: the last meets the last.
 
     Masks (see `MASK_CHANNELS`) are left out. `sets`: only those. Raises DistillError if nothing is left.
     """
     pairs = [
-        Pair(name, i, j, students[i], shapes.teacher[name][j])
+        LayerPair(name, i, j, students[i], shapes.teacher[name][j])
         for name, students in shapes.student.items()
         if sets is None or name in sets
         for i in range(len(students))
@@ -52,7 +52,7 @@ def one_to_one(shapes: Shapes, sets: Collection[str] | None = None) -> list[Pair
     return pairs
 
 
-def check_frames(pairs: Sequence[Pair], method: str) -> None:
+def check_frames(pairs: Sequence[LayerPair], method: str) -> None:
     """Raise DistillError, naming the layers, for a pair of unequal frame rates."""
     for pair in pairs:
         if pair.student.frames != pair.teacher.frames:
@@ -63,10 +63,15 @@ def check_frames(pairs: Sequence[Pair], method: str) -> None:
             )
 
 
-def features(pairs: Sequence[Pair], student: Observed, teacher: Observed) -> Iterator[tuple[Tensor, Tensor]]:
+def features(
+    pairs: Sequence[LayerPair], student: ModelOutputs, teacher: ModelOutputs
+) -> Iterator[tuple[Tensor, Tensor]]:
     """The feature maps [B, C, T, D] of each pair, at least float32; the teacher's detached."""
     for pair in pairs:
-        yield full(student.features[pair.set][pair.i]), full(teacher.features[pair.set][pair.j].detach())
+        yield (
+            to_float32(student.features[pair.set][pair.i]),
+            to_float32(teacher.features[pair.set][pair.j].detach()),
+        )
 
 
 def same_bins(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from stillwave.distill.method import Shapes
-from stillwave.distill.pairing import Pair, one_to_one
+from stillwave.distill.pairing import LayerPair, one_to_one
 
 SLOWEST = 0.01
 """Least share of a new batch in a running average."""
 
 
-def latent(shapes: Shapes, where: Literal["middle", "encoder"]) -> Pair:
+def bottleneck_pair(shapes: Shapes, where: Literal["middle", "encoder"]) -> LayerPair:
     """The last pair of the set of that name.
 
     Where no set has the name: of the set in the middle of the depth (of two, the first: an encoder's end), or
@@ -28,9 +28,9 @@ def latent(shapes: Shapes, where: Literal["middle", "encoder"]) -> Pair:
     return [pair for pair in pairs if pair.set == name][-1]
 
 
-def waist(pairs: Sequence[Pair]) -> list[Pair]:
+def bottleneck_pairs(pairs: Sequence[LayerPair]) -> list[LayerPair]:
     """One pair a set, the nearest to the bottleneck: the last, and of a set named `decoder` the first."""
-    by_set: dict[str, list[Pair]] = {}
+    by_set: dict[str, list[LayerPair]] = {}
     for pair in pairs:
         by_set.setdefault(pair.set, []).append(pair)
     return [group[0] if name == "decoder" else group[-1] for name, group in by_set.items()]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from stillwave.distill.method import DistillError, named
+from stillwave.distill.method import DistillError, resolve_method
 from stillwave.schema import DistillConfig
 
 
-class Shares(NamedTuple):
+class LossWeights(NamedTuple):
     """Factors of the two losses at one update: of L_SE, and of λ·L_KD."""
 
     enhancement: float
     distillation: float
 
 
-class Plan:
+class LossSchedule:
     """The schedule of a run, from the recipe and, where that is silent, from the method's own defaults.
 
     `joint`: L_SE + λ·L_KD throughout; over the first `warmup` of the updates λ rises linearly from 0.
@@ -35,20 +35,20 @@ class Plan:
         self.rises = 0.0
         if config is None:
             return
-        method = named(config.method)
+        method = resolve_method(config.method)
         if (config.schedule or method.schedule) == "two_step":
             share = config.first_step if config.first_step is not None else method.first_step
             self.second = min(max(round(share * steps), 1), steps - 1) if steps > 1 else 0
         warmup = config.warmup if config.warmup is not None else method.warmup
         self.rises = warmup * (self.second or steps)
 
-    def shares(self, step: int) -> Shares:
+    def shares(self, step: int) -> LossWeights:
         """Of update `step`, from 0."""
         if step < self.second:
-            return Shares(0.0, self._risen(step))
+            return LossWeights(0.0, self._risen(step))
         if self.second:
-            return Shares(1.0, 0.0)
-        return Shares(1.0, self._risen(step))
+            return LossWeights(1.0, 0.0)
+        return LossWeights(1.0, self._risen(step))
 
     def span(self, step: int) -> tuple[int, int]:
         """(updates done, updates in all) of the schedule of learning rates that update `step` belongs to."""
@@ -63,7 +63,7 @@ class Plan:
 
 def published_weight(config: DistillConfig) -> float:
     """λ as printed for the method. Raises DistillError where none is known."""
-    weight = named(config.method).published_weight
+    weight = resolve_method(config.method).published_weight
     if weight is None:
         raise DistillError(
             f"distill.weight: no published weight is known for '{config.method.name}'; "

@@ -18,8 +18,8 @@ from torch import Tensor
 from stillwave import recipe as recipes
 from stillwave.console import track
 from stillwave.distill import Distiller, I2srfTfckd
-from stillwave.distill.calibrated_distance import Comparison
-from stillwave.distill.method import full
+from stillwave.distill.calibrated_distance import CalibratedDistance
+from stillwave.distill.method import to_float32
 from stillwave.distill.similarity import Stream
 from stillwave.errors import StillwaveError
 from stillwave.explain import page, pictures
@@ -176,11 +176,11 @@ _LEGENDS: dict[Stream, str] = {
 }
 
 
-def _matrix(feature: Tensor, stream: Stream, comparison: Comparison | None) -> pictures.Values:
+def _matrix(feature: Tensor, stream: Stream, comparison: CalibratedDistance | None) -> pictures.Values:
     """Of the first example, as a picture [y, x]."""
     if comparison is None or stream == "time":
         return np.asarray(frames_alike(feature).numpy())
-    cosine = comparison.similarities(full(feature))[stream].cosine[0]
+    cosine = comparison.similarities(to_float32(feature))[stream].cosine[0]
     if stream == "batch":
         return np.asarray(cosine[:, 1:].T.numpy())  # not with itself
     return np.asarray(cosine.mean(0).numpy())
@@ -221,7 +221,7 @@ def _course(story: Story) -> Iterator[Drawing]:
 
 
 def _means(
-    term: str, comparison: Comparison, moments: list[dict[str, Tensor]]
+    term: str, comparison: CalibratedDistance, moments: list[dict[str, Tensor]]
 ) -> dict[str, dict[str, list[float]]]:
     """α over the frames and the student's layers, {stream: {teacher layer: value at each step}}."""
     found = {}
@@ -231,11 +231,11 @@ def _means(
     return found
 
 
-def _comparisons(story: Story) -> dict[str, Comparison]:
+def _comparisons(story: Story) -> dict[str, CalibratedDistance]:
     method = story.distiller.method
     if not isinstance(method, I2srfTfckd):
         return {}
-    return {name: c for name, c in method.comparisons.items() if isinstance(c, Comparison)}
+    return {name: c for name, c in method.comparisons.items() if isinstance(c, CalibratedDistance)}
 
 
 def _met(n: int, m: int) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from stillwave.data.dataset import Batch
 from stillwave.distill.balance import Balance
-from stillwave.distill.schedule import Plan, Shares, published_weight
+from stillwave.distill.schedule import LossSchedule, LossWeights, published_weight
 from stillwave.schema import DistillConfig, Recipe
 from stillwave.training.distributed import World
 from stillwave.training.gradient_monitor import Watch
@@ -51,7 +51,7 @@ class Updater:
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=half == "fp16")
         config = recipe.distill if distils(recipe) else None
         self.balance, self.fixed_weight = _find_weight(config)
-        self.plan = Plan(config, recipe.train.steps, settings.restarts)
+        self.plan = LossSchedule(config, recipe.train.steps, settings.restarts)
         self.watch = Watch(recipe)
         self._seen: dict[str, float] = {}
         self.moving = False
@@ -90,7 +90,7 @@ class Updater:
         )
 
     def _backward(
-        self, shared: nn.Module, batch: Batch, parts: int, shares: Shares, *, look: bool
+        self, shared: nn.Module, batch: Batch, parts: int, shares: LossWeights, *, look: bool
     ) -> dict[str, float]:
         """Gradients of one batch's part of the loss; its terms, averaged over the processes."""
         with torch.autocast(self.world.device.type, dtype=self.half, enabled=self.half is not None):

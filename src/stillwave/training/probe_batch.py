@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from stillwave.data.dataset import Signals
 from stillwave.data.effects import Samples
-from stillwave.distill import Distiller, Given, I2srfTfckd, Observed, Taps
-from stillwave.distill.method import full
+from stillwave.distill import BatchInputs, Distiller, I2srfTfckd, ModelOutputs, Taps
+from stillwave.distill.method import to_float32
 from stillwave.distill.similarity import similarities
 from stillwave.schema import SAMPLE_RATE, Recipe
 
@@ -37,8 +37,8 @@ class Batch:
 class Look:
     """What both networks did with a batch."""
 
-    student: Observed
-    teacher: Observed
+    student: ModelOutputs
+    teacher: ModelOutputs
     sets: Sets
 
 
@@ -71,7 +71,7 @@ def snapshot(method: I2srfTfckd, seen: Look, batch: Batch) -> dict[str, Tensor]:
 
     `distance.TERM` (a number), `alpha.TERM.STREAM` [T, n, m], and `similarity.SET` [T, T]: the student's last layer.
     """
-    losses = method.losses(seen.student, seen.teacher, Given(batch.noisy, batch.clean))
+    losses = method.losses(seen.student, seen.teacher, BatchInputs(batch.noisy, batch.clean))
     kept = {f"distance.{term}": loss for term, loss in losses.items()}
     for term, streams in method.weights.items():
         kept |= {f"alpha.{term}.{stream}": alpha[0].half() for stream, alpha in streams.items()}
@@ -82,7 +82,7 @@ def snapshot(method: I2srfTfckd, seen: Look, batch: Batch) -> dict[str, Tensor]:
 
 def frames_alike(feature: Tensor) -> Tensor:
     """Cosines between the frames of the first example of [B, C, T, D]: [T, T]."""
-    return similarities(full(feature[:1]), ("time",))["time"].cosine[0]
+    return similarities(to_float32(feature[:1]), ("time",))["time"].cosine[0]
 
 
 def shown(features: Sequence[Tensor]) -> int:
@@ -91,7 +91,9 @@ def shown(features: Sequence[Tensor]) -> int:
     return inner[-1] if inner else len(features) - 1
 
 
-def _observed(network: nn.Module, role: str, sets: Mapping[str, Sequence[str]], noisy: Tensor) -> Observed:
+def _observed(
+    network: nn.Module, role: str, sets: Mapping[str, Sequence[str]], noisy: Tensor
+) -> ModelOutputs:
     was_training = network.training
     network.eval()
     try:
@@ -99,7 +101,7 @@ def _observed(network: nn.Module, role: str, sets: Mapping[str, Sequence[str]], 
             estimate = network(noisy)
     finally:
         network.train(was_training)
-    return Observed({name: [found[tap] for tap in taps] for name, taps in sets.items()}, estimate)
+    return ModelOutputs({name: [found[tap] for tap in taps] for name, taps in sets.items()}, estimate)
 
 
 def _default_sets(distiller: Distiller) -> Sets:

@@ -50,9 +50,9 @@ def continued(folder: Path, before: Recipe, now: Recipe, *, extend: bool) -> Rec
 
 def depends_on_length(recipe: Recipe) -> bool:
     """Whether any update depends on how many there are: by the learning rate, or by the shares of distillation."""
-    from stillwave.distill.schedule import Plan
+    from stillwave.distill.schedule import LossSchedule
 
-    plan = Plan(recipe.distill, recipe.train.steps)
+    plan = LossSchedule(recipe.distill, recipe.train.steps)
     return recipe.optimiser.final != 1 or plan.second > 0 or plan.rises > 0
 
 

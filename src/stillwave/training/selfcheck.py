@@ -14,7 +14,7 @@ from stillwave.data.dataset import Numbered, collate
 from stillwave.data.sources import build_source
 from stillwave.distill.distiller import Distiller
 from stillwave.distill.method import DistillError
-from stillwave.distill.schedule import Plan
+from stillwave.distill.schedule import LossSchedule
 from stillwave.distill.selfcheck import Findings, examine
 from stillwave.errors import RecipeError, StillwaveError
 from stillwave.schema import SAMPLE_RATE, Recipe
@@ -113,7 +113,7 @@ def _without_cache(recipe: Recipe) -> Recipe:
 
 
 def _schedule(recipe: Recipe) -> str:
-    plan = Plan(recipe.distill, recipe.train.steps, recipe.optimiser.restarts)
+    plan = LossSchedule(recipe.distill, recipe.train.steps, recipe.optimiser.restarts)
     steps = f"{recipe.train.steps} updates"
     if plan.second:
         return (

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from stillwave.distill.fusion import nearest_bins
 from stillwave.distill.grams import unit
 from stillwave.distill.groups import Group, groups, scale_of
-from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
 from stillwave.distill.pairing import pool_bins
 from stillwave.schema.methods import AbckdConfig
 
@@ -63,7 +63,7 @@ class AttentionCompression(Method):
         """Raises `DistillError` if no layers can meet, or frames differ."""
         return cls(config, groups(shapes, "abckd", apart=config.layers == "sets"))
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head."""
         found = {}
         for group, part in zip(self.groups, self.parts, strict=True):

@@ -20,9 +20,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from stillwave.distill.grams import quiet, unit
-from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
-from stillwave.distill.pairing import Pair, features, one_to_one
+from stillwave.distill.grams import silence_mask, unit
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
+from stillwave.distill.pairing import LayerPair, features, one_to_one
 from stillwave.distill.similarity import SILENCE
 from stillwave.schema.methods import AtConfig
 
@@ -35,7 +35,7 @@ class AttentionTransfer(Method):
     title = "maps of the energy over frames and bins (AT, ICLR 2017)"
     published_weight = 1000.0
 
-    def __init__(self, config: AtConfig, pairs: list[Pair]) -> None:
+    def __init__(self, config: AtConfig, pairs: list[LayerPair]) -> None:
         super().__init__()
         self.config = config
         self.pairs = pairs
@@ -45,7 +45,7 @@ class AttentionTransfer(Method):
         """Raises `DistillError` if no layers can be paired."""
         return cls(config, one_to_one(shapes))
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head. Any B and T."""
         maps = features(self.pairs, student, teacher)
         with full_precision(student.features[self.pairs[0].set][0].device):
@@ -65,7 +65,7 @@ class AttentionTransfer(Method):
         if self.config.norm == "example":
             return unit(energy.flatten(1)).view_as(energy)
         vectors = energy.mT if self.config.norm == "bin" else energy
-        silent = quiet(vectors.detach().amax(-1), SILENCE**self.config.power, 0)
+        silent = silence_mask(vectors.detach().amax(-1), SILENCE**self.config.power, 0)
         return unit(vectors.masked_fill(silent.unsqueeze(-1), 0.0))
 
 

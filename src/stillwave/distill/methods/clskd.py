@@ -26,8 +26,16 @@ import torch
 from torch import Tensor, nn
 
 from stillwave.distill.fusion_levels import Levels, levels, maps, resized
-from stillwave.distill.grams import gram_distance, nothing
-from stillwave.distill.method import DistillError, Given, Method, Observed, Shapes, full_precision, register
+from stillwave.distill.grams import gram_distance, zero_loss
+from stillwave.distill.method import (
+    BatchInputs,
+    DistillError,
+    Method,
+    ModelOutputs,
+    Shapes,
+    full_precision,
+    register,
+)
 from stillwave.distill.methods.reviewkd import review
 from stillwave.schema.methods import ClskdConfig
 
@@ -59,14 +67,14 @@ class CrossLayerSimilarity(Method):
                 _check_channels(visits)
         return cls(config, list(found.values()))
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head."""
         found: dict[str, Tensor] = {}
         for index, visits in enumerate(self.sets):
             ours, theirs = maps(visits, student, teacher)
             if len(ours[0]) < 2:
                 self.skipped += index == 0
-                found |= {label: nothing(f) for label, f in zip(visits, ours, strict=True)}
+                found |= {label: zero_loss(f) for label, f in zip(visits, ours, strict=True)}
                 continue
             with full_precision(ours[0].device):
                 if self.config.fuse == "student":

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from stillwave.distill.grams import quiet, unit
-from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
-from stillwave.distill.pairing import Pair, check_frames, features, same_bins
-from stillwave.distill.regressors import RunningAverage, latent
+from stillwave.distill.grams import silence_mask, unit
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
+from stillwave.distill.pairing import LayerPair, check_frames, features, same_bins
+from stillwave.distill.regressors import RunningAverage, bottleneck_pair
 from stillwave.distill.similarity import SILENCE
 from stillwave.schema.methods import CosineConfig
 
@@ -37,7 +37,7 @@ class LatentCosine(Method):
     Config = CosineConfig
     title = "latent-cosine-style: direction of the latent, through a linear expansion (AES 2025)"
 
-    def __init__(self, config: CosineConfig, pair: Pair) -> None:
+    def __init__(self, config: CosineConfig, pair: LayerPair) -> None:
         super().__init__()
         self.config = config
         self.pair = pair
@@ -48,16 +48,16 @@ class LatentCosine(Method):
     @classmethod
     def build(cls, config: CosineConfig, shapes: Shapes) -> LatentCosine:
         """Raises `DistillError` if no layers can be paired, or their frames differ."""
-        pair = latent(shapes, config.layers)
+        pair = bottleneck_pair(shapes, config.layers)
         check_frames([pair], "cosine")
         return cls(config, pair)
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head."""
         ((ours, theirs),) = features([self.pair], student, teacher)
         with full_precision(ours.device):
             ours, theirs = same_bins(ours, theirs)
-            heard = ~quiet(self._rows(theirs).square().sum(-1), SILENT_TEACHER**2, 0)
+            heard = ~silence_mask(self._rows(theirs).square().sum(-1), SILENT_TEACHER**2, 0)
             if self.config.centre:
                 ours, theirs = _centred(ours, self.student_mean), _centred(theirs, self.teacher_mean)
             cosines = (self._directions(self.expansion(ours)) * self._directions(theirs)).sum(-1)
@@ -73,7 +73,7 @@ class LatentCosine(Method):
 
     def _directions(self, feature: Tensor) -> Tensor:
         rows = self._rows(feature)
-        silent = quiet(rows.detach().square().sum(-1), SILENCE**2, 0)
+        silent = silence_mask(rows.detach().square().sum(-1), SILENCE**2, 0)
         return unit(rows.masked_fill(silent.unsqueeze(-1), 0.0))
 
 

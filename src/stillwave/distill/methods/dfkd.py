@@ -27,7 +27,15 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from stillwave.distill.estimates import FLOOR, compressed, estimates, power
-from stillwave.distill.method import DistillError, Given, Method, Observed, Shapes, full_precision, register
+from stillwave.distill.method import (
+    BatchInputs,
+    DistillError,
+    Method,
+    ModelOutputs,
+    Shapes,
+    full_precision,
+    register,
+)
 from stillwave.schema import SAMPLE_RATE
 from stillwave.schema.methods import DfkdConfig
 from stillwave.stft import Stft
@@ -62,7 +70,7 @@ class Dfkd(Method):
             )
         return cls(config, shapes.loss.compression)
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head."""
         found = estimates(student, teacher, given)
         with full_precision(found.student.device):

@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from stillwave.distill.estimates import FLOOR, compressed, estimates, power, wanted
-from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
 from stillwave.schema import SAMPLE_RATE
 from stillwave.schema.methods import DispatchConfig
 
@@ -68,7 +68,7 @@ class Dispatch(Method):
         """Never refuses."""
         return cls(config)
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head. Raises DistillError without clean speech."""
         found = estimates(student, teacher, given)
         with full_precision(found.student.device):

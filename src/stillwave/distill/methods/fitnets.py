@@ -21,9 +21,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
-from stillwave.distill.pairing import Pair, check_frames, features, one_to_one, same_bins
-from stillwave.distill.regressors import RunningAverage, latent
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
+from stillwave.distill.pairing import LayerPair, check_frames, features, one_to_one, same_bins
+from stillwave.distill.regressors import RunningAverage, bottleneck_pair
 from stillwave.schema.methods import FitnetsConfig
 
 LEAST_VARIANCE = 1e-6
@@ -39,7 +39,7 @@ class FitNets(Method):
     published_weight = 100.0
     first_step = 0.2
 
-    def __init__(self, config: FitnetsConfig, pairs: list[Pair]) -> None:
+    def __init__(self, config: FitnetsConfig, pairs: list[LayerPair]) -> None:
         super().__init__()
         self.config = config
         self.pairs = pairs
@@ -53,11 +53,11 @@ class FitNets(Method):
     @classmethod
     def build(cls, config: FitnetsConfig, shapes: Shapes) -> FitNets:
         """Raises `DistillError` if no layers can be paired, or their frames differ."""
-        pairs = one_to_one(shapes) if config.layers == "all" else [latent(shapes, "middle")]
+        pairs = one_to_one(shapes) if config.layers == "all" else [bottleneck_pair(shapes, "middle")]
         check_frames(pairs, "fitnets")
         return cls(config, pairs)
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head."""
         maps = features(self.pairs, student, teacher)
         with full_precision(student.features[self.pairs[0].set][0].device):

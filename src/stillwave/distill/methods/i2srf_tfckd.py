@@ -41,18 +41,18 @@ import torch
 from torch import Tensor, nn
 
 from stillwave.distill.bands import Bands
-from stillwave.distill.calibrated_distance import Comparison
+from stillwave.distill.calibrated_distance import CalibratedDistance
 from stillwave.distill.fusion import Fuser
 from stillwave.distill.method import (
+    BatchInputs,
     DistillError,
-    Given,
     Layer,
     Method,
-    Observed,
+    ModelOutputs,
     Shapes,
-    full,
     full_precision,
     register,
+    to_float32,
 )
 from stillwave.distill.similarity import STREAMS, Stream
 from stillwave.errors import nearest
@@ -86,12 +86,14 @@ class I2srfTfckd(Method):
                 self._build_inter(shapes, next(iter(frames.values())))
                 continue
             n, m = len(shapes.student[name]), len(shapes.teacher[name])
-            self.comparisons[name] = Comparison(n, m, config, shapes.batch, frames[name], self.bands)
+            self.comparisons[name] = CalibratedDistance(n, m, config, shapes.batch, frames[name], self.bands)
 
     def _build_inter(self, shapes: Shapes, frames: int) -> None:
         config, sets = self.config, len(shapes.student)
         width = config.fusion_channels or max(layer.channels for layer in _layers(shapes.teacher))
-        inter = self.comparisons[INTER] = Comparison(sets, sets, config, shapes.batch, frames, self.bands)
+        inter = self.comparisons[INTER] = CalibratedDistance(
+            sets, sets, config, shapes.batch, frames, self.bands
+        )
         for side, layers in (("student", shapes.student), ("teacher", shapes.teacher)):
             self.fusers[side] = nn.ModuleDict(
                 {name: _fuser(name, ls, width, config.fusion) for name, ls in layers.items()}
@@ -110,12 +112,12 @@ class I2srfTfckd(Method):
         each = cast("dict[str, Comparison]", dict(self.comparisons.items()))
         return {name: comparison.weights for name, comparison in each.items()}
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the module's head. Any B and T with `embedding: pooled`; at B = 1 the batch stream is 0."""
         device = next(iter(student.features.values()))[0].device
         with full_precision(device):
-            of_student = {name: [full(f) for f in fs] for name, fs in student.features.items()}
-            of_teacher = {name: [full(f.detach()) for f in fs] for name, fs in teacher.features.items()}
+            of_student = {name: [to_float32(f) for f in fs] for name, fs in student.features.items()}
+            of_teacher = {name: [to_float32(f.detach()) for f in fs] for name, fs in teacher.features.items()}
             return {
                 name: w * self._term(name, of_student, of_teacher) for name, w in self.set_weights.items()
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from stillwave.distill.method import Given, Method, Observed, Shapes, register
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, register
 from stillwave.schema.methods import NoneConfig
 
 
@@ -21,6 +21,6 @@ class Nothing(Method):
         """Never refuses."""
         return cls()
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """No loss."""
         return {}

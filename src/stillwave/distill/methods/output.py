@@ -23,16 +23,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from stillwave.distill.grams import nothing
+from stillwave.distill.grams import zero_loss
 from stillwave.distill.method import (
+    BatchInputs,
     DistillError,
-    Given,
     Method,
-    Observed,
+    ModelOutputs,
     Shapes,
-    full,
     full_precision,
     register,
+    to_float32,
 )
 from stillwave.losses import EnhancementLoss
 from stillwave.schema import LossConfig
@@ -63,7 +63,7 @@ class Output(Method):
         """Never refuses."""
         return cls(config, shapes.loss)
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head. Raises DistillError for `gate` without clean speech."""
         ours, theirs = _waveform(student.estimate), _waveform(teacher.estimate.detach())
         noisy, share = _waveform(given.noisy), 1.0
@@ -71,7 +71,7 @@ class Output(Method):
             if self.config.gate:
                 kept = self._gate(ours.detach(), theirs, given.clean)
                 if not kept.any():
-                    return {self.config.target: nothing(ours)}
+                    return {self.config.target: zero_loss(ours)}
                 share = float(kept.sum()) / len(kept)
                 ours, theirs, noisy = ours[kept], theirs[kept], noisy[kept]
             return {self.config.target: share * self._distance(ours, theirs, noisy)}
@@ -106,4 +106,4 @@ class Output(Method):
 
 def _waveform(signal: Tensor) -> Tensor:
     """[B, N] of the first channel, at least float32."""
-    return full(signal[:, 0] if signal.ndim == 3 else signal)
+    return to_float32(signal[:, 0] if signal.ndim == 3 else signal)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from stillwave.distill.fusion import Norm
 from stillwave.distill.fusion_levels import LevelFuser, Levels, levels, maps
-from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
 from stillwave.schema.methods import ReviewkdConfig
 
 WIDEST = 512
@@ -56,7 +56,7 @@ class ReviewKD(Method):
         found = levels(shapes, "reviewkd", every=config.middle == "all", masks=True)
         return cls(config, list(found.values()))
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head. Any B and T."""
         found = {}
         for visits, fuser in zip(self.sets, self.fusers, strict=True):

@@ -29,10 +29,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from stillwave.distill.grams import nothing, spread
-from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
-from stillwave.distill.pairing import Pair, check_frames, features, one_to_one, pool_bins
-from stillwave.distill.regressors import waist
+from stillwave.distill.grams import even_indices, zero_loss
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
+from stillwave.distill.pairing import LayerPair, check_frames, features, one_to_one, pool_bins
+from stillwave.distill.regressors import bottleneck_pairs
 from stillwave.distill.similarity import SILENCE
 from stillwave.schema.methods import RkdConfig
 
@@ -56,7 +56,7 @@ class Relational(Method):
     skipped: Tensor
     draw: Tensor
 
-    def __init__(self, config: RkdConfig, pairs: list[Pair]) -> None:
+    def __init__(self, config: RkdConfig, pairs: list[LayerPair]) -> None:
         super().__init__()
         self.config = config
         self.pairs = pairs
@@ -67,18 +67,18 @@ class Relational(Method):
     @classmethod
     def build(cls, config: RkdConfig, shapes: Shapes) -> Relational:
         """Raises `DistillError` if no layers can be paired, or frames are compared and their numbers differ."""
-        pairs = waist(one_to_one(shapes))
+        pairs = bottleneck_pairs(one_to_one(shapes))
         if config.relation == "frames":
             check_frames(pairs, "rkd of frames")
         return cls(config, pairs)
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head. Any B and T."""
         maps = list(features(self.pairs, student, teacher))
         first = maps[0][0]
         if first.shape[0 if self.config.relation == "examples" else 2] < LEAST:
             self.skipped += 1
-            return {name: torch.stack([nothing(ours) for ours, _ in maps]).sum() for name in self.weights}
+            return {name: torch.stack([zero_loss(ours) for ours, _ in maps]).sum() for name in self.weights}
         with full_precision(first.device):
             found = [self._compare(ours, theirs) for ours, theirs in maps]
         if self.training:
@@ -98,7 +98,7 @@ class Relational(Method):
         if self.config.relation == "examples":
             pooled = pool_bins(feature.mean(2, keepdim=True), min(self.config.bands, feature.shape[3]))
             return pooled.flatten(1).unsqueeze(0)
-        kept = spread(feature.shape[2], self.config.frames, self.draw)
+        kept = even_indices(feature.shape[2], self.config.frames, self.draw)
         rows = feature.transpose(1, 2).flatten(2)
         return rows if kept is None else rows.index_select(1, kept)
 

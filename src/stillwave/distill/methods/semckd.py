@@ -37,7 +37,15 @@ from torch import Tensor, nn
 from stillwave.distill.calibration import Embedding, EmbeddingSize, sorted_others
 from stillwave.distill.fusion import Unit
 from stillwave.distill.groups import Group, Member, Standardise, groups
-from stillwave.distill.method import DistillError, Given, Method, Observed, Shapes, full_precision, register
+from stillwave.distill.method import (
+    BatchInputs,
+    DistillError,
+    Method,
+    ModelOutputs,
+    Shapes,
+    full_precision,
+    register,
+)
 from stillwave.distill.pairing import pool_bins
 from stillwave.distill.similarity import inverse_norms
 from stillwave.schema.methods import SemckdConfig
@@ -68,7 +76,7 @@ class SemCKD(Method):
         """Raises `DistillError` if no layers can meet, or frames differ."""
         return cls(config, groups(shapes, "semckd", apart=config.within_sets), shapes.batch)
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head. Raises DistillError for another batch size with `rows: released`."""
         found = {}
         for group, part in zip(self.groups, self.parts, strict=True):

@@ -21,10 +21,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from stillwave.distill.grams import gram_distance, nothing
-from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
-from stillwave.distill.pairing import Pair, features, one_to_one
-from stillwave.distill.regressors import waist
+from stillwave.distill.grams import gram_distance, zero_loss
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
+from stillwave.distill.pairing import LayerPair, features, one_to_one
+from stillwave.distill.regressors import bottleneck_pairs
 from stillwave.schema.methods import SpConfig
 
 
@@ -37,7 +37,7 @@ class SimilarityPreserving(Method):
     published_weight = 3000.0
     skipped: Tensor
 
-    def __init__(self, config: SpConfig, pairs: list[Pair]) -> None:
+    def __init__(self, config: SpConfig, pairs: list[LayerPair]) -> None:
         super().__init__()
         self.config = config
         self.pairs = pairs
@@ -46,14 +46,14 @@ class SimilarityPreserving(Method):
     @classmethod
     def build(cls, config: SpConfig, shapes: Shapes) -> SimilarityPreserving:
         """Raises `DistillError` if no layers can be paired."""
-        return cls(config, waist(one_to_one(shapes)))
+        return cls(config, bottleneck_pairs(one_to_one(shapes)))
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head. Any B and T."""
         maps = list(features(self.pairs, student, teacher))
         if maps[0][0].shape[0] < 2:
             self.skipped += 1
-            return {pair.label: nothing(ours) for pair, (ours, _) in zip(self.pairs, maps, strict=True)}
+            return {pair.label: zero_loss(ours) for pair, (ours, _) in zip(self.pairs, maps, strict=True)}
         with full_precision(maps[0][0].device):
             return {
                 pair.label: gram_distance(self._centred(ours), self._centred(theirs), "b")

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from stillwave.distill.estimates import FLOOR, compressed, estimates, power, wanted
-from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
 from stillwave.schema.methods import SubbandConfig
 from stillwave.stft import Stft
 
@@ -56,7 +56,7 @@ class Subband(Method):
         """Never refuses."""
         return cls(config, shapes.loss.compression)
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head. Raises DistillError without clean speech."""
         found = estimates(student, teacher, given)
         with full_precision(found.student.device):

@@ -24,9 +24,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from stillwave.distill.grams import ALIGNS_BINS, ALIGNS_FRAMES, gram_distance, nothing, spread
-from stillwave.distill.method import Given, Method, Observed, Shapes, full_precision, register
-from stillwave.distill.pairing import Pair, check_frames, features, one_to_one, same_bins
+from stillwave.distill.grams import ALIGNS_BINS, ALIGNS_FRAMES, even_indices, gram_distance, zero_loss
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
+from stillwave.distill.pairing import LayerPair, check_frames, features, one_to_one, same_bins
 from stillwave.schema.methods import Gram, TwoStepConfig
 
 
@@ -41,7 +41,7 @@ class TwoStep(Method):
     skipped: Tensor
     draw: Tensor
 
-    def __init__(self, config: TwoStepConfig, pairs: list[Pair]) -> None:
+    def __init__(self, config: TwoStepConfig, pairs: list[LayerPair]) -> None:
         super().__init__()
         self.config = config
         self.pairs = pairs
@@ -57,7 +57,7 @@ class TwoStep(Method):
             check_frames(pairs, f"two_step with {', '.join(aligning)}")
         return cls(config, pairs)
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head."""
         maps = list(features(self.pairs, student, teacher))
         alone = maps[0][0].shape[0] < 2
@@ -67,7 +67,7 @@ class TwoStep(Method):
             found: dict[str, Tensor] = {
                 kind: torch.stack(
                     [
-                        nothing(ours)
+                        zero_loss(ours)
                         if alone and kind.startswith("b")
                         else self._distance(ours, theirs, kind)
                         for ours, theirs in maps
@@ -83,10 +83,10 @@ class TwoStep(Method):
         if kind in ALIGNS_BINS:
             student, teacher = same_bins(student, teacher)
         if kind == "st":
-            kept = spread(student.shape[3], self.config.most_bins, self.draw)
+            kept = even_indices(student.shape[3], self.config.most_bins, self.draw)
             student, teacher = _take(student, 3, kept), _take(teacher, 3, kept)
         if kind == "sf":
-            kept = spread(student.shape[2], self.config.most_frames, self.draw)
+            kept = even_indices(student.shape[2], self.config.most_frames, self.draw)
             student, teacher = _take(student, 2, kept), _take(teacher, 2, kept)
         return gram_distance(student, teacher, kind)
 

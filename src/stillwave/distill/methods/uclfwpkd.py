@@ -30,16 +30,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from stillwave.distill.fusion_levels import LevelFuser, Levels, levels, maps
-from stillwave.distill.grams import nothing
+from stillwave.distill.grams import zero_loss
 from stillwave.distill.method import (
+    BatchInputs,
     DistillError,
-    Given,
     Method,
-    Observed,
+    ModelOutputs,
     Shapes,
-    full,
     full_precision,
     register,
+    to_float32,
 )
 from stillwave.distill.similarity import distribution, jeffreys, similarities
 from stillwave.schema.methods import UclfwpkdConfig
@@ -74,14 +74,14 @@ class ResidualFusion(Method):
         kind = EnergyWeighted if config.frame_weight == "energy" else cls
         return kind(config, list(found.values()))
 
-    def losses(self, student: Observed, teacher: Observed, given: Given) -> dict[str, Tensor]:
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
         """See the file's head."""
         found: dict[str, Tensor] = {}
         for index, visits in enumerate(self.sets):
             ours, theirs = maps(visits, student, teacher)
             if len(ours[0]) < 2:
                 self.skipped += index == 0
-                found |= {label: nothing(f) for label, f in zip(visits, ours, strict=True)}
+                found |= {label: zero_loss(f) for label, f in zip(visits, ours, strict=True)}
                 continue
             with full_precision(ours[0].device):
                 fused = self.fusers[index](ours) if self.config.fuse else ours
@@ -89,7 +89,7 @@ class ResidualFusion(Method):
                 found |= dict(zip(visits, self._distances(fused, theirs, weights), strict=True))
         return found
 
-    def _frame_weights(self, teacher: Tensor, given: Given) -> Tensor:
+    def _frame_weights(self, teacher: Tensor, given: BatchInputs) -> Tensor:
         """ω [B, T], or one for all."""
         if self.config.frame_weight == "uniform":
             return teacher.new_tensor(0.5)
@@ -99,7 +99,7 @@ class ResidualFusion(Method):
             raise DistillError(
                 "uclfwpkd with frame_weight 'energy' weighs frames by the clean speech; give clean=…"
             )
-        return loudness(full(given.clean), teacher.shape[2]).to(teacher.dtype).sigmoid()
+        return loudness(to_float32(given.clean), teacher.shape[2]).to(teacher.dtype).sigmoid()
 
     def _distances(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor], weights: Sequence[Tensor]
