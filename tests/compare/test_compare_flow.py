@@ -67,7 +67,7 @@ def test_the_report_is_quick_and_the_same_without_training(whole, monkeypatch):
 def test_a_cut_grid_ends_with_the_same_scores(world, whole, tmp_path, monkeypatch):
     """Cut in the middle of a cell's training, and then before a cell is scored."""
     grid = described(world, tmp_path / "cut", seeds="0,1", metrics=("si_sdr", "stoi"))
-    write, score = run_log.Journal.write, work_module._score
+    write, score = run_log.RunLog.write, work_module._score
 
     def write_and_die(self, kind, step, **values):
         write(self, kind, step, **values)
@@ -79,7 +79,7 @@ def test_a_cut_grid_ends_with_the_same_scores(world, whole, tmp_path, monkeypatc
             raise KeyboardInterrupt
         return score(job, facts)
 
-    for owner, name, deadly in ((run_log.Journal, "write", write_and_die), (work_module, "_score", die)):
+    for owner, name, deadly in ((run_log.RunLog, "write", write_and_die), (work_module, "_score", die)):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(owner, name, deadly)
             run(grid)
@@ -224,7 +224,7 @@ def test_a_grid_that_was_moved_goes_on(describe, tmp_path):
     at = Cell("8x1", "at", 0)
     job = cell_job(grid, at)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(run_log.Journal, "sync", cut)
+        patch.setattr(run_log.RunLog, "sync", cut)
         work_module.work(job)
     grid.folder.rename(tmp_path / "two")
     result, _ = run(describe(tmp_path / "two"))

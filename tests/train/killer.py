@@ -55,11 +55,11 @@ def arm(point):
     n = int(count or 1)
     match place:
         case "step":
-            at(train_state.Learner, "step", n, after=True)
+            at(train_state.TrainState, "step", n, after=True)
         case "tensors":
             at(checkpoint, "write_tensors", n, instead=half_a_file)
         case "line":
-            at(run_log.Journal, "write", n, instead=half_a_line)
+            at(run_log.RunLog, "write", n, instead=half_a_line)
         case "rename":
             at(files.os, "rename", n)
         case "renamed":

@@ -6,23 +6,23 @@ from toy import development, train_toy
 
 from stillwave.errors import StillwaveError
 from stillwave.training import run_log
-from stillwave.training.run_log import Journal
+from stillwave.training.run_log import RunLog
 
 
 def test_opened_at_a_step_it_forgets_what_came_after(tmp_path):
-    log = Journal(tmp_path, step=0, tensorboard=False)
+    log = RunLog(tmp_path, step=0, tensorboard=False)
     for step in (1, 2, 3):
         log.write("train", step, loss=1.0)
     log.close()
     with (tmp_path / "log.jsonl").open("a") as handle:
         handle.write('{"kind": "tra')
     assert [event["step"] for event in run_log.read(tmp_path)] == [1, 2, 3]
-    Journal(tmp_path, step=2, tensorboard=False).close()
+    RunLog(tmp_path, step=2, tensorboard=False).close()
     assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2]
 
 
 def test_a_damaged_line_costs_no_other(tmp_path):
-    log = Journal(tmp_path, step=0, tensorboard=False)
+    log = RunLog(tmp_path, step=0, tensorboard=False)
     for step in (1, 2, 3):
         log.write("train", step, loss=1.0)
     log.close()
@@ -37,12 +37,12 @@ def test_a_damaged_line_costs_no_other(tmp_path):
     ]
     (tmp_path / "log.jsonl").write_bytes(b"".join(damaged))
     assert [event["step"] for event in run_log.read(tmp_path)] == [1, 2, 3]
-    Journal(tmp_path, step=2, tensorboard=False).close()
+    RunLog(tmp_path, step=2, tensorboard=False).close()
     assert (tmp_path / "log.jsonl").read_bytes() == b"".join(lines[:2])
 
 
 def test_nan_does_not_get_into_the_log(tmp_path):
-    log = Journal(tmp_path, step=0, tensorboard=False)
+    log = RunLog(tmp_path, step=0, tensorboard=False)
     with pytest.raises(ValueError, match="not JSON compliant"):
         log.write("train", 1, loss=float("nan"))
     log.close()
@@ -50,7 +50,7 @@ def test_nan_does_not_get_into_the_log(tmp_path):
 
 
 def test_a_full_disk_is_a_sentence(tmp_path):
-    log = Journal(tmp_path, step=0, tensorboard=False)
+    log = RunLog(tmp_path, step=0, tensorboard=False)
     log._lines.close()
     log._lines = open("/dev/full", "w")  # noqa: PTH123, SIM115
     with pytest.raises(StillwaveError, match=r"/dev/full: cannot be written \(No space left"):

@@ -113,14 +113,14 @@ def test_a_cache_that_is_full_is_no_fault_of_a_recording():
 
 
 def stop_at(step, monkeypatch, number=signal.SIGTERM):
-    original = train_state.Learner.step
+    original = train_state.TrainState.step
 
     def counted(self, group, count):
         if count == step - 1:
             signal.raise_signal(number)
         return original(self, group, count)
 
-    monkeypatch.setattr(train_state.Learner, "step", counted)
+    monkeypatch.setattr(train_state.TrainState, "step", counted)
 
 
 def break_at(owner, name, call, error, monkeypatch):
@@ -141,7 +141,7 @@ def break_at(owner, name, call, error, monkeypatch):
     [
         (train_state.Updater, "_apply", 4, 3),  # within an update, weights untouched
         (validation, "validate", 2, 4),  # after an update
-        (train_state.Learner, "step", 6, 5),
+        (train_state.TrainState, "step", 6, 5),
     ],
 )
 def test_any_error_leaves_a_checkpoint_and_the_next_run_is_exact(
@@ -169,7 +169,7 @@ def test_any_error_leaves_a_checkpoint_and_the_next_run_is_exact(
 
 
 def test_an_error_in_the_first_update_leaves_no_checkpoint(tmp_path, monkeypatch):
-    break_at(train_state.Learner, "step", 1, RuntimeError("out of luck"), monkeypatch)
+    break_at(train_state.TrainState, "step", 1, RuntimeError("out of luck"), monkeypatch)
     with pytest.raises(RuntimeError):
         train_toy(tmp_path / "run")
     assert steps(tmp_path / "run") == []
@@ -236,13 +236,13 @@ def test_a_log_that_cannot_be_written_is_no_base_for_a_checkpoint(tmp_path, monk
         def flush(self):
             self.lines.flush()
 
-    started = run_log.Journal.__init__
+    started = run_log.RunLog.__init__
 
     def opened(self, *args, **kwargs):
         started(self, *args, **kwargs)
         self._lines = Full(self._lines)
 
-    monkeypatch.setattr(run_log.Journal, "__init__", opened)
+    monkeypatch.setattr(run_log.RunLog, "__init__", opened)
     with pytest.raises(StillwaveError, match="No space left"):
         train_toy(tmp_path / "run", RARE, "train.validate_every=100")
     assert steps(tmp_path / "run") == []

@@ -15,7 +15,7 @@ from stillwave.errors import CheckpointError, RecipeError, StillwaveError
 from stillwave.evaluation.sdr import si_sdr
 from stillwave.training import Stopped, run_log, sources, state, train_state
 from stillwave.training.distributed import World
-from stillwave.training.train_state import Learner
+from stillwave.training.train_state import TrainState
 
 ONE = World(0, 1, torch.device("cpu"))
 
@@ -73,9 +73,9 @@ def test_the_callers_random_numbers_are_left_alone(tmp_path):
 
 def test_a_student_starts_the_same_with_and_without_a_teacher(tmp_path):
     teacher = make_teacher(tmp_path / "teacher")
-    alone = Learner(toy_recipe(), ONE)
-    taught = Learner(toy_recipe(f"distill.teacher={teacher}"), ONE)
-    other = Learner(toy_recipe(f"distill.teacher={teacher}", "distill.method.fusion=mean"), ONE)
+    alone = TrainState(toy_recipe(), ONE)
+    taught = TrainState(toy_recipe(f"distill.teacher={teacher}"), ONE)
+    other = TrainState(toy_recipe(f"distill.teacher={teacher}", "distill.method.fusion=mean"), ONE)
     for name, tensor in alone.objective.student.state_dict().items():
         assert torch.equal(tensor, taught.objective.student.state_dict()[name])
         assert torch.equal(tensor, other.objective.student.state_dict()[name])
@@ -87,7 +87,7 @@ def test_connectors_learn_and_are_not_exported_and_the_teacher_stays(tmp_path):
     before = (tmp_path / "teacher" / checkpoint.WEIGHTS).read_bytes()
     run = tmp_path / "run"
     settings = [f"distill.teacher={teacher}", "distill.method.fusion_channels=8", "train.steps=3"]
-    fresh = Learner(toy_recipe(*settings), ONE).objective
+    fresh = TrainState(toy_recipe(*settings), ONE).objective
     best = train_toy(run, *settings)
     tensors = checkpoint.read_tensors(run / "checkpoints" / "step_00000003" / state.TENSORS)
     moved = [
@@ -235,7 +235,7 @@ def test_without_any_score_the_last_checkpoint_is_the_result(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path, monkeypatch, number):
     steps = []
-    original = Learner.step
+    original = TrainState.step
 
     def step(self, group, count):
         steps.append(count)
@@ -244,7 +244,7 @@ def test_a_signal_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path, monkeyp
         return original(self, group, count)
 
     before = signal.getsignal(number)
-    monkeypatch.setattr(Learner, "step", step)
+    monkeypatch.setattr(TrainState, "step", step)
     with pytest.raises(Stopped, match="stopped after step 3; give the same command to continue") as caught:
         train_toy(tmp_path / "run")
     assert caught.value.code == 128 + number
@@ -261,7 +261,7 @@ def test_a_second_signal_ends_at_once(tmp_path, monkeypatch):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(Learner, "step", twice)
+    monkeypatch.setattr(TrainState, "step", twice)
     with pytest.raises(KeyboardInterrupt):
         train_toy(tmp_path / "run")
 

@@ -11,7 +11,7 @@ from stillwave.distill.balance import gradient_norm, norms
 from stillwave.distill.method import METHODS, Method
 from stillwave.schema import Recipe
 from stillwave.training import run_log
-from stillwave.training.gradient_monitor import SILENT, Watch
+from stillwave.training.gradient_monitor import SILENT, GradientMonitor
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_when_a_run_looks():
             "distill": {"teacher": "t", "balance_steps": 4},
         }
     )
-    watch = Watch(recipe)
+    watch = GradientMonitor(recipe)
     assert [step + 1 for step in range(23) if watch.due(step)] == [1, 4, 10, 20, 23]
 
 
@@ -79,7 +79,7 @@ def test_a_run_logs_the_gradient_of_each_term(tmp_path, teacher):
 def test_looking_moves_nothing(tmp_path, teacher, monkeypatch, weight):
     options = (SMALL, f"distill.weight={weight}", "train.accumulate=2", "train.steps=3")
     with_it = distil(tmp_path / "with", teacher, *options)
-    monkeypatch.setattr(Watch, "due", lambda *_: False)
+    monkeypatch.setattr(GradientMonitor, "due", lambda *_: False)
     without = distil(tmp_path / "without", teacher, *options)
     assert with_it == without
     assert len(seen(tmp_path / "with")[1]) == 6
@@ -139,7 +139,7 @@ def test_a_term_that_stays_at_zero_is_named_once(tmp_path, teacher, mute, monkey
 
 
 def test_a_term_that_comes_back_is_not_silent():
-    watch = Watch.__new__(Watch)
+    watch = GradientMonitor.__new__(GradientMonitor)
     watch._zeros = {}
     values = [0.0] * (SILENT - 1) + [0.1] + [0.0] * (SILENT - 1)
     assert not any(watch.silent({"distill.a": value, "enhancement": 0.0}) for value in values)

@@ -25,7 +25,15 @@ from stillwave.errors import StillwaveError
 from stillwave.explain import page, pictures
 from stillwave.schema import SAMPLE_RATE, Recipe
 from stillwave.training import objective, run, sources, state
-from stillwave.training.probe_batch import Batch, Look, fixed_batch, frames_alike, look, shown, snapshot
+from stillwave.training.probe_batch import (
+    ForwardRecord,
+    ProbeBatch,
+    fixed_batch,
+    forward_record,
+    frames_alike,
+    shown,
+    snapshot,
+)
 from stillwave.training.snapshots import FOLDER, read
 
 KINDS: dict[Stream, pictures.Kind] = {
@@ -44,7 +52,7 @@ class Story:
     recipe: Recipe
     step: int
     heard: pictures.Heard
-    seen: Look
+    seen: ForwardRecord
     distiller: Distiller
     snapshots: dict[int, dict[str, Tensor]]
     """The last is of `step`; empty for a method without calibration weights."""
@@ -82,7 +90,7 @@ def _told(folder: Path) -> Story:
     made.student.load_state_dict(state.without_prefix("student", tensors))
     made.load_method_state(state.without_prefix("method", tensors))
     assert made.distiller is not None
-    seen = look(made.distiller, batch)
+    seen = forward_record(made.distiller, batch)
     snapshots = _snapshots(folder, progress.step, made.distiller, seen, batch)
     heard = pictures.Heard(np.atleast_2d(batch.noisy[0].numpy())[0], SAMPLE_RATE)
     return Story(recipe, progress.step, heard, seen, made.distiller, snapshots)
@@ -103,7 +111,7 @@ def _recipe(folder: Path) -> Recipe:
 
 
 def _snapshots(
-    folder: Path, step: int, distiller: Distiller, seen: Look, batch: Batch
+    folder: Path, step: int, distiller: Distiller, seen: ForwardRecord, batch: ProbeBatch
 ) -> dict[int, dict[str, Tensor]]:
     if not isinstance(distiller.method, I2srfTfckd):
         return {}

@@ -14,7 +14,7 @@ SILENT = 50
 """A term that is exactly 0 for so many updates in a row is reported."""
 
 
-class Watch:
+class GradientMonitor:
     """Looks at the first update, at the one at which λ is found, and at each that is validated.
 
     Each look costs a backward pass a term. Every process must look at the same updates.

@@ -17,7 +17,7 @@ from stillwave.distill.balance import Balance
 from stillwave.distill.schedule import LossSchedule, LossWeights, published_weight
 from stillwave.schema import DistillConfig, Recipe
 from stillwave.training.distributed import World
-from stillwave.training.gradient_monitor import Watch
+from stillwave.training.gradient_monitor import GradientMonitor
 from stillwave.training.objective import Objective, Terms, distils, parameter_groups
 from stillwave.training.schedule import learning_rate
 
@@ -25,7 +25,7 @@ _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
-class Outcome:
+class StepResult:
     """What an update did; with `bad`, which batch stopped it and why."""
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Outcome:
     """Terms of which it is time to say that they stay at zero."""
 
 
-class Updater:
+class OptimizerStep:
     """Optimiser, loss scaling and the weight λ of distillation: all that moves the objective's parameters."""
 
     def __init__(self, recipe: Recipe, objective: Objective, world: World) -> None:
@@ -52,12 +52,12 @@ class Updater:
         config = recipe.distill if distils(recipe) else None
         self.balance, self.fixed_weight = _find_weight(config)
         self.plan = LossSchedule(config, recipe.train.steps, settings.restarts)
-        self.watch = Watch(recipe)
+        self.watch = GradientMonitor(recipe)
         self._seen: dict[str, float] = {}
         self.moving = False
         """Whether an update has begun to change weights; whoever asked for it resets this when all of it is done."""
 
-    def step(self, shared: nn.Module, group: list[Batch], step: int) -> Outcome:
+    def step(self, shared: nn.Module, group: list[Batch], step: int) -> StepResult:
         """Update once from the accumulated batches; not at all if a loss or a gradient is not finite."""
         done, steps = self.plan.span(step)
         if step == self.plan.second:
@@ -76,14 +76,14 @@ class Updater:
             bad = [name for name, value in named.items() if not math.isfinite(value)]
             if bad:
                 self.optimiser.zero_grad()
-                return Outcome(bad=batch, reason=f"loss not finite ({', '.join(bad)})")
+                return StepResult(bad=batch, reason=f"loss not finite ({', '.join(bad)})")
             for name, value in named.items():
                 sums[name] = sums.get(name, 0.0) + value / len(group)
         norm = self._apply()
         if not math.isfinite(norm) and not self.scaler.is_enabled():
-            return Outcome(bad=group[-1], reason="gradient not finite")
+            return StepResult(bad=group[-1], reason="gradient not finite")
         weight = {"lambda": sums.pop("lambda")} if "lambda" in sums else {}
-        return Outcome(
+        return StepResult(
             {"loss": sums, **weight, "lr": rate, "grad_norm": norm if math.isfinite(norm) else None},
             gradients={name: x if math.isfinite(x) else None for name, x in self._seen.items()},
             silent=self.watch.silent(sums),

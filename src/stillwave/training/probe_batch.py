@@ -26,7 +26,7 @@ Sets = Mapping[str, tuple[Sequence[str], Sequence[str]]]
 
 
 @dataclass(frozen=True)
-class Batch:
+class ProbeBatch:
     """Of the shape of a training batch: [B, N] each, [B, M, N] the noisy one of several microphones."""
 
     noisy: Tensor
@@ -34,7 +34,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Look:
+class ForwardRecord:
     """What both networks did with a batch."""
 
     student: ModelOutputs
@@ -42,7 +42,7 @@ class Look:
     sets: Sets
 
 
-def fixed_batch(recipe: Recipe, items: Sequence[Signals]) -> Batch:
+def fixed_batch(recipe: Recipe, items: Sequence[Signals]) -> ProbeBatch:
     """The batch of a run: the same however often it is asked for."""
     samples = round(recipe.data.segment_seconds * SAMPLE_RATE)
     chosen = list(islice(cycle(items), recipe.train.batch_size))
@@ -50,15 +50,15 @@ def fixed_batch(recipe: Recipe, items: Sequence[Signals]) -> Batch:
         torch.from_numpy(np.stack([_middle(getattr(item, name), samples) for item in chosen]))
         for name in ("noisy", "clean")
     )
-    return Batch(noisy, clean)
+    return ProbeBatch(noisy, clean)
 
 
 @torch.no_grad()
-def look(distiller: Distiller, batch: Batch) -> Look:
+def forward_record(distiller: Distiller, batch: ProbeBatch) -> ForwardRecord:
     """Run both networks in evaluation mode, in this process alone; modes are put back."""
     sets = distiller.sets or _default_sets(distiller)
     ours, theirs = ({name: pair[side] for name, pair in sets.items()} for side in (0, 1))
-    return Look(
+    return ForwardRecord(
         _observed(distiller.student, "student", ours, batch.noisy),
         _observed(distiller.teacher, "teacher", theirs, batch.noisy),
         sets,
@@ -66,7 +66,7 @@ def look(distiller: Distiller, batch: Batch) -> Look:
 
 
 @torch.no_grad()
-def snapshot(method: I2srfTfckd, seen: Look, batch: Batch) -> dict[str, Tensor]:
+def snapshot(method: I2srfTfckd, seen: ForwardRecord, batch: ProbeBatch) -> dict[str, Tensor]:
     """What is kept of a moment of the training, for the first example where it is one's.
 
     `distance.TERM` (a number), `alpha.TERM.STREAM` [T, n, m], and `similarity.SET` [T, T]: the student's last layer.

@@ -18,7 +18,7 @@ from stillwave.files import atomic_file
 from stillwave.schema import SAMPLE_RATE
 
 
-class Journal:
+class RunLog:
     """One JSON line an event, each with its `step`; opened at a step, it forgets what came after.
 
     If that step is not `validated`, it forgets a validation at it too: there will be one.

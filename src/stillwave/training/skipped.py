@@ -15,11 +15,11 @@ from stillwave.files import atomic_file
 from stillwave.schema import TrainConfig
 from stillwave.training import run
 from stillwave.training.distributed import World
-from stillwave.training.run_log import Journal
+from stillwave.training.run_log import RunLog
 from stillwave.training.state import Progress
 
 
-class SetAside:
+class SkippedItems:
     """Counts what a run leaves out; `journal` is None in all processes but the first."""
 
     def __init__(self, folder: Path, limits: TrainConfig, world: World, say: Callable[[str], None]) -> None:
@@ -27,7 +27,7 @@ class SetAside:
         self._files: set[str] = set()
         """Recordings that failed in this sitting: one that was put right in between does not count any more."""
 
-    def batch(self, batch: Batch, reason: str, progress: Progress, journal: Journal | None) -> None:
+    def batch(self, batch: Batch, reason: str, progress: Progress, journal: RunLog | None) -> None:
         """Keep a batch that gave a non-finite loss or gradient for inspection. Raises StillwaveError at the limit."""
         progress.bad_batches += 1
         tensors = {name: self.world.rows(getattr(batch, name)) for name in ("noisy", "clean", "indices")}
@@ -48,7 +48,7 @@ class SetAside:
                 f"{reason}); they are in {place}. A lower optimiser.lr is the usual cure"
             )
 
-    def files(self, faults: Sequence[str], progress: Progress, journal: Journal | None) -> None:
+    def files(self, faults: Sequence[str], progress: Progress, journal: RunLog | None) -> None:
         """Note recordings of the batches of a step that cannot be used. Raises StillwaveError at the limit.
 
         A fault is a sentence that starts with the file; other examples have taken the place of the file's.

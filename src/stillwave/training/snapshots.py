@@ -18,7 +18,7 @@ from stillwave.distill import Distiller, I2srfTfckd
 from stillwave.errors import CheckpointError
 from stillwave.files import atomic_file
 from stillwave.schema import Recipe
-from stillwave.training.probe_batch import Batch, fixed_batch, look, snapshot
+from stillwave.training.probe_batch import ProbeBatch, fixed_batch, forward_record, snapshot
 
 FOLDER, PLACE = "explain", "snapshots"
 
@@ -33,7 +33,7 @@ class Snapshots:
         self.distiller = distiller
         self.method = distiller.method if distiller is not None and items else None
         self._recipe, self._items = recipe, items
-        self._batch: Batch | None = None
+        self._batch: ProbeBatch | None = None
 
     def take(self, step: int) -> None:
         """Write that of a step. A disk that is full costs the picture, not the run."""
@@ -42,8 +42,8 @@ class Snapshots:
         if self._batch is None:
             device = next(self.distiller.student.parameters()).device
             on_cpu = fixed_batch(self._recipe, self._items)
-            self._batch = Batch(on_cpu.noisy.to(device), on_cpu.clean.to(device))
-        seen = look(self.distiller, self._batch)
+            self._batch = ProbeBatch(on_cpu.noisy.to(device), on_cpu.clean.to(device))
+        seen = forward_record(self.distiller, self._batch)
         file = self.folder / f"step_{step:08d}.safetensors"
         try:
             with atomic_file(file) as temporary:

@@ -16,10 +16,10 @@ from stillwave.schema import Recipe
 from stillwave.training import schedule, state
 from stillwave.training.distributed import World, share
 from stillwave.training.objective import input_shape, make_objective
-from stillwave.training.optimizer_step import Outcome, Updater
+from stillwave.training.optimizer_step import OptimizerStep, StepResult
 
 
-class Learner:
+class TrainState:
     """A student on its way. After `load(tensors(), progress)` it goes on as if nothing had happened."""
 
     def __init__(self, recipe: Recipe, world: World, *, fresh: bool = True) -> None:
@@ -28,7 +28,7 @@ class Learner:
         torch.manual_seed(recipe.seed)
         example = torch.zeros(share(recipe.train.batch_size, world), *input_shape(recipe))
         self.objective = make_objective(recipe, example, fresh=fresh).to(world.device)
-        self.updater = Updater(recipe, self.objective, world)
+        self.updater = OptimizerStep(recipe, self.objective, world)
         decay = recipe.train.ema
         self.average = schedule.averaged(self.objective.student, decay) if decay else None
         self.shared: nn.Module = self.objective
@@ -48,7 +48,7 @@ class Learner:
         averaged: nn.Module = self.average.module
         return averaged
 
-    def step(self, group: list[Batch], step: int) -> Outcome:
+    def step(self, group: list[Batch], step: int) -> StepResult:
         """One update, from the batches that it accumulates."""
         self._before = self._mark()
         outcome = self.updater.step(self.shared, group, step)

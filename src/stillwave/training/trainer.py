@@ -19,12 +19,12 @@ from stillwave.training import objective, run, state, validation
 from stillwave.training.distributed import World
 from stillwave.training.gradient_monitor import SILENT
 from stillwave.training.interrupts import Interrupts, Stopped
-from stillwave.training.optimizer_step import Outcome
+from stillwave.training.optimizer_step import StepResult
 from stillwave.training.progress import shown
-from stillwave.training.run_log import Journal
-from stillwave.training.skipped import SetAside
+from stillwave.training.run_log import RunLog
+from stillwave.training.skipped import SkippedItems
 from stillwave.training.snapshots import Snapshots
-from stillwave.training.train_state import Learner
+from stillwave.training.train_state import TrainState
 
 
 class Trainer:
@@ -37,9 +37,9 @@ class Trainer:
         """Of the training material, for the card."""
         self.made_with: dict[str, Any] = {"versions": provenance.versions(), "git": provenance.git()}
         found = state.newest(folder / run.CHECKPOINTS)
-        self.learner = Learner(recipe, world, fresh=found is None)
+        self.learner = TrainState(recipe, world, fresh=found is None)
         self.progress = state.Progress(teacher=objective.teacher_sha256(recipe))
-        self.set_aside = SetAside(folder, recipe.train, world, self.say)
+        self.set_aside = SkippedItems(folder, recipe.train, world, self.say)
         if found is not None:
             self._resume(*found)
         self._kept = self.progress.step
@@ -60,7 +60,7 @@ class Trainer:
         """Go on to the end of the run, a signal, or an error."""
         settings = self.recipe.train
         journal = (
-            Journal(
+            RunLog(
                 self.folder,
                 step=self.progress.step,
                 tensorboard=settings.tensorboard,
@@ -96,7 +96,7 @@ class Trainer:
             if journal is not None:
                 journal.close()
 
-    def _step(self, groups: Iterator[list[Batch]], journal: Journal | None) -> dict[str, Any]:
+    def _step(self, groups: Iterator[list[Batch]], journal: RunLog | None) -> dict[str, Any]:
         started = time.perf_counter()  # waiting for data counts
         group = next(groups)
         outcome = self.learner.step(group, self.progress.step)
@@ -108,7 +108,7 @@ class Trainer:
         self.set_aside.files([fault for batch in group for fault in batch.faults], self.progress, journal)
         return values
 
-    def _note(self, outcome: Outcome, speed: float, journal: Journal | None) -> dict[str, Any]:
+    def _note(self, outcome: StepResult, speed: float, journal: RunLog | None) -> dict[str, Any]:
         """Log an update, or set its batch aside; its values."""
         if outcome.bad is not None:
             self.set_aside.batch(outcome.bad, outcome.reason, self.progress, journal)
@@ -146,7 +146,7 @@ class Trainer:
 
     # --- measuring ----------------------------------------------------------------------------------------
 
-    def _conclude(self, items: Sequence[Signals], metric: validation.Metric, journal: Journal | None) -> bool:
+    def _conclude(self, items: Sequence[Signals], metric: validation.Metric, journal: RunLog | None) -> bool:
         """Do what follows an update: validation, if it is due, and the end. Whether the run was validated."""
         validated = self._validate_if_due(items, metric, journal)
         self._finish_if_due()
@@ -154,7 +154,7 @@ class Trainer:
         return validated
 
     def _validate_if_due(
-        self, items: Sequence[Signals], metric: validation.Metric, journal: Journal | None
+        self, items: Sequence[Signals], metric: validation.Metric, journal: RunLog | None
     ) -> bool:
         """Whether it was."""
         settings, progress = self.recipe.train, self.progress
@@ -197,7 +197,7 @@ class Trainer:
 
     # --- keeping ------------------------------------------------------------------------------------------
 
-    def _save(self, journal: Journal | None) -> None:
+    def _save(self, journal: RunLog | None) -> None:
         if journal is None:
             return
         journal.sync()
@@ -217,7 +217,7 @@ class Trainer:
                 f"step {self.progress.step}: give the same command to continue from it"
             )
 
-    def _leave(self, journal: Journal | None) -> None:
+    def _leave(self, journal: RunLog | None) -> None:
         """Write a checkpoint of the last update, if there is none, before an error ends the run."""
         progress = self.progress
         if journal is None or progress.step == self._kept:
