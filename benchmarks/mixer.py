@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from stillwave.data.dataset import batches
-from stillwave.data.decoded_cache import Store
+from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.manifest import Recording
 from stillwave.data.mixing import Mixer
 from stillwave.data.scan import load
@@ -43,7 +43,7 @@ def main() -> None:
     }
     report: dict[str, Any] = {"machine": _machine(), "segment_seconds": SECONDS, "runs": options.runs}
     with tempfile.TemporaryDirectory() as cache:
-        store = Store(cache)
+        store = DecodedAudioCache(cache)
 
         def mixer(config: MixingConfig, seed: int) -> Mixer:
             return Mixer(speech, noise, rooms, config, SECONDS, seed, store)

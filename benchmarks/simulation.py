@@ -23,12 +23,12 @@ from stillwave.data.channels import order_fault
 from stillwave.data.corpora import folders
 from stillwave.data.scan import load
 from stillwave.data.scenes import rooms
-from stillwave.data.scenes.geometry import Layout
+from stillwave.data.scenes.geometry import SceneGeometry
 from stillwave.data.scenes.simulate import Simulator
 from stillwave.schema import SAMPLE_RATE
 
 RT60 = 0.33
-LAYOUT = Layout(
+LAYOUT = SceneGeometry(
     np.array([5.0, 4.0, 2.8]),
     np.array([2.0, 1.5, 1.4]),
     0.0,

@@ -11,7 +11,7 @@ import soundfile
 
 from stillwave import audio
 from stillwave.audio import mpeg
-from stillwave.data.decoded_cache import Store
+from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.scan import scan
 from stillwave.errors import AudioError
 
@@ -272,7 +272,7 @@ def test_manifests_and_training_get_the_true_length(tmp_path):
     for decode in (True, False):
         found = scan(tmp_path / "in", decode=decode).recordings
         assert [recording.seconds for recording in found] == [frames / RATE, 4.0]
-    clip = Store(tmp_path / "cache").open(found[0])
+    clip = DecodedAudioCache(tmp_path / "cache").open(found[0])
     assert abs(clip.frames - frames * 16_000 / RATE) <= 1
 
 

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from stillwave.data.decoded_cache import Store
+from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.manifest import Kind, Recording, hours, write_manifest
 from stillwave.data.scan import scan
 from stillwave.data.scenes.config import SceneConfig
@@ -184,7 +184,7 @@ def simulate(folder: Path) -> None:
 
 def decode(folder: Path, recordings: Iterable[Recording]) -> None:
     """Decode what a training run would decode on its start."""
-    Store(folder).prepare(recordings)
+    DecodedAudioCache(folder).prepare(recordings)
 
 
 def figures(recordings: Sequence[Recording]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stillwave.audio import write
-from stillwave.data.decoded_cache import Store
+from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.manifest import Recording
 
 RATE = 16_000
@@ -62,7 +62,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path / "cache")
+    return DecodedAudioCache(tmp_path / "cache")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from stillwave.audio import write
 from stillwave.data.corpora import l3das23, scan_corpus
 from stillwave.data.manifest import ManifestError
-from stillwave.data.multichannel import hear
+from stillwave.data.multichannel import load_noisy
 from stillwave.data.pair_manifest import Pair, read_pair_manifest, write_pair_manifest
 from stillwave.data.pair_sets import load_pair, read_pairs
 from stillwave.data.scenes.ambisonics import convert, direction, encode
@@ -151,7 +151,7 @@ def test_fuma_is_converted_where_it_is_read(one, tmp_path):
     found = l3das23.scan_pairs(one, convention="fuma")
     assert found.doubtful == []
     assert found.energy_ratio == pytest.approx(1, abs=0.02)
-    np.testing.assert_allclose(hear(found.pairs[0], 4), field(7), atol=1e-7)
+    np.testing.assert_allclose(load_noisy(found.pairs[0], 4), field(7), atol=1e-7)
     write_pair_manifest(tmp_path / "m.jsonl", found.pairs)
     assert read_pair_manifest(tmp_path / "m.jsonl")[0].convention == "fuma"
 
@@ -170,10 +170,10 @@ def test_what_eight_four_and_one_channels_hear(one):
     pair = read_pairs(one)[0]
     seed = sum(map(ord, f"{one.name}{pair.id}"))
     a, b = field(seed), field(seed + 1)
-    np.testing.assert_array_equal(hear(pair, 8), np.concatenate([a, b]))
-    np.testing.assert_array_equal(hear(pair, 4), a)
-    np.testing.assert_array_equal(hear(pair, 1), a[0])
-    np.testing.assert_array_equal(hear(pair, 8, 100, 50), np.concatenate([a, b])[:, 100:150])
+    np.testing.assert_array_equal(load_noisy(pair, 8), np.concatenate([a, b]))
+    np.testing.assert_array_equal(load_noisy(pair, 4), a)
+    np.testing.assert_array_equal(load_noisy(pair, 1), a[0])
+    np.testing.assert_array_equal(load_noisy(pair, 8, 100, 50), np.concatenate([a, b])[:, 100:150])
     assert load_pair(pair).noisy.shape == (8000,)
     assert load_pair(pair, 8).noisy.shape == (8, 8000)
 
@@ -240,4 +240,4 @@ def test_a_pair_that_is_shorter_than_it_says(one):
         id="x", noisy=one / "labels/84-121123-0001.wav", clean=one / "labels/84-121123-0001.wav", channels=4
     )
     with pytest.raises(Exception, match="has 1 channels where 4 are wanted"):
-        hear(pair, 4)
+        load_noisy(pair, 4)

@@ -9,7 +9,7 @@ import pytest
 
 from stillwave.data.manifest import ManifestError, Recording, write_manifest
 from stillwave.data.mixing import Mixer
-from stillwave.data.pools import LONGEST_BLOCK, Order, Part, block_counts
+from stillwave.data.pools import LONGEST_BLOCK, SamplingOrder, WeightedPool, block_counts
 from stillwave.data.sampling import Noises, Rooms, Speech
 from stillwave.data.sources import build_mixer, development_pairs, gather
 from stillwave.data.split import split
@@ -41,8 +41,8 @@ def test_awkward_weights_are_kept_to_a_thousandth():
 
 
 def test_the_order_keeps_shares_and_repeats_nothing_within_a_source():
-    parts = [Part(recordings("a", 10), 3), Part(recordings("b", 7), 1)]
-    order = Order(parts, seed=5)
+    parts = [WeightedPool(recordings("a", 10), 3), WeightedPool(recordings("b", 7), 1)]
+    order = SamplingOrder(parts, seed=5)
     first = [order(0, i) for i in range(4 * 7 * 10)]
     for part, share in zip(parts, (0.75, 0.25), strict=True):
         own = [r for r in first if r in part.recordings]
@@ -50,17 +50,17 @@ def test_the_order_keeps_shares_and_repeats_nothing_within_a_source():
         assert len(own) == share * len(first)
         for start in range(0, len(own) - size + 1, size):
             assert len(set(own[start : start + size])) == size, "all before any again"
-    again = Order(parts, seed=5)
+    again = SamplingOrder(parts, seed=5)
     backwards = [again(0, i) for i in reversed(range(len(first)))]
     assert backwards[::-1] == first, "a function of the number alone"
     assert pickle.loads(pickle.dumps(order))(0, 17) == first[17]
-    assert [Order(parts, seed=6)(0, i) for i in range(40)] != first[:40]
+    assert [SamplingOrder(parts, seed=6)(0, i) for i in range(40)] != first[:40]
     assert [order(1, i) for i in range(40)] != first[:40]
 
 
 def test_one_source_is_ordered_and_drawn_as_without_sources(world, store):
     plain = Mixer(world["speech"], world["noise"], world["rooms"], MixingConfig(babble=0.5), 0.5, 3, store)
-    parts = {name: [Part(world[name], 0.3)] for name in ("speech", "noise", "rooms")}
+    parts = {name: [WeightedPool(world[name], 0.3)] for name in ("speech", "noise", "rooms")}
     one = Mixer(parts["speech"], parts["noise"], parts["rooms"], MixingConfig(babble=0.5), 0.5, 3, store)
     for index in (0, 1, 2, 50):
         np.testing.assert_array_equal(plain(0, index).noisy, one(0, index).noisy)
@@ -71,12 +71,12 @@ def test_one_source_is_ordered_and_drawn_as_without_sources(world, store):
 
 def test_noises_and_rooms_come_from_a_source_with_its_probability(world, store):
     noise = world["noise"]
-    noises = Noises([Part(noise[:1], 4), Part(noise[1:], 1)], store)
+    noises = Noises([WeightedPool(noise[:1], 4), WeightedPool(noise[1:], 1)], store)
     rng = np.random.default_rng(0)
     drawn = Counter(noises.draw(rng, 1000).recordings[0] == noise[0] for _ in range(400))
     assert drawn[True] / 400 == pytest.approx(0.8, abs=0.08)
     halls = [r.model_copy(update={"seconds": 10.0}) for r in world["rooms"][:1]]
-    rooms = Rooms([Part(halls, 1), Part(world["rooms"][1:2], 1)], store)
+    rooms = Rooms([WeightedPool(halls, 1), WeightedPool(world["rooms"][1:2], 1)], store)
     drawn = Counter(rooms.draw(rng).recordings[0] == halls[0] for _ in range(400))
     assert drawn[True] / 400 == pytest.approx(0.5, abs=0.1), "length counts within a source only"
 
@@ -84,7 +84,7 @@ def test_noises_and_rooms_come_from_a_source_with_its_probability(world, store):
 def test_two_sources_may_use_one_name_for_two_people(world, store):
     mine = [r.model_copy(update={"speaker": "1"}) for r in world["speech"][:3]]
     theirs = [r.model_copy(update={"speaker": "1"}) for r in world["speech"][3:6]]
-    speech = Speech([Part(mine), Part(theirs)], store)
+    speech = Speech([WeightedPool(mine), WeightedPool(theirs)], store)
     joined = speech.draw(np.random.default_rng(0), mine[0], 16000 * 12)
     assert len(joined.recordings) > 2
     assert {r.path for r in joined.recordings} <= {r.path for r in mine}

@@ -6,7 +6,7 @@ import pytest
 from stillwave.data.scenes import rooms
 from stillwave.data.scenes.ambisonics import about_z, convert, direction, encode, rotate
 from stillwave.data.scenes.config import SPACING, SceneConfig
-from stillwave.data.scenes.geometry import Layout, RoomError, draw_layout
+from stillwave.data.scenes.geometry import RoomError, SceneGeometry, draw_geometry
 from stillwave.schema import Range
 
 pytest.importorskip("pyroomacoustics")
@@ -16,7 +16,7 @@ MICROPHONE = np.array([2.2, 1.7, 1.4])
 
 
 def layout(place=(3.7, 2.6, 1.6), yaw=0.0, room=ROOM, microphone=MICROPHONE):
-    return Layout(np.array(room), np.array(microphone), yaw, np.array(place, float), ())
+    return SceneGeometry(np.array(room), np.array(microphone), yaw, np.array(place, float), ())
 
 
 def alone(where):
@@ -187,7 +187,7 @@ def test_the_late_field_is_diffuse():
 def test_layouts_leave_space():
     config = SceneConfig(length=Range(low=3, high=3.2), width=Range(low=3, high=3.2))
     for seed in range(50):
-        where = draw_layout(np.random.default_rng(seed), config)
+        where = draw_geometry(np.random.default_rng(seed), config)
         assert np.linalg.norm(where.microphone_b - where.microphone_a) == pytest.approx(SPACING)
         assert 1 <= len(where.noises) <= 3
         assert 1 <= np.linalg.norm(where.speech - where.microphone_a) <= 3
@@ -218,4 +218,4 @@ def test_a_room_without_a_place_for_the_talker_is_refused():
         RoomError, match=r"3\.0 × 3\.0 × 2\.4 m has no place 2 to 2\.01 m from its microphone"
     ):
         for seed in range(30):
-            draw_layout(np.random.default_rng(seed), config)
+            draw_geometry(np.random.default_rng(seed), config)

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from stillwave.audio import write
-from stillwave.data.decoded_cache import Store, default_folder
+from stillwave.data.decoded_cache import DecodedAudioCache, default_folder
 from stillwave.data.manifest import Recording
 from stillwave.errors import AudioError
 
@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     write(tmp_path / "a.flac", TONE, RATE)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(AudioError, match=r"data\.cache"):
-        Store(tmp_path / "file" / "cache").open(entry(tmp_path / "a.flac"))
+        DecodedAudioCache(tmp_path / "file" / "cache").open(entry(tmp_path / "a.flac"))
 
 
 def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path, store, monkeypatch):
@@ -158,8 +158,10 @@ def test_processes_that_start_together_go_through_the_files_in_orders_of_their_o
     for process in (1, 2):
         opened = []
         monkeypatch.setattr("stillwave.data.decoded_cache.os.getpid", lambda process=process: process)
-        monkeypatch.setattr(Store, "open", lambda _, recording, opened=opened: opened.append(recording.path))
-        Store(tmp_path / f"cache-{process}").prepare(recordings, jobs=1)
+        monkeypatch.setattr(
+            DecodedAudioCache, "open", lambda _, recording, opened=opened: opened.append(recording.path)
+        )
+        DecodedAudioCache(tmp_path / f"cache-{process}").prepare(recordings, jobs=1)
         orders.append(opened)
     assert sorted(orders[0]) == sorted(orders[1]) == [r.path for r in recordings]
     assert orders[0] != orders[1]

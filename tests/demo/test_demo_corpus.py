@@ -13,7 +13,7 @@ import soundfile
 from stillwave.data import Recording, read_manifest
 from stillwave.data.demo import corpus, espeak, speaker_splits, voices
 from stillwave.data.demo.sentences import make_sentences
-from stillwave.data.demo.speaker_splits import Size, cast_all
+from stillwave.data.demo.speaker_splits import Size, split_speakers
 from stillwave.errors import MissingExtraError, StillwaveError
 
 TINY = Size(speakers=2, sentences=2, noises=1, noise_seconds=1.0, rooms=1, mixtures=4)
@@ -36,7 +36,7 @@ def lines(manifest: Path) -> list[Recording]:
 
 @pytest.mark.parametrize("seed", [0, 1, 17])
 def test_no_voice_and_no_sentence_is_in_two_sets(seed: int) -> None:
-    parts = cast_all(seed, Size())
+    parts = split_speakers(seed, Size())
     variants = [{part.voice.variant for part in parts if part.split == split} for split in voices.SPLITS]
     assert not variants[0] & variants[1]
     assert not variants[0] & variants[2]
@@ -48,7 +48,9 @@ def test_no_voice_and_no_sentence_is_in_two_sets(seed: int) -> None:
 
 
 def test_every_training_speaker_sounds_different() -> None:
-    speakers = [part.voice for part in cast_all(0, Size()) if part.split == "train" and part.role == "speech"]
+    speakers = [
+        part.voice for part in split_speakers(0, Size()) if part.split == "train" and part.role == "speech"
+    ]
     assert len(speakers) == Size().speakers == len(set(speakers))
 
 

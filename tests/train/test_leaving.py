@@ -10,7 +10,7 @@ from toy import Toy, train_toy
 
 from stillwave import checkpoint
 from stillwave.data import dataset
-from stillwave.data.decoded_cache import StoreError
+from stillwave.data.decoded_cache import CacheError
 from stillwave.errors import AudioError, StillwaveError
 from stillwave.training import Stopped, run_log, state, train_state, validation
 from stillwave.training.interrupts import Interrupts
@@ -105,8 +105,8 @@ def test_where_nothing_can_be_used_the_run_ends(tmp_path):
 
 
 def test_a_cache_that_is_full_is_no_fault_of_a_recording():
-    with pytest.raises(StoreError):
-        dataset.usable(Fallible({0: "cache"}, StoreError), 0)
+    with pytest.raises(CacheError):
+        dataset.usable(Fallible({0: "cache"}, CacheError), 0)
 
 
 # --- leaving -----------------------------------------------------------------------------------------------

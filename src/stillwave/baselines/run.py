@@ -12,7 +12,7 @@ from stillwave.baselines.beams import Samples, cardioid, first_channel
 from stillwave.baselines.mvdr import mvdr
 from stillwave.console import track
 from stillwave.data.corpora.l3das23 import scene_facts
-from stillwave.data.multichannel import hear
+from stillwave.data.multichannel import load_noisy
 from stillwave.data.pair_manifest import Pair
 from stillwave.errors import AudioError, StillwaveError, nearest
 from stillwave.schema import SAMPLE_RATE
@@ -77,7 +77,7 @@ def run(name: str, pairs: Sequence[Pair], out: Path, *, jobs: int = 1) -> Done:
 def _one(name: str, pair: Pair, out: Path) -> str:
     """Empty, or why there is no estimate."""
     try:
-        noisy: Any = hear(pair, pair.channels)
+        noisy: Any = load_noisy(pair, pair.channels)
         write(out / f"{pair.id}.wav", BASELINES[name](noisy, pair), SAMPLE_RATE, subtype="FLOAT")
     except (AudioError, BaselineError) as error:
         return str(error)

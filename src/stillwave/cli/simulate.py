@@ -74,7 +74,7 @@ def simulate(
 
     """
     from stillwave.data.corpora import folders
-    from stillwave.data.decoded_cache import Store
+    from stillwave.data.decoded_cache import DecodedAudioCache
     from stillwave.data.manifest import ManifestError
     from stillwave.data.scan import load
     from stillwave.data.scenes.config import SceneConfig
@@ -105,7 +105,7 @@ def simulate(
         config=config,
         seed=seed,
         jobs=jobs,
-        store=Store(cache),
+        store=DecodedAudioCache(cache),
     )
     report = {**asdict(written), "folder": str(written.folder), "seconds": round(written.seconds, 1)}
     if as_json:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from stillwave.data.decoded_cache import StoreError
+from stillwave.data.decoded_cache import CacheError
 from stillwave.data.effects import Samples
 from stillwave.data.manifest import ManifestError
 from stillwave.errors import AudioError
@@ -82,7 +82,7 @@ def usable(source: Source, number: int) -> Numbered:
     for epoch in range(SUBSTITUTES):
         try:
             return Numbered(number, source(epoch, number), tuple(faults))
-        except StoreError:
+        except CacheError:
             raise
         except (AudioError, ManifestError, OSError) as error:
             faults.append(str(error))

@@ -49,12 +49,12 @@ def default_folder() -> Path:
     return Path(base) / "stillwave" / "audio"
 
 
-class StoreError(AudioError):
+class CacheError(AudioError):
     """Decoded audio that cannot be kept: a fault of the store's folder, not of a recording."""
 
 
 @dataclass(frozen=True)
-class Clip:
+class CachedClip:
     """A recording, mono and at the store's rate, of which any part can be read. `frames` is its length."""
 
     path: Path
@@ -81,14 +81,14 @@ class Clip:
         return samples
 
 
-class Store:
+class DecodedAudioCache:
     """Recordings, decoded on first use into `folder` (by default `default_folder()`) at `rate` Hz."""
 
     def __init__(self, folder: Path | str | None = None, rate: int = SAMPLE_RATE) -> None:
         self.folder = Path(folder) if folder is not None else default_folder()
         self.rate = rate
 
-    def open(self, recording: Recording) -> Clip:
+    def open(self, recording: Recording) -> CachedClip:
         """The recording's first channel.
 
         Raises AudioError when it cannot be decoded, or what was decoded cannot be written to the folder.
@@ -97,7 +97,7 @@ class Store:
         if self._in_place(recording):
             with open_reader(path) as reader:
                 if reader.info.exact and reader.info.sample_rate == self.rate:
-                    return Clip(path, reader.info.frames, None)
+                    return CachedClip(path, reader.info.frames, None)
         return self._decoded(path, 0, "<i2")
 
     def _in_place(self, recording: Recording) -> bool:
@@ -132,22 +132,22 @@ class Store:
     def _try_open(self, recording: Recording) -> None:
         try:
             self.open(recording)
-        except StoreError:
+        except CacheError:
             raise
         except AudioError:
             return
 
-    def _decoded(self, path: Path, channel: int, dtype: str) -> Clip:
+    def _decoded(self, path: Path, channel: int, dtype: str) -> CachedClip:
         target = self._target(path, channel, dtype)
         frames = _stored_frames(target, dtype)
         if frames is None:
             self._decode(path, channel, dtype, target)
             frames = _stored_frames(target, dtype)
             if frames is None:
-                raise StoreError(
+                raise CacheError(
                     f"{self.folder}: decoded audio does not stay there; name another in data.cache"
                 )
-        return Clip(target, frames, dtype)
+        return CachedClip(target, frames, dtype)
 
     def _target(self, path: Path, channel: int, dtype: str) -> Path:
         try:
@@ -166,7 +166,7 @@ class Store:
                     # Floats and lossy codecs may pass full scale: turned down rather than clipped.
                     self._write(path, channel, dtype, temporary, 0.999 / peak)
         except OSError as error:
-            raise StoreError(
+            raise CacheError(
                 f"{self.folder}: decoded audio cannot be written there ({error.strerror or error}); "
                 "make room or name another folder in data.cache"
             ) from None

@@ -37,13 +37,13 @@ import numpy as np
 
 from stillwave.data import effects
 from stillwave.data.codecs import CODECS, through
-from stillwave.data.decoded_cache import Store
+from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.effects import Samples
 from stillwave.data.equaliser import draw_curve, equalise
 from stillwave.data.manifest import ManifestError, Recording
-from stillwave.data.mixture import Facts, Mixture, happens, joined, silence
-from stillwave.data.pools import Order, Pool, parts_of
-from stillwave.data.sampling import BABBLERS, Draw, Noises, Rooms, Speech, speaker_of
+from stillwave.data.mixture import Mixture, MixtureRecord, happens, joined, silence
+from stillwave.data.pools import Pool, SamplingOrder, parts_of
+from stillwave.data.sampling import BABBLERS, Excerpt, Noises, Rooms, Speech, speaker_of
 from stillwave.data.synthetic_noise import draw_computed
 from stillwave.schema import MixingConfig
 
@@ -74,16 +74,16 @@ class Mixer:
         config: MixingConfig | None = None,
         segment_seconds: float | None = 2.0,
         seed: int = 0,
-        store: Store | None = None,
+        store: DecodedAudioCache | None = None,
     ) -> None:
         self.config = config or MixingConfig()
         self.seed = seed
-        self.store = store or Store()
+        self.store = store or DecodedAudioCache()
         self.frames = None if segment_seconds is None else round(segment_seconds * self.store.rate)
         self.speech = Speech(speech, self.store)
         self.noise = Noises(noise, self.store)
         self.rooms = Rooms(rooms, self.store)
-        self._order = Order(parts_of(speech), seed)
+        self._order = SamplingOrder(parts_of(speech), seed)
         self._check()
 
     def __len__(self) -> int:
@@ -134,7 +134,7 @@ class Mixer:
         )
         noisy, clean, degraded = self._degrade(rng, noisy * gain, clean * gain)
         noisy, clean = _below_peak(noisy, clean)
-        facts = Facts(
+        facts = MixtureRecord(
             snr_db=snr_db if speaks else -np.inf,
             level_dbfs=effects.decibels(effects.level(noisy)),
             speaker=speech.recordings[0].speaker if speaks else "",
@@ -147,8 +147,8 @@ class Mixer:
         return Mixture(noisy, clean, facts)
 
     def _draw_speech(
-        self, rng: np.random.Generator, recording: Recording, room: Draw | None, names: list[str]
-    ) -> tuple[Draw, int]:
+        self, rng: np.random.Generator, recording: Recording, room: Excerpt | None, names: list[str]
+    ) -> tuple[Excerpt, int]:
         factor = 1.0
         if happens(rng, self.config.speed):
             factor = float(rng.uniform(self.config.speed_range.low, self.config.speed_range.high))
@@ -174,14 +174,14 @@ class Mixer:
         curve = effects.level_curve(frames, 0.0, change, rng.uniform(0.2, 0.8) * frames, width)
         return noisy * curve, clean * curve
 
-    def _in_room(self, samples: Samples, room: Draw | None, before: int) -> tuple[Samples, Samples]:
+    def _in_room(self, samples: Samples, room: Excerpt | None, before: int) -> tuple[Samples, Samples]:
         if room is None:
             return samples, samples
         heard, target = effects.reverberate(samples, room.samples, self.store.rate, self.config.early_ms)
         return heard[before:], target[before:]
 
     def _noise(
-        self, rng: np.random.Generator, frames: int, speaker: str, room: Draw | None, names: list[str]
+        self, rng: np.random.Generator, frames: int, speaker: str, room: Excerpt | None, names: list[str]
     ) -> tuple[Samples, tuple[str, ...]]:
         """The sum of all noises, and where they are from."""
         config = self.config

@@ -13,7 +13,7 @@ _JOIN_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
-class Facts:
+class MixtureRecord:
     """How a mixture came about."""
 
     snr_db: float
@@ -35,7 +35,7 @@ class Mixture:
 
     noisy: Samples
     clean: Samples
-    facts: Facts
+    facts: MixtureRecord
 
 
 def happens(rng: np.random.Generator, share: float) -> bool:
@@ -45,7 +45,7 @@ def happens(rng: np.random.Generator, share: float) -> bool:
 
 def silence(frames: int) -> Mixture:
     """Zeros, noisy and clean."""
-    facts = Facts(-np.inf, effects.decibels(0.0), "", (), (), None, ("silence",))
+    facts = MixtureRecord(-np.inf, effects.decibels(0.0), "", (), (), None, ("silence",))
     return Mixture(np.zeros(frames, np.float32), np.zeros(frames, np.float32), facts)
 
 

@@ -64,7 +64,7 @@ def frames_of(pair: Pair, microphones: int = 1) -> int:
     return min(noisy[0], clean)
 
 
-def hear(pair: Pair, microphones: int, start: int = 0, frames: int = -1) -> Samples:
+def load_noisy(pair: Pair, microphones: int, start: int = 0, frames: int = -1) -> Samples:
     """The noisy side: `[N]` of one microphone (the first channel), `[M, N]` of several, ambisonics as ACN/SN3D.
 
     Raises AudioError for a file that cannot be read, or has not the channels that the pair says.

@@ -21,8 +21,8 @@ from stillwave.data.corpora import dns2020, voicebank
 from stillwave.data.effects import Samples
 from stillwave.data.manifest import ManifestError
 from stillwave.data.mixing import Mixer
-from stillwave.data.mixture import Facts, Mixture
-from stillwave.data.multichannel import MOST_APART, check_channels, frames_of, hear
+from stillwave.data.mixture import Mixture, MixtureRecord
+from stillwave.data.multichannel import MOST_APART, check_channels, frames_of, load_noisy
 from stillwave.data.pair_manifest import Pair as Pair  # read and written here, and known from here
 from stillwave.data.pair_manifest import read_pair_manifest
 from stillwave.data.scan import SUFFIXES
@@ -100,7 +100,7 @@ def load_pair(pair: Pair, microphones: int = 1) -> Mixture:
     if microphones > 1:
         check_channels([pair], microphones)
         frames = frames_of(pair, microphones)
-        return _mixture(pair, hear(pair, microphones, 0, frames), _first(pair.clean)[:frames])
+        return _mixture(pair, load_noisy(pair, microphones, 0, frames), _first(pair.clean)[:frames])
     noisy, clean = _first(pair.noisy), _first(pair.clean)
     if abs(len(noisy) - len(clean)) > MOST_APART:
         raise ManifestError(
@@ -119,7 +119,7 @@ def _first(path: Path) -> Samples:
 
 
 def _mixture(pair: Pair, noisy: Samples, clean: Samples) -> Mixture:
-    facts = Facts(
+    facts = MixtureRecord(
         snr_db=float("nan") if pair.snr_db is None else pair.snr_db,
         level_dbfs=10 * float(np.log10(max(float(np.mean(np.square(noisy))), 1e-20))),
         speaker=pair.speaker,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stillwave.data import effects
 from stillwave.data.manifest import ManifestError
-from stillwave.data.multichannel import check_channels, frames_of, hear, read_at
+from stillwave.data.multichannel import check_channels, frames_of, load_noisy, read_at
 from stillwave.data.pair_manifest import Pair
 from stillwave.data.sampling import SILENT_DB, TRIES
 from stillwave.schema import SAMPLE_RATE
@@ -56,7 +56,7 @@ class PairedSegments:
         pair = self._pair(epoch, index)
         whole = frames_of(pair, self.microphones)
         clean, start = self._target(rng, pair, whole)
-        noisy = hear(pair, self.microphones, start, len(clean))
+        noisy = load_noisy(pair, self.microphones, start, len(clean))
         return Segment(self._filled(noisy), self._filled(clean), pair, start)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Recordings of one or several sources, and which of them an example takes.
 
 A source's share is its weight over the sum of all weights: the probability that an example's utterance (or a noise, or
-a room) comes from it. Noises and rooms are drawn with that probability. Utterances follow a fixed order, `Order`:
+a room) comes from it. Noises and rooms are drawn with that probability. Utterances follow a fixed order, `SamplingOrder`:
 shares are kept exactly, and no utterance comes up again before all of its source have.
 """
 
@@ -27,18 +27,18 @@ _SOURCES = 2
 
 
 @dataclass(frozen=True)
-class Part:
+class WeightedPool:
     """The recordings of one source, and its weight against the others."""
 
     recordings: Sequence[Recording]
     weight: float = 1.0
 
 
-Pool = Sequence[Recording] | Sequence[Part]
+Pool = Sequence[Recording] | Sequence[WeightedPool]
 """Recordings of one source, or several sources."""
 
 
-def parts_of(pool: Pool) -> list[Part]:
+def parts_of(pool: Pool) -> list[WeightedPool]:
     """The sources of a pool that hold anything.
 
     Examples:
@@ -46,9 +46,9 @@ def parts_of(pool: Pool) -> list[Part]:
         []
 
     """
-    parts = [item for item in pool if isinstance(item, Part)]
+    parts = [item for item in pool if isinstance(item, WeightedPool)]
     rest = [item for item in pool if isinstance(item, Recording)]
-    return [part for part in [*parts, Part(rest)] if part.recordings]
+    return [part for part in [*parts, WeightedPool(rest)] if part.recordings]
 
 
 def recordings_of(pool: Pool) -> list[Recording]:
@@ -56,7 +56,7 @@ def recordings_of(pool: Pool) -> list[Recording]:
     return [recording for part in parts_of(pool) for recording in part.recordings]
 
 
-def shares(parts: Sequence[Part]) -> npt.NDArray[np.float64]:
+def shares(parts: Sequence[WeightedPool]) -> npt.NDArray[np.float64]:
     """Each source's share of the examples, `[sources]`; their sum is 1."""
     weights = np.array([part.weight for part in parts])
     return np.asarray(weights / weights.sum())
@@ -82,14 +82,14 @@ def block_counts(weights: Sequence[float]) -> list[int]:
     return [max(1, round(LONGEST_BLOCK * weight / sum(exact))) for weight in exact]
 
 
-class Order:
+class SamplingOrder:
     """Which recording example `index` of an epoch starts from, as a pure function of (seed, epoch, index).
 
     Sources alternate in blocks of `block_counts`, shuffled; each goes through its recordings in a new random order in
     every pass over them. With one source that is a shuffled order of its recordings, and nothing else.
     """
 
-    def __init__(self, parts: Sequence[Part], seed: int) -> None:
+    def __init__(self, parts: Sequence[WeightedPool], seed: int) -> None:
         self._parts = list(parts)
         self._seed = seed
         self._counts = block_counts([part.weight for part in parts]) if parts else []

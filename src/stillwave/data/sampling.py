@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillwave.data import effects
-from stillwave.data.decoded_cache import Clip, Store
+from stillwave.data.decoded_cache import CachedClip, DecodedAudioCache
 from stillwave.data.effects import Samples
 from stillwave.data.manifest import Recording
 from stillwave.data.pools import Pool, parts_of, shares
@@ -34,7 +34,7 @@ _MATCH_DB = 12.0
 
 
 @dataclass(frozen=True)
-class Draw:
+class Excerpt:
     """Samples `[N]` and the recordings that are in them."""
 
     samples: Samples
@@ -52,7 +52,7 @@ class Speech:
     A name stands for one person within a source; two sources may use it for two people.
     """
 
-    def __init__(self, pool: Pool, store: Store) -> None:
+    def __init__(self, pool: Pool, store: DecodedAudioCache) -> None:
         parts = parts_of(pool)
         self.recordings = [recording for part in parts for recording in part.recordings]
         self._store = store
@@ -63,7 +63,7 @@ class Speech:
         self._keys = sorted(self._by_speaker)
         self.speakers = [name for name, _ in self._keys]
 
-    def draw(self, rng: np.random.Generator, first: Recording, frames: int) -> Draw:
+    def draw(self, rng: np.random.Generator, first: Recording, frames: int) -> Excerpt:
         """`frames` samples of one speaker: a crop of `first`, or it and others of theirs with pauses."""
         recording = first
         for _ in range(TRIES):
@@ -71,19 +71,21 @@ class Speech:
             if effects.decibels(effects.active_level(drawn.samples)) > SILENT_DB:
                 return drawn
             recording = self.recordings[rng.integers(len(self.recordings))]
-        return Draw(_loudest(self._store.open(recording), recording, frames, self._store.rate), (recording,))
+        return Excerpt(
+            _loudest(self._store.open(recording), recording, frames, self._store.rate), (recording,)
+        )
 
-    def whole(self, recording: Recording, longest: int) -> Draw:
+    def whole(self, recording: Recording, longest: int) -> Excerpt:
         """An utterance from its start, up to `longest` samples."""
         clip = self._store.open(recording)
         samples = clip.read(0, min(clip.frames, longest))
         if effects.decibels(effects.active_level(samples)) <= SILENT_DB:
             raise AudioError(f"{recording.path}: is silent; scan the folder again")
-        return Draw(samples, (recording,))
+        return Excerpt(samples, (recording,))
 
     def babble(
         self, rng: np.random.Generator, frames: int, gain_db: tuple[float, float], speaking: str
-    ) -> Draw:
+    ) -> Excerpt:
         """Four to eight speakers other than `speaking` at once, each at a level of its own."""
         others = [key for key in self._keys if key[0] != speaking]
         count = min(int(rng.integers(BABBLERS[0], BABBLERS[1] + 1)), len(others))
@@ -98,19 +100,19 @@ class Speech:
             # What is near silence is not raised to a speaker's level.
             total += drawn.samples * min(gain, effects.amplitude(-SILENT_DB))
             used.extend(drawn.recordings)
-        return Draw(total, tuple(used))
+        return Excerpt(total, tuple(used))
 
     def _key(self, recording: Recording) -> tuple[str, int]:
         return speaker_of(recording), self._part[recording.path]
 
-    def _fill(self, rng: np.random.Generator, first: Recording, frames: int) -> Draw:
+    def _fill(self, rng: np.random.Generator, first: Recording, frames: int) -> Excerpt:
         clip = self._store.open(first)
         if clip.frames >= frames:
             start = int(rng.integers(clip.frames - frames + 1))
-            return Draw(clip.read(start, frames), (first,))
+            return Excerpt(clip.read(start, frames), (first,))
         return self._join(rng, first, clip, frames)
 
-    def _join(self, rng: np.random.Generator, first: Recording, clip: Clip, frames: int) -> Draw:
+    def _join(self, rng: np.random.Generator, first: Recording, clip: CachedClip, frames: int) -> Excerpt:
         rate = self._store.rate
         joined = np.zeros(frames, np.float32)
         position = int(rng.integers(min(round(_PAUSE[1] * rate), frames - clip.frames) + 1))
@@ -123,7 +125,7 @@ class Speech:
             joined[position : position + len(piece)] = piece
             position += len(samples) + round(rng.uniform(*_PAUSE) * rate)
             if position >= frames:
-                return Draw(joined, tuple(used))
+                return Excerpt(joined, tuple(used))
             used.append(own[rng.integers(len(own))])
             samples = self._store.open(used[-1]).read(0, frames - position)
             change = reference - effects.decibels(effects.active_level(samples))
@@ -133,13 +135,13 @@ class Speech:
 class Noises:
     """Recordings of noise, each as likely as any other of its source."""
 
-    def __init__(self, pool: Pool, store: Store) -> None:
+    def __init__(self, pool: Pool, store: DecodedAudioCache) -> None:
         self._parts = parts_of(pool)
         self.recordings = [recording for part in self._parts for recording in part.recordings]
         self._store = store
         self._edges = np.cumsum(shares(self._parts)) if len(self._parts) > 1 else None
 
-    def draw(self, rng: np.random.Generator, frames: int) -> Draw:
+    def draw(self, rng: np.random.Generator, frames: int) -> Excerpt:
         """A crop of `frames` samples of one recording, which is looped where it is shorter."""
         for _ in range(TRIES):
             recording = self._choose(rng)
@@ -147,9 +149,9 @@ class Noises:
             start = int(rng.integers(max(0, clip.frames - frames) + 1))
             samples = clip.read(start, frames)
             if effects.decibels(effects.level(samples)) > SILENT_DB:
-                return Draw(self._lengthen(samples, frames), (recording,))
+                return Excerpt(self._lengthen(samples, frames), (recording,))
         samples = _loudest(clip, recording, frames, self._store.rate)
-        return Draw(self._lengthen(samples, frames), (recording,))
+        return Excerpt(self._lengthen(samples, frames), (recording,))
 
     def _choose(self, rng: np.random.Generator) -> Recording:
         recordings = self.recordings
@@ -169,7 +171,7 @@ class Rooms:
     Collections hold many large halls, and people mostly speak in small rooms.
     """
 
-    def __init__(self, pool: Pool, store: Store) -> None:
+    def __init__(self, pool: Pool, store: DecodedAudioCache) -> None:
         parts = parts_of(pool)
         self.recordings = [recording for part in parts for recording in part.recordings]
         self._store = store
@@ -181,13 +183,13 @@ class Rooms:
             weights = np.concatenate(chances)
             self._edges = np.cumsum(weights) / weights.sum()
 
-    def draw(self, rng: np.random.Generator) -> Draw:
+    def draw(self, rng: np.random.Generator) -> Excerpt:
         """One channel of one response, `[n]`."""
         recording = self.recordings[_position(self._edges, rng.random())]
         response = self._store.response(recording, int(rng.integers(recording.channels)))
         if not np.abs(response).max(initial=0) > 0:
             raise AudioError(f"{recording.path}: this impulse response is silent")
-        return Draw(response, (recording,))
+        return Excerpt(response, (recording,))
 
 
 def _position(edges: npt.NDArray[np.float64], point: float) -> int:
@@ -195,7 +197,7 @@ def _position(edges: npt.NDArray[np.float64], point: float) -> int:
     return min(int(np.searchsorted(edges, point, side="right")), len(edges) - 1)
 
 
-def _loudest(clip: Clip, recording: Recording, frames: int, rate: int) -> Samples:
+def _loudest(clip: CachedClip, recording: Recording, frames: int, rate: int) -> Samples:
     """The `frames` samples with most energy among the first minute."""
     samples = clip.read(0, min(clip.frames, max(frames, round(_LONGEST_SEARCH * rate))))
     if len(samples) > frames:

@@ -14,14 +14,14 @@ from typing import Literal
 
 from stillwave.data import split as splitting
 from stillwave.data.corpora import folders
-from stillwave.data.decoded_cache import Store
+from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.manifest import KINDS, Kind, ManifestError, Recording
 from stillwave.data.mixing import Mixer
 from stillwave.data.mixture import Mixture
 from stillwave.data.pair_manifest import Pair
 from stillwave.data.pair_sets import load_pair, read_pairs
 from stillwave.data.paired_dataset import PairedSegments
-from stillwave.data.pools import Part, recordings_of
+from stillwave.data.pools import WeightedPool, recordings_of
 from stillwave.data.sampling import BABBLERS, speaker_of
 from stillwave.data.scan import load
 from stillwave.errors import RecipeError
@@ -33,7 +33,7 @@ _SPLIT_SEED = 0
 """Not the recipe's: runs that differ in their seed are scored on the same recordings."""
 
 Split = Literal["train", "development"]
-Material = dict[str, list[Part]]
+Material = dict[str, list[WeightedPool]]
 """`speech`, `noise` and `rooms`, each of one or several sources."""
 
 
@@ -85,7 +85,7 @@ def build_mixer(
     if split == "development" and isinstance(data.development, str):
         raise ManifestError("data.development names fixed mixtures, so there is nothing to mix")
     material = gather(data, split, Path(base), must_exist=must_exist)
-    store = Store(None if data.cache is None else Path(base) / data.cache)
+    store = DecodedAudioCache(None if data.cache is None else Path(base) / data.cache)
     if prepare:
         store.prepare([*recordings_of(material["speech"]), *recordings_of(material["noise"])])
     return Mixer(
@@ -123,7 +123,7 @@ def development_pairs(
     return [mixer(0, index) for index in range(data.development_items)]
 
 
-def _without_babble(mixing: MixingConfig, speech: Sequence[Part]) -> MixingConfig:
+def _without_babble(mixing: MixingConfig, speech: Sequence[WeightedPool]) -> MixingConfig:
     """A few speakers held out make no babble: their development set goes without, where training has it."""
     enough = len({speaker_of(recording) for recording in recordings_of(speech)}) > BABBLERS[0]
     return mixing if enough else mixing.model_copy(update={"babble": 0.0})
@@ -152,7 +152,7 @@ def gather(data: DataConfig, split: Split, base: Path = Path(), *, must_exist: b
     load_from = partial(_load, must_exist=must_exist)
     if isinstance(data.development, str):
         return {
-            kind: [Part(load_from(base / one.path, kind), one.weight) for one in train.of(kind)]
+            kind: [WeightedPool(load_from(base / one.path, kind), one.weight) for one in train.of(kind)]
             for kind in KINDS
         }
     sides = {
@@ -167,19 +167,19 @@ def _two_sides(
     kind: Kind,
     base: Path,
     load_from: Callable[[Path, Kind], list[Recording]],
-) -> tuple[list[Part], list[Part]]:
+) -> tuple[list[WeightedPool], list[WeightedPool]]:
     """Training and development parts of one kind; a source that both sides name is split."""
     common = {(base / one.path).resolve() for one in train}
     common &= {(base / one.path).resolve() for one in development}
     halves = {path: _halves(load_from(path, kind), kind) for path in sorted(common)}
 
-    def parts(sources: Sequence[WeightedSource], side: int) -> tuple[list[Part], list[Part]]:
+    def parts(sources: Sequence[WeightedSource], side: int) -> tuple[list[WeightedPool], list[WeightedPool]]:
         """All parts, and those that are not split here."""
         found, whole = [], []
         for one in sources:
             path = base / one.path
             half = halves.get(path.resolve())
-            part = Part(half[side] if half else load_from(path, kind), one.weight)
+            part = WeightedPool(half[side] if half else load_from(path, kind), one.weight)
             found.append(part)
             whole += [] if half else [part]
         return found, whole

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from stillwave.audio import read, write
 from stillwave.console import track
 from stillwave.data.corpora.dns2020 import mixture_facts
-from stillwave.data.multichannel import Samples, hear
+from stillwave.data.multichannel import Samples, load_noisy
 from stillwave.data.pair_sets import Pair, by_name, read_pairs
 from stillwave.errors import StillwaveError, fault_text
 from stillwave.evaluation.reference_text import texts_of
@@ -119,7 +119,7 @@ def _enhanced(enhancer: Enhancer, folder: Path, pair: Pair) -> Path | str:
 
 def _heard(pair: Pair, microphones: int) -> tuple[Samples, int]:
     """What a network takes of a pair: of several channels as many as it has inputs."""
-    return read(pair.noisy) if pair.channels == 1 else (hear(pair, microphones), SAMPLE_RATE)
+    return read(pair.noisy) if pair.channels == 1 else (load_noisy(pair, microphones), SAMPLE_RATE)
 
 
 def _one_channel(pair: Pair, work: Path) -> Path:
@@ -128,7 +128,7 @@ def _one_channel(pair: Pair, work: Path) -> Path:
         return pair.noisy
     target = work / NOISY / f"{pair.id}.wav"
     try:
-        write(target, hear(pair, 1), SAMPLE_RATE, subtype="FLOAT")
+        write(target, load_noisy(pair, 1), SAMPLE_RATE, subtype="FLOAT")
     except Exception:
         return pair.noisy  # scoring says what is wrong with it
     return target

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from stillwave.audio import Samples, read
-from stillwave.data.multichannel import hear
+from stillwave.data.multichannel import load_noisy
 from stillwave.data.pair_manifest import Pair
 from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
@@ -83,7 +83,7 @@ def shared_signals(source: Path | Pair, microphones: int, longest: float | None 
     """
     frames = None if longest is None else round(longest * SAMPLE_RATE)
     if isinstance(source, Pair) and source.channels > 1:
-        return np.atleast_2d(hear(source, microphones))[:, :frames]
+        return np.atleast_2d(load_noisy(source, microphones))[:, :frames]
     path = _file(source)
     samples, _ = read(path, sample_rate=SAMPLE_RATE)
     if len(samples) < microphones:

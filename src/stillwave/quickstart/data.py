@@ -158,13 +158,13 @@ def _too_few(audio: Path, kind: str, count: int, needed: int) -> str:
 
 
 def _mix(work: Path, name: str, count: int) -> None:
-    from stillwave.data.decoded_cache import Store
+    from stillwave.data.decoded_cache import DecodedAudioCache
     from stillwave.data.mixing import Mixer
     from stillwave.data.pair_sets import write_mixtures
 
     files = {kind: work / "held_out" / name / f"{kind}.jsonl" for kind in _SOURCES}
     held = {kind: read_manifest(path) if path.exists() else [] for kind, path in files.items()}
-    store = Store(work / "cache", SAMPLE_RATE)
+    store = DecodedAudioCache(work / "cache", SAMPLE_RATE)
     mixer = Mixer(held["speech"], held["noise"], held["rooms"], _FIXED, None, 0, store)
     write_mixtures(mixer, min(count, 3 * len(held["speech"])), work / name)
 

@@ -26,7 +26,7 @@ from stillwave.data.demo import espeak
 from stillwave.data.demo.mixtures import mix
 from stillwave.data.demo.noises import NOISES, babble
 from stillwave.data.demo.rooms import room
-from stillwave.data.demo.speaker_splits import Part, Size, cast_all, mixtures_of
+from stillwave.data.demo.speaker_splits import Size, SpeakerScript, mixtures_of, split_speakers
 from stillwave.data.demo.voices import SPLITS
 from stillwave.data.manifest import Kind, Recording, hours, write_manifest
 from stillwave.errors import MissingExtraError
@@ -69,7 +69,7 @@ def build(folder: Path | str, *, seed: int = 0, size: Size | None = None, jobs: 
     if is_built(folder, made):
         return folder
     with atomic_folder(folder) as work:
-        parts = cast_all(seed, size)
+        parts = split_speakers(seed, size)
         made["espeak_ng"] = _speak_all(work, parts, jobs or os.cpu_count() or 1)
         for split in SPLITS:
             own = [part for part in parts if part.split == split]
@@ -93,7 +93,7 @@ def is_built(folder: Path, made: dict[str, Any]) -> bool:
     return isinstance(found, dict) and all(found.get(key) == value for key, value in made.items())
 
 
-def _speak_all(work: Path, parts: list[Part], jobs: int) -> str:
+def _speak_all(work: Path, parts: list[SpeakerScript], jobs: int) -> str:
     """Say everything, a process for each speaker; return espeak's version."""
     version = ""
     with ThreadPoolExecutor(jobs) as pool, console.progress_bar() as bar:
@@ -109,13 +109,13 @@ def _speak_all(work: Path, parts: list[Part], jobs: int) -> str:
     return version
 
 
-def _speak(work: Path, part: Part) -> str:
+def _speak(work: Path, part: SpeakerScript) -> str:
     part.files(work)[0].parent.mkdir(parents=True, exist_ok=True)
     lines = list(zip(part.texts, part.files(work), strict=True))
     return espeak.speak_in_process(part.voice, lines, SAMPLE_RATE)
 
 
-def _noises(work: Path, parts: list[Part], seed: int, size: Size) -> Iterator[Noise]:
+def _noises(work: Path, parts: list[SpeakerScript], seed: int, size: Size) -> Iterator[Noise]:
     """The noise recordings of one set, each with a generator of its own."""
     split = parts[0].split
     babblers = [part for part in parts if part.role == "babble"]
@@ -134,7 +134,9 @@ def _noises(work: Path, parts: list[Part], seed: int, size: Size) -> Iterator[No
         yield Noise(f"{kind}_{split}_{i}", kind, samples)
 
 
-def _training(work: Path, parts: list[Part], noises: list[Noise], seed: int, size: Size) -> dict[str, float]:
+def _training(
+    work: Path, parts: list[SpeakerScript], noises: list[Noise], seed: int, size: Size
+) -> dict[str, float]:
     """Write the training manifests, the noises and the rooms; return seconds by manifest."""
     folder = work / "train"
     speech = [
@@ -173,7 +175,7 @@ def _entry(file: Path, speaker: str = "", text: str = "", label: str = "") -> Re
     )
 
 
-def _mixtures(work: Path, parts: list[Part], noises: list[Noise], seed: int, size: Size) -> None:
+def _mixtures(work: Path, parts: list[SpeakerScript], noises: list[Noise], seed: int, size: Size) -> None:
     """Write a fixed set: SNR steps and noises in turn, every fifth mixture in a room."""
     split = parts[0].split
     spoken = _round_robin([part for part in parts if part.role == "speech"], work)
@@ -198,7 +200,7 @@ def _mixtures(work: Path, parts: list[Part], noises: list[Noise], seed: int, siz
         writer.writerows(rows)
 
 
-def _round_robin(parts: list[Part], work: Path) -> list[tuple[str, str, Path]]:
+def _round_robin(parts: list[SpeakerScript], work: Path) -> list[tuple[str, str, Path]]:
     """`(speaker, text, file)` with the speakers in turn."""
     longest = max(len(part.texts) for part in parts)
     return [
@@ -209,7 +211,7 @@ def _round_robin(parts: list[Part], work: Path) -> list[tuple[str, str, Path]]:
     ]
 
 
-def _forget_unused(work: Path, parts: list[Part]) -> None:
+def _forget_unused(work: Path, parts: list[SpeakerScript]) -> None:
     """Remove what was spoken only to be mixed."""
     for part in parts:
         if part.split != "train" or part.role == "babble":

@@ -10,7 +10,7 @@ import numpy as np
 
 from stillwave.data.demo.espeak import Voice
 from stillwave.data.demo.sentences import make_sentences
-from stillwave.data.demo.voices import BABBLE, SPEAKERS, SPLITS, Split, cast
+from stillwave.data.demo.voices import BABBLE, SPEAKERS, SPLITS, Split, speaker_sets
 
 _BABBLE_SENTENCES = 6
 
@@ -31,7 +31,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Part:
+class SpeakerScript:
     """All that one speaker says: in which set, and to be heard alone (`speech`) or in a crowd (`babble`)."""
 
     split: Split
@@ -46,7 +46,7 @@ class Part:
         return [home / f"{self.speaker}_{i:02d}.wav" for i in range(len(self.texts))]
 
 
-def cast_all(seed: int, size: Size) -> list[Part]:
+def split_speakers(seed: int, size: Size) -> list[SpeakerScript]:
     """Share voices and sentences out: no sentence is said twice, no variant of espeak is in two sets.
 
     Raises StillwaveError when the grammar has not enough sentences for `size`.
@@ -59,13 +59,13 @@ def cast_all(seed: int, size: Size) -> list[Part]:
     }
     for split in SPLITS:
         rng = np.random.default_rng([seed, 3000 + SPLITS.index(split)])
-        for speaker, voice in cast(SPEAKERS[split], counts[split], rng).items():
+        for speaker, voice in speaker_sets(SPEAKERS[split], counts[split], rng).items():
             plan.append((split, "speech", speaker, voice, _sentences_each(split, size)))
-        for speaker, voice in cast(BABBLE[split], len(BABBLE[split]), rng).items():
+        for speaker, voice in speaker_sets(BABBLE[split], len(BABBLE[split]), rng).items():
             plan.append((split, "babble", speaker, voice, _BABBLE_SENTENCES))
     sentences = iter(make_sentences(sum(item[-1] for item in plan), np.random.default_rng([seed, 4000])))
     return [
-        Part(split, role, speaker, voice, tuple(next(sentences) for _ in range(count)))
+        SpeakerScript(split, role, speaker, voice, tuple(next(sentences) for _ in range(count)))
         for split, role, speaker, voice, count in plan
     ]
 

@@ -36,7 +36,7 @@ _ACCENTS = (
 )
 
 
-def cast(variants: tuple[str, ...], count: int, rng: np.random.Generator) -> dict[str, Voice]:
+def speaker_sets(variants: tuple[str, ...], count: int, rng: np.random.Generator) -> dict[str, Voice]:
     """`count` speakers by id: each variant in turn, with its own accent, pitch, liveliness and speed."""
     voices: dict[str, Voice] = {}
     for i in range(count):

@@ -21,7 +21,7 @@ from typing import Any
 
 from stillwave.audio import write
 from stillwave.console import track
-from stillwave.data.decoded_cache import Store
+from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.scenes.config import SceneConfig
 from stillwave.data.scenes.simulate import Scene, Simulator
@@ -69,7 +69,7 @@ def simulate(
     config: SceneConfig | None = None,
     seed: int = 0,
     jobs: int = 1,
-    store: Store | None = None,
+    store: DecodedAudioCache | None = None,
 ) -> Written:
     """Write scenes 0 … clips − 1, keeping complete ones of a call before. The files are the same for any `jobs`.
 

@@ -30,7 +30,7 @@ class RoomError(StillwaveError):
 
 
 @dataclass(frozen=True)
-class Layout:
+class SceneGeometry:
     """Positions `[3]` in metres, from a corner of the room: along its length, its width, and up."""
 
     room: Vector
@@ -56,7 +56,7 @@ class Layout:
         return np.asarray(away / np.linalg.norm(away))
 
 
-def draw_layout(rng: np.random.Generator, config: SceneConfig) -> Layout:
+def draw_geometry(rng: np.random.Generator, config: SceneConfig) -> SceneGeometry:
     """A room with two microphones, a talker and 1 to `config.noises` noises."""
     room = np.array([draw(rng, config.length), draw(rng, config.width), draw(rng, config.height)])
     microphone = _place(rng, room, _MICROPHONE_TO_WALL, *_HEIGHTS["microphone"])
@@ -64,7 +64,7 @@ def draw_layout(rng: np.random.Generator, config: SceneConfig) -> Layout:
     speech = _place_apart(rng, room, microphone, "speech", config.distance)
     count = int(rng.integers(1, config.noises + 1))
     noises = tuple(_place_apart(rng, room, microphone, "noise", _ANYWHERE) for _ in range(count))
-    return Layout(room, microphone, yaw, speech, noises)
+    return SceneGeometry(room, microphone, yaw, speech, noises)
 
 
 def draw(rng: np.random.Generator, interval: Range) -> float:
@@ -85,10 +85,10 @@ def _place_apart(
         if distance.low <= np.linalg.norm(position - microphone) <= distance.high:
             return position
     raise RoomError(
-        f"a room of {told(room)} m has no place {distance.low:g} to {distance.high:g} m from its microphone"
+        f"a room of {format_size(room)} m has no place {distance.low:g} to {distance.high:g} m from its microphone"
     )
 
 
-def told(room: Vector) -> str:
+def format_size(room: Vector) -> str:
     """The sides of a room, for a message."""
     return " × ".join(f"{side:.1f}" for side in room)

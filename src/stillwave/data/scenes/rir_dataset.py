@@ -12,7 +12,7 @@ from stillwave.console import track
 from stillwave.data.manifest import Recording, write_manifest
 from stillwave.data.scenes import rooms
 from stillwave.data.scenes.config import SceneConfig
-from stillwave.data.scenes.geometry import RoomError, draw, draw_layout
+from stillwave.data.scenes.geometry import RoomError, draw, draw_geometry
 from stillwave.schema import SAMPLE_RATE
 
 LICENCE = "simulated (stillwave)"
@@ -50,7 +50,7 @@ def impulse(
     """The response `[samples]` of room `index`, from a talker to an omnidirectional microphone, and its RT60 in s."""
     for layout_rng in _draws(seed, index):
         try:
-            layout = draw_layout(layout_rng, config)
+            layout = draw_geometry(layout_rng, config)
             rt60 = draw(layout_rng, config.rt60)
             found = rooms.arrivals(layout, layout.speech, rt60, layout_rng)
             beta = rooms.reflectivity(found, layout, rt60)

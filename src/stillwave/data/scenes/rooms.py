@@ -29,7 +29,7 @@ import numpy.typing as npt
 
 from stillwave.data.effects import fast_length
 from stillwave.data.scenes.ambisonics import about_z, encode
-from stillwave.data.scenes.geometry import Layout, RoomError, Vector, told
+from stillwave.data.scenes.geometry import RoomError, SceneGeometry, Vector, format_size
 from stillwave.schema import SAMPLE_RATE
 
 SPEED = 343.0
@@ -65,7 +65,7 @@ class Arrivals:
     """1 for an image source; what a random point stands for, with its sign."""
 
 
-def arrivals(layout: Layout, source: Vector, rt60: float, rng: np.random.Generator) -> Arrivals:
+def arrivals(layout: SceneGeometry, source: Vector, rt60: float, rng: np.random.Generator) -> Arrivals:
     """Image sources and, late, what stands in for them, until the sound has decayed by 60 dB."""
     longest = SPEED * rt60 + float(np.linalg.norm(source - layout.microphone_a))
     border = min(longest, np.sqrt(DENSITY * layout.volume * SAMPLE_RATE / (4 * np.pi * SPEED)))
@@ -78,7 +78,7 @@ def arrivals(layout: Layout, source: Vector, rt60: float, rng: np.random.Generat
     )
 
 
-def _images(layout: Layout, source: Vector, radius: float) -> tuple[Floats, npt.NDArray[np.int64]]:
+def _images(layout: SceneGeometry, source: Vector, radius: float) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Image sources within `radius` of microphone A, the source itself first."""
     import pyroomacoustics as pra
 
@@ -96,7 +96,7 @@ def _images(layout: Layout, source: Vector, radius: float) -> tuple[Floats, npt.
 
 
 def _stand_ins(
-    layout: Layout, border: float, longest: float, rng: np.random.Generator
+    layout: SceneGeometry, border: float, longest: float, rng: np.random.Generator
 ) -> tuple[Floats, npt.NDArray[np.int64], Floats]:
     """Random points between two distances from microphone A, `DENSITY` a sample, with reflections and gains."""
     count = round(DENSITY * (longest - border) / SPEED * SAMPLE_RATE)
@@ -109,7 +109,7 @@ def _stand_ins(
     return positions, reflections, np.sqrt(images / DENSITY) * rng.choice([-1.0, 1.0], count)
 
 
-def reflectivity(found: Arrivals, layout: Layout, rt60: float) -> float:
+def reflectivity(found: Arrivals, layout: SceneGeometry, rt60: float) -> float:
     """β, the factor on amplitudes at each reflection, that gives a room the RT60 asked for, by bisection.
 
     Raises RoomError where that takes walls that absorb more than 95 % or less than 0.02 % of the energy.
@@ -117,14 +117,14 @@ def reflectivity(found: Arrivals, layout: Layout, rt60: float) -> float:
     energies = _energies(found, layout)
     low, high = np.sqrt(0.05), 0.9999
     if not decay_time(energies, low) <= rt60 <= decay_time(energies, high):
-        raise RoomError(f"a room of {told(layout.room)} m cannot have an RT60 of {rt60:.2f} s")
+        raise RoomError(f"a room of {format_size(layout.room)} m cannot have an RT60 of {rt60:.2f} s")
     for _ in range(_STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if decay_time(energies, middle) < rt60 else (low, middle)
     return float(low + high) / 2
 
 
-def _energies(found: Arrivals, layout: Layout) -> Floats:
+def _energies(found: Arrivals, layout: SceneGeometry) -> Floats:
     """Energy of the reflections in each millisecond and after each number of reflections, were β one."""
     distance = np.linalg.norm(found.positions[1:] - layout.microphone_a, axis=1)
     times = (distance / SPEED / _BIN).astype(np.int64)
@@ -155,7 +155,7 @@ def t30(energy: Floats, step: float) -> float:
     return float(-60 / slope) if slope < 0 else 0.0
 
 
-def responses(found: Arrivals, layout: Layout, beta: float, samples: int) -> npt.NDArray[np.float32]:
+def responses(found: Arrivals, layout: SceneGeometry, beta: float, samples: int) -> npt.NDArray[np.float32]:
     """The impulse responses `[8, samples]` (W, Y, Z, X of A, then of B), relative to the direct sound at A.
 
     Sample `LEAD` is time 0, where W of A is 1. A's direct sound is one exact sample; all else is band-limited.

@@ -21,13 +21,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stillwave.data import effects
-from stillwave.data.decoded_cache import Store
+from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.sampling import Noises, Speech
 from stillwave.data.scenes import rooms
 from stillwave.data.scenes.ambisonics import convert
 from stillwave.data.scenes.config import SceneConfig
-from stillwave.data.scenes.geometry import Layout, RoomError, Vector, draw, draw_layout
+from stillwave.data.scenes.geometry import RoomError, SceneGeometry, Vector, draw, draw_geometry
 from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
 
@@ -57,11 +57,11 @@ class Simulator:
         noise: Sequence[Recording],
         config: SceneConfig | None = None,
         seed: int = 0,
-        store: Store | None = None,
+        store: DecodedAudioCache | None = None,
     ) -> None:
         self.config = config or SceneConfig()
         self.seed = seed
-        self.store = store or Store()
+        self.store = store or DecodedAudioCache()
         fitting = [recording for recording in speech if recording.seconds <= self.config.max_seconds]
         if not fitting:
             raise ManifestError(
@@ -113,11 +113,11 @@ class Simulator:
     def _dry(self, recording: Recording) -> Samples:
         return self.speech.whole(recording, round(self.config.max_seconds * SAMPLE_RATE)).samples
 
-    def _room(self, rng: np.random.Generator) -> tuple[Layout, float, rooms.Arrivals, float]:
+    def _room(self, rng: np.random.Generator) -> tuple[SceneGeometry, float, rooms.Arrivals, float]:
         """One that can have the reverberation time drawn for it."""
         for _ in range(_TRIES):
             try:
-                layout = draw_layout(rng, self.config)
+                layout = draw_geometry(rng, self.config)
                 rt60 = draw(rng, self.config.rt60)
                 found = rooms.arrivals(layout, layout.speech, rt60, rng)
                 return layout, rt60, found, rooms.reflectivity(found, layout, rt60)
@@ -126,7 +126,7 @@ class Simulator:
         raise RoomError(f"{last}; so it was with {_TRIES} rooms: give another --rt60 or --distance")
 
     def _noise(
-        self, rng: np.random.Generator, layout: Layout, rt60: float, beta: float, frames: int
+        self, rng: np.random.Generator, layout: SceneGeometry, rt60: float, beta: float, frames: int
     ) -> tuple[Samples, list[Recording]]:
         """All noises together, `[8, frames]`, at any level; never silent."""
         taps = rooms.LEAD + round(rt60 * SAMPLE_RATE)
@@ -146,7 +146,13 @@ class Simulator:
         return total, used
 
     def _noise_at(
-        self, rng: np.random.Generator, layout: Layout, place: Vector, rt60: float, beta: float, dry: Samples
+        self,
+        rng: np.random.Generator,
+        layout: SceneGeometry,
+        place: Vector,
+        rt60: float,
+        beta: float,
+        dry: Samples,
     ) -> Samples:
         found = rooms.arrivals(layout, place, rt60, rng)
         return _pass(dry, rooms.responses(found, layout, beta, rooms.LEAD + round(rt60 * SAMPLE_RATE)))
@@ -166,7 +172,7 @@ def _pass(dry: Samples, responses: Samples) -> Samples:
     return heard
 
 
-def _places(layout: Layout) -> dict[str, Any]:
+def _places(layout: SceneGeometry) -> dict[str, Any]:
     away = layout.seen_from_a(layout.speech)
     return {
         "room": _rounded(layout.room),
