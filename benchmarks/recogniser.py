@@ -18,7 +18,7 @@ from stillwave.evaluation.inputs import from_checkpoints
 from stillwave.evaluation.recognisers import identity, load
 from stillwave.evaluation.scoring import NOISY
 from stillwave.evaluation.tables import with_interval
-from stillwave.evaluation.transcripts import Listening, listen
+from stillwave.evaluation.transcripts import AsrConfig, transcribe_all
 from stillwave.evaluation.wer import WordCount, count
 from stillwave.stats.bootstrap import Interval, bootstrap, ratio
 
@@ -31,7 +31,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         items = from_checkpoints(options.test, {}, Path(work), texts=True)
         start = time.process_time()
-        heard = listen(items, Listening(options.recogniser), jobs=1)
+        heard = transcribe_all(items, AsrConfig(options.recogniser), jobs=1)
         took = time.process_time() - start
         sound = sum(
             probe(file).seconds for item in items for file in (item.clean, item.estimates[NOISY]) if file

@@ -17,8 +17,8 @@ from stillwave.data.pair_sets import Pair, read_pairs
 from stillwave.errors import StillwaveError
 from stillwave.evaluation.processes import run as in_processes
 from stillwave.evaluation.recognisers import identity, load
-from stillwave.evaluation.scoring import Item, Row, score_file
-from stillwave.evaluation.transcripts import Heard, Transcript, transcribe_file
+from stillwave.evaluation.scoring import Item, ScoreRow, score_file
+from stillwave.evaluation.transcripts import Transcript, TranscriptPair, transcribe_file
 from stillwave.files import write_json
 from stillwave.stats.crossed import Array
 
@@ -113,7 +113,12 @@ def score_run(run: Run, place: Place) -> Mapping[str, Any]:
         spoken = _transcripts([pair.clean for pair in place.pairs], place, "clean")
         written = _transcripts(files, place, run.system)
         tasks = [
-            (Item(pair.id, pair.clean, {run.system: file}, pair.snr_db), run.system, METRICS, Heard(*both))
+            (
+                Item(pair.id, pair.clean, {run.system: file}, pair.snr_db),
+                run.system,
+                METRICS,
+                TranscriptPair(*both),
+            )
             for pair, file, both in zip(place.pairs, files, zip(spoken, written, strict=True), strict=True)
         ]
         rows = track(in_processes(score_file, tasks, place.jobs), f"score {run.system}", total=len(tasks))
@@ -126,7 +131,7 @@ def score_run(run: Run, place: Place) -> Mapping[str, Any]:
     return kept
 
 
-def _plain(row: Row) -> dict[str, float | str]:
+def _plain(row: ScoreRow) -> dict[str, float | str]:
     return {
         metric: score.value if score.value is not None else str(score.reason)
         for metric, score in row.scores.items()

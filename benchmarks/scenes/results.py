@@ -11,7 +11,7 @@ import numpy as np
 
 from stillwave.data.pair_sets import Pair
 from stillwave.evaluation.challenge import t1
-from stillwave.evaluation.transcripts import Heard, Transcript
+from stillwave.evaluation.transcripts import Transcript, TranscriptPair
 from stillwave.stats.bootstrap import Interval, ratio
 from stillwave.stats.crossed import Array, Estimate, estimate
 
@@ -78,7 +78,7 @@ def _errors(facts: Mapping[str, Any], clean: Mapping[str, Any], name: str) -> tu
     """Errors and words of one recording; 0 of 0 where it was not heard, or nothing was in the target."""
     if name not in facts.get("heard", {}) or name not in clean:
         return 0.0, 0.0
-    count = Heard(Transcript(*clean[name]), Transcript(*facts["heard"][name])).count
+    count = TranscriptPair(Transcript(*clean[name]), Transcript(*facts["heard"][name])).count
     return (float(count.errors), float(count.words)) if count else (0.0, 0.0)
 
 
@@ -105,6 +105,6 @@ def clean_against_texts(place: Path, pairs: Sequence[Pair]) -> Interval | None:
     heard = known(Subject(CLEAN), place).get("heard")
     if not heard:
         return None
-    counts = [Heard(Transcript(p.text), Transcript(*heard[p.id])).count for p in pairs if p.text]
+    counts = [TranscriptPair(Transcript(p.text), Transcript(*heard[p.id])).count for p in pairs if p.text]
     told = [count for count in counts if count]
     return ratio([c.errors for c in told], [c.words for c in told])

@@ -16,7 +16,7 @@ from stillwave.compare.results import collect
 from stillwave.compare.scores import as_csv, read
 from stillwave.compare.text_report import verdicts
 from stillwave.errors import StillwaveError
-from stillwave.evaluation import Row, Score
+from stillwave.evaluation import Score, ScoreRow
 from stillwave.files import write_json, write_text
 
 RECORDINGS = [f"r{n:02d}" for n in range(40)]
@@ -30,7 +30,7 @@ def fill(grid, folder, name, seed, *, facts=None, without=(), reason="too short"
     of_recording = np.random.default_rng(1).normal(0, 3, len(RECORDINGS))
     values = 5 + of_recording + EFFECT[name] + 0.1 * rng.standard_normal(len(RECORDINGS))
     rows = [
-        Row(
+        ScoreRow(
             id_,
             "estimate",
             float(5 * (n % 3)),
@@ -219,8 +219,8 @@ def test_a_grid_with_nothing_but_references_and_none_has_no_pictures(make):
 
 def test_scores_come_back_as_they_were(tmp_path):
     rows = [
-        Row("a,b", "x", None, {"stoi": Score(1 / 3), "si_sdr": Score(None, 'say "no",\nor not')}),
-        Row("ü", "x", -2.5, {"stoi": Score(-math.inf)}),
+        ScoreRow("a,b", "x", None, {"stoi": Score(1 / 3), "si_sdr": Score(None, 'say "no",\nor not')}),
+        ScoreRow("ü", "x", -2.5, {"stoi": Score(-math.inf)}),
     ]
     write_text(tmp_path / "scores.csv", as_csv(rows))
     found = read(tmp_path / "scores.csv")

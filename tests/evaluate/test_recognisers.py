@@ -16,7 +16,7 @@ from voices import RATE, noisy, voice
 from stillwave.data.demo.espeak import Voice, available, speak_in_process
 from stillwave.errors import MissingExtraError
 from stillwave.evaluation.recognisers import NoTranscriptError, Recogniser, RecogniserError, identity, load
-from stillwave.evaluation.recognisers.command import Command
+from stillwave.evaluation.recognisers.command import CommandRecogniser
 
 needs = {
     name: pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"{name} is not installed")
@@ -83,7 +83,7 @@ sys.exit(f"first\\n{wav}: no model")
 def test_a_program_that_does_not_end(tmp_path):
     line = program(tmp_path / "asr.py", "import time; time.sleep(60)").removeprefix("cmd: ")
     with pytest.raises(NoTranscriptError, match=r"within 0\.5 s"):
-        Command(line, timeout=0.5).transcribe(voice(0.1), RATE)
+        CommandRecogniser(line, timeout=0.5).transcribe(voice(0.1), RATE)
 
 
 def test_bytes_that_are_no_text_do_not_end_it(tmp_path):

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from stillwave.errors import StillwaveError
-from stillwave.evaluation import Row, Score, Scores, bootstrap, paired, summarise
+from stillwave.evaluation import Score, ScoreRow, Scores, bootstrap, paired, summarise
 from stillwave.evaluation.statistics import snr_groups
 
 
 def scores(values, metrics=("snr",), snr=None, inverted=()):
     """`values[system][id]`: a number, or a reason."""
     rows = tuple(
-        Row(
+        ScoreRow(
             name,
             system,
             (snr or {}).get(name),

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from stillwave.evaluation import Row, Score, Scores, latex, markdown, summarise, write_report
+from stillwave.evaluation import Score, ScoreRow, Scores, latex, markdown, summarise, write_report
 from stillwave.evaluation.report import as_csv
 from stillwave.evaluation.tables import REASONS, notes, plain, table, with_interval
 
@@ -17,7 +17,7 @@ METRICS = ("stoi", "si_sdr")
 
 def row(name, system, values, snr=None, inverted=False, lag=0):
     entries = (Score(None, v) if isinstance(v, str) else Score(v) for v in values)
-    return Row(name, system, snr, dict(zip(METRICS, entries, strict=True)), inverted, lag=lag)
+    return ScoreRow(name, system, snr, dict(zip(METRICS, entries, strict=True)), inverted, lag=lag)
 
 
 @pytest.fixture

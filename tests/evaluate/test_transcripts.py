@@ -8,9 +8,15 @@ from hearing import clip, install, program
 from stillwave.errors import StillwaveError
 from stillwave.evaluation import Item, score_pairs
 from stillwave.evaluation.recognisers import RecogniserError
-from stillwave.evaluation.transcripts import Heard, Listening, Transcript, listen, transcribe_file
+from stillwave.evaluation.transcripts import (
+    AsrConfig,
+    Transcript,
+    TranscriptPair,
+    transcribe_all,
+    transcribe_file,
+)
 
-FAKE = Listening("fake")
+FAKE = AsrConfig("fake")
 
 
 def item(folder, name, clean, text="", **systems):
@@ -26,7 +32,7 @@ def item(folder, name, clean, text="", **systems):
 def test_a_file_is_heard_once_whatever_is_compared_with_it(tmp_path, monkeypatch):
     fake = install(monkeypatch, {5000: "a b", 5001: "a x", 5002: ""})
     items = [item(tmp_path, "1", 5000, a=5001, b=5002)]
-    heard = listen(items, FAKE, 1, quiet=True)
+    heard = transcribe_all(items, FAKE, 1, quiet=True)
     assert fake.asked == [5000, 5001, 5002]
     assert heard["1", "a"].count.errors == 1
     assert heard["1", "b"].count.rate == 1
@@ -35,7 +41,7 @@ def test_a_file_is_heard_once_whatever_is_compared_with_it(tmp_path, monkeypatch
 def test_texts_stand_in_for_the_clean_target(tmp_path, monkeypatch):
     fake = install(monkeypatch, {5001: "a b"})
     items = [item(tmp_path, "1", 5000, "A B C", a=5001), item(tmp_path, "2", 5000, a=5001)]
-    heard = listen(items, Listening("fake", "texts"), 1, quiet=True)
+    heard = transcribe_all(items, AsrConfig("fake", "texts"), 1, quiet=True)
     assert 5000 not in fake.asked
     assert heard["1", "a"].count.deletions == 1
     assert heard["2", "a"].count is None
@@ -45,9 +51,9 @@ def test_texts_stand_in_for_the_clean_target(tmp_path, monkeypatch):
 def test_texts_of_no_recording_are_refused(tmp_path, monkeypatch):
     install(monkeypatch, {})
     with pytest.raises(StillwaveError, match=r"none of the 1 recordings.*NAME.txt"):
-        listen([item(tmp_path, "1", 5000, a=5001)], Listening("fake", "texts"), 1)
+        transcribe_all([item(tmp_path, "1", 5000, a=5001)], AsrConfig("fake", "texts"), 1)
     with pytest.raises(StillwaveError, match="clean or texts"):
-        listen([item(tmp_path, "1", 5000, a=5001)], Listening("fake", "truth"), 1)
+        transcribe_all([item(tmp_path, "1", 5000, a=5001)], AsrConfig("fake", "truth"), 1)
 
 
 def test_failures_are_reasons_and_equal_ones_are_one(tmp_path, monkeypatch):
@@ -88,7 +94,7 @@ def test_silence_holds_no_words_and_no_recogniser_is_asked(tmp_path, monkeypatch
     ],
 )
 def test_a_pair_has_a_count_or_a_reason(reference, hypothesis, reason):
-    heard = Heard(Transcript(*reference), Transcript(*hypothesis))
+    heard = TranscriptPair(Transcript(*reference), Transcript(*hypothesis))
     assert heard.reason == reason
     assert (heard.count is None) == (reason is not None)
 
@@ -107,7 +113,7 @@ def test_neither_order_nor_processes_change_anything(tmp_path):
         item(tmp_path, "3", 5002, a=5000, b=5001),
     ]
     alone, together, turned = (
-        score_pairs(order, ("wer",), jobs, quiet=True, listening=Listening(line))
+        score_pairs(order, ("wer",), jobs, quiet=True, listening=AsrConfig(line))
         for order, jobs in ((items, 1), (items, 2), (items[::-1], 2))
     )
     assert alone == together

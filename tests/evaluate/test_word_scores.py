@@ -14,8 +14,8 @@ from stillwave.errors import MissingExtraError
 from stillwave.evaluation import (
     Item,
     MetricError,
-    Row,
     Score,
+    ScoreRow,
     Scores,
     score,
     score_pairs,
@@ -25,21 +25,25 @@ from stillwave.evaluation import (
 from stillwave.evaluation.metrics import METRICS, choose
 from stillwave.evaluation.report import transcripts_csv
 from stillwave.evaluation.tables import heading, latex, markdown, notes, plain, warnings
-from stillwave.evaluation.transcripts import Heard, Listening, Transcript
+from stillwave.evaluation.transcripts import AsrConfig, Transcript, TranscriptPair
 from stillwave.stats.bootstrap import bootstrap, ratio
 
 
 def heard(reference, hypothesis):
-    return Heard(Transcript(reference), Transcript(hypothesis))
+    return TranscriptPair(Transcript(reference), Transcript(hypothesis))
 
 
 def rows(system, *pairs):
     """Rows of a system: reference and hypothesis each, or what went wrong."""
     found = []
     for n, pair in enumerate(pairs):
-        both = heard(*pair) if isinstance(pair, tuple) else Heard(Transcript("a"), Transcript(None, pair))
+        both = (
+            heard(*pair)
+            if isinstance(pair, tuple)
+            else TranscriptPair(Transcript("a"), Transcript(None, pair))
+        )
         entry = Score(min(both.count.rate, 1.0)) if both.count else Score(None, both.reason)
-        found.append(Row(str(n), system, None, {"wer": entry}, heard=both))
+        found.append(ScoreRow(str(n), system, None, {"wer": entry}, heard=both))
     return found
 
 
@@ -96,7 +100,7 @@ def test_a_missing_estimate_is_no_perfect_one(tmp_path, monkeypatch):
     item = Item(
         "1", clip(tmp_path / "c.wav", 5000), {"b": tmp_path / "absent.wav"}, problems={"a": "not made"}
     )
-    found = score_pairs([item], ("wer",), 1, True, Listening("fake"))
+    found = score_pairs([item], ("wer",), 1, True, AsrConfig("fake"))
     reasons = {row.system: row.scores["wer"].reason for row in found.rows}
     assert reasons == {"b": "the estimate: there is no such file", "a": "not made"}
     assert summarise(found).means["b"]["wer"].interval is None
@@ -199,7 +203,7 @@ def test_reports_show_both_rates_and_which_way_is_better(tmp_path):
 
 
 def test_without_a_recogniser_nothing_is_said_of_words(tmp_path):
-    plainly = Scores(("a",), ("snr",), (Row("1", "a", None, {"snr": Score(1.0)}),))
+    plainly = Scores(("a",), ("snr",), (ScoreRow("1", "a", None, {"snr": Score(1.0)}),))
     summary = summarise(plainly)
     assert summary.words is None
     assert "Word" not in markdown(summary)

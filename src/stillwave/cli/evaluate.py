@@ -16,7 +16,7 @@ from stillwave.files import printable
 
 if TYPE_CHECKING:
     from stillwave.evaluation import Item, Summary
-    from stillwave.evaluation.transcripts import Listening
+    from stillwave.evaluation.transcripts import AsrConfig
 
 
 def evaluate(
@@ -137,9 +137,9 @@ def evaluate(
         raise StillwaveError("nothing could be scored; the reasons are above")
 
 
-def _listening(recogniser: str | None, references: str) -> Listening | None:
+def _listening(recogniser: str | None, references: str) -> AsrConfig | None:
     from stillwave.evaluation.recognisers import load
-    from stillwave.evaluation.transcripts import Listening, check_references
+    from stillwave.evaluation.transcripts import AsrConfig, check_references
 
     known = check_references(references)
     if recogniser is None:
@@ -147,7 +147,7 @@ def _listening(recogniser: str | None, references: str) -> Listening | None:
             raise StillwaveError(f"--references {references}: goes with --recogniser")
         return None
     load(recogniser)  # said before checkpoints enhance for an hour, not after
-    return Listening(recogniser, known)
+    return AsrConfig(recogniser, known)
 
 
 def _items(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stillwave.errors import StillwaveError
-from stillwave.evaluation import Row
+from stillwave.evaluation import ScoreRow
 
 COLUMNS = ("recording", "snr_db", "metric", "value", "reason")
 
@@ -25,7 +25,7 @@ class Line:
     reason: str
 
 
-def as_csv(rows: Iterable[Row]) -> str:
+def as_csv(rows: Iterable[ScoreRow]) -> str:
     """The rows of one system; values are exact."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

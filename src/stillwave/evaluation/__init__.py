@@ -3,22 +3,22 @@
 from stillwave.errors import MetricError
 from stillwave.evaluation.metrics import DEFAULT, METRICS, Score, score
 from stillwave.evaluation.report import write_report
-from stillwave.evaluation.scoring import NOISY, Item, Row, Scores, mean_score, score_pairs
-from stillwave.evaluation.statistics import Cell, Interval, Summary, bootstrap, paired, summarise
+from stillwave.evaluation.scoring import NOISY, Item, ScoreRow, Scores, mean_score, score_pairs
+from stillwave.evaluation.statistics import Interval, Summary, TableCell, bootstrap, paired, summarise
 from stillwave.evaluation.tables import latex, markdown
 
 __all__ = [
     "DEFAULT",
     "METRICS",
     "NOISY",
-    "Cell",
     "Interval",
     "Item",
     "MetricError",
-    "Row",
     "Score",
+    "ScoreRow",
     "Scores",
     "Summary",
+    "TableCell",
     "bootstrap",
     "latex",
     "markdown",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from stillwave.evaluation.scoring import NOISY, Row, Scores
+from stillwave.evaluation.scoring import NOISY, ScoreRow, Scores
 from stillwave.evaluation.wer import WordCount
 from stillwave.stats.bootstrap import Interval, paired, ratio
 
@@ -53,11 +53,11 @@ def summarise_words(scores: Scores, baseline: str | None, seed: int) -> Words | 
     )
 
 
-def _counts(rows: Sequence[Row], system: str) -> dict[str, WordCount]:
+def _counts(rows: Sequence[ScoreRow], system: str) -> dict[str, WordCount]:
     return {row.id: row.heard.count for row in rows if row.system == system and row.heard and row.heard.count}
 
 
-def _corpus(rows: Sequence[Row], seed: int) -> Corpus:
+def _corpus(rows: Sequence[ScoreRow], seed: int) -> Corpus:
     counts = [row.heard.count for row in rows if row.heard and row.heard.count]
     return Corpus(
         rate=ratio([c.errors for c in counts], [c.words for c in counts], seed) if counts else None,

@@ -35,9 +35,9 @@ from stillwave.errors import MetricError, MissingExtraError, nearest
 from stillwave.evaluation.alignment import Alignment, alignment
 from stillwave.evaluation.challenge import t1
 from stillwave.evaluation.pesq import pesq
-from stillwave.evaluation.rng import same_draws
+from stillwave.evaluation.rng import fixed_seed
 from stillwave.evaluation.sdr import si_sdr, snr
-from stillwave.evaluation.transcripts import SILENT, Heard
+from stillwave.evaluation.transcripts import SILENT, TranscriptPair
 from stillwave.schema import SAMPLE_RATE
 
 
@@ -48,13 +48,13 @@ class Score(NamedTuple):
     reason: str | None = None
 
 
-class Comparison:
+class SignalPair:
     """A clean reference and an estimate, checked; what several metrics need is computed once.
 
     `heard`: their transcripts, where a recogniser heard them.
     """
 
-    def __init__(self, clean: Samples, estimate: Samples, heard: Heard | None = None) -> None:
+    def __init__(self, clean: Samples, estimate: Samples, heard: TranscriptPair | None = None) -> None:
         self.clean, self.estimate, self.heard = clean, estimate, heard
 
     @cached_property
@@ -97,7 +97,7 @@ class Metric:
 
     key: str
     name: str
-    compute: Callable[[Comparison], float]
+    compute: Callable[[SignalPair], float]
     extras: tuple[tuple[str, str], ...] = ()
     """The modules that it needs, each with the extra that brings it."""
     unit: str = ""
@@ -165,19 +165,19 @@ def choose(keys: Sequence[str], recogniser: bool = False) -> tuple[str, ...]:
 
 
 def score(
-    clean: Samples, estimate: Samples, keys: Sequence[str], heard: Heard | None = None
+    clean: Samples, estimate: Samples, keys: Sequence[str], heard: TranscriptPair | None = None
 ) -> dict[str, Score]:
     """Every metric named, each a value or a reason. Signals are `[N]` at 16 kHz; `heard` are their transcripts."""
     fault = find_fault(clean, estimate)
     if fault:
         return unscored(fault, keys, heard)
-    comparison = Comparison(clean, estimate, heard)
+    comparison = SignalPair(clean, estimate, heard)
     return {key: _score(METRICS[key], comparison) for key in keys}
 
 
-def unscored(reason: str, keys: Sequence[str], heard: Heard | None = None) -> dict[str, Score]:
+def unscored(reason: str, keys: Sequence[str], heard: TranscriptPair | None = None) -> dict[str, Score]:
     """A reason for every metric named, but for those that compare what was heard, if it was."""
-    comparison = Comparison(_NOTHING, _NOTHING, heard)
+    comparison = SignalPair(_NOTHING, _NOTHING, heard)
     return {
         key: Score(None, reason)
         if heard is None or METRICS[key].signals
@@ -186,7 +186,7 @@ def unscored(reason: str, keys: Sequence[str], heard: Heard | None = None) -> di
     }
 
 
-def _score(metric: Metric, comparison: Comparison) -> Score:
+def _score(metric: Metric, comparison: SignalPair) -> Score:
     try:
         value = float(metric.compute(comparison))
     except MetricError as error:
@@ -217,10 +217,10 @@ def find_fault(clean: Samples, estimate: Samples) -> str | None:
     return None
 
 
-def _stoi(comparison: Comparison, extended: bool) -> float:
+def _stoi(comparison: SignalPair, extended: bool) -> float:
     from pystoi import stoi
 
-    with same_draws(), warnings.catch_warnings():
+    with fixed_seed(), warnings.catch_warnings():
         # pystoi warns and returns 1e-5 where fewer than 30 frames (0.4 s) are active: that is no score
         warnings.simplefilter("error", RuntimeWarning)
         try:

@@ -9,7 +9,7 @@ import numpy as np
 
 
 @contextmanager
-def same_draws() -> Iterator[None]:
+def fixed_seed() -> Iterator[None]:
     """Seed NumPy's global generator, and put it back: pystoi's extended STOI adds a trace of noise from there."""
     before = np.random.get_state()
     np.random.seed(0)

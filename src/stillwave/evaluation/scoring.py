@@ -16,7 +16,7 @@ from stillwave.errors import StillwaveError, fault_text
 from stillwave.evaluation.metrics import DEFAULT, Score, aligned, choose, score, unscored
 from stillwave.evaluation.processes import run
 from stillwave.evaluation.recognisers import identity, load
-from stillwave.evaluation.transcripts import Heard, Listening, listen
+from stillwave.evaluation.transcripts import AsrConfig, TranscriptPair, transcribe_all
 from stillwave.files import printable
 from stillwave.schema import SAMPLE_RATE
 
@@ -40,7 +40,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoreRow:
     """What one system got for one recording. `inverted`: its polarity is opposite to the reference's.
 
     `lag`: samples at 16 kHz by which it is late, early below 0. `heard`: the transcripts, where there is a
@@ -52,17 +52,17 @@ class Row:
     snr_db: float | None
     scores: Mapping[str, Score]
     inverted: bool = False
-    heard: Heard | None = None
+    heard: TranscriptPair | None = None
     lag: int = 0
 
 
 @dataclass(frozen=True)
 class Scores:
-    """All rows, by recording and then by system. `recogniser`: name and version; `references`: as `Listening`."""
+    """All rows, by recording and then by system. `recogniser`: name and version; `references`: as `AsrConfig`."""
 
     systems: tuple[str, ...]
     metrics: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreRow, ...]
     recogniser: str = ""
     references: str = ""
 
@@ -72,7 +72,7 @@ def score_pairs(
     metrics: Sequence[str] = DEFAULT,
     jobs: int | None = None,
     quiet: bool = False,
-    listening: Listening | None = None,
+    listening: AsrConfig | None = None,
 ) -> Scores:
     """Score every system of every item. `jobs` processes, by default one a core; values do not depend on them.
 
@@ -86,7 +86,7 @@ def score_pairs(
     keys = choose(metrics, listening is not None)
     systems = _in_order(items)
     jobs = jobs or cores()
-    heard = listen(items, listening, jobs, quiet) if listening else {}
+    heard = transcribe_all(items, listening, jobs, quiet) if listening else {}
     tasks = [(item, system, keys, heard.get((item.id, system))) for item in items for system in systems]
     done = run(score_file, tasks, jobs)
     rows = list(done if quiet else track(done, "score", total=len(tasks)))
@@ -102,11 +102,11 @@ def _in_order(items: Sequence[Item]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(sorted(others, key=lambda name: name != NOISY)))
 
 
-def score_file(item: Item, system: str, keys: Sequence[str], heard: Heard | None = None) -> Row:
+def score_file(item: Item, system: str, keys: Sequence[str], heard: TranscriptPair | None = None) -> ScoreRow:
     """One row."""
 
-    def without(reason: str) -> Row:
-        return Row(item.id, system, item.snr_db, unscored(reason, keys, heard), heard=heard)
+    def without(reason: str) -> ScoreRow:
+        return ScoreRow(item.id, system, item.snr_db, unscored(reason, keys, heard), heard=heard)
 
     if system not in item.estimates:
         return without(item.problems.get(system, "there is no file"))
@@ -122,7 +122,7 @@ def score_file(item: Item, system: str, keys: Sequence[str], heard: Heard | None
         return without(f"sampling rates differ: {rate} Hz of reference, {other} Hz of estimate")
     scores = score(clean, estimate, keys, heard)
     lag, inverted = aligned(clean, estimate)
-    return Row(item.id, system, item.snr_db, scores, inverted, heard, lag)
+    return ScoreRow(item.id, system, item.snr_db, scores, inverted, heard, lag)
 
 
 def _without_path(message: str, item: Item) -> str:

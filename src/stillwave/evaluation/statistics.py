@@ -9,14 +9,23 @@ from dataclasses import dataclass, field
 
 from stillwave.errors import StillwaveError, nearest
 from stillwave.evaluation.corpus import Words, summarise_words
-from stillwave.evaluation.scoring import NOISY, Row, Scores
+from stillwave.evaluation.scoring import NOISY, ScoreRow, Scores
 from stillwave.stats.bootstrap import Interval, bootstrap, paired
 
-__all__ = ["Cell", "Interval", "Summary", "bootstrap", "check_baseline", "paired", "snr_groups", "summarise"]
+__all__ = [
+    "Interval",
+    "Summary",
+    "TableCell",
+    "bootstrap",
+    "check_baseline",
+    "paired",
+    "snr_groups",
+    "summarise",
+]
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One metric of one system: its mean where any recording has a value, and why the others have none."""
 
     interval: Interval | None
@@ -36,9 +45,9 @@ class Summary:
     metrics: tuple[str, ...]
     recordings: int
     baseline: str | None
-    means: Mapping[str, Mapping[str, Cell]]
+    means: Mapping[str, Mapping[str, TableCell]]
     differences: Mapping[str, Mapping[str, Interval | None]]
-    by_snr: Mapping[str, Mapping[str, Mapping[str, Cell]]]
+    by_snr: Mapping[str, Mapping[str, Mapping[str, TableCell]]]
     inverted: Mapping[str, int]
     """Estimates of opposite polarity, by system."""
     seed: int
@@ -85,20 +94,20 @@ def summarise(scores: Scores, baseline: str | None = None, seed: int = 0) -> Sum
     )
 
 
-def _values(rows: Sequence[Row], metric: str) -> dict[str, float]:
+def _values(rows: Sequence[ScoreRow], metric: str) -> dict[str, float]:
     return {row.id: value for row in rows if (value := row.scores[metric].value) is not None}
 
 
-def _cells(rows: Sequence[Row], metrics: Sequence[str], seed: int) -> dict[str, Cell]:
+def _cells(rows: Sequence[ScoreRow], metrics: Sequence[str], seed: int) -> dict[str, TableCell]:
     cells = {}
     for metric in metrics:
         values = list(_values(rows, metric).values())
         reasons = Counter(reason for row in rows if (reason := row.scores[metric].reason) is not None)
-        cells[metric] = Cell(bootstrap(values, seed) if values else None, dict(reasons.most_common()))
+        cells[metric] = TableCell(bootstrap(values, seed) if values else None, dict(reasons.most_common()))
     return cells
 
 
-def _by_snr(scores: Scores, seed: int) -> dict[str, dict[str, dict[str, Cell]]]:
+def _by_snr(scores: Scores, seed: int) -> dict[str, dict[str, dict[str, TableCell]]]:
     groups = snr_groups({row.id: row.snr_db for row in scores.rows})
     return {
         label: {

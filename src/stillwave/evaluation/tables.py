@@ -9,7 +9,7 @@ from typing import Any
 
 from stillwave.evaluation.corpus import Words
 from stillwave.evaluation.metrics import METRICS
-from stillwave.evaluation.statistics import Cell, Interval, Summary
+from stillwave.evaluation.statistics import Interval, Summary, TableCell
 from stillwave.schema import SAMPLE_RATE
 
 REASONS = 8
@@ -45,7 +45,7 @@ def with_interval(interval: Interval | None, metric: str, *, signed: bool = Fals
     return f"{mean} [{low}, {high}]"
 
 
-def _cell(cell: Cell, metric: str) -> str:
+def _cell(cell: TableCell, metric: str) -> str:
     shown = with_interval(cell.interval, metric)
     return shown if not cell.failed else f"{shown} ({cell.failed} without)"
 
@@ -163,7 +163,7 @@ def _names(names: Sequence[str], summary: Summary) -> str:
     return "any score" if len(names) == len(summary.metrics) else ", ".join(names)
 
 
-def _mean(cell: Cell, metric: str) -> str:
+def _mean(cell: TableCell, metric: str) -> str:
     shown = "–" if cell.interval is None else number(cell.interval.mean, metric)
     return shown if not cell.failed else f"{shown} ({cell.failed} without)"
 

@@ -34,7 +34,7 @@ class Transcript(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Heard:
+class TranscriptPair:
     """The transcripts that a word error rate compares."""
 
     reference: Transcript
@@ -56,7 +56,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Listening:
+class AsrConfig:
     """How words are compared: by which recogniser (as `recognisers.load` takes it), and with what.
 
     `clean`: with what it hears in the clean target, as the L3DAS challenges do. `texts`: with what was said, where
@@ -85,9 +85,9 @@ def check_references(references: str) -> References:
     raise StillwaveError(f"--references {references}: write clean or texts")
 
 
-def listen(
-    items: Sequence[Item], listening: Listening, jobs: int, quiet: bool = False
-) -> dict[tuple[str, str], Heard]:
+def transcribe_all(
+    items: Sequence[Item], listening: AsrConfig, jobs: int, quiet: bool = False
+) -> dict[tuple[str, str], TranscriptPair]:
     """What was heard of every item and system that has a file, by (id, system).
 
     Values depend neither on the order nor on the jobs. Raises StillwaveError as `Listening.check`.
@@ -98,13 +98,15 @@ def listen(
     done = run(transcribe_file, [(file, listening.recogniser) for file in files], jobs)
     texts = dict(zip(files, done if quiet else track(done, "transcribe", total=len(files)), strict=True))
     return {
-        (item.id, system): Heard(_reference(item, listening, texts), _of("the estimate", texts[file]))
+        (item.id, system): TranscriptPair(
+            _reference(item, listening, texts), _of("the estimate", texts[file])
+        )
         for item in items
         for system, file in item.estimates.items()
     }
 
 
-def _reference(item: Item, listening: Listening, texts: Mapping[Path, Transcript]) -> Transcript:
+def _reference(item: Item, listening: AsrConfig, texts: Mapping[Path, Transcript]) -> Transcript:
     if listening.references == "texts":
         return Transcript(item.text) if item.text else Transcript(None, "its text is not known")
     if item.clean is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stillwave.evaluation import Interval, Row, Score, Scores, Summary
+from stillwave.evaluation import Interval, Score, ScoreRow, Scores, Summary
 from stillwave.files import write_json
 from stillwave.quickstart.settings import read_json
 
@@ -85,7 +85,7 @@ def _plain(scores: Scores) -> dict[str, Any]:
 
 def _from_plain(found: dict[str, Any]) -> Scores:
     rows = [
-        Row(**{**row, "scores": {metric: Score(*values) for metric, values in row["scores"].items()}})
+        ScoreRow(**{**row, "scores": {metric: Score(*values) for metric, values in row["scores"].items()}})
         for row in found["rows"]
     ]
     return Scores(tuple(found["systems"]), tuple(found["metrics"]), tuple(rows))

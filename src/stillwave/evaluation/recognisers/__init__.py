@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from stillwave.errors import nearest
-from stillwave.evaluation.recognisers.command import Command
+from stillwave.evaluation.recognisers.command import CommandRecogniser
 from stillwave.evaluation.recognisers.contract import NoTranscriptError, Recogniser, RecogniserError, identity
 from stillwave.evaluation.recognisers.pocket import PocketSphinx
 from stillwave.evaluation.recognisers.wav2vec2 import Wav2Vec2
@@ -26,7 +26,7 @@ RECOGNISERS: dict[str, Callable[[str], Recogniser]] = {
     "pocketsphinx": PocketSphinx,
     "wav2vec2": Wav2Vec2,
     "whisper": whisper,
-    "cmd": Command,
+    "cmd": CommandRecogniser,
 }
 """What stands before the colon → what makes a recogniser of the rest."""
 

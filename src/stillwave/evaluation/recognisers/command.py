@@ -17,7 +17,7 @@ TIMEOUT = 600.0
 """Seconds that a program has for one recording."""
 
 
-class Command:
+class CommandRecogniser:
     """`cmd: PROGRAM … {wav} …`: split as a shell would, run without one. What it prints on stdout is the transcript.
 
     The file is mono, 16 bit, 16 kHz, and gone afterwards. The program is started once a recording.
