@@ -286,7 +286,7 @@ def test_the_colours_of_weights_have_an_equal_share_in_the_middle(tmp_path):
     assert colours["norm"](0.25) == 0.5
     assert colours["norm"](0.0) == 0
     assert colours["norm"](0.7) == pytest.approx(1, abs=1e-5)
-    heard = pictures.Heard(np.random.default_rng(0).standard_normal(4000).astype(np.float32), 16_000)
+    heard = pictures.AudioClip(np.random.default_rng(0).standard_normal(4000).astype(np.float32), 16_000)
     one = {"time": np.ones((5, 2, 1), np.float32)}
     pictures.draw_weights(tmp_path / "one.png", heard, one, students=2, teachers=1)
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
@@ -294,13 +294,13 @@ def test_the_colours_of_weights_have_an_equal_share_in_the_middle(tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "size"),
-    [(pictures.Kind(None, "other example"), (2, 9)), (pictures.Kind("band", "band"), (4, 4))],
+    [(pictures.FigureKind(None, "other example"), (2, 9)), (pictures.FigureKind("band", "band"), (4, 4))],
 )
 def test_similarities_of_the_other_streams_are_drawn(tmp_path, monkeypatch, kind, size):
     monkeypatch.setattr(pictures, "DPI", 40)
     random = np.random.default_rng(0)
-    heard = pictures.Heard(random.standard_normal(4000).astype(np.float32), 16_000)
-    row = pictures.Row("layer", *random.uniform(size=(2, *size)).astype(np.float32))
+    heard = pictures.AudioClip(random.standard_normal(4000).astype(np.float32), 16_000)
+    row = pictures.FigureRow("layer", *random.uniform(size=(2, *size)).astype(np.float32))
     pictures.draw_similarities(tmp_path / "some.png", heard, [row], kind)
     with Image.open(tmp_path / "some.png") as image:
         assert len(image.convert("RGBA").getcolors(1 << 24)) > 20

@@ -36,22 +36,22 @@ from stillwave.training.probe_batch import (
 )
 from stillwave.training.snapshots import FOLDER, read
 
-KINDS: dict[Stream, pictures.Kind] = {
-    "time": pictures.Kind(None, None),
-    "batch": pictures.Kind(None, "other example"),
-    "frequency": pictures.Kind("band", "band"),
+KINDS: dict[Stream, pictures.FigureKind] = {
+    "time": pictures.FigureKind(None, None),
+    "batch": pictures.FigureKind(None, "other example"),
+    "frequency": pictures.FigureKind("band", "band"),
 }
 SHOWN_STEPS = 4
 """Columns of the picture of change, before the teacher's."""
 
 
 @dataclass(frozen=True)
-class Story:
+class ExplainData:
     """All that is drawn."""
 
     recipe: Recipe
     step: int
-    heard: pictures.Heard
+    heard: pictures.AudioClip
     seen: ForwardRecord
     distiller: Distiller
     snapshots: dict[int, dict[str, Tensor]]
@@ -75,7 +75,7 @@ def explain(folder: Path, *, quiet: bool = False) -> Path:
     return page.write(target, story.recipe, story.step, _note(story), figures)
 
 
-def _told(folder: Path) -> Story:
+def _told(folder: Path) -> ExplainData:
     recipe = _recipe(folder)
     found = state.newest(folder / run.CHECKPOINTS)
     if found is None:
@@ -92,8 +92,8 @@ def _told(folder: Path) -> Story:
     assert made.distiller is not None
     seen = forward_record(made.distiller, batch)
     snapshots = _snapshots(folder, progress.step, made.distiller, seen, batch)
-    heard = pictures.Heard(np.atleast_2d(batch.noisy[0].numpy())[0], SAMPLE_RATE)
-    return Story(recipe, progress.step, heard, seen, made.distiller, snapshots)
+    heard = pictures.AudioClip(np.atleast_2d(batch.noisy[0].numpy())[0], SAMPLE_RATE)
+    return ExplainData(recipe, progress.step, heard, seen, made.distiller, snapshots)
 
 
 def _recipe(folder: Path) -> Recipe:
@@ -118,7 +118,7 @@ def _snapshots(
     return {**read(folder, step), step: snapshot(distiller.method, seen, batch)}
 
 
-def _note(story: Story) -> str:
+def _note(story: ExplainData) -> str:
     name = story.recipe.distill.method.name if story.recipe.distill else ""
     if not story.snapshots:
         extra = (
@@ -136,11 +136,11 @@ def _note(story: Story) -> str:
 Drawing = tuple[page.Picture, Callable[[Path], None]]
 
 
-def _drawings(story: Story) -> list[Drawing]:
+def _drawings(story: ExplainData) -> list[Drawing]:
     return [*_weights(story), *_similarities(story), *_course(story)]
 
 
-def _weights(story: Story) -> Iterator[Drawing]:
+def _weights(story: ExplainData) -> Iterator[Drawing]:
     if not story.snapshots:
         return
     for term, comparison in _comparisons(story).items():
@@ -155,12 +155,12 @@ def _weights(story: Story) -> Iterator[Drawing]:
         )
 
 
-def _similarities(story: Story) -> Iterator[Drawing]:
+def _similarities(story: ExplainData) -> Iterator[Drawing]:
     for name, (ours, theirs) in story.seen.sets.items():
         comparison = _comparisons(story).get(name)
         for stream in comparison.streams if comparison else ("time",):
             rows = [
-                pictures.Row(
+                pictures.FigureRow(
                     ours[i] if ours[i] == theirs[j] else f"teacher: {theirs[j]}\nstudent: {ours[i]}",
                     _matrix(story.seen.teacher.features[name][j], stream, comparison),
                     _matrix(story.seen.student.features[name][i], stream, comparison),
@@ -194,7 +194,7 @@ def _matrix(feature: Tensor, stream: Stream, comparison: CalibratedDistance | No
     return np.asarray(cosine.mean(0).numpy())
 
 
-def _course(story: Story) -> Iterator[Drawing]:
+def _course(story: ExplainData) -> Iterator[Drawing]:
     steps = sorted(story.snapshots)
     if len(steps) < 2:
         return
@@ -239,7 +239,7 @@ def _means(
     return found
 
 
-def _comparisons(story: Story) -> dict[str, CalibratedDistance]:
+def _comparisons(story: ExplainData) -> dict[str, CalibratedDistance]:
     method = story.distiller.method
     if not isinstance(method, I2srfTfckd):
         return {}

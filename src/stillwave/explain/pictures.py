@@ -29,7 +29,7 @@ SMALLEST_SPREAD = 0.01
 
 
 @dataclass(frozen=True)
-class Heard:
+class AudioClip:
     """The example: mono samples, and their rate."""
 
     samples: npt.NDArray[np.float32]
@@ -42,7 +42,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Row:
+class FigureRow:
     """One pair of layers and the similarities of both, [y, x]."""
 
     label: str
@@ -51,7 +51,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Kind:
+class FigureKind:
     """What the axes of similarities are; `None`: seconds."""
 
     x: str | None
@@ -64,7 +64,7 @@ class Kind:
 
 
 def draw_weights(
-    file: Path, heard: Heard, streams: Mapping[str, Values], students: int, teachers: int
+    file: Path, heard: AudioClip, streams: Mapping[str, Values], students: int, teachers: int
 ) -> None:
     """α of one term, [T, n, m] a stream: a strip for each pair of layers, along the frames."""
     pairs = students * teachers
@@ -87,7 +87,7 @@ def draw_weights(
     _save(figure, file, colours=None)
 
 
-def draw_similarities(file: Path, heard: Heard, rows: Sequence[Row], kind: Kind) -> None:
+def draw_similarities(file: Path, heard: AudioClip, rows: Sequence[FigureRow], kind: FigureKind) -> None:
     """Teacher, student and their difference side by side, a row each pair of layers, under the spectrogram."""
     figure = _figure(9.6, 1.6 + (2.7 if kind.square else 1.5) * len(rows) + 0.4)
     heights = [1.3, *(2.4 if kind.square else 1.0 for _ in rows)]
@@ -140,7 +140,7 @@ def _lines(axes: Axes, lines: Mapping[str, Sequence[float]], steps: Sequence[int
 
 
 def draw_change(
-    file: Path, heard: Heard, columns: Sequence[str], rows: Mapping[str, Sequence[Values]]
+    file: Path, heard: AudioClip, columns: Sequence[str], rows: Mapping[str, Sequence[Values]]
 ) -> None:
     """Similarities of frames at some steps and, last, the teacher's: a row each set, one colour scale a row."""
     figure = _figure(2.3 * len(columns) + 0.6, 2.2 * len(rows) + 0.4)
@@ -159,7 +159,7 @@ def draw_change(
     _save(figure, file)
 
 
-def _compared(figure: Any, line: Sequence[Any], row: Row, kind: Kind, seconds: float) -> None:
+def _compared(figure: Any, line: Sequence[Any], row: FigureRow, kind: FigureKind, seconds: float) -> None:
     height, width = row.teacher.shape
     extent = (0, seconds if kind.x is None else width, 0, seconds if kind.y is None else height)
     options = {"origin": "lower", "aspect": "auto", "extent": extent, "interpolation": "nearest"}
@@ -193,7 +193,7 @@ def _about(equal: float, streams: Sequence[Values]) -> dict[str, Any]:
     return {"cmap": "RdBu_r", "norm": TwoSlopeNorm(equal, low, high)}
 
 
-def _spectrogram(axes: Axes, heard: Heard) -> None:
+def _spectrogram(axes: Axes, heard: AudioClip) -> None:
     values = spectrogram(heard.samples)
     top = float(values.max())
     extent = (0.0, heard.seconds, 0.0, heard.rate / 2000)
