@@ -11,7 +11,7 @@ import torch
 from stillwave import checkpoint
 from stillwave import recipe as recipes
 from stillwave.compare import Grid, open_grid
-from stillwave.compare.executors import Outcome
+from stillwave.compare.executors import JobResult
 from stillwave.compare.grid import examine_test
 from stillwave.compare.names import parse_methods, parse_seeds, parse_students
 from stillwave.compare.work import work
@@ -115,14 +115,14 @@ def here(jobs, at_once, stop):
     """An engine without processes: quick, and it can be patched."""
     for job in jobs:
         if stop():
-            yield Outcome(job.folder, "stopped")
+            yield JobResult(job.folder, "stopped")
             continue
         try:
             work(job)
         except StillwaveError as error:
-            yield Outcome(job.folder, "failed", str(error))
+            yield JobResult(job.folder, "failed", str(error))
         else:
-            yield Outcome(job.folder, "done")
+            yield JobResult(job.folder, "done")
 
 
 def scores_of(grid):

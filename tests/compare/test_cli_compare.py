@@ -11,7 +11,7 @@ from stillwave.cli import VERBS, guard
 from stillwave.cli.compare import compare
 from stillwave.cli.methods import methods
 from stillwave.compare import executors
-from stillwave.compare.executors import Outcome
+from stillwave.compare.executors import JobResult
 from stillwave.compare.grid import read
 from stillwave.compare.results import collect
 from stillwave.compare.tables import terminal
@@ -27,7 +27,7 @@ def call(verb, *arguments):
 
 @pytest.fixture(autouse=True)
 def without_processes(monkeypatch):
-    monkeypatch.setitem(executors.ENGINES, "joblib", here)
+    monkeypatch.setitem(executors.EXECUTORS, "joblib", here)
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ def test_failed_cells_are_told_and_the_exit_code_says_so(command):
 
 def test_where_every_cell_fails_the_reasons_are_told(command, monkeypatch):
     def full(jobs, at_once, stop):
-        yield from (Outcome(job.folder, "failed", "no space left") for job in jobs)
+        yield from (JobResult(job.folder, "failed", "no space left") for job in jobs)
 
-    monkeypatch.setitem(executors.ENGINES, "joblib", full)
+    monkeypatch.setitem(executors.EXECUTORS, "joblib", full)
     result = command()
     assert result.exit_code == 1
     assert "8x1 at seed 0: no space left" in result.stderr
@@ -81,7 +81,9 @@ def test_where_every_cell_fails_the_reasons_are_told(command, monkeypatch):
 
 def test_a_stop_says_how_to_go_on(command, monkeypatch):
     monkeypatch.setitem(
-        executors.ENGINES, "joblib", lambda jobs, *_: iter([Outcome(job.folder, "stopped") for job in jobs])
+        executors.EXECUTORS,
+        "joblib",
+        lambda jobs, *_: iter([JobResult(job.folder, "stopped") for job in jobs]),
     )
     result = command()
     assert result.exit_code == 130

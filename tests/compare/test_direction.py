@@ -22,7 +22,7 @@ def change(mean):
 def row(name, mean):
     both = {"wer": change(mean), "si_sdr": change(mean)}
     sure = dict.fromkeys(both, 0.001)
-    return results.Row(
+    return results.MethodRow(
         name, name.upper(), (0, 1), both, both, dict.fromkeys(both), {}, results.Costs(), {}, 0, sure
     )
 

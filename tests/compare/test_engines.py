@@ -11,7 +11,7 @@ import pytest
 
 from conftest import opened, scores_of
 from stillwave.compare import compare, executors
-from stillwave.compare.executors import Outcome, in_own_process, with_joblib
+from stillwave.compare.executors import JobResult, in_own_process, with_joblib
 from stillwave.compare.flow import cell_job, reference_jobs
 from stillwave.compare.work import decode, encode, is_done
 from stillwave.training import run_log
@@ -48,7 +48,7 @@ def test_a_job_is_what_it_was_after_the_journey(grid, job):
 
 def test_a_job_is_done_in_a_process_of_its_own(job):
     assert not is_done(job)
-    assert in_own_process(job) == Outcome(job.folder, "done")
+    assert in_own_process(job) == JobResult(job.folder, "done")
     assert is_done(job)
     assert Path(job.log).exists()
 
@@ -78,7 +78,9 @@ def test_threads_are_set_before_anything_loads(job, program, tmp_path):
 
 def test_a_process_that_cannot_be_started_fails_its_job_alone(job):
     outcome = in_own_process(replace(job, cwd="/nowhere"))
-    assert outcome == Outcome(job.folder, "failed", "cannot be started: /nowhere: No such file or directory")
+    assert outcome == JobResult(
+        job.folder, "failed", "cannot be started: /nowhere: No such file or directory"
+    )
 
 
 def test_when_asked_to_stop_processes_end_and_no_more_begin(job, program, tmp_path):

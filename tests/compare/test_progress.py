@@ -1,5 +1,5 @@
 from stillwave import recipe as recipes
-from stillwave.compare.executors import Outcome
+from stillwave.compare.executors import JobResult
 from stillwave.compare.progress import last_step, steps_of, watched
 from stillwave.compare.work import Job
 
@@ -23,7 +23,7 @@ def test_outcomes_pass_unchanged_with_and_without_a_bar(world, tmp_path, capsys)
     text = recipes.dump(recipes.load(world / "recipe.yaml"))
     jobs = [job(tmp_path / "a", text), job(tmp_path / "b"), job(tmp_path / "c", text)]
     assert steps_of(jobs[0]) == 2
-    outcomes = [Outcome(jobs[0].folder, "done"), Outcome(jobs[1].folder, "failed", "why")]
+    outcomes = [JobResult(jobs[0].folder, "done"), JobResult(jobs[1].folder, "failed", "why")]
     assert list(watched(iter(outcomes), jobs, jobs[:2], quiet=True)) == outcomes
     assert not capsys.readouterr().err
     assert list(watched(iter(outcomes), jobs, jobs[:2], quiet=False)) == outcomes

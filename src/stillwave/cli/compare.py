@@ -15,7 +15,7 @@ from stillwave.console import err
 from stillwave.errors import RecipeError, StillwaveError
 
 if TYPE_CHECKING:
-    from stillwave.compare import Cell, Grid, Result
+    from stillwave.compare import Cell, Grid, GridResult
     from stillwave.compare.results import Results
 
 
@@ -110,12 +110,12 @@ def compare(
     """
     from stillwave.compare import compare as run
     from stillwave.compare import write_report
-    from stillwave.compare.executors import ENGINES
+    from stillwave.compare.executors import EXECUTORS
     from stillwave.cores import cores
     from stillwave.errors import nearest
 
-    if engine not in ENGINES:
-        raise StillwaveError(f"--engine {engine}: {nearest(engine, ENGINES)}")
+    if engine not in EXECUTORS:
+        raise StillwaveError(f"--engine {engine}: {nearest(engine, EXECUTORS)}")
     if report_only:
         _show(write_report(_existing(output)), as_json)
         return
@@ -198,7 +198,7 @@ def _grid(
     return open_grid(asked, place), list(asked.cells())
 
 
-def _tell(result: Result) -> None:
+def _tell(result: GridResult) -> None:
     """What failed, one line each, and what was stopped."""
     for name, sentence in result.failed.items():
         err.print(f"{name}: {sentence}", highlight=False, markup=False)

@@ -1,6 +1,6 @@
 """Comparing methods of distillation: a grid of runs, scored and reported with honest intervals."""
 
-from stillwave.compare.flow import Result, compare, write_report
+from stillwave.compare.flow import GridResult, compare, write_report
 from stillwave.compare.grid import Cell, Grid, open_grid
 
-__all__ = ["Cell", "Grid", "Result", "compare", "open_grid", "write_report"]
+__all__ = ["Cell", "Grid", "GridResult", "compare", "open_grid", "write_report"]

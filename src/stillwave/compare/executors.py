@@ -17,7 +17,7 @@ from stillwave.compare.work import Job, encode
 from stillwave.errors import MissingExtraError, StillwaveError
 
 Stop = Callable[[], bool]
-Engine = Callable[[Sequence[Job], int, Stop], Iterator["Outcome"]]
+Executor = Callable[[Sequence[Job], int, Stop], Iterator["JobResult"]]
 
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 120.0
@@ -26,7 +26,7 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEX
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """How a job ended; `sentence` says why it failed."""
 
     folder: str
@@ -34,20 +34,20 @@ class Outcome:
     sentence: str = ""
 
 
-def in_own_process(job: Job, stop: Stop = lambda: False) -> Outcome:
+def in_own_process(job: Job, stop: Stop = lambda: False) -> JobResult:
     """Run a job in a new process, and wait. Never raises for what goes wrong with the job.
 
     When `stop` turns true the process is asked to end, and does with a checkpoint; so it does when this one is gone.
     """
     if stop():
-        return Outcome(job.folder, "stopped")
+        return JobResult(job.folder, "stopped")
     try:
         with _started(job) as process:
             asked = _wait(process, stop)
             return _outcome(job, process, asked)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return Outcome(job.folder, "failed", f"cannot be started: {where}{error.strerror or error}")
+        return JobResult(job.folder, "failed", f"cannot be started: {where}{error.strerror or error}")
 
 
 @contextmanager
@@ -102,18 +102,18 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.stdout.close()
 
 
-def _outcome(job: Job, process: subprocess.Popen[bytes], asked: bool) -> Outcome:
+def _outcome(job: Job, process: subprocess.Popen[bytes], asked: bool) -> JobResult:
     assert process.stdout is not None
     said = process.stdout.read().decode("utf-8", "replace").splitlines()
     if process.returncode == 0:
-        return Outcome(job.folder, "done")
+        return JobResult(job.folder, "done")
     if asked:
-        return Outcome(job.folder, "stopped")
+        return JobResult(job.folder, "stopped")
     try:
         sentence = str(json.loads(said[-1])["sentence"])
     except (IndexError, ValueError, KeyError, TypeError):
         sentence = _unsaid(process.returncode, job)
-    return Outcome(job.folder, "failed", sentence)
+    return JobResult(job.folder, "failed", sentence)
 
 
 def _unsaid(code: int, job: Job) -> str:
@@ -125,7 +125,7 @@ def _unsaid(code: int, job: Job) -> str:
 # --- engines ----------------------------------------------------------------------------------------------
 
 
-def with_joblib(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[Outcome]:
+def with_joblib(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResult]:
     """`at_once` jobs side by side on this machine. Threads suffice here: each waits for a process."""
     from joblib import Parallel, delayed
 
@@ -134,7 +134,7 @@ def with_joblib(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[Outco
     yield from pool(delayed(in_own_process)(job, stop) for job in jobs)
 
 
-def with_ray(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[Outcome]:
+def with_ray(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResult]:
     """On the Ray cluster that RAY_ADDRESS names or that runs on this machine, else on one started here.
 
     The grid's folder, the recordings and the test set must have the same paths on all of its machines.
@@ -156,7 +156,7 @@ def with_ray(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[Outcome]
             ray.shutdown()
 
 
-def _on_ray(ray: Any, jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[Outcome]:
+def _on_ray(ray: Any, jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResult]:
     waiting, running = list(reversed(jobs)), dict[Any, Job]()
     asked = False
     while waiting or running:
@@ -176,18 +176,18 @@ def _on_ray(ray: Any, jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator
             for reference in running:
                 ray.cancel(reference, force=False)  # the process that waits is interrupted, and ends its own
         if asked:
-            yield from (Outcome(waiting.pop().folder, "stopped") for _ in range(len(waiting)))
+            yield from (JobResult(waiting.pop().folder, "stopped") for _ in range(len(waiting)))
 
 
-def _of_ray(ray: Any, reference: Any, job: Job) -> Outcome:
+def _of_ray(ray: Any, reference: Any, job: Job) -> JobResult:
     """A task's outcome; what goes wrong with a machine of the cluster fails the job, and no other."""
     try:
-        outcome: Outcome = ray.get(reference)
+        outcome: JobResult = ray.get(reference)
         return outcome
     except (ray.exceptions.TaskCancelledError, KeyboardInterrupt):
-        return Outcome(job.folder, "stopped")
+        return JobResult(job.folder, "stopped")
     except ray.exceptions.RayError as error:
-        return Outcome(job.folder, "failed", f"Ray: {str(error).strip().splitlines()[-1]}")
+        return JobResult(job.folder, "failed", f"Ray: {str(error).strip().splitlines()[-1]}")
 
 
-ENGINES: dict[str, Engine] = {"joblib": with_joblib, "ray": with_ray}
+EXECUTORS: dict[str, Executor] = {"joblib": with_joblib, "ray": with_ray}

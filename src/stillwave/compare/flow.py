@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stillwave import recipe as recipes
-from stillwave.compare.executors import ENGINES, Engine
+from stillwave.compare.executors import EXECUTORS, Executor
 from stillwave.compare.grid import REFERENCES, Cell, Grid
 from stillwave.compare.progress import watched
 from stillwave.compare.work import Job, is_done
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Result:
+class GridResult:
     """What came of the cells that were asked for."""
 
     folder: Path
@@ -38,16 +38,16 @@ def compare(
     *,
     jobs: int = 1,
     threads: int = 1,
-    engine: str | Engine = "joblib",
+    engine: str | Executor = "joblib",
     quiet: bool = False,
-) -> Result:
+) -> GridResult:
     """Run and score the cells that are not done yet, `jobs` at once, and noisy input and teacher.
 
     A cell that fails stops no other. Raises StillwaveError where nothing can be run at all.
     """
     from stillwave.training.interrupts import Interrupts
 
-    run = ENGINES[engine] if isinstance(engine, str) else engine
+    run = EXECUTORS[engine] if isinstance(engine, str) else engine
     named = {str(grid.folder / "references" / name): name for name in REFERENCES}
     marks = {folder: grid.folder / "logs" / f"{name}.failed.json" for folder, name in named.items()}
     named |= {str(cell.folder(grid.folder)): str(cell) for cell in cells}
@@ -70,7 +70,7 @@ def compare(
                     mark.unlink(missing_ok=True)
                 else:
                     stopped += 1
-    return Result(grid.folder, len(work) - len(failed) - stopped, failed, stopped)
+    return GridResult(grid.folder, len(work) - len(failed) - stopped, failed, stopped)
 
 
 def reference_jobs(grid: Grid, threads: int = 1) -> Iterator[Job]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from stillwave.compare.results import Row
+from stillwave.compare.results import MethodRow
 from stillwave.evaluation.tables import number
 from stillwave.stats.crossed import Estimate
 
@@ -17,7 +17,7 @@ def mean(found: Estimate | None, metric: str) -> str:
     return "–" if found is None else number(found.mean, metric)
 
 
-def difference(row: Row, metric: str) -> str:
+def difference(row: MethodRow, metric: str) -> str:
     """`+0.031 [+0.010, +0.052]*`: the star is for p < 0.05 after correction."""
     found = row.differences.get(metric)
     if found is None:
@@ -33,7 +33,7 @@ def ends(found: Estimate, metric: str, *, signed: bool = True) -> str:
     return f"[{low}, {high}]"
 
 
-def star(row: Row, metric: str) -> str:
+def star(row: MethodRow, metric: str) -> str:
     """A mark for a difference that is unlikely to be chance, all comparisons counted."""
     return "*" if row.corrected.get(metric, math.nan) < ALPHA else ""
 
@@ -56,7 +56,7 @@ def share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.0f} %"
 
 
-def costs(row: Row) -> tuple[str, ...]:
+def costs(row: MethodRow) -> tuple[str, ...]:
     """As `COSTS` has it: λ, time of a step against the student alone's, memory beyond its, connectors."""
     c = row.costs
     return (
@@ -71,7 +71,7 @@ def _spaced(text: str) -> str:
     return f" {text}" if text else ""
 
 
-def at_snr(row: Row, label: str, metric: str) -> str:
+def at_snr(row: MethodRow, label: str, metric: str) -> str:
     """The mean for references, the difference for methods."""
     value, change = row.by_snr[label][metric]
     if not row.is_method:

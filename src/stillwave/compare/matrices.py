@@ -37,21 +37,21 @@ class System:
 
 
 @dataclass(frozen=True)
-class Material:
+class ScoreMatrices:
     """All that was scored."""
 
     files: Mapping[Key, Path]
-    table: Mapping[Key, list[scores.Line]]
+    table: Mapping[Key, list[scores.ScoreRecord]]
     recordings: tuple[str, ...]
     snr_db: Mapping[str, float | None]
 
 
-def gather(grid: Grid) -> Material:
+def gather(grid: Grid) -> ScoreMatrices:
     """Read every score there is. Raises StillwaveError for a damaged file."""
     files = _files(grid)
     table = {key: scores.read(folder / SCORES) for key, folder in files.items()}
     snr_db = {line.recording: line.snr_db for found in table.values() for line in found}
-    return Material(files, table, tuple(snr_db), snr_db)
+    return ScoreMatrices(files, table, tuple(snr_db), snr_db)
 
 
 def _files(grid: Grid) -> dict[Key, Path]:
@@ -71,7 +71,7 @@ def _usable(grid: Grid, folder: Path) -> bool:
     )
 
 
-def systems(grid: Grid, student: str, material: Material) -> dict[str, System]:
+def systems(grid: Grid, student: str, material: ScoreMatrices) -> dict[str, System]:
     """Of one student, in the order of the table; what has no finished cell is not among them."""
     keys: dict[str, list[Key]] = {name: [name] for name in REFERENCES if name in material.files}
     for method in grid.methods:
@@ -101,7 +101,9 @@ def _facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def _matrices(grid: Grid, found: list[list[scores.Line]], place: Mapping[str, int]) -> dict[str, Array]:
+def _matrices(
+    grid: Grid, found: list[list[scores.ScoreRecord]], place: Mapping[str, int]
+) -> dict[str, Array]:
     values = {metric: np.full((len(found), len(place)), np.nan) for metric in grid.metrics}
     for row, lines in enumerate(found):
         for line in lines:
@@ -110,7 +112,7 @@ def _matrices(grid: Grid, found: list[list[scores.Line]], place: Mapping[str, in
     return values
 
 
-def _reasons(grid: Grid, found: list[list[scores.Line]]) -> dict[str, dict[str, int]]:
+def _reasons(grid: Grid, found: list[list[scores.ScoreRecord]]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
     for lines in found:
         for line in lines:

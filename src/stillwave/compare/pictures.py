@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stillwave.compare.formatting import star
-from stillwave.compare.results import Results, Row
+from stillwave.compare.results import MethodRow, Results
 from stillwave.errors import MissingExtraError
 from stillwave.evaluation import METRICS
 from stillwave.evaluation.tables import heading
@@ -42,7 +42,7 @@ def forest(results: Results, stem: Path) -> list[Path]:
     return _save(figure, stem)
 
 
-def effects(results: Results, metric: str) -> list[tuple[str, Row]]:
+def effects(results: Results, metric: str) -> list[tuple[str, MethodRow]]:
     """Label and row of every method that has a difference, the smallest gain first."""
     several = len(results.sections) > 1
     found = [
@@ -54,12 +54,12 @@ def effects(results: Results, metric: str) -> list[tuple[str, Row]]:
     return sorted(found, key=lambda entry: _effect(entry[1], metric))
 
 
-def _effect(row: Row, metric: str) -> float:
+def _effect(row: MethodRow, metric: str) -> float:
     found = row.differences[metric]
     return METRICS[metric].gain(found.mean) if found else -math.inf
 
 
-def _forest_panel(axis: Any, metric: str, found: Sequence[tuple[str, Row]]) -> None:
+def _forest_panel(axis: Any, metric: str, found: Sequence[tuple[str, MethodRow]]) -> None:
     factor = METRICS[metric].factor
     axis.axvline(0, color=INK, linewidth=1)
     for place, (_, row) in enumerate(found):
@@ -92,7 +92,7 @@ def by_snr(results: Results, student: str, stem: Path) -> list[Path]:
     return _save(figure, stem)
 
 
-def _snr_panel(axis: Any, metric: str, rows: Sequence[Row]) -> None:
+def _snr_panel(axis: Any, metric: str, rows: Sequence[MethodRow]) -> None:
     axis.axhline(0, color=INK, linewidth=1)
     for place, row in reversed(list(enumerate(rows))):
         points = [(label, change.mean) for label, found in row.by_snr.items() if (change := found[metric][1])]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from stillwave.compare.executors import Outcome
+from stillwave.compare.executors import JobResult
 from stillwave.compare.work import Job
 from stillwave.console import progress_bar
 
@@ -16,8 +16,8 @@ _TAIL = 65536
 
 
 def watched(
-    outcomes: Iterable[Outcome], work: Sequence[Job], todo: Sequence[Job], *, quiet: bool
-) -> Iterator[Outcome]:
+    outcomes: Iterable[JobResult], work: Sequence[Job], todo: Sequence[Job], *, quiet: bool
+) -> Iterator[JobResult]:
     """Pass outcomes on, with a bar that counts training steps and names cells."""
     if quiet:
         yield from outcomes

@@ -34,7 +34,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """One system. Differences are from the student alone of the same size, seed by seed, recording by recording."""
 
     name: str
@@ -65,7 +65,7 @@ class Results:
 
     grid: Grid
     recordings: int
-    sections: Mapping[str, tuple[Row, ...]]
+    sections: Mapping[str, tuple[MethodRow, ...]]
     """By student: noisy, teacher, student alone, then the methods."""
     failed: Mapping[str, str]
     """Cell → why."""
@@ -117,11 +117,11 @@ def _reason(grid: Grid, cell: Cell) -> str:
     return str((read_json(cell.failure(grid.folder)) or {}).get("sentence", ""))
 
 
-def _row(grid: Grid, name: str, systems: Mapping[str, System], groups: Mapping[str, Array]) -> Row:
+def _row(grid: Grid, name: str, systems: Mapping[str, System], groups: Mapping[str, Array]) -> MethodRow:
     system, alone, teacher = systems[name], systems.get(names.NONE), systems.get("teacher")
     paired = _paired(system, alone) if name != names.NONE else None
     differences = {m: estimate(paired[m]) if paired else None for m in grid.metrics}
-    return Row(
+    return MethodRow(
         name=name,
         display=SHOWN.get(name) or names.display(name, grid.methods[name]["method"]),
         seeds=system.seeds,
@@ -185,7 +185,7 @@ def _mean(facts: Sequence[Mapping[str, Any]], key: str) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
-def _corrected(grid: Grid, sections: Mapping[str, tuple[Row, ...]]) -> dict[str, tuple[Row, ...]]:
+def _corrected(grid: Grid, sections: Mapping[str, tuple[MethodRow, ...]]) -> dict[str, tuple[MethodRow, ...]]:
     """Holm's correction, for each metric over all methods of all students."""
     adjusted = {
         metric: holm(

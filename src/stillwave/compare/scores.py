@@ -15,7 +15,7 @@ COLUMNS = ("recording", "snr_db", "metric", "value", "reason")
 
 
 @dataclass(frozen=True)
-class Line:
+class ScoreRecord:
     """A value, or why there is none."""
 
     recording: str
@@ -38,12 +38,12 @@ def as_csv(rows: Iterable[ScoreRow]) -> str:
     return text.getvalue()
 
 
-def read(file: Path) -> list[Line]:
+def read(file: Path) -> list[ScoreRecord]:
     """The inverse. Raises StillwaveError for a file that is no such table."""
     try:
         with file.open(newline="", encoding="utf-8") as handle:
             return [
-                Line(
+                ScoreRecord(
                     recording=entry["recording"],
                     snr_db=float(entry["snr_db"]) if entry["snr_db"] else None,
                     metric=entry["metric"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from stillwave.compare.formatting import COSTS, at_snr, costs, difference, ends, mean, p_value, share, star
-from stillwave.compare.results import Results, Row
+from stillwave.compare.results import MethodRow, Results
 from stillwave.compare.text_report import about, all_notes, how_to_read, verdicts
 from stillwave.evaluation import METRICS
 from stillwave.evaluation.tables import heading, number, table, tex
@@ -38,7 +38,7 @@ def _sections(results: Results, pictures: Mapping[str, str]) -> Iterator[str]:
         yield from (f"- {note}" for note in notes)
 
 
-def _main_table(rows: tuple[Row, ...], metrics: tuple[str, ...]) -> Iterator[str]:
+def _main_table(rows: tuple[MethodRow, ...], metrics: tuple[str, ...]) -> Iterator[str]:
     header = ["system", *(text for m in metrics for text in (heading(m), f"Δ {METRICS[m].name}")), "seeds"]
     yield from table(
         header,
@@ -53,7 +53,7 @@ def _main_table(rows: tuple[Row, ...], metrics: tuple[str, ...]) -> Iterator[str
     )
 
 
-def _second_table(rows: tuple[Row, ...], metrics: tuple[str, ...]) -> Iterator[str]:
+def _second_table(rows: tuple[MethodRow, ...], metrics: tuple[str, ...]) -> Iterator[str]:
     names = [METRICS[m].name for m in metrics]
     header = ["system", *(t for n in names for t in (f"gap, {n}", f"p, {n}")), *COSTS]
     cells = [
@@ -118,12 +118,12 @@ def tex_keep(name: str) -> str:
     return f"{tex(metric)} & {rest}"
 
 
-def _change(row: Row, metric: str) -> str:
+def _change(row: MethodRow, metric: str) -> str:
     found = row.differences.get(metric)
     return "--" if found is None else f"${number(found.mean, metric, signed=True)}${star(row, metric)}"
 
 
-def _small(row: Row, metric: str) -> str:
+def _small(row: MethodRow, metric: str) -> str:
     found = row.differences.get(metric)
     text = ends(found, metric) if found else ""
     return rf"{{\scriptsize ${text}$}}" if text else ""

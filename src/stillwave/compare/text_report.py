@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from stillwave.compare.formatting import star
-from stillwave.compare.results import Results, Row
+from stillwave.compare.results import MethodRow, Results
 from stillwave.evaluation import METRICS
 
 
@@ -39,7 +39,7 @@ def verdicts(results: Results) -> Iterator[str]:
         yield "There is one seed: another may turn every sign, so nothing of this is said of the methods yet."
 
 
-def _called(student: str, row: Row, results: Results) -> str:
+def _called(student: str, row: MethodRow, results: Results) -> str:
     return f"{row.display} ({student})" if len(results.sections) > 1 else row.display
 
 
