@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 
 from stillwave.files import write_text
-from stillwave.quickstart.data import Material
+from stillwave.quickstart.data import QuickstartData
 
 HERE = Path(__file__).parent / "comparison"
 DOCS = Path(__file__).parents[1] / "docs"
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace, place: Path) -> None:
         )
 
 
-def data_keys(found: Material) -> list[str]:
+def data_keys(found: QuickstartData) -> list[str]:
     """The recipe's keys that name the recordings."""
     named = [f"data.train.{name}={path}" for name, path in found.train.model_dump().items() if path]
     return [*named, f"data.development={found.development}"]

@@ -18,9 +18,11 @@ from stillwave.quickstart.settings import Settings
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     seen: list[Settings] = []
 
-    def run(settings: Settings) -> flow.Result:
+    def run(settings: Settings) -> flow.QuickstartResult:
         seen.append(settings)
-        return flow.Result(settings.output / "index.html", {"verdict": "better", "mixtures": 3}, "one line")
+        return flow.QuickstartResult(
+            settings.output / "index.html", {"verdict": "better", "mixtures": 3}, "one line"
+        )
 
     monkeypatch.setattr(flow, "run", run)
     return seen

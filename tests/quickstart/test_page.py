@@ -13,8 +13,8 @@ import pytest
 
 from stillwave.evaluation import Interval
 from stillwave.quickstart import page
-from stillwave.quickstart.commands import Command
-from stillwave.quickstart.page import Example, Facts, System, Track
+from stillwave.quickstart.commands import CommandLine
+from stillwave.quickstart.page import Example, ReportFacts, ReportSystem, Track
 
 VOID = {"meta", "link", "img", "br", "path", "input", "rect"}
 
@@ -52,14 +52,14 @@ def read(file: Path) -> Reader:
 
 
 SYSTEMS = [
-    System("noisy", "Noisy", "nothing done"),
-    System("teacher", "Teacher", "ships with stillwave", 415_000, 681e6),
-    System("alone", "Student alone", "8 channels, 1 block", 9930, 42.7e6, 450, 61.5),
-    System("distilled", "Distilled", "8 channels, 1 block", 9930, 42.7e6, 450, 190.0),
+    ReportSystem("noisy", "Noisy", "nothing done"),
+    ReportSystem("teacher", "Teacher", "ships with stillwave", 415_000, 681e6),
+    ReportSystem("alone", "Student alone", "8 channels, 1 block", 9930, 42.7e6, 450, 61.5),
+    ReportSystem("distilled", "Distilled", "8 channels, 1 block", 9930, 42.7e6, 450, 190.0),
 ]
 
 
-def facts(**changes: object) -> Facts:
+def facts(**changes: object) -> ReportFacts:
     cells = {"pesq_wb": Interval(1.5, 1.4, 1.6, 36), "si_sdr": Interval(9.0, 8.0, 10.0, 36)}
     tracks = [
         Track(s, f"audio/a #1_{s.key}.wav", f"pictures/50%_{s.key}.png", 2.5, {"si_sdr": 9.0})
@@ -68,7 +68,7 @@ def facts(**changes: object) -> Facts:
     example = Example(
         "“A <b>bold</b> & odd title”", "5 dB", 3.2, tracks, "pictures/l.png", ["noisy"], "pictures/d.png"
     )
-    whole = Facts(
+    whole = ReportFacts(
         synthetic=True,
         corpus="Trained on 3 min of speech.",
         mixtures=36,
@@ -83,8 +83,8 @@ def facts(**changes: object) -> Facts:
         examples=[example],
         curves={"Loss": "pictures/loss.png"},
         times=[("Recordings", 14.0, 20.0), ("Training: distilled", 210.0, None)],
-        commands=[Command("Denoise", "stillwave enhance 'my <file>.wav' -o out.wav -m runs/distilled")],
-        for_own=Command("With the model that ships", "bin/stillwave enhance a.wav -o b.wav"),
+        commands=[CommandLine("Denoise", "stillwave enhance 'my <file>.wav' -o out.wav -m runs/distilled")],
+        for_own=CommandLine("With the model that ships", "bin/stillwave enhance a.wav -o b.wav"),
         folder="/home/a&b",
         teacher_trained=False,
         machine="2 cores",

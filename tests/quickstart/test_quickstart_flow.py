@@ -13,7 +13,7 @@ from stillwave.audio import read, write
 from stillwave.data.pair_sets import Pair
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
 from stillwave.quickstart import data, examples, flow, runs
-from stillwave.quickstart.data import Material
+from stillwave.quickstart.data import QuickstartData
 from stillwave.quickstart.settings import Settings, Stopwatch
 from stillwave.schema import Sources
 
@@ -45,7 +45,7 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tiny(audio: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, flow.Result]:
+def tiny(audio: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, flow.QuickstartResult]:
     """A quickstart of a few steps on a folder of one's own, with a stereo recording to enhance."""
     folder = tmp_path_factory.mktemp("quickstart")
     mine = folder / "my talk <1>.wav"
@@ -63,7 +63,9 @@ def tiny(audio: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Setting
         torch.set_num_threads(threads)
 
 
-def test_it_leaves_a_page_tables_audio_pictures_and_checkpoints(tiny: tuple[Settings, flow.Result]) -> None:
+def test_it_leaves_a_page_tables_audio_pictures_and_checkpoints(
+    tiny: tuple[Settings, flow.QuickstartResult],
+) -> None:
     settings, result = tiny
     out = settings.output
     assert result.page == out / "index.html"
@@ -78,7 +80,7 @@ def test_it_leaves_a_page_tables_audio_pictures_and_checkpoints(tiny: tuple[Sett
     assert not list(out.rglob("*.tmp*"))
 
 
-def test_one_file_can_be_passed_on(tiny: tuple[Settings, flow.Result]) -> None:
+def test_one_file_can_be_passed_on(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
     settings, result = tiny
     file = settings.output / "stillwave-quickstart.html"
     assert str(file) in result.line
@@ -89,7 +91,7 @@ def test_one_file_can_be_passed_on(tiny: tuple[Settings, flow.Result]) -> None:
     )
 
 
-def test_the_teacher_is_the_one_that_ships(tiny: tuple[Settings, flow.Result]) -> None:
+def test_the_teacher_is_the_one_that_ships(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
     from stillwave import recipe
     from stillwave.pretrained import checkpoints
 
@@ -102,14 +104,14 @@ def test_the_teacher_is_the_one_that_ships(tiny: tuple[Settings, flow.Result]) -
 
 
 def test_ones_own_recording_is_played_through_the_model_that_ships(
-    tiny: tuple[Settings, flow.Result],
+    tiny: tuple[Settings, flow.QuickstartResult],
 ) -> None:
     settings, _ = tiny
     assert (settings.output / "enhanced" / "my talk <1>_shipped.wav").exists()
     assert "Shipped model" in (settings.output / "index.html").read_text(encoding="utf-8")
 
 
-def test_the_figures_are_json_and_name_all_systems(tiny: tuple[Settings, flow.Result]) -> None:
+def test_the_figures_are_json_and_name_all_systems(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
     settings, result = tiny
     figures = json.loads((settings.output / "results.json").read_text())
     assert figures == json.loads(json.dumps(result.figures, allow_nan=False))
@@ -123,7 +125,9 @@ def test_the_figures_are_json_and_name_all_systems(tiny: tuple[Settings, flow.Re
     assert str(result.page) in result.line
 
 
-def test_ones_own_recording_keeps_rate_channels_and_length(tiny: tuple[Settings, flow.Result]) -> None:
+def test_ones_own_recording_keeps_rate_channels_and_length(
+    tiny: tuple[Settings, flow.QuickstartResult],
+) -> None:
     settings, _ = tiny
     samples, rate = read(settings.output / "enhanced" / "my talk <1>_distilled.wav")
     assert rate == 2 * RATE
@@ -131,7 +135,7 @@ def test_ones_own_recording_keeps_rate_channels_and_length(tiny: tuple[Settings,
 
 
 def test_a_second_call_computes_nothing_again(
-    tiny: tuple[Settings, flow.Result], monkeypatch: pytest.MonkeyPatch
+    tiny: tuple[Settings, flow.QuickstartResult], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, result = tiny
     weights = {f: f.stat().st_mtime_ns for f in settings.output.rglob("*.safetensors")}
@@ -142,7 +146,7 @@ def test_a_second_call_computes_nothing_again(
     assert weights == {f: f.stat().st_mtime_ns for f in settings.output.rglob("*.safetensors")}
 
 
-def test_both_students_start_the_same_and_see_the_same(tiny: tuple[Settings, flow.Result]) -> None:
+def test_both_students_start_the_same_and_see_the_same(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
     from stillwave.training.run_log import read as read_log
 
     settings, _ = tiny
@@ -154,7 +158,9 @@ def test_both_students_start_the_same_and_see_the_same(tiny: tuple[Settings, flo
     assert max(e["step"] for e in alone) == max(e["step"] for e in distilled)
 
 
-def test_another_quickstarts_folder_is_refused(tiny: tuple[Settings, flow.Result], tmp_path: Path) -> None:
+def test_another_quickstarts_folder_is_refused(
+    tiny: tuple[Settings, flow.QuickstartResult], tmp_path: Path
+) -> None:
     settings, _ = tiny
     with pytest.raises(StillwaveError, match="holds a quickstart with seed 3, not 4"):
         flow.run(Settings(settings.output, audio=settings.audio, minutes=0.1, seed=4))
@@ -187,7 +193,7 @@ def test_minutes_that_are_none_are_refused(tmp_path: Path, minutes: float) -> No
 
 def test_steps_follow_the_minutes_and_nothing_else(tmp_path: Path) -> None:
     sources = Sources(speech="s", noise="n")
-    found = Material(sources, "d", tmp_path, synthetic=True, babble=True, sentence="")
+    found = QuickstartData(sources, "d", tmp_path, synthetic=True, babble=True, sentence="")
     full, half = (
         [
             runs.recipe(Settings(tmp_path, minutes=minutes, seed=5, train_teacher=True), key, found)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from stillwave.quickstart.settings import Settings
 
 
-class Command(NamedTuple):
+class CommandLine(NamedTuple):
     """What a command line does, and the line."""
 
     what: str
@@ -29,7 +29,7 @@ def program() -> str:
     return f"{shlex.quote(_short(Path(sys.executable)))} -m stillwave"
 
 
-def commands(settings: Settings, recording: Path) -> list[Command]:
+def commands(settings: Settings, recording: Path) -> list[CommandLine]:
     """What to do next; `recording` is a noisy file that exists."""
     out, start = settings.output, program()
     noisy = _quoted(recording)
@@ -37,25 +37,25 @@ def commands(settings: Settings, recording: Path) -> list[Command]:
     again = f"{start} quickstart"
     audio = "" if settings.audio is None else f" --audio {_quoted(settings.audio)}"
     return [
-        Command(
+        CommandLine(
             "Denoise a recording with the distilled student (put a file of yours in the first place)",
             f"{start} enhance {noisy} --overwrite -m {student} -o {_quoted(out / 'denoised-by-student.wav')}",
         ),
-        Command("What the student is, and what it costs", f"{start} info {student}"),
-        Command("Train four times as long", f"{again} -o {_beside(out, 'longer')} --minutes 32{audio}"),
-        Command(
+        CommandLine("What the student is, and what it costs", f"{start} info {student}"),
+        CommandLine("Train four times as long", f"{again} -o {_beside(out, 'longer')} --minutes 32{audio}"),
+        CommandLine(
             "The full pipeline: train a teacher too",
             f"{again} -o {_beside(out, 'teacher')} --train-teacher{audio}",
         ),
-        Command("One file to pass on, with sound and pictures in it", _same(settings, again)),
-        Command("Every recipe that ships", f"{start} recipes ls"),
+        CommandLine("One file to pass on, with sound and pictures in it", _same(settings, again)),
+        CommandLine("Every recipe that ships", f"{start} recipes ls"),
     ]
 
 
-def with_shipped_model(settings: Settings, recording: Path) -> Command:
+def with_shipped_model(settings: Settings, recording: Path) -> CommandLine:
     """The command line that denoises with the model that ships."""
     target = _quoted(settings.output / "denoised-by-shipped-model.wav")
-    return Command(
+    return CommandLine(
         "Denoise a recording of your own with the model that ships",
         f"{program()} enhance {_quoted(recording)} --overwrite -o {target}",
     )

@@ -39,7 +39,7 @@ By = Literal["auto", "recording"]
 
 
 @dataclass(frozen=True)
-class Material:
+class QuickstartData:
     """Where everything is. Training and choosing see nothing of `test`."""
 
     train: Sources
@@ -52,14 +52,14 @@ class Material:
     """What it is, for the page."""
 
 
-def demo(folder: Path, seed: int, jobs: int | None) -> Material:
+def demo(folder: Path, seed: int, jobs: int | None) -> QuickstartData:
     """Build the demo corpus (or find it built). Raises MissingExtraError without the `demo` extra."""
     from stillwave.data.demo.corpus import build
 
     corpus = build(folder, seed=seed, jobs=jobs)
     train = {name: str((corpus / "train" / f"{name}.jsonl").resolve()) for name in _SOURCES}
     recordings = {name: read_manifest(path) for name, path in train.items()}
-    return Material(
+    return QuickstartData(
         train=Sources(**train),
         development=str((corpus / "development").resolve()),
         test=corpus / "test",
@@ -69,7 +69,7 @@ def demo(folder: Path, seed: int, jobs: int | None) -> Material:
     )
 
 
-def own(audio: Path, work: Path) -> Material:
+def own(audio: Path, work: Path) -> QuickstartData:
     """A user's folder: DIR/train/{speech,noise,rir}.csv or .jsonl, or DIR/{speech,noise[,rooms]} folders.
 
     DIR/test with noisy/ and clean/ is the test. Speakers and noise recordings are held out and mixed for
@@ -88,7 +88,7 @@ def own(audio: Path, work: Path) -> Material:
             _mix(work, name, count)
     found = {name: work / f"{name}.jsonl" for name in _SOURCES if (work / f"{name}.jsonl").exists()}
     recordings = {name: read_manifest(path) for name, path in found.items()}
-    return Material(
+    return QuickstartData(
         train=Sources(**{name: str(path.resolve()) for name, path in found.items()}),
         development=str((work / "development").resolve()),
         test=audio / "test" if has_test else work / "test",

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillwave.quickstart import loudness, pictures
-from stillwave.quickstart.page import Example, System, Track
+from stillwave.quickstart.page import Example, ReportSystem, Track
 from stillwave.schema import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _LEVELS = ("noisy", "alone", "distilled", "clean")
 
 
 @dataclass(frozen=True)
-class Heard:
+class ExampleSignals:
     """One recording through the systems: mono signals `[n]` at 16 kHz, by system."""
 
     name: str
@@ -65,7 +65,7 @@ def note(pair: Pair) -> str:
     return " · ".join(part for part in known if part)
 
 
-def make(folder: Path, heard: Heard, systems: Mapping[str, System]) -> Example:
+def make(folder: Path, heard: ExampleSignals, systems: Mapping[str, ReportSystem]) -> Example:
     """Write audio and pictures of one recording below `folder`, all at one loudness, and say where they are."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", heard.name)
     signals, gains = loudness.match(heard.signals)

@@ -16,9 +16,9 @@ from stillwave.console import duration
 from stillwave.errors import MissingExtraError
 from stillwave.files import write_json
 from stillwave.quickstart import commands, data, examples, page, pictures, runs, scoring, verdict
-from stillwave.quickstart.data import Material
-from stillwave.quickstart.examples import Heard
-from stillwave.quickstart.page import Example, Facts, System
+from stillwave.quickstart.data import QuickstartData
+from stillwave.quickstart.examples import ExampleSignals
+from stillwave.quickstart.page import Example, ReportFacts, ReportSystem
 from stillwave.quickstart.scoring import Scored
 from stillwave.quickstart.settings import Settings, Stopwatch
 from stillwave.schema import SAMPLE_RATE
@@ -28,7 +28,7 @@ _NEEDED |= {"pesq": "eval", "pystoi": "eval", "joblib": "eval"}
 
 
 @dataclass(frozen=True)
-class Result:
+class QuickstartResult:
     """What a quickstart comes to."""
 
     page: Path
@@ -36,7 +36,7 @@ class Result:
     line: str
 
 
-def run(settings: Settings) -> Result:
+def run(settings: Settings) -> QuickstartResult:
     """Do what is left to do and write the page.
 
     Raises StillwaveError: a missing extra (before anything is computed), a folder of something else, recordings
@@ -65,7 +65,7 @@ def run(settings: Settings) -> Result:
     write_json(out / "results.json", figures)
     took = duration(sum(watch.seconds.values()))
     files = f"{where}" if portable is None else f"{where}; as one file: {portable}"
-    return Result(where, figures, f"{figures['verdict']} ({took}; look and listen: {files})")
+    return QuickstartResult(where, figures, f"{figures['verdict']} ({took}; look and listen: {files})")
 
 
 def _check(settings: Settings) -> None:
@@ -80,30 +80,30 @@ def _check(settings: Settings) -> None:
     runs.network(settings, "teacher")
 
 
-def _material(settings: Settings) -> Material:
+def _material(settings: Settings) -> QuickstartData:
     if settings.audio is None:
         return data.demo(settings.output / "corpus", settings.seed, settings.jobs)
     return data.own(settings.audio, settings.output / "data")
 
 
-def _train(settings: Settings, key: str, found: Material) -> None:
+def _train(settings: Settings, key: str, found: QuickstartData) -> None:
     from stillwave.training import train
 
     train(runs.recipe(settings, key, found), runs.folder(settings, key))
 
 
-def _systems(settings: Settings, watch: Stopwatch) -> dict[str, System]:
+def _systems(settings: Settings, watch: Stopwatch) -> dict[str, ReportSystem]:
     plain = {
-        "noisy": System("noisy", runs.NAMES["noisy"], "nothing done"),
-        "clean": System("clean", runs.NAMES["clean"], "the reference"),
-        "shipped": System("shipped", runs.NAMES["shipped"], "trained for hours on real speech"),
+        "noisy": ReportSystem("noisy", runs.NAMES["noisy"], "nothing done"),
+        "clean": ReportSystem("clean", runs.NAMES["clean"], "the reference"),
+        "shipped": ReportSystem("shipped", runs.NAMES["shipped"], "trained for hours on real speech"),
     }
     seconds = {key: watch.seconds.get(f"Training: {runs.NAMES[key].lower()}") for key in runs.RECIPES}
     return plain | {key: runs.describe(settings, key, seconds[key]) for key in runs.RECIPES}
 
 
 def _examples(
-    settings: Settings, found: Material, scored: Scored, systems: Mapping[str, System]
+    settings: Settings, found: QuickstartData, scored: Scored, systems: Mapping[str, ReportSystem]
 ) -> list[Example]:
     from stillwave.data.pair_sets import read_pairs
 
@@ -115,14 +115,16 @@ def _examples(
         signals = {key: _mono(file) for key, file in files.items() if file.exists()}
         if {"alone", "distilled"} <= signals.keys():
             heard.append(
-                Heard(pair.id, examples.title(pair), examples.note(pair), signals, scored.of(pair.id))
+                ExampleSignals(
+                    pair.id, examples.title(pair), examples.note(pair), signals, scored.of(pair.id)
+                )
             )
     if settings.enhance is not None:
         heard.insert(0, _own_recording(settings, settings.enhance))
     return [examples.make(settings.output, one, systems) for one in heard]
 
 
-def _own_recording(settings: Settings, source: Path) -> Heard:
+def _own_recording(settings: Settings, source: Path) -> ExampleSignals:
     """Enhance the user's file as a whole, by every system and the model that ships; its beginning is for the page."""
     from stillwave.inference import load
 
@@ -133,7 +135,7 @@ def _own_recording(settings: Settings, source: Path) -> Heard:
         load(network).enhance_file(source, target, overwrite=True)
         signals[key] = _mono(target, examples.OWN_SECONDS)
     note = "Your own recording: no clean reference, so no scores. The whole of it is in enhanced/."
-    return Heard(f"own_{source.stem}", source.name, note, signals, {})
+    return ExampleSignals(f"own_{source.stem}", source.name, note, signals, {})
 
 
 def _mono(file: Path, seconds: int | None = None) -> examples.Samples:
@@ -159,19 +161,19 @@ def _curves(settings: Settings) -> dict[str, str]:
 
 def _facts(
     settings: Settings,
-    found: Material,
+    found: QuickstartData,
     scored: Scored,
-    systems: Mapping[str, System],
+    systems: Mapping[str, ReportSystem],
     shown: Sequence[Example],
     curves: dict[str, str],
     watch: Stopwatch,
-) -> Facts:
+) -> ReportFacts:
     from stillwave import provenance
 
     summary = scored.summary
     machine = provenance.machine()
     recording = settings.enhance or _noisy_file(settings, found, shown)
-    return Facts(
+    return ReportFacts(
         synthetic=found.synthetic,
         corpus=found.sentence,
         mixtures=summary.recordings,
@@ -193,14 +195,14 @@ def _facts(
     )
 
 
-def _noisy_file(settings: Settings, found: Material, shown: Sequence[Example]) -> Path:
+def _noisy_file(settings: Settings, found: QuickstartData, shown: Sequence[Example]) -> Path:
     """A noisy recording for the page's commands."""
     from stillwave.data.pair_sets import read_pairs
 
     return settings.output / shown[0].tracks[0].audio if shown else read_pairs(found.test)[0].noisy
 
 
-def _figures(facts: Facts, where: Path) -> dict[str, Any]:
+def _figures(facts: ReportFacts, where: Path) -> dict[str, Any]:
     """All figures as JSON values; an end that does not exist is null."""
     return {
         "page": str(where),

@@ -17,14 +17,14 @@ from stillwave.evaluation import METRICS, Interval
 from stillwave.evaluation.tables import heading, number
 from stillwave.files import write_text
 from stillwave.quickstart import pictures, verdict
-from stillwave.quickstart.commands import Command
+from stillwave.quickstart.commands import CommandLine
 
 FILE = "index.html"
 PORTABLE = "stillwave-quickstart.html"
 
 
 @dataclass(frozen=True)
-class System:
+class ReportSystem:
     """What was compared: `key` is its colour's and audio's name; sizes are None for plain signals."""
 
     key: str
@@ -41,7 +41,7 @@ class System:
 class Track:
     """One version of an example: its system, its audio and its spectrogram (paths within the folder)."""
 
-    system: System
+    system: ReportSystem
     audio: str
     picture: str
     gain_db: float = 0.0
@@ -65,14 +65,14 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ReportFacts:
     """All that the page says."""
 
     synthetic: bool
     corpus: str
     """One sentence on the data."""
     mixtures: int
-    systems: Sequence[System]
+    systems: Sequence[ReportSystem]
     metrics: Sequence[str]
     scores: Mapping[str, Mapping[str, Interval | None]]
     """By system, then metric."""
@@ -85,8 +85,8 @@ class Facts:
     """Caption → picture."""
     times: Sequence[tuple[str, float, float | None]]
     """Stage, its seconds by the clock, and its seconds of computing on all cores together."""
-    commands: Sequence[Command]
-    for_own: Command
+    commands: Sequence[CommandLine]
+    for_own: CommandLine
     """With the model that ships, on recordings of the user's own."""
     folder: str
     """Where the commands run as they are written."""
@@ -98,7 +98,7 @@ class Facts:
     """Files that could not be scored, with the reason."""
 
 
-def write(folder: Path, facts: Facts, *, portable: bool = False) -> Path:
+def write(folder: Path, facts: ReportFacts, *, portable: bool = False) -> Path:
     """Render the page into `folder`; returns its path. File names and texts are escaped.
 
     A `portable` page holds the audio and pictures, so that the one file can be passed on.
@@ -153,29 +153,29 @@ def _inlined(folder: Path, name: str) -> str:
     return f"data:{kind};base64,{base64.b64encode((folder / name).read_bytes()).decode('ascii')}"
 
 
-def headline(facts: Facts) -> str:
+def headline(facts: ReportFacts) -> str:
     """The page's first sentence, and that of the command line."""
     return verdict.headline(smaller(facts), facts.gains)
 
 
-def smaller(facts: Facts) -> float | None:
+def smaller(facts: ReportFacts) -> float | None:
     """How often the student's parameters go into the teacher's."""
     return _ratio(facts, lambda system: system.parameters)
 
 
-def cheaper(facts: Facts) -> float | None:
+def cheaper(facts: ReportFacts) -> float | None:
     """How often the student's operations go into the teacher's."""
     return _ratio(facts, lambda system: system.macs_per_second)
 
 
-def _ratio(facts: Facts, of: Callable[[System], float | None]) -> float | None:
+def _ratio(facts: ReportFacts, of: Callable[[ReportSystem], float | None]) -> float | None:
     teacher, student = (
         of(system) if (system := _system(facts, key)) else None for key in ("teacher", "distilled")
     )
     return teacher / student if teacher and student else None
 
 
-def _system(facts: Facts, key: str) -> System | None:
+def _system(facts: ReportFacts, key: str) -> ReportSystem | None:
     return next((system for system in facts.systems if system.key == key), None)
 
 
@@ -209,7 +209,7 @@ def size(value: float | None) -> str:
     return f"{value:.0f}"
 
 
-def _best(facts: Facts) -> dict[str, str]:
+def _best(facts: ReportFacts) -> dict[str, str]:
     """The system with the best mean of each metric."""
     best: dict[str, str] = {}
     for metric in facts.metrics:

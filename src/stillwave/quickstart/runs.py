@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from stillwave.pretrained import checkpoints as weights
-from stillwave.quickstart.data import Material
-from stillwave.quickstart.page import System
+from stillwave.quickstart.data import QuickstartData
+from stillwave.quickstart.page import ReportSystem
 from stillwave.quickstart.pictures import Curve
 from stillwave.quickstart.settings import Settings
 from stillwave.schema import ModelConfig, Recipe
@@ -38,7 +38,7 @@ def network(settings: Settings, key: str) -> Path:
     return folder(settings, key) if key in trained(settings) else weights.teacher()
 
 
-def recipe(settings: Settings, key: str, material: Material) -> Recipe:
+def recipe(settings: Settings, key: str, material: QuickstartData) -> Recipe:
     """A shipped quickstart recipe, for these recordings, seed and time."""
     from stillwave.recipe import load
 
@@ -94,7 +94,7 @@ def curves(settings: Settings) -> tuple[dict[str, Curve], dict[str, Curve]]:
     return {k: c for k, c in losses.items() if c}, {k: c for k, c in scores.items() if c}
 
 
-def describe(settings: Settings, key: str, seconds: float | None) -> System:
+def describe(settings: Settings, key: str, seconds: float | None) -> ReportSystem:
     """Size, cost and training of a system."""
     from stillwave import checkpoint
     from stillwave.training.run_log import read
@@ -102,7 +102,7 @@ def describe(settings: Settings, key: str, seconds: float | None) -> System:
     card = checkpoint.read_card(checkpoint.resolve(network(settings, key)))
     ours = key in trained(settings)
     events = read(folder(settings, key)) if ours else []
-    return System(
+    return ReportSystem(
         key=key,
         name=NAMES[key],
         note=_NOTES[key] if ours else "ships with stillwave",
