@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from stillwave.audio.contract import narrowed
-from stillwave.audio.parts import Plan
+from stillwave.audio.parts import ReadPlan
 from stillwave.errors import AudioError
 from stillwave.files import native
 
@@ -68,7 +68,7 @@ class SndfileDecoder:
     layout = ""
     kbps: float | None = None
 
-    def __init__(self, path: Path, handle: BinaryIO, plan: Plan) -> None:
+    def __init__(self, path: Path, handle: BinaryIO, plan: ReadPlan) -> None:
         self._path, self._handle, self._plan = path, handle, plan
         self._part = 0
         self._file = self._open(0)

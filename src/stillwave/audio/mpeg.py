@@ -26,7 +26,7 @@ _SURE = 3
 """So many frames in a row make a find of a frame certain."""
 
 
-class Kind(NamedTuple):
+class MpegFormat(NamedTuple):
     """What all frames of one stream have in common."""
 
     rate: int
@@ -37,10 +37,10 @@ class Kind(NamedTuple):
 
 
 @dataclass
-class Stream:
+class MpegStream:
     """A run of frames that one decoder takes: from a frame that states lengths, or a change of format, to the next."""
 
-    kind: Kind
+    kind: MpegFormat
     tag: Span | None = None
     """The frame that states lengths; it holds no sound."""
     stated: int | None = None
@@ -72,10 +72,10 @@ class Stream:
 
 
 @dataclass
-class Layout:
+class MpegLayout:
     """What a file holds."""
 
-    streams: list[Stream] = field(default_factory=list)
+    streams: list[MpegStream] = field(default_factory=list)
     head: Span = field(default_factory=lambda: Span(0, 0))
     """ID3v2 tags in front of the first frame."""
     foot: Span | None = None
@@ -110,31 +110,31 @@ def _kinds() -> list[tuple[int, int, int, int]]:
 _KINDS = _kinds()
 
 
-def walk(handle: BinaryIO) -> Layout:
+def walk(handle: BinaryIO) -> MpegLayout:
     """Find all frames of a file; no streams where there are none."""
     try:
         with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Walk(data).run()
     except (ValueError, OSError):  # empty, or no file that can be mapped
-        return Layout()
+        return MpegLayout()
 
 
 class _Walk:
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
         self._end = len(data)
-        self._layout = Layout()
+        self._layout = MpegLayout()
         if data[-128:-125] == b"TAG":
             self._end -= 128
             self._layout.foot = Span(self._end, self._end + 128)
         self._layout.end = self._end
         self._marks = _finds(data, b"Xing") | _finds(data, b"Info") | _finds(data, b"VBRI")
 
-    def run(self) -> Layout:
+    def run(self) -> MpegLayout:
         """Go from frame to frame, over tags, and over what is neither."""
         position = self._after_tags(0)
         self._layout.head = Span(0, position)
-        stream: Stream | None = None
+        stream: MpegStream | None = None
         while position + 4 <= self._end:
             found = self._frame(position)
             new = found is not None and (stream is None or found[1] != stream.kind)
@@ -147,7 +147,11 @@ class _Walk:
                 break
             tag = self._tag(position, size) if self._marks else None
             if stream is None or kind != stream.kind or tag is not None or stream.over(position):
-                stream = Stream(kind) if tag is None else Stream(kind, Span(position, position + size), *tag)
+                stream = (
+                    MpegStream(kind)
+                    if tag is None
+                    else MpegStream(kind, Span(position, position + size), *tag)
+                )
                 self._layout.streams.append(stream)
             if tag is None:
                 stream.add(position, size)
@@ -155,12 +159,12 @@ class _Walk:
         self._layout.streams = [stream for stream in self._layout.streams if stream.frames]
         return self._layout
 
-    def _frame(self, position: int) -> tuple[int, Kind] | None:
+    def _frame(self, position: int) -> tuple[int, MpegFormat] | None:
         first, second, third, fourth = self._data[position : position + 4]
         size, rate, samples, layer = _KINDS[second << 8 | third]
         if first != 0xFF or not size:
             return None
-        return size, Kind(rate, 1 if fourth >> 6 == 3 else 2, samples, layer)
+        return size, MpegFormat(rate, 1 if fourth >> 6 == 3 else 2, samples, layer)
 
     def _sure(self, position: int) -> bool:
         """Whether a chain of frames of one kind begins here."""
@@ -175,7 +179,7 @@ class _Walk:
             position += size
         return True
 
-    def _resync(self, position: int, stream: Stream | None) -> int:
+    def _resync(self, position: int, stream: MpegStream | None) -> int:
         """The next frame behind what is none; the end of the file where there is none."""
         behind = self._after_tags(position)
         if behind > position:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from stillwave.audio import flac, mpeg, ogg
 from stillwave.audio.integrity import joined, with_true_size
 from stillwave.audio.metadata import riff
-from stillwave.audio.mpeg import Layout, Stream
+from stillwave.audio.mpeg import MpegLayout, MpegStream
 from stillwave.audio.views import Pieces, Span, View
 
 _ENDLESS = 64
@@ -22,7 +22,7 @@ _ENDLESS = 64
 
 
 @dataclass(frozen=True)
-class Part:
+class FilePart:
     """A stream that one decoder reads to its end."""
 
     pieces: Pieces
@@ -38,10 +38,10 @@ class Part:
 
 
 @dataclass
-class Plan:
+class ReadPlan:
     """How to read a file: `parts` one after the other, or as it is where there are none."""
 
-    parts: list[Part] = field(default_factory=list)
+    parts: list[FilePart] = field(default_factory=list)
     exact: bool = True
     """Whether the number of samples that the decoder states, or that is stated here, is what it will give."""
     of: str = ""
@@ -53,37 +53,37 @@ class Plan:
     notes: list[str] = field(default_factory=list)
 
 
-def plan(handle: BinaryIO) -> Plan:
+def plan(handle: BinaryIO) -> ReadPlan:
     """Look into a file for what its decoder would not read, by its first bytes."""
     handle.seek(0)
     head = handle.read(12)
     found = next((of for magic, of in _BY_MAGIC.items() if head.startswith(magic)), None)
     if found is None and (head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")):
         return _flac(handle) if flac.start(handle) is not None else mpeg_plan(handle)
-    return found(handle) if found else Plan()
+    return found(handle) if found else ReadPlan()
 
 
-def _container(handle: BinaryIO) -> Plan:
+def _container(handle: BinaryIO) -> ReadPlan:
     """WAV and its relatives: a length that cannot be true is replaced by what there is."""
     chunks = joined(handle)
     if chunks is not None:
         notes = [f"has {len(chunks) - 2} chunks of samples, which are read one after the other"]
-        return Plan([Part(chunks)], of="joined", notes=notes)
+        return ReadPlan([FilePart(chunks)], of="joined", notes=notes)
     pieces = with_true_size(handle)
-    return Plan(limit=riff.stated_samples(handle)) if pieces is None else Plan([Part(pieces)])
+    return ReadPlan(limit=riff.stated_samples(handle)) if pieces is None else ReadPlan([FilePart(pieces)])
 
 
-def _flac(handle: BinaryIO) -> Plan:
+def _flac(handle: BinaryIO) -> ReadPlan:
     spans = flac.recordings(handle)
     if len(spans) == 1:
         return _one_flac(handle)
-    made = Plan()
+    made = ReadPlan()
     for span in spans:
         one = _one_flac(View(handle, [span]))
         if one.parts:
-            made.parts.append(Part(_within(span, one.parts[0].pieces), one.parts[0].frames))
+            made.parts.append(FilePart(_within(span, one.parts[0].pieces), one.parts[0].frames))
         else:
-            made.parts.append(Part((span,)))
+            made.parts.append(FilePart((span,)))
         made.exact = made.exact and one.exact
     return made
 
@@ -96,36 +96,36 @@ def _within(span: Span, pieces: Pieces) -> Pieces:
     ]
 
 
-def _one_flac(handle: BinaryIO | View) -> Plan:
+def _one_flac(handle: BinaryIO | View) -> ReadPlan:
     found = flac.lengths(handle)
     end = flac.end_of_frames(handle)
     if found is None or found.stated == found.last:
         tagged = found is not None and end < handle.seek(0, os.SEEK_END)
-        return Plan([Part((Span(0, end),))]) if tagged else Plan()
-    return Plan([Part(flac.unlimited(handle), found.stated or found.last or 0)], exact=False)
+        return ReadPlan([FilePart((Span(0, end),))]) if tagged else ReadPlan()
+    return ReadPlan([FilePart(flac.unlimited(handle), found.stated or found.last or 0)], exact=False)
 
 
-def _ogg(handle: BinaryIO) -> Plan:
+def _ogg(handle: BinaryIO) -> ReadPlan:
     links = ogg.links(handle)
     if len(links) < 2:
-        return Plan()
-    return Plan([Part((link,)) for link in links])
+        return ReadPlan()
+    return ReadPlan([FilePart((link,)) for link in links])
 
 
-def mpeg_plan(handle: BinaryIO) -> Plan:
+def mpeg_plan(handle: BinaryIO) -> ReadPlan:
     """How to read MPEG audio; as it is where no frames are found (free format)."""
     layout = mpeg.walk(handle)
     streams = layout.streams
     if not streams:
-        return Plan(exact=False, of="mpeg")
-    made = Plan(of="mpeg")
+        return ReadPlan(exact=False, of="mpeg")
+    made = ReadPlan(of="mpeg")
     for index, stream in enumerate(streams):
         behind = streams[index + 1].start if index + 1 < len(streams) else layout.end
         made.fault = made.fault or _lacking(stream, behind)
         made.parts.append(_part(stream, layout.head if index == 0 else Span(0, 0)))
     if layout.foot and len(made.parts) == 1:
         only = made.parts[0]
-        made.parts = [Part((*only.pieces, layout.foot), only.frames, only.endless)]
+        made.parts = [FilePart((*only.pieces, layout.foot), only.frames, only.endless)]
     if _as_it_is(layout):
         made.parts = []
     made.exact = all(stream.stated in (None, stream.frames) for stream in streams)
@@ -136,13 +136,13 @@ def mpeg_plan(handle: BinaryIO) -> Plan:
     return made
 
 
-def _as_it_is(layout: Layout) -> bool:
+def _as_it_is(layout: MpegLayout) -> bool:
     """Whether the decoder reads all of it by itself."""
     first = layout.streams[0]
     return len(layout.streams) == 1 and first.stated == first.frames and len(first.spans) == 1
 
 
-def _lacking(stream: Stream, behind: int) -> str:
+def _lacking(stream: MpegStream, behind: int) -> str:
     """Some encoders count the frame that states the number, so both of its numbers have to speak for a loss."""
     if stream.stated is None or stream.tag is None or stream.stated <= stream.frames:
         return ""
@@ -153,13 +153,13 @@ def _lacking(stream: Stream, behind: int) -> str:
     return f"{stream.stated - stream.frames} of {stream.stated} frames are missing at its end" if lost else ""
 
 
-def _part(stream: Stream, head: Span) -> Part:
+def _part(stream: MpegStream, head: Span) -> FilePart:
     if stream.tag and stream.stated is not None and stream.stated >= stream.frames:
-        return Part((head, stream.tag, *stream.spans))
-    return Part((head, *stream.spans), stream.frames * stream.kind.samples, endless=True)
+        return FilePart((head, stream.tag, *stream.spans))
+    return FilePart((head, *stream.spans), stream.frames * stream.kind.samples, endless=True)
 
 
-_BY_MAGIC: dict[bytes, Callable[[BinaryIO], Plan]] = {
+_BY_MAGIC: dict[bytes, Callable[[BinaryIO], ReadPlan]] = {
     b"RIFF": _container,
     b"RIFX": _container,
     b"RF64": _container,

@@ -22,7 +22,7 @@ from stillwave.audio.contract import Samples, check_finite, check_rate
 from stillwave.audio.decoding import Decoder, SndfileDecoder, UndecodableError
 from stillwave.audio.formats import FORMATS
 from stillwave.audio.integrity import left_over, missing_bytes
-from stillwave.audio.parts import Plan, mpeg_plan, plan
+from stillwave.audio.parts import ReadPlan, mpeg_plan, plan
 from stillwave.audio.resampling import resample
 from stillwave.errors import AudioError
 from stillwave.files import as_path
@@ -212,7 +212,7 @@ def read(
 def _decoder(path: Path, handle: BinaryIO) -> Iterator[Decoder]:
     """Look into the file, then open it."""
     foreign = ffmpeg.is_foreign(handle)
-    made = Plan() if foreign else plan(handle)
+    made = ReadPlan() if foreign else plan(handle)
     lacking = missing_bytes(handle)
     if lacking or made.fault:
         raise AudioError(
@@ -226,7 +226,7 @@ def _decoder(path: Path, handle: BinaryIO) -> Iterator[Decoder]:
         yield stack.enter_context(_first_that_reads(path, handle, made))
 
 
-def _first_that_reads(path: Path, handle: BinaryIO, made: Plan) -> AbstractContextManager[Decoder]:
+def _first_that_reads(path: Path, handle: BinaryIO, made: ReadPlan) -> AbstractContextManager[Decoder]:
     decoder: SndfileDecoder | None
     try:
         decoder = SndfileDecoder(path, handle, made)

@@ -59,7 +59,7 @@ _FILTERED = {"VORBIS": (6,), "OPUS": (6, 7, 8)}
 
 
 @dataclass(frozen=True)
-class Layout:
+class SurroundLayout:
     """The loudspeaker of each channel. `stated`: the file says so, or its codec knows no other use of channels."""
 
     speakers: tuple[str, ...]
@@ -72,7 +72,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Order:
+class ChannelOrder:
     """How channels go from one file into another: output channel i is input channel `channels[i]`."""
 
     channels: tuple[int, ...]
@@ -82,21 +82,21 @@ class Order:
     """The target has no such layout, so that the channels stay in the source's order."""
 
 
-def layout_of(info: AudioInfo) -> Layout | None:
+def layout_of(info: AudioInfo) -> SurroundLayout | None:
     """The loudspeakers of a recording's channels, where the file or its format says which they are."""
     if info.by_ffmpeg:
         named = _FFMPEG.get(info.layout, ())
-        return Layout(named, stated=True) if len(named) == info.channels else None
+        return SurroundLayout(named, stated=True) if len(named) == info.channels else None
     if info.format in ("WAV", "WAVEX", "RF64"):
         return _of_mask(riff.channel_mask(info.path), info.channels)
     if info.format == "FLAC":
         stated = _flac_mask(info.path)
         if stated is not None:
             return _of_mask(stated, info.channels)
-        return Layout(_FLAC[info.channels], stated=False) if info.channels in _FLAC else None
+        return SurroundLayout(_FLAC[info.channels], stated=False) if info.channels in _FLAC else None
     if info.format == "OGG" and info.channels in _OGG:
         discrete = info.subtype == "OPUS" and ogg.opus_mapping_family(info.path) != 1
-        return None if discrete else Layout(_OGG[info.channels], stated=True)
+        return None if discrete else SurroundLayout(_OGG[info.channels], stated=True)
     return None
 
 
@@ -106,12 +106,12 @@ def _flac_mask(path: Path) -> int | None:
     return int(found[1], 16) if found else None
 
 
-def _of_mask(mask: int, channels: int) -> Layout | None:
+def _of_mask(mask: int, channels: int) -> SurroundLayout | None:
     speakers = tuple(name for bit, name in enumerate(SPEAKERS) if mask >> bit & 1)
-    return Layout(speakers, stated=True) if len(speakers) == channels else None
+    return SurroundLayout(speakers, stated=True) if len(speakers) == channels else None
 
 
-def order_for(layout: Layout | None, channels: int, target: Path, subtype: str) -> Order:
+def order_for(layout: SurroundLayout | None, channels: int, target: Path, subtype: str) -> ChannelOrder:
     """How channels of this layout are stored in `target`.
 
     Raises `AudioError` where the encoder would take a channel for the LFE that is none, or may be none.
@@ -123,32 +123,34 @@ def order_for(layout: Layout | None, channels: int, target: Path, subtype: str) 
         return _into_ogg(layout, channels, target, subtype)
     as_they_are = tuple(range(channels))
     if layout is None:
-        return Order(as_they_are)
+        return ChannelOrder(as_they_are)
     if channels < 3:
-        return Order(as_they_are, _mask(layout) if name == "WAV" else 0)
+        return ChannelOrder(as_they_are, _mask(layout) if name == "WAV" else 0)
     sorted_ = sorted(layout.speakers, key=SPEAKERS.index)
     order = tuple(layout.speakers.index(speaker) for speaker in sorted_)
     if name == "FLAC":
         usual = _alike(tuple(sorted_)) == _alike(_FLAC.get(channels, ()))
-        return Order(order, _mask(layout) if layout.stated and not usual else 0)
+        return ChannelOrder(order, _mask(layout) if layout.stated and not usual else 0)
     states = name in ("WAV", "RF64")
-    return Order(order, _mask(layout) if layout.stated and states else 0, lost=layout.stated and not states)
+    return ChannelOrder(
+        order, _mask(layout) if layout.stated and states else 0, lost=layout.stated and not states
+    )
 
 
-def _into_ogg(layout: Layout | None, channels: int, target: Path, subtype: str) -> Order:
+def _into_ogg(layout: SurroundLayout | None, channels: int, target: Path, subtype: str) -> ChannelOrder:
     wanted = _alike(_OGG.get(channels, ()))
     found = _alike(layout.speakers) if layout else ()
     if found and set(found) == set(wanted):
-        return Order(tuple(found.index(speaker) for speaker in wanted))
+        return ChannelOrder(tuple(found.index(speaker) for speaker in wanted))
     if channels in _FILTERED.get(subtype, ()):
         raise AudioError(
             f"{target}: {subtype} takes the last of {channels} channels for the low-frequency effects of surround "
             "sound and removes speech from it, and the source does not say that it is surround; write .wav or .flac"
         )
-    return Order(tuple(range(channels)), lost=channels > 2 and layout is not None)
+    return ChannelOrder(tuple(range(channels)), lost=channels > 2 and layout is not None)
 
 
-def _into_media(layout: Layout | None, channels: int, target: Path) -> Order:
+def _into_media(layout: SurroundLayout | None, channels: int, target: Path) -> ChannelOrder:
     """In the order of WAV, which ffmpeg takes; of six channels and more, it takes one for low-frequency effects."""
     if layout is None:
         if channels >= 6:
@@ -156,15 +158,15 @@ def _into_media(layout: Layout | None, channels: int, target: Path) -> Order:
                 f"{target}: its codec takes one of {channels} channels for the low-frequency effects of surround sound "
                 "and may remove speech from it, and the source does not say that it is surround; write .wav or .flac"
             )
-        return Order(tuple(range(channels)))
+        return ChannelOrder(tuple(range(channels)))
     order = sorted(range(len(layout.speakers)), key=lambda i: SPEAKERS.index(layout.speakers[i]))
     if channels != len(order):
-        return Order(tuple(range(channels)))
+        return ChannelOrder(tuple(range(channels)))
     usual = {_alike(speakers) for speakers in (("FC",), ("FL", "FR"), *_FFMPEG.values())}
-    return Order(tuple(order), lost=_alike(tuple(layout.speakers[i] for i in order)) not in usual)
+    return ChannelOrder(tuple(order), lost=_alike(tuple(layout.speakers[i] for i in order)) not in usual)
 
 
-def _mask(layout: Layout) -> int:
+def _mask(layout: SurroundLayout) -> int:
     return sum(1 << SPEAKERS.index(speaker) for speaker in layout.speakers)
 
 

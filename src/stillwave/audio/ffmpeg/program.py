@@ -37,7 +37,7 @@ def found() -> str | None:
 
 
 @dataclass(frozen=True)
-class Stream:
+class MediaStream:
     """A stream of a file: its number, `Audio`, `Video`, `Subtitle`, …, and ffmpeg's description, codec first."""
 
     number: int
@@ -69,15 +69,15 @@ class Contents:
     container: str
     seconds: float
     """0 for unknown."""
-    streams: tuple[Stream, ...]
+    streams: tuple[MediaStream, ...]
     tags: dict[str, str]
 
-    def of(self, kind: str) -> list[Stream]:
+    def of(self, kind: str) -> list[MediaStream]:
         """The streams of a kind."""
         return [stream for stream in self.streams if stream.kind == kind]
 
 
-class Process:
+class FfmpegProcess:
     """ffmpeg at work. `close` ends it, whatever it does."""
 
     def __init__(self, path: Path, arguments: list[str], **pipes: Any) -> None:
@@ -171,7 +171,7 @@ def source(path: Path) -> list[str]:
 
 def inspect(path: Path) -> Contents:
     """What a file holds. Raises `AudioError` where ffmpeg cannot open it."""
-    process = Process(path, source(path))
+    process = FfmpegProcess(path, source(path))
     try:
         process.wait()
         made = process.contents()
@@ -194,7 +194,7 @@ def _contents(messages: list[tuple[str, str]]) -> Contents:
         elif duration := _DURATION.match(text):
             seconds = int(duration[1]) * 3600 + int(duration[2]) * 60 + float(duration[3])
         elif stream := _STREAM.match(text):
-            streams.append(Stream(int(stream[1]), stream[3], stream[4]))
+            streams.append(MediaStream(int(stream[1]), stream[3], stream[4]))
         elif not streams and (tag := re.match(r" {4}(\w+)\s*: (.*)", text)) and tag[1].lower() in _TAGS:
             tags[_TAGS[tag[1].lower()]] = tag[2]
     return Contents(container, seconds, tuple(streams), tags)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.audio.ffmpeg.program import Contents, Process, Stream, source
+from stillwave.audio.ffmpeg.program import Contents, FfmpegProcess, MediaStream, source
 from stillwave.errors import AudioError
 
 _HEADER = struct.Struct(">4sIIIII")
@@ -47,7 +47,7 @@ class FfmpegDecoder:
             "au",
             "pipe:1",
         ]
-        self._process = Process(path, [*source(path), *options], stdout=subprocess.PIPE)
+        self._process = FfmpegProcess(path, [*source(path), *options], stdout=subprocess.PIPE)
         try:
             self.rate, self.channels = self._header()
             self._contents = self._process.contents()
@@ -126,7 +126,7 @@ class FfmpegDecoder:
 _EXACT = ("PCM_16", "PCM_24", "FLOAT")
 
 
-def _subtype(stream: Stream) -> str:
+def _subtype(stream: MediaStream) -> str:
     """The sample format as libsndfile calls it for lossless codecs, else the codec's name."""
     if stream.codec.startswith("pcm_f"):
         return "FLOAT"

@@ -11,7 +11,7 @@ import numpy as np
 
 from stillwave.audio.contract import Samples, check_finite
 from stillwave.audio.ffmpeg.kinds import MEDIA_FORMATS, MediaFormat
-from stillwave.audio.ffmpeg.program import Contents, Process, Stream, inspect, location, source
+from stillwave.audio.ffmpeg.program import Contents, FfmpegProcess, MediaStream, inspect, location, source
 from stillwave.audio.writing import WriteReport, refuse_existing, translated
 from stillwave.errors import AudioError
 from stillwave.files import atomic_file
@@ -39,7 +39,7 @@ class MediaWriter:
         channels: int,
         form: MediaFormat,
         codec: str,
-        process: Process,
+        process: FfmpegProcess,
         left_out: int,
     ) -> None:
         self._path, self._rate, self._channels, self._form = path, rate, channels, form
@@ -131,7 +131,7 @@ def open_encoder(
         layout = ["-channel_layout", _LAYOUTS[channels]] if channels in _LAYOUTS else []
         sound = ["-f", "f32le", "-ar", str(rate), "-ac", str(channels), *layout, "-i", "pipe:0"]
         made = [*sound, *_mapping(form, held, original, tags), "-c", "copy", "-c:a:0", encoder, *options]
-        process = Process(
+        process = FfmpegProcess(
             path,
             [*made, "-fflags", "+bitexact", "-f", form.name, "-y", location(temporary)],
             stdin=subprocess.PIPE,
@@ -217,7 +217,7 @@ def _mapping(form: MediaFormat, held: Contents | None, original: Path, tags: Map
     return [*source(original), *maps, *described]
 
 
-def _kept(form: MediaFormat, held: Contents | None) -> list[Stream]:
+def _kept(form: MediaFormat, held: Contents | None) -> list[MediaStream]:
     """The original's streams for a video, its sound among them; none where only sound is written."""
     if held is None or not (form.video or _has_cover(form, held)):
         return []
@@ -238,7 +238,7 @@ def _has_cover(form: MediaFormat, held: Contents) -> bool:
     )
 
 
-def _is_written_anew(form: MediaFormat, stream: Stream) -> bool:
+def _is_written_anew(form: MediaFormat, stream: MediaStream) -> bool:
     """QuickTime's tracks of chapter titles and of the timecode, which ffmpeg makes of what it keeps of a video."""
     timecode = stream.description.startswith("none (tmcd") and form.name in ("mov", "mp4")
     return timecode or stream.description.startswith("bin_data (text")
