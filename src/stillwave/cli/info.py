@@ -55,7 +55,7 @@ def info(
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelFacts:
     """What is shown of a network, whether it was measured now or when it was packaged."""
 
     config: ModelConfig
@@ -65,11 +65,11 @@ class Facts:
     card: Card | Shipped | None
 
 
-def _of_shipped(card: Shipped) -> Facts:
-    return Facts(card.network, card.sample_rate, card.delay_ms, card.cost, card)
+def _of_shipped(card: Shipped) -> ModelFacts:
+    return ModelFacts(card.network, card.sample_rate, card.delay_ms, card.cost, card)
 
 
-def _of_network(target: str, seconds: float) -> Facts:
+def _of_network(target: str, seconds: float) -> ModelFacts:
     """Of a checkpoint, or a preset's network. Raises CheckpointError."""
     from stillwave import checkpoint, pretrained
     from stillwave.console import waiting
@@ -84,10 +84,10 @@ def _of_network(target: str, seconds: float) -> Facts:
     delay = 1000 * model.stft.n_fft / model.sample_rate
     with waiting("measuring what it costs"):
         cost = measure(model, seconds)
-    return Facts(model.config, model.sample_rate, delay, cost, card)
+    return ModelFacts(model.config, model.sample_rate, delay, cost, card)
 
 
-def _as_dict(facts: Facts) -> dict[str, Any]:
+def _as_dict(facts: ModelFacts) -> dict[str, Any]:
     cost, field = facts.cost, facts.cost.receptive_field
     return {
         "model": facts.config.model_dump(),
@@ -103,7 +103,7 @@ def _as_dict(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _show(target: str, facts: Facts) -> None:
+def _show(target: str, facts: ModelFacts) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -132,7 +132,7 @@ def _card_rows(card: Card | Shipped | None) -> list[tuple[str, str]]:
     return [*rows, ("weights (SHA-256)", card.sha256[:12])]
 
 
-def _cost_rows(facts: Facts) -> list[tuple[str, str]]:
+def _cost_rows(facts: ModelFacts) -> list[tuple[str, str]]:
     config, rate, cost = facts.config, facts.sample_rate, facts.cost
     field = cost.receptive_field
     return [
@@ -148,7 +148,7 @@ def _cost_rows(facts: Facts) -> list[tuple[str, str]]:
     ]
 
 
-def _streams(facts: Facts) -> str:
+def _streams(facts: ModelFacts) -> str:
     if facts.cost.state_bytes is None:
         return "no: it needs the whole signal"
     return f"yes: {facts.delay_ms:.0f} ms of delay, {facts.cost.state_bytes / 1024:.0f} KiB of state"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stillwave.live.pcm import Piped
 
 
-class Format(str, Enum):
+class PcmFormat(str, Enum):
     """Sample formats, by their names in ffmpeg."""
 
     s16le = "s16le"
@@ -43,12 +43,12 @@ def stream(
         typer.Option("--channels", help="Number of interleaved channels in stdin and stdout.", min=1, max=64),
     ] = 1,
     format: Annotated[
-        Format,
+        PcmFormat,
         typer.Option(
             "--format",
             help="Sample format of stdin and stdout: 16-bit integers or 32-bit floats, little-endian.",
         ),
-    ] = Format.s16le,
+    ] = PcmFormat.s16le,
     block: Annotated[
         int,
         typer.Option(
