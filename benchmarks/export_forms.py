@@ -79,8 +79,8 @@ def costs(place: Path, options: argparse.Namespace) -> Iterator[str]:
     for name in NETWORKS:
         err.print(name, highlight=False)
         files = write(name, place, options.noisy)
-        engines = [*(OnnxBackend(file) for file in files), fixed(files[0])]
-        times = ratios(measure(engines, options.frames, options.seed))
+        backends = [*(OnnxBackend(file) for file in files), fixed(files[0])]
+        times = ratios(measure(backends, options.frames, options.seed))
         sizes = [f"{file.stat().st_size / 1e3:.0f}" for file in files]
         yield f"| `{name}` | {' | '.join(sizes)} | {' | '.join(times)} |"
     yield (
@@ -117,17 +117,17 @@ def fixed(file: Path) -> OnnxBackend:
     return OnnxBackend(replace(model, session=session))
 
 
-def measure(engines: list[OnnxBackend], frames: int, seed: int) -> np.ndarray[Any, Any]:
+def measure(backends: list[OnnxBackend], frames: int, seed: int) -> np.ndarray[Any, Any]:
     """Seconds `[frames, forms]`."""
-    states = [engine.begin(1) for engine in engines]
+    states = [backend.begin(1) for backend in backends]
     rng = np.random.default_rng(seed)
-    seconds = np.zeros((frames + WARM, len(engines)))
+    seconds = np.zeros((frames + WARM, len(backends)))
     for row in seconds:
-        spectrum = rng.standard_normal((1, 2, 1, engines[0].hop + 1)).astype(np.float32)
-        order = rng.permutation(len(engines))  # what comes first finds another cache
+        spectrum = rng.standard_normal((1, 2, 1, backends[0].hop + 1)).astype(np.float32)
+        order = rng.permutation(len(backends))  # what comes first finds another cache
         for index in order:
             start = time.thread_time()
-            _, states[index] = engines[index].step(spectrum, states[index])
+            _, states[index] = backends[index].step(spectrum, states[index])
             row[index] = time.thread_time() - start
     return seconds[WARM:]
 

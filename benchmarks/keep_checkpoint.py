@@ -39,7 +39,7 @@ def keep(run: Path, name: str, into: Path, weights: Path | None = None, data: Pa
         raise StillwaveError(f"{folder} is there already; remove it, or take another --name")
     found = origin.Run.of(run, weights)
     _, sources = origin.data(data, found)
-    kept: Path = origin.copied(found, origin.told(sources), folder)
+    kept: Path = origin.copied(found, origin.summary(sources), folder)
     return kept
 
 

@@ -32,7 +32,7 @@ def main() -> None:
     options = arguments()
     found = measure(
         options.presets,
-        engines=options.engines,
+        backends=options.backends,
         frames=options.frames,
         rounds=options.rounds,
         streams=options.streams,
@@ -72,7 +72,7 @@ def judged(found: Latency) -> list[str]:
         memory = "–" if best.memory_bytes is None else f"{best.memory_bytes / 1e6:.0f} MB"
         cells = (
             name,
-            TITLES[best.engine],
+            TITLES[best.backend],
             f"{1e3 * best.frame.median:.2f} ms",
             "–" if target is None else f"{target} ms",
             f"{1e3 * best.frame.p99:.2f} ms",

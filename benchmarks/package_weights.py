@@ -85,7 +85,7 @@ def package(options: argparse.Namespace) -> Card:
         update={"averaged": options.averaged}
     )
     licence, sources = origin.data(options.data, run)
-    told = origin.told(sources)
+    told = origin.summary(sources)
     with tempfile.TemporaryDirectory() as scratch:
         made = exported(run, told, options.name, Path(scratch))
         card = Card(

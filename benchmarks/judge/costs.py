@@ -56,7 +56,7 @@ def measure(systems: Sequence[System], place: Place) -> dict[str, Any]:
 
 def _frames(paths: Sequence[Path]) -> latency.Latency:
     """One engine a network: a checkpoint as float32 ONNX, a file as it is."""
-    return latency.measure([str(path) for path in paths], engines=("onnx",), frames=FRAMES, streams=0)
+    return latency.measure([str(path) for path in paths], backends=("onnx",), frames=FRAMES, streams=0)
 
 
 def _facts(run: Run) -> dict[str, Any]:

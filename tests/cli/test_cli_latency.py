@@ -25,12 +25,12 @@ def tiny(folder: Path) -> Path:
 def test_json_page_and_picture(tmp_path: Path) -> None:
     out = tmp_path / "report"
     done = call(
-        latency, tiny(tmp_path / "tiny"), "--engines", "onnx", "--frames", "10", "--rounds", "2", "--streams", "0",
+        latency, tiny(tmp_path / "tiny"), "--backends", "onnx", "--frames", "10", "--rounds", "2", "--streams", "0",
         "--json", "-o", out,
     )  # fmt: skip
     assert done.exit_code == 0, done.stderr
     facts = json.loads(done.stdout)
-    assert [(row["model"], row["engine"]) for row in facts["rows"]] == [("tiny", "onnx")]
+    assert [(row["model"], row["backend"]) for row in facts["rows"]] == [("tiny", "onnx")]
     assert facts["rows"][0]["streams"] == {}
     assert sorted(path.name for path in out.iterdir()) == [
         "latency.json", "latency.md", "latency.png", "latency.svg",
@@ -43,7 +43,7 @@ def test_the_table_fits_a_terminal(tmp_path: Path) -> None:
     done = call(
         latency,
         tiny(tmp_path / "dpdcrn-sized"),
-        "--engines",
+        "--backends",
         "torch",
         "--frames",
         "10",
@@ -60,7 +60,7 @@ def test_the_table_fits_a_terminal(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_measured_is_one_sentence() -> None:
-    done = call(latency, "dpdcrn-student", "--engines", "torch")
+    done = call(latency, "dpdcrn-student", "--backends", "torch")
     assert done.exit_code == 2
     assert "needs the whole signal" in done.stderr
     assert "Traceback" not in done.stderr

@@ -93,7 +93,7 @@ def test_a_stop_says_how_to_go_on(command, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--engine", "rey"], "--engine rey: did you mean 'ray'?"),
+        (["--executor", "rey"], "--executor rey: did you mean 'ray'?"),
         (["--methods", "att"], "there is no method 'att'"),
         (["--metrics", "pesq"], "pesq"),
         (["--seeds", "x"], "--seeds x"),

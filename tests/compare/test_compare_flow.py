@@ -17,7 +17,7 @@ from stillwave.training import Stopped, run_log, sources
 
 def run(grid, **options):
     grid = opened(grid)
-    return compare(grid, list(grid.cells()), engine=here, quiet=True, **options), grid
+    return compare(grid, list(grid.cells()), executor=here, quiet=True, **options), grid
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_methods_seeds_and_metrics_are_added_later(describe, tmp_path):
 def test_a_partial_grid_reports_what_it_has(describe, tmp_path):
     grid = opened(describe(tmp_path / "grid", methods="at,sp", seeds="0,1"))
     cells = [Cell("8x1", method, seed) for method, seed in (("none", 0), ("at", 0), ("none", 1))]
-    compare(grid, cells, engine=here, quiet=True)
+    compare(grid, cells, executor=here, quiet=True)
     found = write_report(grid)
     (rows,) = found.sections.values()
     assert [row.name for row in rows] == ["noisy", "teacher", "none", "at"]
@@ -145,12 +145,12 @@ def test_a_partial_grid_reports_what_it_has(describe, tmp_path):
 def test_a_grid_that_is_asked_to_stop_says_how_many_are_to_go(describe, tmp_path):
     grid = opened(describe(tmp_path / "grid"))
 
-    def engine(jobs, at_once, stop):
+    def executor(jobs, at_once, stop):
         done = here(jobs[:3], at_once, stop)
         yield from done
         yield from here(jobs[3:], at_once, lambda: True)
 
-    result = compare(grid, list(grid.cells()), engine=engine, quiet=True)
+    result = compare(grid, list(grid.cells()), executor=executor, quiet=True)
     assert (result.done, result.stopped) == (3, 1)
 
 
@@ -170,7 +170,7 @@ def test_two_commands_in_one_grid_are_refused(describe, tmp_path):
     ) as other:
         other.stdout.readline()
         with pytest.raises(StillwaveError, match="another `stillwave compare` is at work here"):
-            compare(grid, list(grid.cells()), engine=here, quiet=True)
+            compare(grid, list(grid.cells()), executor=here, quiet=True)
         other.stdin.close()
 
 
@@ -191,7 +191,7 @@ def test_a_full_disk_is_one_sentence_and_fails_the_cell_alone(describe, tmp_path
 def test_recordings_that_are_absent_are_told_before_any_cell_starts(describe, tmp_path):
     grid = opened(describe(tmp_path / "grid", "data.train.speech=absent"))
     with pytest.raises(StillwaveError, match="absent"):
-        compare(grid, list(grid.cells()), engine=here, quiet=True)
+        compare(grid, list(grid.cells()), executor=here, quiet=True)
 
 
 def test_side_by_side_cells_mix_in_their_own_process(describe, tmp_path):
@@ -214,13 +214,13 @@ def test_scores_of_another_checkpoint_are_not_taken(whole):
 def test_a_grid_that_was_moved_goes_on(describe, tmp_path):
     grid = opened(describe(tmp_path / "one"))
 
-    def engine(jobs, at_once, stop):
+    def executor(jobs, at_once, stop):
         yield from here(jobs[:3], at_once, stop)
 
     def cut(*_):
         raise Stopped("cut", 2)
 
-    compare(grid, list(grid.cells()), engine=engine, quiet=True)
+    compare(grid, list(grid.cells()), executor=executor, quiet=True)
     at = Cell("8x1", "at", 0)
     job = cell_job(grid, at)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):

@@ -175,10 +175,10 @@ def test_ray_runs_the_same_grid(describe, tmp_path, monkeypatch):
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         grids = []
-        for engine in ("ray", "joblib"):
-            grid = describe(tmp_path / engine, methods="at")
+        for executor in ("ray", "joblib"):
+            grid = describe(tmp_path / executor, methods="at")
             grid = opened(grid)
-            result = compare(grid, list(grid.cells()), jobs=2, engine=engine, quiet=True)
+            result = compare(grid, list(grid.cells()), jobs=2, executor=executor, quiet=True)
             assert (result.done, result.failed) == (4, {})
             grids.append(scores_of(grid.folder))
         assert grids[0] == grids[1]

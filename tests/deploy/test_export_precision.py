@@ -166,8 +166,8 @@ def test_similarity_in_decibels() -> None:
     meta = ModelMetadata(kind="offline", stft=StftMetadata(n_fft=512, hop=256), delay_samples=0)
     expected = np.stack([np.ones(600, np.float32), np.zeros(600, np.float32)])
 
-    def ratio(share, silent=0.0):
-        found = expected * (1 + share)
+    def ratio(dry_mix, silent=0.0):
+        found = expected * (1 + dry_mix)
         found[1] += silent
         return verify.similarity(lambda _: [found], meta, expected[:, None], expected)
 

@@ -40,12 +40,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> Latency:
-    """One real measurement, short, of two engines."""
-    return measure([str(folder)], engines=("torch", "onnx"), frames=12, rounds=2, streams=4)
+    """One real measurement, short, of two backends."""
+    return measure([str(folder)], backends=("torch", "onnx"), frames=12, rounds=2, streams=4)
 
 
 def test_a_measurement_counts_every_frame_and_orders_its_figures(found: Latency) -> None:
-    assert [entry.engine for entry in found.rows] == ["torch", "onnx"]
+    assert [entry.backend for entry in found.rows] == ["torch", "onnx"]
     assert (found.frames, found.rounds) == (12, 2)
     for entry in found.rows:
         for times in (entry.frame, entry.network):
@@ -91,7 +91,7 @@ def test_an_exported_file_runs_as_what_it_is(folder: Path, tmp_path: Path) -> No
     file = tmp_path / "student.onnx"
     export(folder, file)
     made, skipped = variants([str(file)], ("torch",), tmp_path, lambda *_: None)
-    assert [(entry.model, entry.engine, entry.path) for entry in made] == [("student.onnx", "onnx", file)]
+    assert [(entry.model, entry.backend, entry.path) for entry in made] == [("student.onnx", "onnx", file)]
     assert skipped == []
     assert made[0].frame_macs == count_frame_macs(build(TINY))
     assert made[0].file_bytes == file.stat().st_size
@@ -109,16 +109,16 @@ def test_presets_have_the_same_random_weights_each_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "engines", "message"),
+    ("target", "backends", "message"),
     [
         ("dpdcrn-student", ("torch",), "needs the whole signal"),
         ("dpdcrn-xz", ("torch",), "did you mean 'dpdcrn-xs'"),
-        ("dpdcrn-xs", ("tensorrt",), "engine 'tensorrt': there is none"),
+        ("dpdcrn-xs", ("tensorrt",), "backend 'tensorrt': there is none"),
     ],
 )
-def test_what_cannot_be_measured_is_named(target: str, engines: tuple[str, ...], message: str) -> None:
+def test_what_cannot_be_measured_is_named(target: str, backends: tuple[str, ...], message: str) -> None:
     with pytest.raises(StillwaveError, match=message):
-        measure([target], engines=engines, frames=10)
+        measure([target], backends=backends, frames=10)
 
 
 def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_an_engine_that_cannot_be_made_is_left_out_with_its_reason(folder: Path,
     assert made == []
     assert skipped == [("tiny", "onnx", "no such precision here")]
     with pytest.raises(StillwaveError, match="nothing to measure: tiny: onnx: no such"):
-        measure([str(folder)], engines=("onnx",), frames=10)
+        measure([str(folder)], backends=("onnx",), frames=10)
 
 
 def test_frame_macs_of_presets_without_attention_are_a_frames_share_of_the_whole() -> None:
@@ -156,7 +156,7 @@ def test_frame_macs_hold_attention_over_all_of_its_past() -> None:
 
 
 def test_a_worker_measures_frames_of_a_stream_and_forgets_the_warm_up(folder: Path) -> None:
-    worker = LatencyWorker({"engine": "torch", "path": str(folder), "core": None}, before=0)
+    worker = LatencyWorker({"backend": "torch", "path": str(folder), "core": None}, before=0)
     assert worker.facts()["pinned"] is False
     given = answer(worker, {"do": "frames", "count": 5, "warmup": 3, "streams": 2})
     assert len(given["frame"]) == len(given["network"]) == 5
@@ -169,22 +169,22 @@ def test_a_worker_measures_frames_of_a_stream_and_forgets_the_warm_up(folder: Pa
 
 def test_the_measured_stream_is_the_runtimes(folder: Path) -> None:
     """The wrapper that takes the time changes nothing."""
-    engine = TorchBackend(checkpoint.load(folder)[0])
-    noise = blocks(engine, 1)
-    plain, timed = Stream(engine), Stream(Timed(engine))
+    backend = TorchBackend(checkpoint.load(folder)[0])
+    noise = blocks(backend, 1)
+    plain, timed = Stream(backend), Stream(Timed(backend))
     for block in noise[:4]:
         np.testing.assert_array_equal(plain.process(block), timed.process(block))
 
 
 def test_noise_of_several_microphones_and_streams(folder: Path) -> None:
-    engine = TorchBackend(build(PRESETS["dpdcrn-xs"].model_copy(update={"microphones": 2})))
-    shapes = {block.shape for block in blocks(engine, 3)}
+    backend = TorchBackend(build(PRESETS["dpdcrn-xs"].model_copy(update={"microphones": 2})))
+    shapes = {block.shape for block in blocks(backend, 3)}
     assert shapes == {(3, 2, 256)}
-    assert len({float(np.abs(block).max()) for block in blocks(engine, 1)}) > 10  # levels vary
+    assert len({float(np.abs(block).max()) for block in blocks(backend, 1)}) > 10  # levels vary
 
 
 def test_a_worker_answers_a_fault_in_words(tmp_path: Path) -> None:
-    request = json.dumps({"engine": "onnx", "path": str(tmp_path / "none.onnx")})
+    request = json.dumps({"backend": "onnx", "path": str(tmp_path / "none.onnx")})
     done = subprocess.run(
         [sys.executable, "-c", BOOT], input=request + "\n", capture_output=True, text=True, check=True
     )
@@ -192,7 +192,7 @@ def test_a_worker_answers_a_fault_in_words(tmp_path: Path) -> None:
 
 
 def test_requests_and_answers_are_lines(monkeypatch, capsys) -> None:
-    requests = [{"engine": "peak"}, {"do": "gemm", "repeats": 1}, {"do": "memory"}]
+    requests = [{"backend": "peak"}, {"do": "gemm", "repeats": 1}, {"do": "memory"}]
     monkeypatch.setattr(sys, "stdin", io.StringIO("".join(json.dumps(r) + "\n" for r in requests)))
     latency_worker.main(None)
     facts, peak, memory = (json.loads(line)["answer"] for line in capsys.readouterr().out.splitlines())
@@ -217,7 +217,7 @@ def test_a_worker_for_onnx_does_not_load_pytorch(tmp_path: Path) -> None:
 
 
 def test_memory_unknown_is_none(monkeypatch) -> None:
-    worker = LatencyWorker({"engine": "peak"}, before=None)
+    worker = LatencyWorker({"backend": "peak"}, before=None)
     assert worker.memory() is None
     monkeypatch.setattr(latency_worker, "peak_memory", lambda: 5000)
     assert worker.memory() is None

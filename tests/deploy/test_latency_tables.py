@@ -13,10 +13,10 @@ from stillwave.profiling.latency_figures import draw
 from stillwave.profiling.latency_tables import markdown, notes, tables
 
 
-def row(median: float = 0.004, engine: str = "onnx", **changes: object) -> LatencyRow:
+def row(median: float = 0.004, backend: str = "onnx", **changes: object) -> LatencyRow:
     times = Times.of([[median, median], [median, 4 * median]])
     facts = {
-        "model": "net", "engine": engine, "frame": times, "network": times, "core_share": 1.0, "over_hop": 0.0,
+        "model": "net", "backend": backend, "frame": times, "network": times, "core_share": 1.0, "over_hop": 0.0,
         "hop_seconds": 0.016, "delay_seconds": 0.032, "memory_bytes": 50_000_000, "state_bytes": 4000,
         "file_bytes": 200_000, "frame_macs": 8_000_000, "streams": {1: 0.3, 2: 0.6, 4: 1.2},
     }  # fmt: skip
@@ -51,7 +51,7 @@ def test_tables_by_hand() -> None:
     assert first.lines[1][2] == "40.0"
     assert second.lines[0][2:] == ("4.00", "0.438", "50.0", "4.0", "200", "500.0", "2.00", "50.0 %")
     assert second.lines[1][4] == "–"
-    assert third.heads == ("model", "engine", "1", "2", "4", "in real time")
+    assert third.heads == ("model", "backend", "1", "2", "4", "in real time")
     assert third.lines == [
         ("net", "ONNX", "0.30", "0.60", "1.20", "2"),
         ("net", "PyTorch", "2.50", "", "", "0"),

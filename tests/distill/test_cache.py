@@ -109,7 +109,7 @@ def test_layers_of_several_runs_stand_in_one_entry(tmp_path):
     assert list(found.features) == ["b", "a"]
     assert torch.equal(found.features["a"], a)
     assert (cache.read, cache.computed, cache.added) == (1, 3, 3)
-    assert "1 batches read, 3 computed, 3 added" in cache.told()
+    assert "1 batches read, 3 computed, 3 added" in cache.summary()
 
 
 def test_half_precision_halves_and_says_the_same_read_or_not(tmp_path):

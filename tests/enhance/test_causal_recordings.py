@@ -73,20 +73,20 @@ def test_the_shortest_recordings(student, samples, rate):
 @pytest.mark.parametrize("limit", [0, 6, 20])
 @pytest.mark.parametrize("rate_out", [48_000, 16_000])
 def test_the_limit_leaves_that_share_of_the_input(limit, rate_out):
-    share = 10 ** (-limit / 20)
+    dry_mix = 10 ** (-limit / 20)
     out = Enhancer(Through()).enhance(tone(48_000, 0.5), 48_000, limit_db=limit, rate_out=rate_out)
-    expected = tone(rate_out, 0.5) * (0.5 + share / 2)
+    expected = tone(rate_out, 0.5) * (0.5 + dry_mix / 2)
     assert np.abs(out - expected)[rate_out // 20 : -rate_out // 20].max() < 1e-4
     if rate_out == 48_000:  # what the network cannot hear stays in the mix
         out = Enhancer(Through()).enhance(tone(48_000, 0.5, 15_000), 48_000, limit_db=limit)
-        assert np.abs(out - tone(48_000, 0.5, 15_000) * share)[2_400:-2_400].max() < 1e-4
+        assert np.abs(out - tone(48_000, 0.5, 15_000) * dry_mix)[2_400:-2_400].max() < 1e-4
 
 
 def test_many_frames_at_once_and_channels_together():
-    engine = Through()
-    Enhancer(engine).enhance(np.ones((3, 80_000), np.float32) / 2, 16_000)
-    assert {shape[0] for shape in engine.seen} == {3}
-    assert max(shape[2] for shape in engine.seen) == 64
+    backend = Through()
+    Enhancer(backend).enhance(np.ones((3, 80_000), np.float32) / 2, 16_000)
+    assert {shape[0] for shape in backend.seen} == {3}
+    assert max(shape[2] for shape in backend.seen) == 64
 
 
 def test_blocks_that_come_are_the_whole(student):
@@ -118,8 +118,8 @@ def test_a_causal_checkpoint_gives_what_its_file_gives(student):
     assert (
         np.abs(enhancer.enhance(noisy, 16_000) - stillwave.load(student).enhance(noisy, 16_000)).max() < 1e-5
     )
-    assert enhancer.engine.fingerprint == checkpoint.read_card(folder).sha256
-    assert stillwave.load(student).engine.fingerprint == enhancer.engine.fingerprint
+    assert enhancer.backend.fingerprint == checkpoint.read_card(folder).sha256
+    assert stillwave.load(student).backend.fingerprint == enhancer.backend.fingerprint
 
 
 def test_files_keep_what_they_are(tmp_path, student):

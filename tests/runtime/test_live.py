@@ -161,7 +161,7 @@ def test_the_rate_of_the_device_is_its_own():
 
 
 def test_several_microphones_give_the_first_one_dry():
-    given = lane(engine={"microphones": 2})
+    given = lane(backend={"microphones": 2})
     given.bypass = True
     blocks = [np.concatenate([block, -block]) for block in ramp(40)]
     assert np.abs(played(given, blocks) - late(ramp(40), given)).max() < 1e-6
@@ -186,7 +186,7 @@ def test_load_and_levels_are_measured():
 def test_a_thread_that_is_stuck_does_not_hold_the_callback():
     """The network waits at a gate until the callback has gone on for three seconds of sound."""
     gate = threading.Event()
-    given = lane(lag=2, engine={"gate": gate})
+    given = lane(lag=2, backend={"gate": gate})
     worker = LiveWorker(given)
     worker.start()
     blocks = ramp(300)
@@ -200,7 +200,7 @@ def test_a_thread_that_is_stuck_does_not_hold_the_callback():
 
 def test_a_network_that_fails_ends_the_worker_and_the_dry_signal_goes_on():
     given = lane()
-    given.stream.engine.step = None
+    given.stream.backend.step = None
     worker = LiveWorker(given)
     worker.start()
     blocks = ramp(50)

@@ -336,9 +336,9 @@ def test_a_network_of_whole_signals_cannot_stream():
 
 
 def test_a_session_that_fails_is_one_sentence(file):
-    engine = OnnxBackend(file)
+    backend = OnnxBackend(file)
     with pytest.raises(StillwaveError, match="the exported network failed"):
-        engine.step(np.zeros((1, 2, 1, 3), np.float32), engine.begin(1))
+        backend.step(np.zeros((1, 2, 1, 3), np.float32), backend.begin(1))
 
 
 @pytest.mark.slow

@@ -93,12 +93,12 @@ def test_a_non_finite_batch_in_one_process_is_left_out_by_all(tmp_path):
 
 def test_one_process_is_the_identity():
     with join("cpu") as world:
-        assert (world.rank, world.size, world.first) == (0, 1, True)
+        assert (world.rank, world.size, world.is_main) == (0, 1, True)
         assert world.mean(torch.tensor([1.0, 2.0])).tolist() == [1, 2]
         assert world.largest(15) == 15
-        assert world.everyones("a") == ["a"]
-        assert world.firsts("a") == "a"
-        assert world.rows(torch.ones(2)).tolist() == [1, 1]
+        assert world.all_gather("a") == ["a"]
+        assert world.broadcast("a") == "a"
+        assert world.gather_rows(torch.ones(2)).tolist() == [1, 1]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused():

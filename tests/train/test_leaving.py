@@ -139,7 +139,7 @@ def break_at(owner, name, call, error, monkeypatch):
 @pytest.mark.parametrize(
     ("owner", "name", "call", "last"),
     [
-        (train_state.Updater, "_apply", 4, 3),  # within an update, weights untouched
+        (train_state.OptimizerStep, "_apply", 4, 3),  # within an update, weights untouched
         (validation, "validate", 2, 4),  # after an update
         (train_state.TrainState, "step", 6, 5),
     ],

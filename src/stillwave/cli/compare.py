@@ -86,7 +86,7 @@ def compare(
         ),
     ] = None,
     threads: Annotated[int, typer.Option("--threads-per-job", min=1, help="Threads of each training.")] = 1,
-    engine: Annotated[
+    executor: Annotated[
         str, typer.Option(help="Where trainings run: joblib on this machine, ray on a Ray cluster.")
     ] = "joblib",
     report_only: Annotated[
@@ -114,14 +114,14 @@ def compare(
     from stillwave.cores import cores
     from stillwave.errors import nearest
 
-    if engine not in EXECUTORS:
-        raise StillwaveError(f"--engine {engine}: {nearest(engine, EXECUTORS)}")
+    if executor not in EXECUTORS:
+        raise StillwaveError(f"--executor {executor}: {nearest(executor, EXECUTORS)}")
     if report_only:
         _show(write_report(_existing(output)), as_json)
         return
     grid, cells = _grid(recipe, teacher, on, output, methods, seeds, students, variants, metrics, overrides)
-    at_once = jobs or (len(cells) + 2 if engine == "ray" else max(1, cores() // threads))
-    result = run(grid, cells, jobs=at_once, threads=threads, engine=engine, quiet=quiet)
+    at_once = jobs or (len(cells) + 2 if executor == "ray" else max(1, cores() // threads))
+    result = run(grid, cells, jobs=at_once, threads=threads, executor=executor, quiet=quiet)
     _tell(result)
     try:
         _show(write_report(grid), as_json)

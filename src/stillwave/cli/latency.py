@@ -21,15 +21,15 @@ def latency(
             "default the default model.",
         ),
     ] = None,
-    engines: Annotated[
+    backends: Annotated[
         str,
         typer.Option(
             help="Engines to measure, separated by commas: torch, onnx and int8; an .onnx file runs as it is."
         ),
     ] = "torch,onnx,int8",
-    frames: Annotated[int, typer.Option(help="Number of frames measured for each engine.", min=10)] = 1000,
+    frames: Annotated[int, typer.Option(help="Number of frames measured for each backend.", min=10)] = 1000,
     rounds: Annotated[
-        int, typer.Option(help="Number of rounds in which engines are measured in turn.", min=1, max=100)
+        int, typer.Option(help="Number of rounds in which backends are measured in turn.", min=1, max=100)
     ] = 5,
     streams: Annotated[
         int,
@@ -49,12 +49,12 @@ def latency(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
 ) -> None:
-    """Measure a frame's time on one thread, its delay, memory and share of the core's peak, for every engine.
+    """Measure a frame's time on one thread, its delay, memory and share of the core's peak, for every backend.
 
     Example:
         stillwave latency
         stillwave latency runs/distilled student.onnx
-        stillwave latency dpdcrn-xs dpdcrn-s dpdcrn-m --engines torch,onnx -o latency/
+        stillwave latency dpdcrn-xs dpdcrn-s dpdcrn-m --backends torch,onnx -o latency/
 
     """
     from stillwave import pretrained
@@ -65,7 +65,7 @@ def latency(
         task = bar.add_task("preparing", total=None, note="")
         found = measure(
             models or [pretrained.default()],
-            engines=[name.strip() for name in engines.split(",") if name.strip()],
+            backends=[name.strip() for name in backends.split(",") if name.strip()],
             frames=frames,
             rounds=min(rounds, frames),
             streams=streams,
@@ -110,8 +110,8 @@ def _show(found: Latency) -> None:
             table.add_column(
                 head.replace("/s", " /s"), justify="right"
             )  # may break there: 80 columns are few
-        for model, engine, *cells in shown.lines:
-            table.add_row(f"{model} {engine}", *cells)
+        for model, backend, *cells in shown.lines:
+            table.add_row(f"{model} {backend}", *cells)
         console.print(table)
     for line in notes(found):
         console.print(line, highlight=False, markup=False)

@@ -142,7 +142,7 @@ def with_ray(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResul
     try:
         import ray
     except ImportError:
-        raise MissingExtraError("--engine ray", "cluster") from None
+        raise MissingExtraError("--executor ray", "cluster") from None
     ours = not ray.is_initialized()
     if ours:
         try:

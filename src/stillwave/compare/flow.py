@@ -38,7 +38,7 @@ def compare(
     *,
     jobs: int = 1,
     threads: int = 1,
-    engine: str | Executor = "joblib",
+    executor: str | Executor = "joblib",
     quiet: bool = False,
 ) -> GridResult:
     """Run and score the cells that are not done yet, `jobs` at once, and noisy input and teacher.
@@ -47,7 +47,7 @@ def compare(
     """
     from stillwave.training.interrupts import Interrupts
 
-    run = EXECUTORS[engine] if isinstance(engine, str) else engine
+    run = EXECUTORS[executor] if isinstance(executor, str) else executor
     named = {str(grid.folder / "references" / name): name for name in REFERENCES}
     marks = {folder: grid.folder / "logs" / f"{name}.failed.json" for folder, name in named.items()}
     named |= {str(cell.folder(grid.folder)): str(cell) for cell in cells}

@@ -1,8 +1,8 @@
 """Recordings of one or several sources, and which of them an example takes.
 
 A source's share is its weight over the sum of all weights: the probability that an example's utterance (or a noise, or
-a room) comes from it. Noises and rooms are drawn with that probability. Utterances follow a fixed order, `SamplingOrder`:
-shares are kept exactly, and no utterance comes up again before all of its source have.
+a room) comes from it. Noises and rooms are drawn with that probability. Utterances follow a fixed order,
+`SamplingOrder`: shares are kept exactly, and no utterance comes up again before all of its source have.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class TeacherCache:
         self._keep(name, {_ESTIMATE: estimate, **{_LAYER + tap: features[tap] for tap in taps}})
         return CachedOutputs(features, estimate)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """How it went, in a sentence."""
         return f"teacher cache: {self.read} batches read, {self.computed} computed, {self.added} added"
 

@@ -14,29 +14,29 @@ _TAIL_SECONDS = 0.1
 
 
 def causal_blocks(
-    engine: Backend,
+    backend: Backend,
     blocks: Iterable[Samples],
     channels: int,
     rates: tuple[int, int],
-    share: float,
+    dry_mix: float,
 ) -> Iterator[Samples]:
     """Blocks `[channels, n]` at `rates[0]` Hz to blocks `[S, m]` at `rates[1]`, aligned, of the whole's length.
 
     S is `channels` for a network of one microphone, which takes each by itself, else 1.
     """
     rate_in, rate_out = rates
-    streams = channels // engine.microphones
-    line = StreamingPipeline(engine, streams, rate_in, rate_out, share)
+    streams = channels // backend.microphones
+    pipeline = StreamingPipeline(backend, streams, rate_in, rate_out, dry_mix)
     count = given = 0
     for block in blocks:
         count += block.shape[1]
-        samples = line.push(block.reshape(streams, engine.microphones, block.shape[1]))
+        samples = pipeline.push(block.reshape(streams, backend.microphones, block.shape[1]))
         given += samples.shape[1]
         yield samples
     length = (2 * count * rate_out + rate_in) // (2 * rate_in)
     # What the signal is followed by, as in the transform of whole signals.
-    silence = np.zeros((streams, engine.microphones, round(_TAIL_SECONDS * rate_in)), np.float32)
+    silence = np.zeros((streams, backend.microphones, round(_TAIL_SECONDS * rate_in)), np.float32)
     while given < length:
-        samples = line.push(silence)[:, : length - given]
+        samples = pipeline.push(silence)[:, : length - given]
         given += samples.shape[1]
         yield samples

@@ -92,10 +92,10 @@ class Enhancer:
                 f"batch: expected a whole number of windows at once, 1 or more, got {batch!r}"
             )
         self.model = model
-        self.engine: Backend | None
+        self.backend: Backend | None
         """What runs a causal network; None for one that sees whole windows."""
-        self.engine, self._whole = make_backend(model)
-        network = self.engine or self._whole
+        self.backend, self._whole = make_backend(model)
+        network = self.backend or self._whole
         assert network is not None
         self.sample_rate, self.microphones = network.sample_rate, network.microphones
         self.overlap = _on_grid(overlap_seconds * self.sample_rate)
@@ -111,10 +111,10 @@ class Enhancer:
 
     def __repr__(self) -> str:
         takes = "1 microphone" if self.microphones == 1 else f"{self.microphones} microphones"
-        if self.engine is None:
+        if self.backend is None:
             how = f"whole windows of {self.window / self.sample_rate:g} s, so it cannot stream"
         else:
-            delay = 2 * self.engine.hop - 1
+            delay = 2 * self.backend.hop - 1
             how = f"streams with a delay of {delay} samples ({1000 * delay / self.sample_rate:.1f} ms)"
         return f"<Enhancer {self.name}: {self.sample_rate} Hz, {takes}, {how}>"
 
@@ -139,11 +139,11 @@ class Enhancer:
         """
         from stillwave.inference.stream import Stream
 
-        if self.engine is None:
+        if self.backend is None:
             raise StateError(
                 "this network needs the whole signal, so it cannot stream; use a causal one (`model: bsrnn-s`, say)"
             )
-        return Stream(self.engine, rate, streams, _share(limit_db))
+        return Stream(self.backend, rate, streams, _dry_mix(limit_db))
 
     def process(self, block: NDArray[Any], rate: int | None = None) -> Samples:
         """The next block of live sound, on a stream of the enhancer's own: as `Stream.process`.
@@ -259,14 +259,14 @@ class Enhancer:
         """
         rates = check_rate(rate), check_rate(rate if rate_out is None else rate_out)
         outputs = self.channels_out(channels)
-        share = _share(limit_db)
+        dry_mix = _dry_mix(limit_db)
         blocks = _sound(blocks, channels)
-        if self.engine is not None:
-            given = causal_blocks(self.engine, blocks, channels, rates, share)
+        if self.backend is not None:
+            given = causal_blocks(self.backend, blocks, channels, rates, dry_mix)
         else:
             assert self._whole is not None
             offline = OfflineBlocks(self._whole, self.window, self.overlap, self.batch)
-            given = offline.enhance(blocks, channels, outputs, rates, share)
+            given = offline.enhance(blocks, channels, outputs, rates, dry_mix)
         yield from (samples for samples in given if samples.shape[1])
 
 
@@ -286,7 +286,7 @@ def _sound(blocks: Iterable[Samples], channels: int) -> Iterator[Samples]:
         logger.warning("samples beyond any audio (±2³²), which were taken as silence: %d", total)
 
 
-def _share(limit_db: float | None) -> float:
+def _dry_mix(limit_db: float | None) -> float:
     if limit_db is None:
         return 0.0
     if not isinstance(limit_db, (int, float, np.integer, np.floating)) or not limit_db >= 0:

@@ -25,11 +25,11 @@ class OfflineBlocks:
     batch: int
 
     def enhance(
-        self, blocks: Iterable[Samples], channels: int, outputs: int, rates: tuple[int, int], share: float
+        self, blocks: Iterable[Samples], channels: int, outputs: int, rates: tuple[int, int], dry_mix: float
     ) -> Iterator[Samples]:
-        """Blocks `[channels, n]` at `rates[0]` Hz to blocks `[outputs, m]` at `rates[1]`, with `share` of the input."""
+        """Blocks `[channels, n]` at `rates[0]` Hz to blocks `[outputs, m]` at `rates[1]`, with `dry_mix` of the input."""
         rate, rate_out = rates
-        intake = ChunkedInput(blocks, rate, self.whole.sample_rate, rate_out, channels, outputs, share > 0)
+        intake = ChunkedInput(blocks, rate, self.whole.sample_rate, rate_out, channels, outputs, dry_mix > 0)
         pieces = cut(intake, self.window, self.overlap)
         down = Resampler(self.whole.sample_rate, rate_out, outputs)
         given = 0
@@ -40,8 +40,8 @@ class OfflineBlocks:
             if intake.length is not None:
                 samples = samples[:, : intake.length - given]
             given += samples.shape[1]
-            if share > 0:
-                samples = samples + np.float32(share) * (intake.take(samples.shape[1]) - samples)
+            if dry_mix > 0:
+                samples = samples + np.float32(dry_mix) * (intake.take(samples.shape[1]) - samples)
             yield samples
 
     def _estimates(

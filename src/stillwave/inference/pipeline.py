@@ -25,23 +25,23 @@ Arrays = dict[str, NDArray[Any]]
 class StreamingPipeline:
     """S streams of M microphones at `rate_in` to S streams at `rate_out`, aligned with their input.
 
-    `share` of the input stays in the mix. A frame of digital silence gives silence, whatever the network would
+    `dry_mix` of the input stays in the mix. A frame of digital silence gives silence, whatever the network would
     make of it. Where an estimate is not finite, or beyond any audio, that stream is silent and its network begins
     anew. So finite input within ±`audio.contract.LOUDEST` gives finite output.
     """
 
     def __init__(
-        self, engine: Backend, streams: int, rate_in: int, rate_out: int, share: float = 0.0
+        self, backend: Backend, streams: int, rate_in: int, rate_out: int, dry_mix: float = 0.0
     ) -> None:
-        rows = streams * engine.microphones
-        self.engine, self.streams, self.share = engine, streams, np.float32(share)
+        rows = streams * backend.microphones
+        self.backend, self.streams, self.dry_mix = backend, streams, np.float32(dry_mix)
         self.restarts = 0
         """How often a network had to begin anew."""
-        self._up = StreamingResampler(rate_in, engine.sample_rate, rows)
-        self._framer = Framer(rows, engine.hop)
-        self._state: State = engine.begin(streams)
-        self._adder = OverlapAdder(streams, engine.n_fft)
-        self._down = StreamingResampler(engine.sample_rate, rate_out, streams)
+        self._up = StreamingResampler(rate_in, backend.sample_rate, rows)
+        self._framer = Framer(rows, backend.hop)
+        self._state: State = backend.begin(streams)
+        self._adder = OverlapAdder(streams, backend.n_fft)
+        self._down = StreamingResampler(backend.sample_rate, rate_out, streams)
         self._dry = StreamingResampler(rate_in, rate_out, streams)
         self._kept = np.zeros((streams, 0), np.float32)
 
@@ -54,16 +54,16 @@ class StreamingPipeline:
             for first in range(0, frames.shape[1], FRAMES_AT_ONCE)
         ]
         wet = self._down.push(np.concatenate([*parts, np.zeros((self.streams, 0), np.float32)], axis=1))
-        # Kept even where nothing of it is mixed in, so that a state fits a stream of any `share`.
+        # Kept even where nothing of it is mixed in, so that a state fits a stream of any `dry_mix`.
         self._kept = np.concatenate([self._kept, self._dry.push(block[:, 0])], axis=1)
         dry, self._kept = self._kept[:, : wet.shape[1]], self._kept[:, wet.shape[1] :].copy()
-        return wet + self.share * (dry - wet) if self.share else wet
+        return wet + self.dry_mix * (dry - wet) if self.dry_mix else wet
 
     def _estimate(self, frames: Samples) -> NDArray[np.complex64]:
         """Frames `[S·M, T, n_fft]` to estimated spectra `[S, T, F]`."""
-        spectra = analyze_frames(frames).reshape(self.streams, self.engine.microphones, frames.shape[1], -1)
+        spectra = analyze_frames(frames).reshape(self.streams, self.backend.microphones, frames.shape[1], -1)
         both = np.concatenate([spectra.real, spectra.imag], axis=1)
-        given, self._state = self.engine.step(np.ascontiguousarray(both, np.float32), self._state)
+        given, self._state = self.backend.step(np.ascontiguousarray(both, np.float32), self._state)
         given = self._without_faults(given)
         by_stream = frames.reshape(self.streams, -1, *frames.shape[1:])
         sounding: NDArray[np.bool_] = (by_stream != 0).any(axis=(1, 3))
@@ -79,7 +79,7 @@ class StreamingPipeline:
         finite: NDArray[np.bool_] = np.logical_and.reduce(values, axis=(1, 3))
         ill: NDArray[np.bool_] = ~np.logical_and.reduce(finite, axis=1)
         self.restarts += int(ill.sum())
-        fresh = self.engine.begin(self.streams)
+        fresh = self.backend.begin(self.streams)
         for name, value in self._state.items():
             fresh[name][~ill] = value[~ill]
         self._state = fresh

@@ -35,24 +35,24 @@ class Stream:
     """
 
     def __init__(
-        self, engine: Backend, rate: int | None = None, streams: int = 1, share: float = 0.0
+        self, backend: Backend, rate: int | None = None, streams: int = 1, dry_mix: float = 0.0
     ) -> None:
         if isinstance(streams, bool) or not isinstance(streams, (int, np.integer)) or streams < 1:
             raise AudioError(f"streams: expected a whole number from 1 on, got {streams!r}")
-        self.engine = engine
-        self.rate = engine.sample_rate if rate is None else check_rate(rate)
+        self.backend = backend
+        self.rate = backend.sample_rate if rate is None else check_rate(rate)
         self.streams = int(streams)
-        self.delay_samples = delay(engine.sample_rate, self.rate, engine.hop)
+        self.delay_samples = delay(backend.sample_rate, self.rate, backend.hop)
         """Samples, at `rate`, by which the output is behind the input."""
         self.repaired = 0
         """Samples that were NaN, infinite or beyond ±2³², and were taken as silence."""
-        self._share = share
+        self._dry_mix = dry_mix
         self._restarts = 0
         self._lock = threading.RLock()
         self._begin()
 
     def __repr__(self) -> str:
-        name = getattr(self.engine, "name", type(self.engine).__name__)
+        name = getattr(self.backend, "name", type(self.backend).__name__)
         count = "1 stream" if self.streams == 1 else f"{self.streams} streams"
         delayed = f"delay {self.delay_samples} samples ({1000 * self.delay_seconds:.1f} ms)"
         return f"<Stream of {name}: {self.rate} Hz, {count}, {delayed}>"
@@ -66,7 +66,7 @@ class Stream:
 
     def __copy__(self) -> Stream:
         """A stream of the same engine with a memory of its own."""
-        return copy.deepcopy(self, {id(self.engine): self.engine})
+        return copy.deepcopy(self, {id(self.backend): self.backend})
 
     @property
     def delay_seconds(self) -> float:
@@ -76,7 +76,7 @@ class Stream:
     @property
     def restarts(self) -> int:
         """How often a stream's network had to begin anew because its estimate was not finite."""
-        return self._restarts + self._line.restarts
+        return self._restarts + self._pipeline.restarts
 
     def process(self, block: NDArray[Any], rate: int | None = None) -> Samples:
         """The next samples, of any number (none, too): `[n]` of one stream, or `[streams, n]`. Types as `audio.check`.
@@ -93,11 +93,11 @@ class Stream:
         with self._lock:
             rows = self._rows(block)
             out = self._advance(rows)
-        return out[0] if block.ndim == (1 if self.engine.microphones == 1 else 2) else out
+        return out[0] if block.ndim == (1 if self.backend.microphones == 1 else 2) else out
 
     def flush(self) -> Samples:
         """The last `delay_samples` samples, `[m]` of one stream or `[streams, m]`; the stream then begins anew."""
-        silence = np.zeros((self.streams, self.engine.microphones, self.delay_samples), np.float32)
+        silence = np.zeros((self.streams, self.backend.microphones, self.delay_samples), np.float32)
         with self._lock:
             rest = self._advance(silence)
             self.reset()
@@ -106,33 +106,33 @@ class Stream:
     def reset(self) -> None:
         """Forget what came so far: the next block is the beginning of a signal. The counts stay."""
         with self._lock:
-            self._restarts += self._line.restarts
+            self._restarts += self._pipeline.restarts
             self._begin()
 
     def _begin(self) -> None:
-        self._line = StreamingPipeline(self.engine, self.streams, self.rate, self.rate, self._share)
+        self._pipeline = StreamingPipeline(self.backend, self.streams, self.rate, self.rate, self._dry_mix)
         self._ahead = np.zeros((self.streams, self.delay_samples), np.float32)  # ready, and not given out yet
 
     def state(self) -> Arrays:
         """A copy of all that the stream remembers: NumPy arrays by name (`numpy.savez` keeps them)."""
         with self._lock:
             return {
-                "model": np.array(self.engine.fingerprint),
+                "model": np.array(self.backend.fingerprint),
                 "rate": np.array(self.rate),
                 "ahead": self._ahead.copy(),
-                **self._line.state(),
+                **self._pipeline.state(),
             }
 
     def restore(self, state: Arrays) -> None:
         """Go on from a state: of this model, at this rate, with as many streams. Raises StateError otherwise."""
         with self._lock:
             self._check_state(state)
-            self._line.restore(state)
+            self._pipeline.restore(state)
             self._ahead = state["ahead"].copy()
 
     def _advance(self, rows: Samples) -> Samples:
         count = rows.shape[2]
-        parts = [self._line.push(rows[:, :, i : i + _AT_ONCE]) for i in range(0, count, _AT_ONCE)]
+        parts = [self._pipeline.push(rows[:, :, i : i + _AT_ONCE]) for i in range(0, count, _AT_ONCE)]
         ready = np.concatenate([self._ahead, *parts], axis=1)
         self._ahead = ready[:, count:].copy()
         return ready[:, :count]
@@ -140,7 +140,7 @@ class Stream:
     def _rows(self, block: NDArray[Any]) -> Samples:
         """A block as finite float32 `[S, M, n]`."""
         block = check_array(block, "block")
-        microphones = self.engine.microphones
+        microphones = self.backend.microphones
         wanted = (self.streams, microphones)
         if wanted != _leading(block, microphones):
             turned = block.ndim > 1 and wanted == _leading(np.swapaxes(block, -1, -2), microphones)
@@ -156,7 +156,7 @@ class Stream:
 
     def _shapes(self) -> str:
         inner = (
-            "samples" if self.engine.microphones == 1 else f"{self.engine.microphones} microphones, samples"
+            "samples" if self.backend.microphones == 1 else f"{self.backend.microphones} microphones, samples"
         )
         several = f"[{self.streams} streams, {inner}]"
         return several if self.streams > 1 else f"[{inner}]"

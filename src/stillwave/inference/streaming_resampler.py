@@ -94,8 +94,8 @@ class StreamingResampler:
             return self.filters[phase]
         exact = phase * (self.phases / self.up)
         below = exact.astype(np.int64)
-        share = (exact - below).astype(np.float32)[:, None]
-        return (1 - share) * self.filters[below] + share * self.filters[below + 1]
+        dry_mix = (exact - below).astype(np.float32)[:, None]
+        return (1 - dry_mix) * self.filters[below] + dry_mix * self.filters[below + 1]
 
     def ready(self, samples: Ints) -> Ints:
         """How many outputs so many input samples (at least 0) complete, from the start on."""

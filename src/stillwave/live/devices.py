@@ -71,7 +71,7 @@ def running(lane: LiveProcessor, source: Device, sink: Device) -> Iterator[Any]:
     Raises AudioError for devices that cannot be opened so.
     """
     sound = _sounddevice()
-    microphones = lane.stream.engine.microphones
+    microphones = lane.stream.backend.microphones
     if source.inputs < microphones:
         raise AudioError(
             f"{source.name}: has {source.inputs} channels, this network takes {microphones} microphones"

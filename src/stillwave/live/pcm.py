@@ -89,7 +89,7 @@ def run(
     never come. `watch` is called after each block, `notice` with a file format's name as soon as the input turns out to
     begin as such a file does (its bytes are taken as samples all the same). Raises AudioError for an unknown format.
     """
-    inputs = stream.streams * stream.engine.microphones
+    inputs = stream.streams * stream.backend.microphones
     decoder, encoder, done = PcmDecoder(format, inputs), PcmEncoder(format), Piped()
     skip = 0 if keep_delay else stream.delay_samples
     width = _type(format).itemsize * inputs
@@ -117,7 +117,7 @@ def run(
 
 def _process(stream: Stream, rows: Samples) -> Samples:
     """Interleaved channels are streams, or the microphones of one stream."""
-    return stream.process(rows if stream.engine.microphones == 1 else rows[None])
+    return stream.process(rows if stream.backend.microphones == 1 else rows[None])
 
 
 def _chunks(source: BinaryIO, most: int) -> Iterator[bytes]:

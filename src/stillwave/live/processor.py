@@ -95,9 +95,9 @@ class LiveProcessor:
     def exchange(self, block: Samples) -> Samples:
         """The device's callback: `[microphones, block]` in, `[block]` out. Never waits."""
         figures = self.figures
-        if block.shape != (self.stream.engine.microphones, self.block):
+        if block.shape != (self.stream.backend.microphones, self.block):
             raise AudioError(
-                f"block: expected the shape [{self.stream.engine.microphones}, {self.block}], got "
+                f"block: expected the shape [{self.stream.backend.microphones}, {self.block}], got "
                 f"{list(block.shape)}"
                 + ("; transpose it (block.T)" if block.shape[:1] == (self.block,) and block.ndim == 2 else "")
             )
@@ -133,8 +133,8 @@ class LiveProcessor:
             return clean
         if heard == stays:
             return dry
-        share = self._rise if stays else 1 - self._rise
-        faded: Samples = dry + share * (clean - dry)
+        dry_mix = self._rise if stays else 1 - self._rise
+        faded: Samples = dry + dry_mix * (clean - dry)
         return faded
 
     def _next_is_in_time(self, index: int) -> bool:
@@ -175,8 +175,8 @@ class LiveProcessor:
             if self._stale <= 0:
                 self._ready[index] = clean[position * self.block : (position + 1) * self.block]
             self._stale -= self.block
-        share = took * self.stream.rate / (len(taken) * self.block)
-        self.figures.load += 0.05 * (share - self.figures.load)
+        dry_mix = took * self.stream.rate / (len(taken) * self.block)
+        self.figures.load += 0.05 * (dry_mix - self.figures.load)
         self.figures.slowest_ms = max(self.figures.slowest_ms, 1000 * took)
 
 

@@ -53,9 +53,9 @@ class BSRNN(Denoiser):
     def estimate(self, spectrum: Tensor) -> Tensor:
         """`[B, 2, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
         self.check_spectrum(spectrum)
-        squeezed = self.squeeze(spectrum)
-        magnitude = (squeezed.square().sum(1, keepdim=True) + 1e-8).sqrt()
-        features = torch.cat([*squeezed.unbind(1), magnitude.squeeze(1)], dim=2)  # [B, T, 3·F]
+        features = self.preprocess(spectrum)
+        magnitude = (features.square().sum(1, keepdim=True) + 1e-8).sqrt()
+        features = torch.cat([*features.unbind(1), magnitude.squeeze(1)], dim=2)  # [B, T, 3·F]
         x = self.split(features[:, :, self.to_bands])
         for block in self.blocks:
             x = block(x)

@@ -53,7 +53,7 @@ class Denoiser(nn.Module, ABC):
                 f"estimate takes a spectrum [B, {wanted[0]}, T, {wanted[1]}], got {list(spectrum.shape)}"
             )
 
-    def squeeze(self, spectrum: Tensor) -> Tensor:
+    def preprocess(self, spectrum: Tensor) -> Tensor:
         """What a network sees of its input: compressed magnitudes, without their level where it is `levelled`."""
         if self.level is None:
             return compress(spectrum, self.config.compression)

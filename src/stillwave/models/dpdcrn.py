@@ -59,7 +59,7 @@ class DPDCRN(Denoiser):
     def estimate(self, spectrum: Tensor) -> Tensor:
         """`[B, 2·microphones, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
         self.check_spectrum(spectrum)
-        x = self.squeeze(spectrum)
+        x = self.preprocess(spectrum)
         if x.device.type == "cpu":  # convolutions are up to a third cheaper in this layout
             x = x.contiguous(memory_format=torch.channels_last)
         for stage in (*self.encoder, self.middle, *self.decoder):

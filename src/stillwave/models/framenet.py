@@ -53,9 +53,9 @@ class FrameNet(Denoiser):
         """`[B, 2, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
         self.check_spectrum(spectrum)
         B, _, T, F = spectrum.shape
-        squeezed = self.squeeze(spectrum)
-        magnitude = (squeezed.square().sum(1, keepdim=True) + 1e-8).sqrt()
-        features = torch.cat([squeezed, magnitude], dim=1).permute(0, 2, 3, 1)  # [B, T, F, 3]
+        features = self.preprocess(spectrum)
+        magnitude = (features.square().sum(1, keepdim=True) + 1e-8).sqrt()
+        features = torch.cat([features, magnitude], dim=1).permute(0, 2, 3, 1)  # [B, T, F, 3]
         patches = nn.functional.pad(features, (0, 0, 0, PATCH - 1)).reshape(
             B, T, self.positions + 1, 3 * PATCH
         )

@@ -58,7 +58,7 @@ class LatencyRow:
     """One engine's figures. Bytes, seconds, MACs."""
 
     model: str
-    engine: str
+    backend: str
     frame: Times
     """The whole of a hop: analysis, network, synthesis."""
     network: Times
@@ -123,7 +123,7 @@ class Latency:
 def measure(
     targets: Sequence[str],
     *,
-    engines: Sequence[str] = ENGINES,
+    backends: Sequence[str] = ENGINES,
     frames: int = 1000,
     rounds: int = 5,
     streams: int = 256,
@@ -139,7 +139,7 @@ def measure(
     """
     tell = progress or (lambda *_: None)
     with tempfile.TemporaryDirectory() as folder:
-        found, skipped = variants(targets, engines, Path(folder), tell)
+        found, skipped = variants(targets, backends, Path(folder), tell)
         if not found:
             raise StillwaveError(f"nothing to measure: {'; '.join(': '.join(why) for why in skipped)}")
         with contextlib.ExitStack() as stack:
@@ -245,7 +245,7 @@ def _row(
     whole = [turn["frame"] for turn in turns]
     return LatencyRow(
         model=variant.model,
-        engine=variant.engine,
+        backend=variant.backend,
         frame=Times.of(whole),
         network=Times.of([turn["network"] for turn in turns]),
         core_share=float(np.mean([turn["share"] for turn in turns])),

@@ -26,19 +26,19 @@ class Variant:
     """One model on one engine."""
 
     model: str
-    engine: str
+    backend: str
     path: Path
     frame_macs: int | None
 
     @property
     def title(self) -> str:
         """For people."""
-        return f"{self.model}, {TITLES[self.engine]}"
+        return f"{self.model}, {TITLES[self.backend]}"
 
     @property
     def spec(self) -> dict[str, Any]:
         """For the worker."""
-        return {"engine": "torch" if self.engine == "torch" else "onnx", "path": str(self.path)}
+        return {"engine": "torch" if self.backend == "torch" else "onnx", "path": str(self.path)}
 
     @property
     def file_bytes(self) -> int:
@@ -47,7 +47,7 @@ class Variant:
 
 
 def variants(
-    targets: Sequence[str], engines: Sequence[str], folder: Path, tell: Callable[[str, int, int], None]
+    targets: Sequence[str], backends: Sequence[str], folder: Path, tell: Callable[[str, int, int], None]
 ) -> tuple[list[Variant], list[tuple[str, str, str]]]:
     """Every model on every engine, and (model, engine, reason) of what cannot be. Files are made in `folder`.
 
@@ -56,9 +56,9 @@ def variants(
 
     Raises StillwaveError for an unknown target or engine, or a network that cannot stream.
     """
-    for engine in engines:
-        if engine not in ENGINES:
-            raise StillwaveError(f"engine '{engine}': there is none; {nearest(engine, ENGINES)}")
+    for backend in backends:
+        if backend not in ENGINES:
+            raise StillwaveError(f"engine '{backend}': there is none; {nearest(backend, ENGINES)}")
     found: list[Variant] = []
     skipped: list[tuple[str, str, str]] = []
     for place, target in enumerate(targets):
@@ -76,26 +76,26 @@ def variants(
         else:
             source = _checkpoint(target, own)
             macs, make = _frame_macs(source), partial(_form, source, own)
-        for engine in engines:
+        for backend in backends:
             try:
-                found.append(Variant(path.name, engine, make(engine), macs))
+                found.append(Variant(path.name, backend, make(backend), macs))
             except CheckpointError:  # weights that are damaged, not an engine that is missing
                 raise
             except StillwaveError as error:
-                skipped.append((path.name, engine, str(error)))
+                skipped.append((path.name, backend, str(error)))
     return found, skipped
 
 
-def _form(source: Path, folder: Path, engine: str) -> Path:
+def _form(source: Path, folder: Path, backend: str) -> Path:
     """What an engine runs of a checkpoint."""
-    return source if engine == "torch" else _exported(source, folder / f"{engine}.onnx", engine)
+    return source if backend == "torch" else _exported(source, folder / f"{backend}.onnx", backend)
 
 
-def _shipped_form(card: pretrained.Card, folder: Path, engine: str) -> Path:
+def _shipped_form(card: pretrained.Card, folder: Path, backend: str) -> Path:
     """What an engine runs of a shipped model."""
-    if engine == "torch":
+    if backend == "torch":
         return _random(card.network, folder)
-    return pretrained.find(card.name + (pretrained.INT8 if engine == "int8" else ""))
+    return pretrained.find(card.name + (pretrained.INT8 if backend == "int8" else ""))
 
 
 def _file(path: Path) -> Variant:
@@ -145,11 +145,11 @@ def _frame_macs(source: Path) -> int:
     return count_frame_macs(model)
 
 
-def _exported(source: Path, path: Path, engine: str) -> Path:
+def _exported(source: Path, path: Path, backend: str) -> Path:
     from stillwave.exporting.export import export
     from stillwave.inference.onnx_model import read
 
-    precision: Precision = "int8" if engine == "int8" else "float32"
+    precision: Precision = "int8" if backend == "int8" else "float32"
     export(source, path, precision=precision)
     if read(path).meta.precision != precision:
         raise StillwaveError(f"export does not write {precision}")

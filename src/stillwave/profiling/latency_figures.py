@@ -46,7 +46,7 @@ def draw(found: Latency, stem: Path) -> list[Path]:
 
 def _frames(axis: Any, rows: list[LatencyRow]) -> None:
     for place, row in enumerate(reversed(rows)):
-        colour, time = COLOURS[row.engine], row.frame
+        colour, time = COLOURS[row.backend], row.frame
         axis.plot([1e3 * time.median, 1e3 * time.max], [place, place], color=colour, linewidth=0.8)
         axis.plot([1e3 * time.median, 1e3 * time.p99], [place, place], color=colour, linewidth=3)
         axis.plot([1e3 * time.median], [place], "o", color=colour, markersize=7)
@@ -57,7 +57,7 @@ def _frames(axis: Any, rows: list[LatencyRow]) -> None:
             "hop", (1e3 * hop, 1), xycoords=("data", "axes fraction"), xytext=(3, -9), color=INK, fontsize=8,
             textcoords="offset points",
         )  # fmt: skip
-    axis.set_yticks(range(len(rows)), [f"{row.model}  {TITLES[row.engine]}" for row in reversed(rows)])
+    axis.set_yticks(range(len(rows)), [f"{row.model}  {TITLES[row.backend]}" for row in reversed(rows)])
     axis.set(
         xscale="log", xlabel="ms a frame", ylim=(-0.6, len(rows) - 0.4),
         title="One frame: median, to p99 (thick), to the longest",
@@ -70,8 +70,8 @@ def _streams(axis: Any, rows: list[LatencyRow]) -> None:
     for row in rows:
         if row.streams:
             axis.plot(
-                list(row.streams), list(row.streams.values()), color=COLOURS[row.engine], linewidth=1.4, markersize=5,
-                marker=MARKS[models.index(row.model) % len(MARKS)], label=f"{row.model}  {TITLES[row.engine]}",
+                list(row.streams), list(row.streams.values()), color=COLOURS[row.backend], linewidth=1.4, markersize=5,
+                marker=MARKS[models.index(row.model) % len(MARKS)], label=f"{row.model}  {TITLES[row.backend]}",
             )  # fmt: skip
     axis.axhline(1, color=INK, linewidth=1, linestyle="--")
     counts = sorted({count for row in rows for count in row.streams})

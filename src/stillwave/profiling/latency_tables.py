@@ -46,11 +46,11 @@ def costs(found: Latency) -> Table:
     for row in found.rows:
         macs = f"{row.macs_per_second / 1e6:.1f}" if row.macs_per_second else "–"
         reached = f"{row.achieved / 1e9:.2f}" if row.achieved else "–"
-        share = f"{100 * row.achieved / found.peak:.1f} %" if row.achieved else "–"
+        dry_mix = f"{100 * row.achieved / found.peak:.1f} %" if row.achieved else "–"
         memory = "–" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.1f}"
         sizes = (f"{row.state_bytes / 1e3:.1f}", f"{row.file_bytes / 1e3:.0f}")
         factors = (_ms(row.network.median), f"{row.real_time_factor:.3f}")
-        lines.append((*_names(row), *factors, memory, *sizes, macs, reached, share))
+        lines.append((*_names(row), *factors, memory, *sizes, macs, reached, dry_mix))
     return Table("What it costs", heads, lines)
 
 
@@ -92,7 +92,7 @@ def notes(found: Latency) -> list[str]:
             "hold the other programs' as well. Measure again where nothing else runs."
         )
     return lines + [
-        f"Left out: {model}, {TITLES[engine]}: {reason}." for model, engine, reason in found.skipped
+        f"Left out: {model}, {TITLES[backend]}: {reason}." for model, backend, reason in found.skipped
     ]
 
 
@@ -112,7 +112,7 @@ def _markdown(table: Table) -> str:
 
 
 def _names(row: LatencyRow) -> Sequence[str]:
-    return row.model, TITLES[row.engine]
+    return row.model, TITLES[row.backend]
 
 
 def _ms(seconds: float) -> str:

@@ -41,20 +41,20 @@ GEMM = 512
 class Timed:
     """An engine that notes how long each of its steps takes."""
 
-    def __init__(self, engine: Backend) -> None:
-        self.engine = engine
-        self.sample_rate, self.microphones = engine.sample_rate, engine.microphones
-        self.n_fft, self.hop, self.fingerprint = engine.n_fft, engine.hop, engine.fingerprint
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.sample_rate, self.microphones = backend.sample_rate, backend.microphones
+        self.n_fft, self.hop, self.fingerprint = backend.n_fft, backend.hop, backend.fingerprint
         self.taken = 0.0
 
     def begin(self, streams: int) -> State:
         """As the engine's."""
-        return self.engine.begin(streams)
+        return self.backend.begin(streams)
 
     def step(self, spectrum: Spectra, state: State) -> tuple[Spectra, State]:
         """As the engine's."""
         start = time.perf_counter()
-        given = self.engine.step(spectrum, state)
+        given = self.backend.step(spectrum, state)
         self.taken = time.perf_counter() - start
         return given
 
@@ -65,29 +65,29 @@ class LatencyWorker:
     def __init__(self, spec: dict[str, Any], before: int | None) -> None:
         self.before = before
         self.pinned = pin(spec.get("core"))
-        self.engine = Timed(open_engine(spec)) if spec["engine"] != "peak" else None
+        self.backend = Timed(open_engine(spec)) if spec["engine"] != "peak" else None
         self.streams: dict[int, Stream] = {}
 
     def facts(self) -> dict[str, Any]:
         """What does not change."""
         facts: dict[str, Any] = {"pinned": self.pinned}
-        if self.engine:
-            rate, hop, n_fft = self.engine.sample_rate, self.engine.hop, self.engine.n_fft
-            state = sum(value.nbytes for value in self.engine.begin(1).values())
+        if self.backend:
+            rate, hop, n_fft = self.backend.sample_rate, self.backend.hop, self.backend.n_fft
+            state = sum(value.nbytes for value in self.backend.begin(1).values())
             facts |= {"sample_rate": rate, "hop": hop, "n_fft": n_fft, "state_bytes": state}
         return facts
 
     def frames(self, count: int, warmup: int, streams: int) -> dict[str, Any]:
         """Seconds of `count` frames after `warmup` others: the whole of a hop, and the network's part of it.
 
-        `share` is how much of that time this process had the core: below 1 where others wanted it too.
+        `dry_mix` is how much of that time this process had the core: below 1 where others wanted it too.
         """
-        assert self.engine
+        assert self.backend
         if streams not in self.streams:
             self.streams = {
-                streams: Stream(self.engine, streams=streams)
+                streams: Stream(self.backend, streams=streams)
             }  # one at a time: their states are large
-        stream, noise = self.streams[streams], blocks(self.engine, streams)
+        stream, noise = self.streams[streams], blocks(self.backend, streams)
         whole, network = np.empty(warmup + count), np.empty(warmup + count)
         began, had = time.perf_counter(), time.process_time()
         for k in range(warmup + count):
@@ -95,9 +95,9 @@ class LatencyWorker:
             start = time.perf_counter()
             stream.process(block)
             whole[k] = time.perf_counter() - start
-            network[k] = self.engine.taken
-        share = min(1.0, (time.process_time() - had) / (time.perf_counter() - began))
-        return {"frame": whole[warmup:].tolist(), "network": network[warmup:].tolist(), "share": share}
+            network[k] = self.backend.taken
+        dry_mix = min(1.0, (time.process_time() - had) / (time.perf_counter() - began))
+        return {"frame": whole[warmup:].tolist(), "network": network[warmup:].tolist(), "share": dry_mix}
 
     def memory(self) -> int | None:
         """Peak bytes of this process above those of the bare interpreter; None where the system does not say."""
@@ -129,11 +129,13 @@ def open_engine(spec: dict[str, Any]) -> Backend:
     return TorchBackend(checkpoint.load(spec["path"])[0])
 
 
-def blocks(engine: Backend, streams: int) -> list[NDArray[np.float32]]:
+def blocks(backend: Backend, streams: int) -> list[NDArray[np.float32]]:
     """Hops of noise whose level rises and falls, `[streams, hop]` or `[streams, microphones, hop]`, to go round."""
-    count = round(SECONDS_OF_NOISE * engine.sample_rate / engine.hop)
+    count = round(SECONDS_OF_NOISE * backend.sample_rate / backend.hop)
     rng = np.random.default_rng(0)
-    shape = (streams, engine.hop) if engine.microphones == 1 else (streams, engine.microphones, engine.hop)
+    shape = (
+        (streams, backend.hop) if backend.microphones == 1 else (streams, backend.microphones, backend.hop)
+    )
     levels = 0.1 * (1.05 + np.sin(np.arange(count)))
     return [np.float32(level) * rng.standard_normal(shape, dtype=np.float32) for level in levels]
 

@@ -139,7 +139,7 @@ def probe(
 
 def _side(bench: Bench, side: str, kinds: tuple[str, ...]) -> dict[str, int | None]:
     """The greatest reach of each kind of change, up to the first that reaches through the whole signal."""
-    places = [round(share * bench.samples) for share in PLACES]
+    places = [round(dry_mix * bench.samples) for dry_mix in PLACES]
     room = PLACES[-1] * bench.samples
     found: dict[str, int | None] = {}
     for kind in kinds:

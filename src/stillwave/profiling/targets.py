@@ -88,7 +88,7 @@ def of_file(path: Path, name: str | None = None) -> ProbeTarget:
     model = read(path)
     meta = model.meta
     by_frame = meta.kind == "stream" and meta.precision == "int8"
-    engine = OnnxBackend(model) if meta.kind == "stream" else None
+    backend = OnnxBackend(model) if meta.kind == "stream" else None
 
     def whole(noisy: Signal) -> Signal:
         rows = noisy.astype(np.float32)
@@ -98,7 +98,7 @@ def of_file(path: Path, name: str | None = None) -> ProbeTarget:
 
     return ProbeTarget(
         name or str(path),
-        lambda: whole if engine is None else _streamed(engine, by_frame),
+        lambda: whole if backend is None else _streamed(backend, by_frame),
         meta.sample_rate,
         meta.microphones,
         "float32",
@@ -108,22 +108,22 @@ def of_file(path: Path, name: str | None = None) -> ProbeTarget:
     )
 
 
-def _streamed(engine: Backend, by_frame: bool) -> Run:
+def _streamed(backend: Backend, by_frame: bool) -> Run:
     """Analysis, the network from a fresh state, synthesis."""
     from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyze_frames
 
     def run(noisy: Signal) -> Signal:
-        samples, hop = noisy.shape[1], engine.hop
+        samples, hop = noisy.shape[1], backend.hop
         padded = np.pad(noisy.astype(np.float32), ((0, 0), (0, -samples % hop + hop)))
-        spectrum = analyze_frames(Framer(engine.microphones, hop).push(padded))
+        spectrum = analyze_frames(Framer(backend.microphones, hop).push(padded))
         parts = np.concatenate([spectrum.real, spectrum.imag])[None]
-        state, estimates = engine.begin(1), []
+        state, estimates = backend.begin(1), []
         for first in range(0, parts.shape[2], 1 if by_frame else parts.shape[2]):
             block = parts[:, :, first : first + (1 if by_frame else parts.shape[2])]
-            estimate, state = engine.step(block, state)
+            estimate, state = backend.step(block, state)
             estimates.append(estimate[0])
         real, imaginary = np.concatenate(estimates, axis=1)
-        given = OverlapAdder(1, engine.n_fft).push((real + 1j * imaginary)[None])
+        given = OverlapAdder(1, backend.n_fft).push((real + 1j * imaginary)[None])
         answer: Signal = given[0, :samples].astype(np.float64)
         return answer
 

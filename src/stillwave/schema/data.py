@@ -28,8 +28,8 @@ class MixingConfig(Frozen):
     gain_db: Range = Range(low=-6, high=6)
     """Gain of each noise against the others, before the sum is set to the drawn SNR."""
     computed: Fraction = 0.0
-    """Share of examples one of whose noises is computed (`data/synthetic_noise.py`): coloured or modulated noise, hum, clicks,
-    beeps."""
+    """Share of examples one of whose noises is computed (`data/synthetic_noise.py`): coloured or modulated noise, hum,
+    clicks, beeps."""
     equaliser: Fraction = 0.0
     """Share of examples whose speech is coloured by a smooth random equaliser, and share whose noise is."""
     equaliser_db: Positive = 9.0

@@ -30,7 +30,7 @@ class World:
     device: torch.device
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes and speaks."""
         return self.rank == 0
 
@@ -49,7 +49,7 @@ class World:
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
         return int(tensor)
 
-    def rows(self, tensor: Tensor) -> Tensor:
+    def gather_rows(self, tensor: Tensor) -> Tensor:
         """The whole batch: everybody's rows, in the order of the ranks. Without gradient."""
         if self.size == 1:
             return tensor
@@ -57,7 +57,7 @@ class World:
         dist.all_gather(parts, tensor.contiguous())
         return torch.cat(parts)
 
-    def everyones(self, value: T) -> list[T]:
+    def all_gather(self, value: T) -> list[T]:
         """The processes' values (picklable), in the order of the ranks."""
         if self.size == 1:
             return [value]
@@ -65,9 +65,9 @@ class World:
         dist.all_gather_object(values, value)
         return values
 
-    def firsts(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The first process's value."""
-        return self.everyones(value)[0]
+        return self.all_gather(value)[0]
 
 
 @contextmanager

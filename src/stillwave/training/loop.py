@@ -40,14 +40,14 @@ def train(
     """
     folder = as_path(run_folder)
     with join(recipe.train.device) as world, contextlib.ExitStack() as stack:
-        if world.first:
+        if world.is_main:
             recipe = stack.enter_context(run.opened(folder, recipe, resume=resume, extend=extend))
-        recipe = world.firsts(recipe)  # nobody reads before the folder is in order
+        recipe = world.broadcast(recipe)  # nobody reads before the folder is in order
         stack.enter_context(torch.random.fork_rng([world.device] if world.device.type == "cuda" else []))
         stack.enter_context(explained(recipe))
         stack.enter_context(threads.chosen(recipe, folder, world, _silent if quiet else _say))
         _run(recipe, folder, world, quiet, allow_changed_data)
-        world.firsts(None)  # nobody looks for the result, or leaves, before it is written
+        world.broadcast(None)  # nobody looks for the result, or leaves, before it is written
         return checkpoint.resolve(folder)
 
 
@@ -63,18 +63,18 @@ def _run(recipe: Recipe, folder: Path, world: World, quiet: bool, allow_changed_
     step = trainer.progress.step
     source = sources.mixtures(recipe, world, must_exist=step == 0)
     development = sources.development(recipe, must_exist=step == 0)
-    known = world.firsts(data_lists.read(folder))
+    known = world.broadcast(data_lists.read(folder))
     found = data_lists.lists_of(source, development)
     remark = data_lists.check(folder, found, step=step, allow=allow_changed_data, known=known)
     for line in [*data_lists.repeats(source), *([remark] if remark else [])]:
         trainer.say(line)
-    if world.first:
+    if world.is_main:
         lists = data_lists.noted(found, step=step, changed=bool(remark), known=known)
         run.begin(folder, trainer.recipe, lists, torch.get_num_threads())
     trainer.licences = sources.licences(source)
     trainer.fit(source, development, metric)
     if recipe.distill is not None and recipe.distill.cache is not None and not quiet:
-        trainer.say(trainer.learner.objective.told())
+        trainer.say(trainer.learner.objective.summary())
 
 
 def _say(sentence: str) -> None:

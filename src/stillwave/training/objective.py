@@ -49,9 +49,9 @@ class Objective(nn.Module):
         """What a method trains beside the student; not exported."""
         return [] if self.distiller is None else list(self.distiller.connectors())
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """How far the teacher's cache spared its teacher, in a sentence."""
-        return self.distiller.cache.told() if self.distiller is not None and self.distiller.cache else ""
+        return self.distiller.cache.summary() if self.distiller is not None and self.distiller.cache else ""
 
     def method_state(self) -> dict[str, Tensor]:
         """All that the method keeps, for resuming."""

@@ -26,7 +26,11 @@ def shown(name: str, step: int, steps: int, *, quiet: bool) -> Iterator[Advance]
 
         def advance(step: int, values: dict[str, Any]) -> None:
             loss = values.get("loss", {}).get("total", math.nan)
-            parts = [f"loss {loss:.4f}", f"{values.get('audio_per_second', 0):.0f} s audio/s", share.told()]
+            parts = [
+                f"loss {loss:.4f}",
+                f"{values.get('audio_per_second', 0):.0f} s audio/s",
+                share.summary(),
+            ]
             bar.update(task, completed=step, note=" · ".join(part for part in parts if part))
 
         yield advance
@@ -42,7 +46,7 @@ class CpuShare:
         self._remark = ""
         self._wall, self._cpu = time.perf_counter(), time.thread_time()
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """A remark on the last `WINDOW_S` seconds; empty where the calling thread computed most of them."""
         wall, cpu = time.perf_counter(), time.thread_time()
         if wall - self._wall >= self.WINDOW_S:

@@ -30,7 +30,9 @@ class SkippedItems:
     def batch(self, batch: Batch, reason: str, progress: Progress, journal: RunLog | None) -> None:
         """Keep a batch that gave a non-finite loss or gradient for inspection. Raises StillwaveError at the limit."""
         progress.bad_batches += 1
-        tensors = {name: self.world.rows(getattr(batch, name)) for name in ("noisy", "clean", "indices")}
+        tensors = {
+            name: self.world.gather_rows(getattr(batch, name)) for name in ("noisy", "clean", "indices")
+        }
         place = self.folder / run.BAD
         if journal is not None:
             file = place / f"step_{progress.step:08d}.safetensors"
@@ -55,7 +57,7 @@ class SkippedItems:
         """
         if not self.world.largest(len(faults)):
             return
-        for fault in (fault for part in self.world.everyones(tuple(faults)) for fault in part):
+        for fault in (fault for part in self.world.all_gather(tuple(faults)) for fault in part):
             file, _, reason = fault.partition(": ")
             if file in self._files:
                 continue

@@ -22,8 +22,8 @@ def mixtures(recipe: Recipe, world: World, *, must_exist: bool = True) -> Source
     """
     microphones = recipe.model.microphones
     build = partial(build_source, recipe.data, microphones, recipe.seed, must_exist=must_exist)
-    source = build() if world.first else None
-    world.firsts(None)
+    source = build() if world.is_main else None
+    world.broadcast(None)
     return source or build()
 
 

@@ -47,7 +47,7 @@ def chosen(recipe: Recipe, folder: Path, world: World, say: Callable[[str], None
     try:
         choice = choose(recipe, folder, world)
         torch.set_num_threads(choice.threads)
-        if world.first and choice.line:
+        if world.is_main and choice.line:
             say(choice.line)
         yield choice.threads
     finally:
@@ -61,7 +61,7 @@ def choose(recipe: Recipe, folder: Path, world: World) -> Choice:
     most = available(world)
     if "OMP_NUM_THREADS" in os.environ or world.device.type != "cpu":
         return Choice(most)
-    began, started = world.firsts((_recorded(folder), _has_checkpoint(folder)))
+    began, started = world.broadcast((_recorded(folder), _has_checkpoint(folder)))
     if started:
         return _as_before(began or most, most)
     if most == 1 or recipe.train.steps < WORTH_MEASURING:

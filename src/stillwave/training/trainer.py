@@ -32,7 +32,7 @@ class Trainer:
 
     def __init__(self, recipe: Recipe, folder: Path, world: World, *, quiet: bool = False) -> None:
         self.recipe, self.folder, self.world = recipe, folder, world
-        self.quiet = quiet or not world.first
+        self.quiet = quiet or not world.is_main
         self.licences = ""
         """Of the training material, for the card."""
         self.made_with: dict[str, Any] = {"versions": provenance.versions(), "git": provenance.git()}
@@ -51,7 +51,7 @@ class Trainer:
 
     def say(self, sentence: str) -> None:
         """A line on the terminal, from the first process only."""
-        if self.world.first:
+        if self.world.is_main:
             err.print(sentence, highlight=False, markup=False)
 
     # --- forward ------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ class Trainer:
                 tensorboard=settings.tensorboard,
                 validated=not self.progress.pending,
             )
-            if self.world.first
+            if self.world.is_main
             else None
         )
         snapshots = Snapshots(self.recipe, self.folder, self.learner.objective.distiller, development)
@@ -185,7 +185,7 @@ class Trainer:
                     self.folder / run.CHECKPOINTS, self.learner.exported.state_dict(), self._card()
                 )
         if not self.quiet:
-            self.say(f"step {progress.step}: {found.told(settings.metric)}{' (best)' if better else ''}")
+            self.say(f"step {progress.step}: {found.summary(settings.metric)}{' (best)' if better else ''}")
         return True
 
     def _finish_if_due(self) -> None:

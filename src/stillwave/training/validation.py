@@ -35,7 +35,7 @@ class Validation:
     estimates: dict[int, Samples] = field(default_factory=dict, repr=False)
     """Of the first few items of this process, by index: for listening."""
 
-    def told(self, metric: str) -> str:
+    def summary(self, metric: str) -> str:
         """In words, with why some items do not count."""
         score = "no item could be scored" if self.score is None else f"{metric} {self.score:.3f}"
         reasons = ", ".join(f"{count} × {reason}" for reason, count in self.skipped.items())
@@ -54,7 +54,7 @@ def validate(model: nn.Module, items: Sequence[Signals], metric: Metric, world: 
         if len(estimates) < SHOWN:
             estimates[index] = estimate
     model.train(was_training)
-    merged = {index: score for part in world.everyones(scores) for index, score in part.items()}
+    merged = {index: score for part in world.all_gather(scores) for index, score in part.items()}
     valid = [score.value for score in merged.values() if score.value is not None]
     skipped = Counter(score.reason for score in merged.values() if score.reason is not None)
     mean = math.fsum(valid) / len(valid) if valid else None  # exact: the order does not matter

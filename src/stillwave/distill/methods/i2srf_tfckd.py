@@ -109,7 +109,7 @@ class I2srfTfckd(Method):
     @property
     def weights(self) -> dict[str, dict[Stream, Tensor]]:
         """α of the last call by term and stream."""
-        each = cast("dict[str, Comparison]", dict(self.comparisons.items()))
+        each = cast("dict[str, CalibratedDistance]", dict(self.comparisons.items()))
         return {name: comparison.weights for name, comparison in each.items()}
 
     def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
