@@ -3,18 +3,17 @@
 import json
 
 import pytest
-from test_cli_distill import place  # noqa: F401
-from test_cli_train import one_thread  # noqa: F401
+from cli_recordings import one_thread  # noqa: F401
 from verbs import call
 
 from stillwave.cli.distill import distill
 
 
-def check(place, *options):  # noqa: F811
+def check(place, *options):
     return call(distill, place / "taught.yaml", "--check", "--teacher", place / "teacher", *options)
 
 
-def test_a_look_in_words(place, tmp_path, monkeypatch):  # noqa: F811
+def test_a_look_in_words(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = check(place)
     assert result.exit_code == 0, result.stderr
@@ -25,7 +24,7 @@ def test_a_look_in_words(place, tmp_path, monkeypatch):  # noqa: F811
     assert not list(tmp_path.iterdir()), "a look leaves nothing behind"
 
 
-def test_a_look_in_figures(place):  # noqa: F811
+def test_a_look_in_figures(place):
     result = check(place, "--json", "--set", "distill.rho=0.4")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
@@ -39,13 +38,13 @@ def test_a_look_in_figures(place):  # noqa: F811
     assert 0 < found["weight"] * max(gradients) <= 0.4 * found["gradient"] * 1.5
 
 
-def test_without_the_data_a_batch_is_made_up(place):  # noqa: F811
+def test_without_the_data_a_batch_is_made_up(place):
     result = check(place, "--set", "data.train={speech: gone, noise: gone}", "--set", "distill.method=at")
     assert result.exit_code == 0, result.stderr
     assert "of made-up speech and noise, for want of the recipe's (gone: " in result.stdout
 
 
-def test_a_warning_is_no_error(place):  # noqa: F811
+def test_a_warning_is_no_error(place):
     result = check(place, "--set", "distill.weight=1e6", "--set", "distill.method=sp")
     assert result.exit_code == 0
     assert "warning: " in result.stdout
@@ -53,7 +52,7 @@ def test_a_warning_is_no_error(place):  # noqa: F811
     assert "nothing looks wrong" not in result.stdout
 
 
-def test_a_schedule_of_two_steps_is_told(place):  # noqa: F811
+def test_a_schedule_of_two_steps_is_told(place):
     result = check(place, "--set", "distill.method=two_step", "--set", "train.steps=100")
     assert "schedule: 100 updates: 25 of distillation alone, then 75 without" in result.stdout
 
@@ -66,14 +65,14 @@ def test_a_schedule_of_two_steps_is_told(place):  # noqa: F811
         (["--teacher", "absent"], "absent: no such folder"),
     ],
 )
-def test_what_a_run_would_refuse_is_an_error(place, options, message):  # noqa: F811
+def test_what_a_run_would_refuse_is_an_error(place, options, message):
     result = check(place, *options)
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_a_cache_is_neither_made_nor_filled(place, tmp_path):  # noqa: F811
+def test_a_cache_is_neither_made_nor_filled(place, tmp_path):
     from stillwave.distill.cache import open_cache
 
     cache = tmp_path / "cache"
@@ -85,7 +84,7 @@ def test_a_cache_is_neither_made_nor_filled(place, tmp_path):  # noqa: F811
     assert "answers of another teacher" in refused.stderr
 
 
-def test_a_recipe_without_a_teacher_has_nothing_to_check(place):  # noqa: F811
+def test_a_recipe_without_a_teacher_has_nothing_to_check(place):
     result = call(distill, place / "alone.yaml", "--check")
     assert result.exit_code == 2
     assert "tiny: has no teacher" in result.stderr

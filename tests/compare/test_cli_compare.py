@@ -4,9 +4,9 @@ import json
 
 import pytest
 import typer
+from small_grid import here
 from typer.testing import CliRunner
 
-from conftest import here
 from stillwave.cli import VERBS, guard
 from stillwave.cli.compare import compare
 from stillwave.cli.methods import methods

@@ -5,8 +5,8 @@ import json
 from dataclasses import replace
 
 import pytest
+from small_grid import described, here, opened, results_of, scores_of, sources_with_nan
 
-from conftest import described, here, opened, results_of, scores_of, sources_with_nan
 from stillwave.compare import Cell, compare, write_report
 from stillwave.compare import work as work_module
 from stillwave.compare.flow import cell_job, reference_jobs

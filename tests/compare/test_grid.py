@@ -5,8 +5,8 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from small_grid import opened
 
-from conftest import opened
 from stillwave import checkpoint
 from stillwave import recipe as recipes
 from stillwave.compare import Cell

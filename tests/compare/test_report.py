@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from small_grid import opened
 
-from conftest import opened
 from stillwave.compare import Cell, write_report
 from stillwave.compare.results import collect
 from stillwave.compare.scores import as_csv, read

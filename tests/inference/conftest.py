@@ -1,0 +1,3 @@
+"""The small causal network that these tests share."""
+
+from small_network import file, network  # noqa: F401

@@ -1,0 +1,183 @@
+"""Exported files that are whole are read; others are refused in one sentence that says why."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+from exported import describe, export, said
+
+from stillwave.errors import CheckpointError
+from stillwave.inference import OnnxBackend
+from stillwave.inference.onnx_model import read
+from stillwave.models import build
+from stillwave.schema import ModelConfig
+
+SMALL = ModelConfig(name="bsrnn", channels=8, blocks=2, bands=8, causal=True, norm="frame")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    return export(build(SMALL), tmp_path_factory.mktemp("whole") / "whole.onnx", card={"sha256": "abc"})
+
+
+@pytest.fixture
+def copy(whole, tmp_path) -> Path:
+    return Path(shutil.copy(whole, tmp_path / "student.onnx"))
+
+
+def test_a_whole_file_is_read(whole):
+    model = read(whole)
+    assert (model.meta.kind, model.meta.sample_rate, model.meta.stft.hop) == ("stream", 16_000, 256)
+    assert len(model.sha256) == 64
+    assert model.session.get_session_options().intra_op_num_threads == 1
+    assert read(str(whole), threads=2).session.get_session_options().intra_op_num_threads == 2
+    assert OnnxBackend(whole).fingerprint == "abc"
+
+
+def test_a_file_without_a_card_is_known_by_its_own_sum(copy):
+    describe(copy, json.dumps({**said(copy), "card": {}}))
+    assert OnnxBackend(copy).fingerprint == read(copy).sha256
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9, 0.99, 0.9999])
+def test_a_file_that_is_cut_short_is_refused(copy, share):
+    data = copy.read_bytes()
+    copy.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(CheckpointError, match=r"student\.onnx: (cannot be opened|was not written|its)"):
+        read(copy)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "is empty; give one that `stillwave export` wrote"),
+        (b"RIFF....WAVE", "is not an ONNX file"),
+        (b"{}", "is not an ONNX file"),
+        (pickle.dumps({"a": 1}), "is a pickled file, which could run any code"),
+        (b"PK\x03\x04" + bytes(100), "is a pickled file"),
+        (b"\x08" + bytes(range(200)), "cannot be opened as an ONNX file"),
+    ],
+)
+def test_what_is_no_onnx_file_is_refused(tmp_path, data, words):
+    path = tmp_path / "other.onnx"
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=rf"other\.onnx: {words}"):
+        read(path)
+
+
+def test_what_is_not_there_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="there is no such file"):
+        read(tmp_path / "none.onnx")
+    with pytest.raises(CheckpointError, match="is a folder"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "was not written by `stillwave export`"),
+        ("{", "metadata are not JSON"),
+        ("[]", "the whole: "),
+        ('{"format": 2}', "has format 2, this version reads up to 1; update stillwave"),
+        ('{"format": 1, "kind": "other"}', "kind: "),
+    ],
+)
+def test_foreign_and_newer_metadata_are_refused(copy, text, words):
+    describe(copy, text)
+    with pytest.raises(CheckpointError, match=words):
+        read(copy)
+
+
+@pytest.fixture
+def changed(copy):
+    """The file with other metadata than its own."""
+    own = said(copy)
+
+    def change(**changes) -> Path:
+        describe(copy, json.dumps({**own, **changes}))
+        return copy
+
+    return change
+
+
+def test_a_graph_that_is_not_what_it_says_is_refused(copy, changed):
+    states = said(copy)["states"]
+    name = next(iter(states))
+    with pytest.raises(CheckpointError, match=r"has an input 'state\..*which is not what its metadata say"):
+        read(changed(states={k: v for k, v in states.items() if k != name}))
+    with pytest.raises(CheckpointError, match=r"lacks the input 'state\.strange'"):
+        read(changed(states={**states, "strange": [1]}))
+    with pytest.raises(
+        CheckpointError, match=r"its input 'state\..*its metadata say tensor\(float\) \[·, 77\]"
+    ):
+        read(changed(states={**states, name: [77]}))
+    with pytest.raises(CheckpointError, match=r"its input 'spectrum' is tensor\(float\) \[·, 2, ·, 257\];"):
+        read(changed(microphones=2))
+    with pytest.raises(CheckpointError, match="lacks the input 'noisy'"):
+        read(changed(states={}, kind="offline"))
+
+
+def test_inputs_of_another_type_are_refused(copy):
+    proto = onnx.load(copy)
+    for value in proto.graph.input:
+        if value.name != "spectrum":
+            continue
+        value.type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    onnx.save(proto, copy)
+    with pytest.raises(CheckpointError, match=r"student\.onnx: "):
+        read(copy)
+
+
+def test_streams_must_be_free(copy):
+    proto = onnx.load(copy)
+    for value in proto.graph.input:
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    onnx.save(proto, copy)
+    with pytest.raises(CheckpointError, match=r"its input 'spectrum' is tensor\(float\) \[1, 2, ·, 257\]"):
+        read(copy)
+
+
+def offline(path: Path) -> Path:
+    """A graph on whole signals that halves them."""
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["noisy", "half"], ["estimate"])],
+        "halves",
+        [helper.make_tensor_value_info("noisy", kind, ["batch", "samples"])],
+        [helper.make_tensor_value_info("estimate", kind, ["batch", "samples"])],
+        [helper.make_tensor("half", kind, [1], [0.5])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    meta = {"format": 1, "kind": "offline", "stft": {"n_fft": 512, "hop": 256}, "delay_samples": 0}
+    describe(path, json.dumps(meta))
+    return path
+
+
+def test_a_file_for_whole_signals_enhances_and_does_not_stream(tmp_path):
+    import numpy as np
+
+    import stillwave
+    from stillwave.errors import StateError
+
+    path = offline(tmp_path / "whole.onnx")
+    enhancer = stillwave.load(path)
+    noisy = np.random.default_rng(0).standard_normal((2, 200_000)).astype(np.float32)
+    assert np.abs(enhancer.enhance(noisy, 16_000) - noisy / 2).max() < 1e-6
+    with pytest.raises(StateError, match="needs the whole signal"):
+        enhancer.open()
+    with pytest.raises(CheckpointError, match="was exported for whole signals"):
+        OnnxBackend(path)
+
+
+def test_a_file_that_looks_ahead_is_refused(copy):
+    """`Line` delays by one frame alone: such estimates would come out too early."""
+    describe(copy, json.dumps({**said(copy), "lookahead_frames": 2}))
+    with pytest.raises(CheckpointError, match=r"student\.onnx: looks 2 frame\(s\) ahead"):
+        OnnxBackend(copy)

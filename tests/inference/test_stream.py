@@ -1,0 +1,356 @@
+"""Live sound is the whole recording: in any blocks, at any rate, across states, with faults in it."""
+
+from __future__ import annotations
+
+import resource
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stillwave.errors import AudioError, StateError, StillwaveError
+from stillwave.inference import Enhancer, OnnxBackend
+from stillwave.inference.onnx_model import read
+from stillwave.inference.stream import delay
+from stillwave.models import build
+from stillwave.schema import PRESETS, ModelConfig
+
+
+def noise(rows: int, samples: int, seed: int = 0) -> np.ndarray:
+    return 0.1 * np.random.default_rng(seed).standard_normal((rows, samples)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def enhancer(file) -> Enhancer:
+    return Enhancer(read(file))
+
+
+class Through:
+    """An engine that lets everything pass, or what `rule` makes of it; its state counts frames."""
+
+    sample_rate, microphones, n_fft, hop, fingerprint = 16_000, 1, 512, 256, "through"
+
+    def __init__(self, rule=lambda spectrum, state: spectrum, microphones=1):
+        self.rule, self.microphones = rule, microphones
+
+    def begin(self, streams):
+        return {"count": np.zeros((streams, 1), np.float32)}
+
+    def step(self, spectrum, state):
+        given = self.rule(spectrum, state)
+        trace = 0 * given.sum(axis=(1, 2, 3))[:, None]  # what is not finite stays in the state
+        return given, {"count": state["count"] + spectrum.shape[2] + trace}
+
+
+def fed(stream, signal: np.ndarray, sizes: list[int]) -> np.ndarray:
+    """What comes out for `signal` in blocks of `sizes` and the rest, flushed, without the delay."""
+    blocks = np.split(signal, np.cumsum(sizes), axis=-1)
+    given = [stream.process(block) for block in blocks]
+    assert [part.shape for part in given] == [block.shape for block in blocks]
+    return np.concatenate([*given, stream.flush().reshape(*signal.shape[:-1], -1)], axis=-1)[
+        ..., stream.delay_samples :
+    ]
+
+
+SIZES = st.lists(st.one_of(st.just(0), st.integers(0, 40), st.integers(0, 1_500)), max_size=12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(sizes=SIZES, rate=st.sampled_from([16_000, 8_000, 44_100, 48_000]), limit=st.sampled_from([None, 12]))
+def test_blocks_of_any_size_are_the_whole(enhancer, sizes, rate, limit):
+    signal = noise(1, sum(sizes) + 777)[0]
+    found = fed(enhancer.open(rate, limit_db=limit), signal, sizes)
+    assert np.abs(found - enhancer.enhance(signal, rate, limit_db=limit)).max() < 1e-5
+
+
+def test_the_whole_is_what_training_knows(network, enhancer):
+    """One network: whole in PyTorch, streamed in PyTorch, streamed from a file."""
+    signal = noise(2, 9_001)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(signal)).numpy()
+    assert np.abs(enhancer.enhance(signal, 16_000) - expected).max() < 1e-5
+    assert np.abs(Enhancer(network).enhance(signal, 16_000) - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("name", sorted(name for name, config in PRESETS.items() if config.causal))
+def test_every_causal_preset_streams(name):
+    torch.manual_seed(1)
+    model = build(PRESETS[name]).eval()
+    signal = noise(model.microphones, 3_333)
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(signal)[None].squeeze(1)).numpy()[0]
+    stream = Enhancer(model).open()
+    blocks = np.split(signal.squeeze() if len(signal) == 1 else signal, [100, 100, 1_100, 1_113], axis=-1)
+    given = [stream.process(block) for block in blocks]
+    assert [part.shape[-1] for part in given] == [block.shape[-1] for block in blocks]
+    found = np.concatenate([*given, stream.flush().reshape(-1)])[stream.delay_samples :]
+    assert np.abs(found - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("rate", [1_000, 8_000, 11_025, 16_000, 22_050, 44_100, 44_101, 48_000, 192_000])
+def test_the_delay_is_enough_and_no_sample_too_much(rate):
+    """With the delay, blocks of one sample are always answered; with one sample less, some time they are not."""
+    stream = Enhancer(Through()).open(rate)
+    line_in, line_out, least = 0, 0, 0
+    for _ in range(max(6_000, 8 * stream.delay_samples) // 7 if rate > 16_000 else 6_000):
+        step = 7 if rate > 16_000 else 1
+        line_in += step
+        line_out += stream._line.push(np.zeros((1, 1, step), np.float32)).shape[1]
+        least = max(least, line_in - line_out)
+    assert least <= stream.delay_samples
+    assert least > stream.delay_samples - (8 if rate > 16_000 else 1)
+
+
+def test_the_delay_at_the_rate_of_the_network_is_a_window_less_a_sample():
+    assert delay(16_000, 16_000, 256) == 511
+    # 48 kHz: three times that, less what one sample at 16 kHz is, and 32 zero crossings there and back
+    assert delay(16_000, 48_000, 256) == 3 * 511 + 2 * 96
+    assert Enhancer(Through()).open(48_000).delay_seconds == pytest.approx(0.0359375)
+
+
+def test_an_impulse_comes_out_after_the_delay():
+    stream = Enhancer(Through()).open()
+    signal = np.zeros(2_000, np.float32)
+    signal[300] = 1
+    out = stream.process(signal)
+    assert np.argmax(np.abs(out)) == 300 + stream.delay_samples
+    assert np.abs(out).max() == pytest.approx(1, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=20)
+@given(sizes=SIZES, where=st.integers(0, 12), rate=st.sampled_from([16_000, 44_100]))
+def test_a_state_goes_on_where_it_was_taken(enhancer, sizes, where, rate):
+    signal = noise(1, sum(sizes) + 500)[0]
+    blocks = np.split(signal, np.cumsum(sizes))
+    first = enhancer.open(rate)
+    given = [first.process(block) for block in blocks[:where]]
+    state = first.state()
+    kept = {name: array.copy() for name, array in state.items()}
+    first.process(noise(1, 999, seed=5)[0])  # what happens to the first stream later is nothing to the state
+    second = enhancer.open(rate)
+    second.process(noise(1, 333, seed=6)[0])
+    second.restore(state)
+    given += [second.process(block) for block in blocks[where:]]
+    found = np.concatenate([*given, second.flush()])[second.delay_samples :]
+    assert np.abs(found - enhancer.enhance(signal, rate)).max() < 1e-5
+    assert all(np.array_equal(kept[name], state[name]) for name in kept)
+
+
+def test_a_state_survives_a_file(tmp_path, enhancer):
+    stream, other = enhancer.open(), enhancer.open()
+    stream.process(noise(1, 1_000)[0])
+    np.savez(tmp_path / "state.npz", **stream.state())
+    with np.load(tmp_path / "state.npz") as state:
+        other.restore(dict(state))
+    assert np.array_equal(other.process(noise(1, 900)[0]), stream.process(noise(1, 900)[0]))
+
+
+def test_states_that_do_not_belong_are_refused(enhancer, network):
+    state = enhancer.open().state()
+    torch.manual_seed(9)
+    stranger = Enhancer(build(network.config))  # the same shapes, other weights
+    with pytest.raises(StateError, match="this state is of another model"):
+        stranger.open().restore(state)
+    with pytest.raises(StateError, match="another model"):
+        Enhancer(build(PRESETS["bsrnn-xs"])).open().restore(state)
+    with pytest.raises(StateError, match="a stream at 16000 Hz, this one runs at 48000 Hz"):
+        enhancer.open(48_000).restore(state)
+    with pytest.raises(StateError, match="holds 1 streams, this one has 2"):
+        enhancer.open(streams=2).restore(state)
+    name = next(name for name in state if name.startswith("network."))
+    with pytest.raises(StateError, match=f"damaged: '{name}'"):
+        enhancer.open().restore({**state, name: state[name][..., :-1]})
+    with pytest.raises(StateError, match="another model"):
+        enhancer.open().restore({k: v for k, v in state.items() if k != name})
+
+
+def test_a_state_goes_from_a_file_to_its_checkpoint_and_back(tmp_path, network):
+    """The weights are what a state belongs to, not the program that runs them."""
+    from exported import export
+
+    from stillwave.inference.torch_backend import TorchBackend
+
+    file = export(network, tmp_path / "a.onnx", card={"sha256": "abc"})
+    signal = noise(1, 3_000)[0]
+    there, here = Enhancer(OnnxBackend(file)).open(), Enhancer(TorchBackend(network, "abc")).open()
+    out = there.process(signal[:1_234])
+    here.restore(there.state())
+    found = np.concatenate([out, here.process(signal[1_234:]), here.flush()])[511:]
+    assert np.abs(found - Enhancer(network).enhance(signal, 16_000)).max() < 1e-5
+
+
+def test_many_streams_are_each_alone(enhancer):
+    signals = noise(5, 4_000)
+    together = fed(enhancer.open(streams=5), signals, [17, 0, 900, 256])
+    for signal, found in zip(signals, together, strict=True):
+        assert np.abs(found - fed(enhancer.open(), signal, [500])).max() < 1e-5
+
+
+def test_several_microphones_are_one_stream():
+    torch.manual_seed(0)
+    config = ModelConfig(channels=8, causal=True, norm="frame", microphones=2, depth=1, past_frames=4)
+    model = build(config).eval()
+    signal = noise(2, 2_000)
+    with torch.inference_mode():
+        expected = model(torch.from_numpy(signal)[None])[0].numpy()
+    enhancer = Enhancer(model)
+    stream = enhancer.open()
+    found = np.concatenate([stream.process(signal[:, :700]), stream.process(signal[:, 700:]), stream.flush()])
+    assert np.abs(found[511:] - expected).max() < 1e-5
+    assert np.abs(enhancer.enhance(signal, 16_000)[0] - expected).max() < 1e-5
+    pair = enhancer.open(streams=2)
+    out = pair.process(np.stack([signal, signal[::-1]]))
+    assert out.shape == (2, 2_000)
+    assert np.abs(out[0, 511:] - expected[:-511]).max() < 1e-5
+    with pytest.raises(AudioError, match=r"\[2 microphones, samples\], got \[3, 10\]"):
+        enhancer.open().process(np.zeros((3, 10)))
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_nan_and_infinity_are_silence_and_leave_no_trace(enhancer, rate):
+    signal = noise(1, 6_000)[0]
+    spoilt, mended = signal.copy(), signal.copy()
+    spoilt[[0, 1_000, 1_001, 3_000]] = np.nan, np.inf, -np.inf, np.nan
+    mended[[0, 1_000, 1_001, 3_000]] = 0
+    stream = enhancer.open(rate, limit_db=20)
+    found = fed(stream, spoilt, [500, 501, 0, 2_000])
+    assert stream.repaired == 4
+    assert np.isfinite(found).all()
+    assert np.abs(found - enhancer.enhance(mended, rate, limit_db=20)).max() < 1e-5
+    assert np.isnan(spoilt[0])  # the caller's block is the caller's
+
+
+def test_a_value_that_only_float64_holds_is_infinite():
+    stream = Enhancer(Through()).open()
+    assert not stream.process(np.full(3, 1e300)).any()
+    assert stream.repaired == 3
+
+
+def test_a_network_that_fails_begins_anew_and_recovers_with_the_next_frame():
+    """Its state is poisoned by then: with it the stream would be silent for ever."""
+
+    def rule(spectrum, state):
+        ill = np.abs(spectrum).max(axis=(1, 2, 3), keepdims=True) > 1e3
+        return np.where(ill, np.float32(np.nan), spectrum) + 0 * state["count"][:, :, None, None]
+
+    signals = noise(2, 8_000)
+    signals[0, 3_000] = 1e6
+    stream = Enhancer(Through(rule)).open(streams=2)
+    found = fed(stream, signals, [256] * 20)
+    assert stream.restarts == 2  # two frames hold the sample
+    assert np.isfinite(found).all()
+    assert np.abs(found[1] - signals[1]).max() < 1e-6  # a stream beside it notices nothing
+    touched = np.flatnonzero(np.abs(found[0] - signals[0]) > 1e-6)
+    assert touched.min() >= 3_000 - 512
+    assert touched.max() < 3_000 + 512
+
+
+def test_digital_silence_is_silence_whatever_the_network_adds():
+    biased = Enhancer(Through(lambda spectrum, state: spectrum + 1))
+    signal = np.zeros(6_000, np.float32)
+    signal[2_000:2_500] = 0.1
+    out = biased.enhance(signal, 16_000)
+    assert out[2_000:2_500].any()
+    assert not out[: 2_000 - 512].any()
+    assert not out[2_500 + 512 :].any()
+    assert not biased.enhance(np.zeros((2, 3_000)), 48_000).any()
+
+
+def test_a_rate_cannot_change_on_the_way(enhancer):
+    stream = enhancer.open(48_000)
+    stream.process(np.zeros(10), rate=48_000)
+    with pytest.raises(
+        StateError, match="runs at 48000 Hz, the block is at 44100 Hz; flush it and open another"
+    ):
+        stream.process(np.zeros(10), rate=44_100)
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        ([0.0], "expected a NumPy array, got list"),
+        (np.zeros((2, 10)), r"expected the shape \[samples\], got \[2, 10\]"),
+        (np.zeros((1, 1, 10)), r"got \[1, 1, 10\]"),
+        (np.zeros(()), r"got \[\]"),
+        (np.array(["a"]), "samples, got <U1"),
+        (np.zeros(3, np.complex64), "samples, got complex64"),
+    ],
+)
+def test_what_is_no_block_is_refused_and_nothing_is_taken(enhancer, block, words):
+    stream = enhancer.open()
+    before = stream.state()
+    with pytest.raises(AudioError, match=words):
+        stream.process(block)
+    assert all(np.array_equal(before[name], value) for name, value in stream.state().items())
+
+
+def test_integers_count_as_in_files(enhancer):
+    steps = (noise(1, 2_000)[0] * 2**15).astype(np.int16)
+    first, second = enhancer.open(), enhancer.open()
+    assert np.array_equal(first.process(steps), second.process((steps / 2**15).astype(np.float32)))
+    assert first.process(np.zeros(0, np.int16)).shape == (0,)
+
+
+@pytest.mark.parametrize("streams", [0, -1, 1.5, True])
+def test_a_number_of_streams_is_a_number(enhancer, streams):
+    with pytest.raises(AudioError, match="streams: expected a whole number"):
+        enhancer.open(streams=streams)
+
+
+def test_a_reset_is_a_new_signal(enhancer):
+    stream = enhancer.open()
+    fresh = stream.process(noise(1, 3_000)[0])
+    stream.process(np.array([np.nan], np.float32))
+    stream.reset()
+    assert np.array_equal(stream.process(noise(1, 3_000)[0]), fresh)
+    assert stream.repaired == 1  # the counts stay
+    stream.flush()
+    assert np.array_equal(stream.process(noise(1, 3_000)[0]), fresh)
+
+
+def test_the_enhancer_has_a_stream_of_its_own(file):
+    enhancer = Enhancer(read(file))
+    signals = noise(2, 3_000)
+    with pytest.raises(StateError, match="nothing to flush"):
+        enhancer.flush()
+    parts = [
+        enhancer.process(signals[:, :1_000], 48_000),
+        enhancer.process(signals[:, 1_000:]),
+        enhancer.flush(),
+    ]
+    late = enhancer.open(48_000).delay_samples
+    found = np.concatenate(parts, axis=1)[:, late:]
+    assert np.abs(found - enhancer.enhance(signals, 48_000)).max() < 1e-5
+    assert enhancer.process(noise(1, 10)[0]).shape == (10,)  # another shape and rate, after the flush
+    with pytest.raises(StateError, match="runs at 16000 Hz"):
+        enhancer.process(noise(1, 10)[0], 48_000)
+
+
+def test_a_network_of_whole_signals_cannot_stream():
+    whole = Enhancer(build(ModelConfig(channels=8)))
+    with pytest.raises(StateError, match="needs the whole signal"):
+        whole.open()
+    with pytest.raises(StateError, match="needs the whole signal"):
+        whole.process(np.zeros(3))
+
+
+def test_a_session_that_fails_is_one_sentence(file):
+    backend = OnnxBackend(file)
+    with pytest.raises(StillwaveError, match="the exported network failed"):
+        backend.step(np.zeros((1, 2, 1, 3), np.float32), backend.begin(1))
+
+
+@pytest.mark.slow
+def test_an_hour_neither_drifts_nor_grows(enhancer):
+    """An hour at 48 kHz in odd blocks: the last minute is what it is alone, but for what the network remembers."""
+    minute = noise(1, 48_000 * 60)[0]
+    stream, peaks = enhancer.open(48_000), []
+    for number in range(60):
+        parts = [stream.process(block) for block in np.split(minute, range(4_801, len(minute), 4_801))]
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        if number == 1:
+            early = np.concatenate(parts)
+    assert peaks[-1] - peaks[2] < 4_096  # KiB
+    assert np.abs(np.concatenate(parts) - early).max() < 1e-4
