@@ -135,7 +135,7 @@ def test_no_form_of_eight_bits_multiplies_by_signed_weights(kind) -> None:
 
 
 def test_shipped_models_of_eight_bits_multiply_in_float() -> None:
-    folder = Path(onnx_model.__file__).parents[1] / "weights" / "shipped"
+    folder = Path(onnx_model.__file__).parents[1] / "pretrained" / "shipped"
     files = sorted(folder.glob("*.int8.onnx"))
     assert files
     for file in files:

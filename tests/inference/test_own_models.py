@@ -16,7 +16,7 @@ from stillwave.inference import Enhancer
 NOISY = 0.1 * np.random.default_rng(0).standard_normal((2, 3_000)).astype(np.float32)
 
 
-@pytest.mark.parametrize("model", [123, "", b"bsrnn-m", ["bsrnn-m"], nn.Identity()])
+@pytest.mark.parametrize("model", [123, "", b"", ["bsrnn-m"], nn.Identity()])
 def test_load_takes_names_and_paths(model):
     with pytest.raises(CheckpointError, match="model: expected a model's name, or the path"):
         stillwave.load(model)

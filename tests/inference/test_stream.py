@@ -97,7 +97,7 @@ def test_the_delay_is_enough_and_no_sample_too_much(rate):
     for _ in range(max(6_000, 8 * stream.delay_samples) // 7 if rate > 16_000 else 6_000):
         step = 7 if rate > 16_000 else 1
         line_in += step
-        line_out += stream._line.push(np.zeros((1, 1, step), np.float32)).shape[1]
+        line_out += stream._pipeline.push(np.zeros((1, 1, step), np.float32)).shape[1]
         least = max(least, line_in - line_out)
     assert least <= stream.delay_samples
     assert least > stream.delay_samples - (8 if rate > 16_000 else 1)

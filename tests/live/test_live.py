@@ -44,7 +44,7 @@ class Clock:
 
 def lane(**options) -> LiveProcessor:
     return LiveProcessor(
-        Stream(Halved(**options.pop("engine", {})), options.pop("rate", None)),
+        Stream(Halved(**options.pop("backend", {})), options.pop("rate", None)),
         BLOCK,
         clock=Clock(),
         **options,

@@ -39,10 +39,10 @@ def _mixture(rng: np.random.Generator, microphones: int, samples: int) -> Sample
     noise[:, 1:] += 0.9 * noise[:, :-1]  # the low end is louder, as in most rooms
     snr_db = rng.uniform(0, 15)
     noise *= np.sqrt(np.mean(voice**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
-    shared_signals = np.stack([np.roll(voice, 3 * m) for m in range(microphones)]) + noise
+    mixed = np.stack([np.roll(voice, 3 * m) for m in range(microphones)]) + noise
     pause = round(samples * rng.uniform(0.2, 0.7))
-    shared_signals[:, pause : pause + samples // 10] = 0
-    return shared_signals.astype(np.float32)
+    mixed[:, pause : pause + samples // 10] = 0
+    return mixed.astype(np.float32)
 
 
 def _voice(rng: np.random.Generator, samples: int) -> Samples:
