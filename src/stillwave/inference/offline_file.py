@@ -27,7 +27,7 @@ class OfflineBlocks:
     def enhance(
         self, blocks: Iterable[Samples], channels: int, outputs: int, rates: tuple[int, int], dry_mix: float
     ) -> Iterator[Samples]:
-        """Turn blocks `[channels, n]` at `rates[0]` Hz into blocks `[outputs, m]` at `rates[1]`, mixed with the input."""
+        """Turn blocks `[channels, n]` at `rates[0]` Hz into blocks `[outputs, m]` at `rates[1]`."""
         rate, rate_out = rates
         intake = ChunkedInput(blocks, rate, self.whole.sample_rate, rate_out, channels, outputs, dry_mix > 0)
         pieces = cut(intake, self.window, self.overlap)
