@@ -1,0 +1,1 @@
+"""Profiling: complexity, receptive field and time per frame of networks and exported files."""
