@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from packing import origin  # type: ignore[import-not-found]
+from model_cards import origin  # type: ignore[import-not-found]
 from stillwave import checkpoint
 from stillwave.errors import StillwaveError
 from stillwave.evaluation import score_pairs, summarise

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import stillwave
-from judge.pictures import INK, RANGE_DB, save, spectrogram  # type: ignore[import-not-found]
+from evaluate_pretrained.pictures import INK, RANGE_DB, save, spectrogram  # type: ignore[import-not-found]
 from stillwave.audio import Samples, read
 from stillwave.data.demo.espeak import Voice, speak_in_process
 from stillwave.data.demo.mixtures import Mixed, mix

@@ -85,7 +85,7 @@ def costs(place: Path, options: argparse.Namespace) -> Iterator[str]:
         yield f"| `{name}` | {' | '.join(sizes)} | {' | '.join(times)} |"
     yield (
         "\nTimes: the processor's, of a frame, as shares of float32's; medians over frames of the ratio, with the "
-        f"middle half. {FIXED}: told that it always gets one frame of one stream."
+        f"middle half. {FIXED}: with one frame of one stream as fixed shapes."
     )
 
 

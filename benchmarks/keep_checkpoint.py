@@ -11,11 +11,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from packing import origin  # type: ignore[import-not-found]
+from model_cards import origin  # type: ignore[import-not-found]
 from stillwave.errors import StillwaveError
 
 ROOT = Path(__file__).parents[1]
-DATA = ROOT / "benchmarks" / "packing" / "data.yaml"
+DATA = ROOT / "benchmarks" / "model_cards" / "data.yaml"
 
 
 def main() -> None:

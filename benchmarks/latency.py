@@ -46,7 +46,7 @@ def main() -> None:
         write_text(options.pictures / "latency.svg", svg.read_text(encoding="utf-8"))
     print(markdown(found, "pictures/latency.svg"))
     print("**Against the targets**\n")
-    print("\n".join(judged(found)))
+    print("\n".join(verdicts(found)))
 
 
 def arguments() -> argparse.Namespace:
@@ -62,7 +62,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def judged(found: Latency) -> list[str]:
+def verdicts(found: Latency) -> list[str]:
     """The best engine of each preset against what it should take."""
     lines = ["| network | best engine | median | at most | p99 | under | memory | under |"]
     lines.append("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")

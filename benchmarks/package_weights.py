@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from packing import origin  # type: ignore[import-not-found]
+from model_cards import origin  # type: ignore[import-not-found]
 from stillwave import checkpoint
 from stillwave.errors import StillwaveError
 from stillwave.exporting.export import export
@@ -65,7 +65,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--test-set", help="the test set in words, for the card; by default the folder's name"
     )
     parser.add_argument("--failures", type=Path, help="known failures, a sentence a line")
-    parser.add_argument("--data", type=Path, default=ROOT / "benchmarks" / "packing" / "data.yaml")
+    parser.add_argument("--data", type=Path, default=ROOT / "benchmarks" / "model_cards" / "data.yaml")
     parser.add_argument("--commit", help="of the code that trained it, where the run did not record it")
     parser.add_argument("--averaged", help="how --weights were averaged, in words")
     parser.add_argument("--hardware", help="that trained it, in words, where the run says too little")
@@ -85,9 +85,9 @@ def package(options: argparse.Namespace) -> Card:
         update={"averaged": options.averaged}
     )
     licence, sources = origin.data(options.data, run)
-    told = origin.summary(sources)
+    data = origin.summary(sources)
     with tempfile.TemporaryDirectory() as scratch:
-        made = exported(run, told, options.name, Path(scratch))
+        made = exported(run, data, options.name, Path(scratch))
         card = Card(
             name=options.name,
             title=options.title or _title(run.card.model, training.method),
@@ -114,9 +114,9 @@ def package(options: argparse.Namespace) -> Card:
     return card
 
 
-def exported(run: origin.Run, told: str, name: str, folder: Path) -> dict[Precision, Path]:
+def exported(run: origin.Run, data: str, name: str, folder: Path) -> dict[Precision, Path]:
     """Both files, from a copy of the checkpoint whose card holds no paths of this machine."""
-    copy = origin.copied(run, told, folder / "checkpoint")
+    copy = origin.copied(run, data, folder / "checkpoint")
     whole, small = folder / f"{name}.onnx", folder / f"{name}.int8.onnx"
     export(copy, whole)
     export(copy, small, precision="int8")

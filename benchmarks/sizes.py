@@ -142,7 +142,7 @@ def quality(grid: grids.Grid, found: Found) -> Iterator[str]:
 def scores(grid: grids.Grid, system: System) -> Iterator[str]:
     for metric in grid.metrics:
         interval = estimate(system.values[metric])
-        yield "–" if interval is None else told(metric, interval.mean, interval.low, interval.high)
+        yield "–" if interval is None else with_interval(metric, interval.mean, interval.low, interval.high)
 
 
 def differences(grid: grids.Grid, found: Found, base: str, others: list[tuple[str, str]]) -> Iterator[str]:
@@ -173,10 +173,10 @@ def change(metric: str, values: Array) -> str:
     interval = estimate(values)
     if interval is None:
         return "–"
-    return told(metric, interval.mean, interval.low, interval.high, sign="+")
+    return with_interval(metric, interval.mean, interval.low, interval.high, sign="+")
 
 
-def told(metric: str, *values: float, sign: str = "") -> str:
+def with_interval(metric: str, *values: float, sign: str = "") -> str:
     scale = SCORES[metric]
     mean, low, high = (f"{value * scale.factor:{sign}.{scale.decimals}f}" for value in values)
     return f"{mean} [{low}, {high}]"

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import shelves
 import torch
 from verbs import call
 
-import shelves
 from stillwave import checkpoint, pretrained
 from stillwave.cli.info import info
 from stillwave.cli.latency import latency

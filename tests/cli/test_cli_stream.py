@@ -16,10 +16,10 @@ import pytest
 import soundfile
 import torch
 import typer
+from exported import export
 from typer.testing import CliRunner
 
 import stillwave
-from exported import export
 from stillwave import checkpoint, pretrained
 from stillwave.cli import guard
 from stillwave.cli.stream import stream

@@ -1,11 +1,11 @@
 """I²SRF-TFCKD against what the authors' released program computed, for every golden file there is."""
 
+import golden
 import oracle
 import pytest
 import toys
 from released_distillation import released_names
 
-import golden
 from stillwave.distill import I2srfTfckd
 from stillwave.schema import I2srfTfckdConfig
 

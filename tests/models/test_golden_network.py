@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import golden
 import pytest
 import torch
 from released_names import to_ours
 
-import golden
 from stillwave.models import DPDCRN
 from stillwave.schema import ModelConfig
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from judge import signals
+from evaluate_pretrained import signals
 from stillwave.data.effects import active_level, decibels, level
 from stillwave.schema import SAMPLE_RATE
 

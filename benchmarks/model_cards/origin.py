@@ -101,7 +101,7 @@ def training(run: Run, commit: str | None = None, hardware: str | None = None) -
     )
 
 
-def told(sources: Iterable[CardSource]) -> str:
+def summary(sources: Iterable[CardSource]) -> str:
     """What it was trained on, as a line of a checkpoint's card."""
     return "; ".join(f"{source.part}: {source.name} ({source.licence})" for source in sources)
 
@@ -150,15 +150,15 @@ def _teacher(sha256: str | None, place: str) -> str | None:
     """The network and hash of the teacher; the hash alone where its checkpoint is gone."""
     if sha256 is None:
         return None
-    told = f"SHA-256 {sha256[:16]}…"
+    text = f"SHA-256 {sha256[:16]}…"
     try:
         card = checkpoint.read_card(checkpoint.resolve(place))
     except CheckpointError:
-        return told
+        return text
     if card.sha256 != sha256:
-        return told
+        return text
     model = card.model
-    return f"{model.name}, {model.channels} channels, {model.blocks} block(s), {card.parameters:,} parameters, {told}"
+    return f"{model.name}, {model.channels} channels, {model.blocks} block(s), {card.parameters:,} parameters, {text}"
 
 
 def without_paths(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What is judged is what was named, differences are of equal seeds, and nothing of other recordings is taken."""
+"""Systems are those that were given; differences use equal seeds; no score of other recordings is used."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from judge import scoring, systems, tables
-from judge.scoring import Scored
-from judge.systems import Run, System
+from evaluate_pretrained import scoring, systems, tables
+from evaluate_pretrained.scoring import Scored
+from evaluate_pretrained.systems import Run, System
 from stillwave.errors import StillwaveError
 
 

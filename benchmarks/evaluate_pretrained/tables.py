@@ -40,7 +40,7 @@ def head(*cells: str) -> Iterator[str]:
     yield row(*["---"] * len(cells))
 
 
-def told(metric: str, values: Array, sign: str = "") -> str:
+def with_interval(metric: str, values: Array, sign: str = "") -> str:
     """Mean and interval in the metric's own unit."""
     found = estimate(values)
     if found is None:
@@ -67,7 +67,7 @@ def quality(systems: Systems) -> Iterator[str]:
     yield from head("system", *titles(QUALITY), "seeds")
     for name, scored in systems.items():
         seeds = str(len(scored.system.runs)) if scored.system.is_network else "–"
-        yield row(name, *(told(m, scored.values[m]) for m in QUALITY), seeds)
+        yield row(name, *(with_interval(m, scored.values[m]) for m in QUALITY), seeds)
     yield row("GTCRN, published weights", *(mean(m, GTCRN[m]) for m in QUALITY), "–")
 
 
@@ -75,7 +75,7 @@ def others(systems: Systems) -> Iterator[str]:
     """What a network rates, and what a recogniser hears."""
     yield from head("system", *titles(OTHERS))
     for name, scored in systems.items():
-        yield row(name, *(told(m, scored.values[m]) for m in OTHERS))
+        yield row(name, *(with_interval(m, scored.values[m]) for m in OTHERS))
 
 
 def gains(systems: Systems) -> Iterator[str]:
@@ -87,7 +87,7 @@ def gains(systems: Systems) -> Iterator[str]:
             change = scored.minus(noisy, "pesq_wb")
             known = change[:, ~np.isnan(change).all(0)]  # no run of the others has a score
             lost = (np.nanmean(known, 0) <= -WORSE).sum()
-            changes = (told(m, scored.minus(noisy, m), "+") for m in QUALITY)
+            changes = (with_interval(m, scored.minus(noisy, m), "+") for m in QUALITY)
             yield row(name, *changes, f"{lost} of {known.shape[1]}")
 
 
@@ -98,7 +98,9 @@ def differences(systems: Systems) -> Iterator[str]:
         other = systems.get(scored.system.against or "")
         if other:
             changes = [scored.minus(other, m) for m in (*QUALITY, "wer")]
-            shown = (told(m, change, "+") for m, change in zip((*QUALITY, "wer"), changes, strict=True))
+            shown = (
+                with_interval(m, change, "+") for m, change in zip((*QUALITY, "wer"), changes, strict=True)
+            )
             yield row(f"{name} − {other.system.name}", *shown, str(len(changes[0])))
 
 

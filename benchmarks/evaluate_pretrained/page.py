@@ -38,7 +38,7 @@ on one thread (`stillwave latency`); others by whole passes over 4 s. Delay: a w
 
 
 @dataclass
-class Judged:
+class Results:
     """All that the page tells; what was not asked for is empty."""
 
     place: Place
@@ -49,9 +49,9 @@ class Judged:
     worst: Sequence[Mapping[str, Any]] = ()
 
 
-def write(judged: Judged, file: Path) -> None:
+def write(results: Results, file: Path) -> None:
     """The whole page."""
-    pairs = judged.place.pairs
+    pairs = results.place.pairs
     head = HEAD.format(
         recordings=len(pairs),
         seconds=sum(pair.seconds or 0.0 for pair in pairs),
@@ -64,31 +64,31 @@ def write(judged: Judged, file: Path) -> None:
         ),
     )
     hand = (HAND / "discussion.md").read_text(encoding="utf-8").strip()
-    write_text(file, "\n".join([head, hand, "", *lines(judged)]) + "\n")
+    write_text(file, "\n".join([head, hand, "", *lines(results)]) + "\n")
 
 
-def lines(judged: Judged) -> Iterator[str]:
+def lines(results: Results) -> Iterator[str]:
     """The tables of what was measured."""
-    if judged.scores:
-        yield from _scores(judged)
-    if judged.robustness:
+    if results.scores:
+        yield from _scores(results)
+    if results.robustness:
         yield from ("## Other sounds", "", robustness.ABOUT, "")
-        for name, rows in judged.robustness.items():
+        for name, rows in results.robustness.items():
             yield from (f"### {name}", "", *robustness.table(rows), "")
-    if judged.worst:
-        yield from ("## The ten worst", "", worst.ABOUT.format(name=judged.default), "")
-        yield from (*worst.table(judged.worst), "", *worst.pictures(judged.worst))
+    if results.worst:
+        yield from ("## The ten worst", "", worst.ABOUT.format(name=results.default), "")
+        yield from (*worst.table(results.worst), "", *worst.pictures(results.worst))
 
 
-def _scores(judged: Judged) -> Iterator[str]:
-    scores, pairs = judged.scores, judged.place.pairs
+def _scores(results: Results) -> Iterator[str]:
+    scores, pairs = results.scores, results.place.pairs
     yield from ("## Scores", "", *tables.quality(scores), "")
-    yield from (tables.against_gtcrn(scores[judged.default]), "", ABOUT_QUALITY, "")
+    yield from (tables.against_gtcrn(scores[results.default]), "", ABOUT_QUALITY, "")
     yield from (*tables.others(scores), "", ABOUT_OTHERS.format(recogniser=identity(load(RECOGNISER))), "")
     yield from ("## Gains", "", *tables.gains(scores), "")
     if any(scored.system.against for scored in scores.values()):
         yield from (*tables.differences(scores), "")
-    yield from ("## Costs", "", *tables.costs(judged.costs["rows"]), "", ABOUT_COSTS, "")
+    yield from ("## Costs", "", *tables.costs(results.costs["rows"]), "", ABOUT_COSTS, "")
     yield from ("## By SNR, and in rooms", "")
     for metric in tables.GROUPED:
         yield from (*tables.grouped(scores, pairs, metric), "")

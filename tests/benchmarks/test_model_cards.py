@@ -13,7 +13,7 @@ import yaml
 import average_checkpoints
 import keep_checkpoint
 import package_weights
-from packing import attribution, origin
+from model_cards import attribution, origin
 from stillwave import checkpoint, recipe
 from stillwave.errors import StillwaveError
 from stillwave.inference.onnx_model import read
@@ -192,7 +192,7 @@ def test_averaged_weights_keep_the_runs_history(tmp_path: Path, run: Path) -> No
 
 def test_simulated_rooms_are_credited_where_there_are_any(tmp_path: Path, run: Path) -> None:
     found = origin.Run.of(run)
-    file = Path(package_weights.__file__).parent / "packing" / "data.yaml"
+    file = Path(package_weights.__file__).parent / "model_cards" / "data.yaml"
     assert len(origin.data(file, found)[1]) == 4  # the run names no rooms, so none can be ruled out
     rooms = tmp_path / "rooms.jsonl"
     train = found.recipe.data.train.model_copy(update={"rooms": str(rooms)})

@@ -1,4 +1,4 @@
-"""What is judged: networks (of one or several seeds), classical peers, and the noisy input itself.
+"""The systems that are scored: networks (of one or several seeds), classical peers, and the noisy input itself.
 
 A file that names the networks, in YAML or JSON:
 

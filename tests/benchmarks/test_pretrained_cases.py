@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from judge import pictures, robustness, scoring, worst
-from judge.bench import Bench, floored, mean
-from judge.cases import CASES
-from judge.scoring import Place
-from judge.systems import NOISY, Run
+from evaluate_pretrained import pictures, robustness, scoring, worst
+from evaluate_pretrained.bench import Bench, floored, mean
+from evaluate_pretrained.cases import CASES
+from evaluate_pretrained.scoring import Place
+from evaluate_pretrained.systems import NOISY, Run
 from stillwave.audio import write
 from stillwave.data.pair_sets import COLUMNS
 from stillwave.errors import StillwaveError

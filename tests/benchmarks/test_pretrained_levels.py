@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from judge import levels
+from evaluate_pretrained import levels
 
 FRAME = levels.FRAME
 RNG = np.random.default_rng(0)

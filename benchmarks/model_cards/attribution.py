@@ -1,6 +1,6 @@
 """Credits of the noises that the weights that ship heard: clip, author, source and licence, as their list says them.
 
-    python benchmarks/packing/attribution.py noise.csv [-o src/stillwave/pretrained/ATTRIBUTION.md]
+    python benchmarks/model_cards/attribution.py noise.csv [-o src/stillwave/pretrained/ATTRIBUTION.md]
 
 noise.csv has the columns file, licence and source; source reads "clip derived from TITLE (URL) by AUTHOR".
 """

@@ -1,6 +1,6 @@
 """What the default network is given besides the test set, what should come of it, and when that counts as met.
 
-Every case but "one scene at length" was fixed before the networks that ship were judged by it (a small stand-in had
+Every case but "one scene at length" was fixed before the networks that ship were scored on it (a small stand-in had
 been).
 """
 

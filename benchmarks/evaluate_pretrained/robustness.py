@@ -17,9 +17,9 @@ from .tables import head, row
 
 VERSION = 1
 """Of the cases: raise it when a signal or a figure changes, so that what was kept is measured again."""
-ABOUT = """Other sounds than the mixtures that it was made for. "Worse" counts recordings whose PESQ falls by 0.1
-or more. What should happen was fixed before the networks that ship were tried (`benchmarks/judge/cases.py`), but for
-"one scene at length", which asks what fails in "at length"."""
+ABOUT = """Signals other than the mixtures that it was trained for. "Worse" counts recordings whose PESQ falls by 0.1
+or more. The expected results were fixed before the shipped networks were measured
+(`benchmarks/evaluate_pretrained/cases.py`), except "one scene at length", which examines the failure of "at length"."""
 
 
 def measure(run: Run, place: Place) -> list[Mapping[str, Any]]:
@@ -50,7 +50,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for found in rows:
         case = cases[found["case"]]
         figures = {name: math.nan if value is None else value for name, value in found["figures"].items()}
-        yield row(case.name, case.given, case.wanted, "; ".join(told(figures)), verdict(case, figures))
+        yield row(case.name, case.given, case.wanted, "; ".join(facts(figures)), verdict(case, figures))
 
 
 def verdict(case: Case, figures: Figures) -> str:
@@ -62,7 +62,7 @@ def verdict(case: Case, figures: Figures) -> str:
     return "in the mean" if figures.get("below") else "yes"
 
 
-def told(f: Mapping[str, float]) -> Iterator[str]:
+def facts(f: Mapping[str, float]) -> Iterator[str]:
     """The figures that there are, in words."""
     if "pesq_in" in f:
         yield f"PESQ {f['pesq_in']:.2f} → {f['pesq_out']:.2f}"
