@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -125,6 +125,22 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path, busy: str) -> Iterator[None]:
+    """Hold the lock of a folder, which also ends with the process.
+
+    Raises StillwaveError with the sentence `busy` where another process or thread holds it.
+    """
+    from filelock import FileLock, Timeout  # in the extra `train`
+
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(folder / ".lock", timeout=0))
+        except Timeout:
+            raise StillwaveError(f"{folder}: {busy}") from None
+        yield
 
 
 def write_text(path: Path | str, text: str) -> None:

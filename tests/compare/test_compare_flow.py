@@ -160,8 +160,8 @@ def test_two_commands_in_one_grid_are_refused(describe, tmp_path):
 
     grid = opened(describe(tmp_path / "grid"))
     hold = (
-        "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); "
-        "sys.stdin.read()"
+        "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(grid.folder / ".lock")],
@@ -169,7 +169,7 @@ def test_two_commands_in_one_grid_are_refused(describe, tmp_path):
         stdout=subprocess.PIPE,
     ) as other:
         other.stdout.readline()
-        with pytest.raises(StillwaveError, match="another `stillwave compare` is at work here"):
+        with pytest.raises(StillwaveError, match="another `stillwave compare` is running here"):
             compare(grid, list(grid.cells()), executor=here, quiet=True)
         other.stdin.close()
 

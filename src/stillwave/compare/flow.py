@@ -14,7 +14,7 @@ from stillwave.compare.grid import REFERENCES, Cell, Grid
 from stillwave.compare.progress import watched
 from stillwave.compare.work import Job, is_done
 from stillwave.errors import StillwaveError
-from stillwave.files import write_json
+from stillwave.files import locked, write_json
 
 if TYPE_CHECKING:
     from stillwave.compare.results import Results
@@ -56,7 +56,8 @@ def compare(
     todo = [job for job in work if not is_done(job)]
     failed: dict[str, str] = {}
     stopped = 0
-    with _alone(grid.folder), Interrupts() as asked:
+    busy = "another `stillwave compare` is running here; wait or give another folder"
+    with locked(grid.folder, busy), Interrupts() as asked:
         if todo:
             _prepare(grid, todo)
             outcomes = run(todo, jobs, lambda: bool(asked.received))
@@ -113,22 +114,6 @@ def _prepare(grid: Grid, todo: Sequence[Job]) -> None:
 
     if any(job.recipe for job in todo):
         build_mixer(grid.recipe.data, prepare=True)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Two commands in one grid would train every cell twice. The lock goes with the process."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StillwaveError(f"{folder}: another `stillwave compare` is at work here") from None
-        yield
 
 
 def write_report(grid: Grid) -> Results:

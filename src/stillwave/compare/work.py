@@ -7,17 +7,19 @@ tidily, with a checkpoint, as soon as its standard input ends: when it is asked 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from stillwave.errors import StillwaveError
 from stillwave.files import write_json, write_text
@@ -130,20 +132,10 @@ def _follow_teacher(folder: Path, text: str) -> None:
 
 
 def _wait_for(lock: Path) -> None:
-    """Until no process holds the run's lock, or for a minute: the cell of a killed grid may be writing yet."""
-    try:
-        import fcntl
-    except ImportError:
-        return
-    end = time.monotonic() + LOCK_SECONDS
-    while lock.exists() and time.monotonic() < end:
-        with lock.open("r+") as handle:
-            try:
-                fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                time.sleep(0.2)
-            else:
-                return
+    """Wait until no process holds the lock of a run, a minute at most: the cell of a killed grid may still write."""
+    if lock.exists():
+        with contextlib.suppress(Timeout), FileLock(lock, timeout=LOCK_SECONDS):
+            pass
 
 
 # --- scoring ----------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
@@ -15,7 +14,7 @@ from stillwave import checkpoint, provenance
 from stillwave import recipe as recipes
 from stillwave.console import err
 from stillwave.errors import RecipeError, StillwaveError
-from stillwave.files import write_json, write_text
+from stillwave.files import locked, write_json, write_text
 from stillwave.schema import Recipe
 from stillwave.training.resuming import continued
 
@@ -25,9 +24,6 @@ RECIPE, ENVIRONMENT, LOG, CHECKPOINTS, BAD = (
 DATA = "data.json"
 _OURS = (RECIPE, ENVIRONMENT, LOG, DATA, CHECKPOINTS, BAD, "explain", "tensorboard")
 """All that a run writes into its folder."""
-
-_held: set[Path] = set()
-_guard = threading.Lock()
 
 
 @contextmanager
@@ -42,7 +38,9 @@ def opened(folder: Path, recipe: Recipe, *, resume: bool, extend: bool = False) 
         with _writable(folder):
             folder.mkdir(parents=True, exist_ok=True)
             _refuse_foreign(folder)
-            stack.enter_context(_lock(folder))
+            stack.enter_context(
+                locked(folder, "another process is training here; wait or give another folder")
+            )
             recipe = _agreed(folder, recipe, resume=resume, extend=extend)
         yield recipe
 
@@ -148,41 +146,3 @@ def _note_session(folder: Path, threads: int) -> None:
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     session = {"started": started, **provenance.environment(), "threads": threads}
     write_json(file, {"sessions": [*sessions, session]})
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    """Keep other processes out, by a lock that the system drops with this one, and other threads of this process."""
-    place = folder.resolve()
-    with _guard:
-        if place in _held:
-            raise _busy(folder)
-        _held.add(place)
-    try:
-        with _process_lock(folder):
-            yield
-    finally:
-        _held.discard(place)
-
-
-@contextmanager
-def _process_lock(folder: Path) -> Iterator[None]:
-    """An advisory lock of the process, not of the open file.
-
-    Worker processes, which outlive a killed parent by seconds, do not hold it.
-    """
-    try:
-        import fcntl
-    except ImportError:  # Windows: two runs in one folder are then the user's to avoid
-        yield
-        return
-    with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _busy(folder) from None
-        yield
-
-
-def _busy(folder: Path) -> StillwaveError:
-    return StillwaveError(f"{folder}: another process is training here; wait or give another folder")
