@@ -9,7 +9,6 @@ COPY requirements/dev.lock requirements/dev.lock
 RUN python -m pip install --no-cache-dir -c requirements/dev.lock build hatchling
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-COPY recipes recipes
 COPY weights/denoiser-teacher weights/denoiser-teacher
 RUN python -m build --wheel --no-isolation --outdir /wheel
 

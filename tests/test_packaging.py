@@ -128,12 +128,14 @@ def test_the_wheel_holds_the_package_and_the_recipes(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "stillwave/py.typed" in names
-    shipped = {path.name for path in (ROOT / "src" / "stillwave" / "weights" / "shipped").iterdir()}
+    shipped = {path.name for path in (ROOT / "src" / "stillwave" / "pretrained" / "shipped").iterdir()}
     assert len(shipped) >= 3
     assert {f"stillwave/pretrained/shipped/{name}" for name in shipped} <= names
     assert "stillwave/pretrained/ATTRIBUTION.md" in names
     teacher = "stillwave/pretrained/checkpoints/denoiser-teacher"
     assert {f"{teacher}/card.json", f"{teacher}/weights.safetensors"} <= names
-    assert {f"stillwave/recipes/{path.name}" for path in (ROOT / "recipes").glob("*.yaml")} <= names
+    assert {
+        f"stillwave/recipes/{path.name}" for path in (ROOT / "src" / "stillwave" / "recipes").glob("*.yaml")
+    } <= names
     assert any(name.startswith("stillwave/quickstart/") and name.endswith(".html") for name in names)
     assert not [name for name in names if name.startswith(("tests", "docs"))]
