@@ -1,9 +1,9 @@
-"""Compile and load the C kernels of this package, where the machine has a C compiler.
+"""Compile and load the C kernels of this package, if the machine has a C compiler.
 
-The compiled library is kept in `$XDG_CACHE_HOME/stillwave/native` (by default below `~/.cache`), so that it is built
-once. Its name holds a hash of source, compiler options and processor, and one of its own bytes: a damaged one is never
-loaded, which could end the process. Where nothing can be kept, each process builds its own. Without a compiler, or with
-`STILLWAVE_NATIVE=0`, everything runs on PyTorch's own operators, more slowly.
+A compiled library is kept in `$XDG_CACHE_HOME/stillwave/kernels` (default: `~/.cache/stillwave/kernels`). Its name
+holds a hash of source, compiler options and processor, and a hash of its own bytes, because loading a damaged library
+can end the process. If the folder cannot be written, each process compiles its own library. Without a compiler, or with
+`STILLWAVE_KERNELS=0`, PyTorch's operators are used, which are slower.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 
 from stillwave.errors import StillwaveError
 
-SWITCH = "STILLWAVE_NATIVE"
+SWITCH, OLD_SWITCH = "STILLWAVE_KERNELS", "STILLWAVE_NATIVE"
 _COMMON = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
 _enabled = True
 _TARGETS = (("-march=native",), ("-mcpu=native",), ())
@@ -33,9 +33,9 @@ _TARGETS = (("-march=native",), ("-mcpu=native",), ())
 
 @functools.cache
 def load(source: Path) -> ctypes.CDLL | None:
-    """The compiled form of a C file, or None where it cannot be had."""
+    """Return the library compiled from a C file, or None without a compiler or with the kernels switched off."""
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
-    if os.environ.get(SWITCH) == "0" or compiler is None or os.name != "posix":
+    if _switched_off_by_user() or compiler is None or os.name != "posix":
         return None
     for target in _TARGETS:
         try:
@@ -45,9 +45,13 @@ def load(source: Path) -> ctypes.CDLL | None:
     return None
 
 
+def _switched_off_by_user() -> bool:
+    return os.environ.get(SWITCH, os.environ.get(OLD_SWITCH)) == "0"
+
+
 @contextlib.contextmanager
 def switched_off() -> Iterator[None]:
-    """Within it, no kernel is used: to compare with PyTorch's own operators."""
+    """Use PyTorch's operators within the context."""
     global _enabled
     before, _enabled = _enabled, False
     try:
@@ -57,25 +61,25 @@ def switched_off() -> Iterator[None]:
 
 
 def allowed() -> bool:
-    """Whether a kernel may be used: not while a graph is recorded, a function transformed, or autocast changes types.
+    """Return whether kernels may be used.
 
-    Those (`torch.func` and forward mode too) take PyTorch's own operators only.
+    Tracing, export, `torch.func` transforms, forward-mode differentiation and autocast need PyTorch's operators.
     """
     recorded = torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()
     transformed = torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
-    wanted = _enabled and os.environ.get(SWITCH) != "0" and not torch.is_autocast_enabled("cpu")
+    wanted = _enabled and not _switched_off_by_user() and not torch.is_autocast_enabled("cpu")
     return wanted and not recorded and not transformed and torch._C._get_tracing_state() is None
 
 
 def once(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """A backward pass that cannot itself be differentiated: refuse `create_graph=True`, whose terms would be lost."""
+    """Decorate a backward pass to refuse `create_graph=True`, because it cannot be differentiated itself."""
 
     @functools.wraps(backward)
     def checked(ctx: Any, *gradients: Any) -> Any:
         if torch.is_grad_enabled():
             raise StillwaveError(
-                "the gradients of this network's compiled layers cannot be differentiated again (create_graph=True); "
-                f"set {SWITCH}=0 in the environment to use PyTorch's operators, which can"
+                "the compiled layers of this network have no second derivatives (create_graph=True); "
+                f"set the environment variable {SWITCH}=0 to use PyTorch's operators"
             )
         return backward(ctx, *gradients)
 
@@ -83,7 +87,7 @@ def once(backward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def packed(weight: torch.Tensor) -> torch.Tensor:
-    """`[inner, outer]` in panels of 16 columns and, last, of 8: the order in which the kernels read a matrix."""
+    """Return a matrix `[inner, outer]` as panels of 16 columns and a last one of 8, the order that the kernels read."""
     inner, outer = weight.shape
     full = outer // 16 * 16
     panels = weight[:, :full].reshape(inner, -1, 16).transpose(0, 1).reshape(-1)
@@ -91,15 +95,14 @@ def packed(weight: torch.Tensor) -> torch.Tensor:
 
 
 def _library(source: Path, compiler: str, options: tuple[str, ...]) -> ctypes.CDLL:
-    """From the cache, or built into it; where it cannot be written, built for this process alone."""
+    """Load a library from the cache, or compile it into the cache or, if that cannot be written, a temporary folder."""
     text = b"".join(path.read_bytes() for path in (source, *sorted(source.parent.glob("*.h"))))
     key = hashlib.sha256("\0".join((*options, *_processor())).encode() + text).hexdigest()[:32]
     name = f"{source.stem}-{key}"
     command = [compiler, *options, str(source), "-o"]
-    with contextlib.suppress(
-        OSError, RuntimeError, subprocess.SubprocessError
-    ):  # RuntimeError: there is no home
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stillwave" / "native"
+    # RuntimeError: the user has no home folder
+    with contextlib.suppress(OSError, RuntimeError, subprocess.SubprocessError):
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stillwave" / "kernels"
         for kept in sorted(folder.glob(f"{name}-*.so")):
             if kept.name == _named(name, kept):
                 return ctypes.CDLL(str(kept))
@@ -123,7 +126,7 @@ def _named(name: str, file: Path) -> str:
 
 
 def _processor() -> Iterator[str]:
-    """What `native` stands for: a cache may be shared by machines."""
+    """Yield what `-march=native` depends on: several machines may share a cache."""
     yield platform.machine()
     yield platform.processor()
     try:
