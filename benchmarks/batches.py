@@ -32,7 +32,7 @@ def main() -> None:
     print("| batch | updates | learning rate | PESQ-WB / STOI ×100 / SI-SDR dB |\n| --- | --- | --- | --- |")
     for batch, seconds, rate in STUDENTS:
         run = work / "batches" / f"{batch}x{seconds}-{rate:g}"
-        keys = [*data, *budget(batch, seconds), f"optimiser.lr={rate}", "model.levelled=true"]
+        keys = [*data, *budget(batch, seconds), f"optimiser.lr={rate}", "model.level_normalized=true"]
         stillwave("train", str(RECIPE), "-o", str(run), *sets(keys))
         scored = row(scores(run, Path(found.development), 1))
         print(f"| {batch} × {seconds} s | {HEARD // (batch * seconds)} | {rate:g} | {scored} |", flush=True)

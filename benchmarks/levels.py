@@ -2,9 +2,9 @@
 
     python benchmarks/levels.py --audio AUDIO [--work scratch]
 
-Three students with the same budget: one that heard the usual levels, one that heard all, and one that heard the usual
-ones and sees its input without its level (`model.levelled`). The development mixtures are scored as they are, and
-softer and louder; the test mixtures are not looked at.
+Three students with the same budget: one trained on the usual levels, one on all levels, and one on the usual levels
+with `model.level_normalized`. The development mixtures are scored as they are, and softer and louder; the test mixtures
+are not used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RECIPE = Path(__file__).parent / "levels" / "student.yaml"
 STUDENTS: dict[str, list[str]] = {
     "levels −38 … −14 dBFS": [],
     "levels −58 … −10 dBFS": ["data.mixing.level_dbfs.low=-58", "data.mixing.level_dbfs.high=-10"],
-    "levels −38 … −14 dBFS, levelled": ["model.levelled=true"],
+    "levels −38 … −14 dBFS, levelled": ["model.level_normalized=true"],
 }
 GAINS_DB = {"as they are": 0, "−20 dB": -20, "−40 dB": -40, "+20 dB": 20}
 SCORED = ("pesq_wb", "stoi", "si_sdr")

@@ -70,7 +70,7 @@ class Update:
 
     def __init__(self, name: str, batch: int) -> None:
         torch.manual_seed(0)
-        config = PRESETS[name].model_copy(update={"levelled": True})
+        config = PRESETS[name].model_copy(update={"level_normalized": True})
         self.model: Denoiser = build(config)
         self.loss = EnhancementLoss(LOSS)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), 1e-3)

@@ -179,3 +179,12 @@ def test_a_full_disk_leaves_the_old_checkpoint(model, saved, monkeypatch):
         checkpoint.save(saved, model, Card(model=SMALL, step=8))
     assert checkpoint.load(saved)[1].step == 7
     assert [p.name for p in saved.parent.iterdir()] == ["small"]
+
+
+def test_card_with_a_key_of_an_earlier_version_is_read(tmp_path):
+    config = SMALL.model_copy(update={"level_normalized": True})
+    checkpoint.save(tmp_path, build(config), Card(model=config))
+    model = json.loads((tmp_path / CARD).read_text())["model"]
+    model["levelled"] = model.pop("level_normalized")
+    edit_card(tmp_path, model=model)
+    assert checkpoint.load(tmp_path)[1].model == config

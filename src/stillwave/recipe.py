@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from stillwave.errors import RecipeError, nearest
 from stillwave.files import as_path
 from stillwave.recipe_faults import check_key, explain, unknown_keys
-from stillwave.schema import PRESETS, Recipe
+from stillwave.schema import MODEL_KEYS, PRESETS, Recipe
+from stillwave.schema.base import renamed
 from stillwave.schema.methods import METHOD_CONFIGS, VARIANTS, method_section
 
 FREE_KEYS = (
@@ -95,11 +96,9 @@ def differences(one: Recipe, other: Recipe) -> list[str]:
 
 @cache
 def shipped() -> dict[str, Path]:
-    """The recipes that come with the package, by name."""
-    here = Path(__file__).resolve()
-    folders = [here.parent / "recipes", here.parents[2] / "recipes"]  # in a wheel; in a checkout
-    folder = next((f for f in folders if f.is_dir()), None)
-    return dict(sorted((file.stem, file) for file in folder.glob("*.yaml"))) if folder else {}
+    """Return the recipes of the package, by name."""
+    folder = Path(__file__).parent / "recipes"
+    return dict(sorted((file.stem, file) for file in folder.glob("*.yaml")))
 
 
 def locate(name: Path | str) -> Path:
@@ -170,7 +169,9 @@ def _expand(data: dict[str, Any], name: str) -> None:
             raise RecipeError(f"{name}: model: '{model}' is not a preset; {nearest(model, PRESETS)}")
         data["model"] = PRESETS[model].model_dump(
             exclude_unset=True
-        )  # what is not set may follow from overrides
+        )  # overrides may change the other defaults
+    elif isinstance(model, dict):
+        data["model"] = renamed(model, MODEL_KEYS)
     distill = data.get("distill")
     if isinstance(distill, dict) and distill.get("method") is not None:
         method = distill["method"] = method_section(distill["method"])
@@ -184,6 +185,9 @@ def _override(data: dict[str, Any], override: str) -> None:
     key = key.strip()
     if not equals or not key:
         raise RecipeError(f"--set {override}: write KEY=VALUE, as in --set train.steps=200")
+    if key.startswith("model."):
+        name = key.removeprefix("model.")
+        key = f"model.{MODEL_KEYS.get(name, name)}"
     check_key(key)
     try:
         value = yaml.load(text, Loader=_Loader)

@@ -15,7 +15,7 @@ CONFIGS = {
     "bsrnn": {**SMALL, "name": "bsrnn", "norm": "frame", "blocks": 2, "bands": 16},
     "dpdcrn": {**SMALL, "name": "dpdcrn", "norm": "batch", "depth": 2, "past_frames": 4},
     "running": {**SMALL, "name": "dpdcrn", "norm": "running", "depth": 1, "past_frames": 3},
-    "levelled": {**SMALL, "name": "bsrnn", "norm": "frame", "bands": 16, "levelled": True},
+    "level_normalized": {**SMALL, "name": "bsrnn", "norm": "frame", "bands": 16, "level_normalized": True},
     "microphones": {
         **SMALL, "name": "dpdcrn", "norm": "frame", "depth": 1, "microphones": 2, "output": "filters"
     },

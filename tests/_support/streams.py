@@ -21,11 +21,12 @@ SMALL = {
         channels=8, microphones=2, causal=True, norm="batch", past_frames=3, depth=1, output="filters"
     ),
     "bsrnn": ModelConfig(name="bsrnn", channels=8, blocks=2, causal=True, norm="frame", bands=12, compression=0.3),
-    "bsrnn levelled": ModelConfig(
-        name="bsrnn", channels=8, causal=True, norm="frame", bands=12, compression=0.3, levelled=True
+    "bsrnn level-normalized": ModelConfig(
+        name="bsrnn", channels=8, causal=True, norm="frame", bands=12, compression=0.3, level_normalized=True
     ),
-    "dpdcrn levelled": ModelConfig(
-        channels=8, microphones=2, causal=True, norm="batch", past_frames=3, depth=1, compression=0.3, levelled=True
+    "dpdcrn level-normalized": ModelConfig(
+        channels=8, microphones=2, causal=True, norm="batch", past_frames=3, depth=1, compression=0.3,
+        level_normalized=True,
     ),
 }  # fmt: skip
 BUILT: dict[str, Denoiser] = {}

@@ -1,11 +1,13 @@
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
 from run_equality import assert_same_run, facts, timeless  # noqa: F401
 from toy import make_teacher, train_toy
 
@@ -109,3 +111,19 @@ def test_the_last_two_and_the_best_are_kept(tmp_path):
     scores = {e["step"]: e["si_sdr"] for e in run_log.read(tmp_path / "run") if e["kind"] == "validation"}
     assert int(best.name[5:]) == max(scores, key=scores.get)
     assert checkpoint.load(best)[1].scores == {"si_sdr": max(scores.values())}
+
+
+def test_run_folder_with_a_key_of_an_earlier_version_resumes(tmp_path):
+    options = ["model.name=bsrnn", "model.norm=frame", "model.causal=true", "model.level_normalized=true"]
+    train_toy(tmp_path / "whole", *options)
+    cut = tmp_path / "cut"
+    train_toy(cut, *options)
+    shutil.rmtree(cut / "checkpoints" / "step_00000006")
+    for file in (cut / "recipe.yaml", *cut.rglob("card.json")):
+        old = file.read_text().replace("level_normalized", "levelled")
+        assert "levelled" in old
+        file.write_text(old)
+    train_toy(cut, *options)
+    whole, resumed = (checkpoint.load(tmp_path / name)[0].state_dict() for name in ("whole", "cut"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert "levelled" not in (cut / "checkpoints" / "step_00000006" / "card.json").read_text()

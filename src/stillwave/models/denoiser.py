@@ -28,7 +28,7 @@ class Denoiser(nn.Module, ABC):
         self.microphones = config.microphones
         self.causal = config.causal
         self.stft = stft
-        self.level = RunningLevel() if config.levelled else None
+        self.level = RunningLevel() if config.level_normalized else None
 
     @abstractmethod
     def estimate(self, spectrum: Tensor) -> Tensor:
@@ -57,8 +57,8 @@ class Denoiser(nn.Module, ABC):
         """What a network sees of its input: compressed magnitudes, without their level where it is `levelled`."""
         if self.level is None:
             return compress(spectrum, self.config.compression)
-        levelled: Tensor = self.level(compress(spectrum, self.config.compression, floor=1e-14))
-        return levelled
+        normalized: Tensor = self.level(compress(spectrum, self.config.compression, floor=1e-14))
+        return normalized
 
     def forward(self, noisy: Tensor) -> Tensor:
         """Noisy `[B, N]` or `[B, microphones, N]`, N ≥ 1, to the estimate `[B, N]` at microphone 0.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from stillwave.schema.base import Count, Fraction, Frozen, Positive, Range
+from stillwave.schema.base import Count, Fraction, Frozen, Positive, Range, renamed
 from stillwave.schema.data import DataConfig, MixingConfig, Pairs, Sources, WeightedSource
 from stillwave.schema.methods import I2srfTfckdConfig, MethodConfig, method_section
 
@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 SAMPLE_RATE = 16_000
+MODEL_KEYS = {"levelled": "level_normalized"}
+"""Keys of `ModelConfig` in recipes and cards of earlier versions, and their names now."""
 
 
 class ModelConfig(Frozen):
@@ -54,9 +56,8 @@ class ModelConfig(Frozen):
     """Convolutions in each dense stage of DPDCRN."""
     compression: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Power that magnitudes are raised to before the network sees them."""
-    levelled: bool = False
-    """The network sees its input divided by how loud it has been so far, so that it treats soft and loud recordings
-    alike."""
+    level_normalized: bool = False
+    """Divide the input by a running estimate of its level, so that the output scales with it. Formerly `levelled`."""
     output: Literal["mask", "filters"] = "mask"
     """What DPDCRN makes its estimate of: a bounded mask on microphone 0, or a complex filter on every microphone,
     summed. By default a mask with one microphone, filters with several, which measured better
@@ -66,10 +67,11 @@ class ModelConfig(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _output_by_microphones(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("microphones", 1) != 1:
-            return {"output": "filters", **given}
-        return given
+    def _renamed_and_defaults(cls, section: Any) -> Any:
+        if not isinstance(section, dict):
+            return section
+        section = renamed(section, MODEL_KEYS)
+        return {"output": "filters", **section} if section.get("microphones", 1) != 1 else section
 
     @model_validator(mode="after")
     def _sees_no_future(self) -> ModelConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -10,6 +10,13 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def renamed(section: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """Return a section with the keys of an earlier version renamed, unless it has the new key too."""
+    return {
+        names[key] if names.get(key, key) not in section else key: value for key, value in section.items()
+    }
 
 
 class Frozen(BaseModel):

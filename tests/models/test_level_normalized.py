@@ -9,10 +9,10 @@ from streams import network, run, spectrum, whole
 from stillwave.models.norms import LEVEL_FRAMES, RunningLevel
 from stillwave.models.streaming import streaming
 
-LEVELLED = ["bsrnn levelled", "dpdcrn levelled"]
+NORMALIZED = ["bsrnn level-normalized", "dpdcrn level-normalized"]
 
 
-@pytest.mark.parametrize("name", LEVELLED)
+@pytest.mark.parametrize("name", NORMALIZED)
 @pytest.mark.parametrize("gain", [1e-4, 1e-2, 1e3])
 def test_a_soft_recording_is_treated_as_a_loud_one(name, gain):
     model = network(name)
@@ -28,7 +28,7 @@ def test_without_it_level_matters():
     assert (scaled - estimate).abs().max() > 1e-2 * estimate.abs().max()
 
 
-@pytest.mark.parametrize("name", LEVELLED)
+@pytest.mark.parametrize("name", NORMALIZED)
 def test_silence_stays_silence_and_leaves_the_level_of_what_was_before(name):
     """A pause of digital zeros, twice the memory long, changes nothing in how what follows is seen."""
     model = network(name)
@@ -61,7 +61,7 @@ def test_speech_after_a_soft_room_is_seen_at_its_level_within_half_a_second():
     assert abs(20 / 0.3 * torch.log10(seen[93] * 2**0.5)) < 5
 
 
-@pytest.mark.parametrize("name", LEVELLED)
+@pytest.mark.parametrize("name", NORMALIZED)
 def test_it_streams_as_it_runs(name):
     model = network(name)
     x = spectrum(model, 40) * torch.linspace(0.001, 3, 40)[:, None]
