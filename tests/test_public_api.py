@@ -71,7 +71,7 @@ def test_an_unknown_name_is_an_attribute_error():
         stillwave.Enhancer.open,
         stillwave.Enhancer.enhance,
         stillwave.Enhancer.enhance_file,
-        stillwave.Enhancer.stream,
+        stillwave.Enhancer.enhance_blocks,
     ],
 )
 def test_options_are_named_in_the_signature(function):

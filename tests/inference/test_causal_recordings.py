@@ -93,7 +93,9 @@ def test_blocks_that_come_are_the_whole(student):
     enhancer = stillwave.load(student)
     noisy = 0.1 * np.random.default_rng(0).standard_normal((2, 30_000)).astype(np.float32)
     blocks = np.split(noisy, [0, 7, 7, 20_001], axis=1)
-    found = np.concatenate(list(enhancer.stream(blocks, 44_100, 2, limit_db=12, rate_out=16_000)), axis=1)
+    found = np.concatenate(
+        list(enhancer.enhance_blocks(blocks, 44_100, 2, limit_db=12, rate_out=16_000)), axis=1
+    )
     assert np.abs(found - enhancer.enhance(noisy, 44_100, limit_db=12, rate_out=16_000)).max() < 1e-6
 
 

@@ -58,16 +58,6 @@ def test_a_stream_goes_on_elsewhere_and_both_go_on_alone(file, network, again, k
     assert np.array_equal(stream.flush(), other.flush())
 
 
-@WAYS
-def test_the_stream_of_an_enhancer_goes_along(file, again):
-    enhancer = Enhancer(read(file))
-    enhancer.process(noise(2, 1_000))
-    other = again(enhancer)
-    assert np.array_equal(other.process(noise(2, 700, seed=1)), enhancer.process(noise(2, 700, seed=1)))
-    enhancer.flush()
-    assert other.flush().shape == (2, 511)
-
-
 def test_a_pickled_file_need_not_be_there(file, tmp_path):
     there = tmp_path / "there.onnx"
     there.write_bytes(Path(file).read_bytes())
@@ -129,5 +119,5 @@ def test_repr_says_model_rate_and_delay(file, network):
     )
     assert repr(Enhancer(read(file))).startswith("<Enhancer small: 16000 Hz")
     assert repr(Enhancer(network)).startswith("<Enhancer BSRNN: 16000 Hz")
-    whole = "<Enhancer DPDCRN: 16000 Hz, 1 microphone, whole windows of 10 s, so it cannot stream>"
+    whole = "<Enhancer DPDCRN: 16000 Hz, 1 microphone, windows of 10 s, no streaming>"
     assert repr(Enhancer(build(ModelConfig(channels=8)))) == whole

@@ -100,7 +100,7 @@ def test_blocks_are_the_whole(rate, sizes, rate_out, limit):
     noisy = noise(2, sum(sizes))
     enhancer = short_windows(levelled)
     blocks = np.split(noisy, np.cumsum(sizes)[:-1], axis=1)
-    parts = list(enhancer.stream(blocks, rate, 2, rate_out=rate_out, limit_db=limit))
+    parts = list(enhancer.enhance_blocks(blocks, rate, 2, rate_out=rate_out, limit_db=limit))
     joined = np.concatenate([*parts, np.zeros((2, 0))], axis=1)
     whole = enhancer.enhance(noisy, rate, rate_out=rate_out, limit_db=limit)
     assert joined.shape == whole.shape

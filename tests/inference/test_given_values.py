@@ -52,7 +52,7 @@ def test_bytes_and_the_home_folder_name_files(tmp_path, enhancer, monkeypatch):
 @pytest.mark.parametrize("channels", [0, "1", 1.5])
 def test_channels_that_cannot_be_are_refused(enhancer, channels):
     with pytest.raises(AudioError, match=r"^channels: expected a whole number of channels, 1 or more, got"):
-        list(enhancer.stream([np.zeros((1, 100), np.float32)], 16_000, channels))
+        list(enhancer.enhance_blocks([np.zeros((1, 100), np.float32)], 16_000, channels))
 
 
 @pytest.mark.parametrize("device", ["quantum", "cuda:", "", 0])

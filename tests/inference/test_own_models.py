@@ -59,12 +59,12 @@ def test_blocks_of_a_recording_have_its_channels(channels):
     with pytest.raises(
         AudioError, match=rf"block: expected the shape \[{channels}, samples\], got \[2, 3000\]"
     ):
-        list(Enhancer(Toy()).stream([NOISY], 16_000, channels))
+        list(Enhancer(Toy()).enhance_blocks([NOISY], 16_000, channels))
 
 
 def test_blocks_of_a_recording_may_be_integers():
     steps = (NOISY * 2**15).astype(np.int16)
-    (found,) = Enhancer(Toy(half)).stream([steps], 16_000, 2)
+    (found,) = Enhancer(Toy(half)).enhance_blocks([steps], 16_000, 2)
     assert np.array_equal(found, steps / np.float32(2**16))
 
 

@@ -310,30 +310,10 @@ def test_a_reset_is_a_new_signal(enhancer):
     assert np.array_equal(stream.process(noise(1, 3_000)[0]), fresh)
 
 
-def test_the_enhancer_has_a_stream_of_its_own(file):
-    enhancer = Enhancer(read(file))
-    signals = noise(2, 3_000)
-    with pytest.raises(StateError, match="nothing to flush"):
-        enhancer.flush()
-    parts = [
-        enhancer.process(signals[:, :1_000], 48_000),
-        enhancer.process(signals[:, 1_000:]),
-        enhancer.flush(),
-    ]
-    late = enhancer.open(48_000).delay_samples
-    found = np.concatenate(parts, axis=1)[:, late:]
-    assert np.abs(found - enhancer.enhance(signals, 48_000)).max() < 1e-5
-    assert enhancer.process(noise(1, 10)[0]).shape == (10,)  # another shape and rate, after the flush
-    with pytest.raises(StateError, match="runs at 16000 Hz"):
-        enhancer.process(noise(1, 10)[0], 48_000)
-
-
 def test_a_network_of_whole_signals_cannot_stream():
     whole = Enhancer(build(ModelConfig(channels=8)))
     with pytest.raises(StateError, match="needs the whole signal"):
         whole.open()
-    with pytest.raises(StateError, match="needs the whole signal"):
-        whole.process(np.zeros(3))
 
 
 def test_a_session_that_fails_is_one_sentence(file):

@@ -1,17 +1,14 @@
-"""The enhancer: any rate, channels and length around a network for one rate, one channel and some seconds or frames."""
+"""The public class for recordings: resampling, channels, windows and limits around a network."""
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stillwave.audio import Samples, check, check_array, check_channels, check_rate, silence_faults
 from stillwave.errors import AudioError, StateError, StillwaveError
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
     from stillwave.models import Denoiser
 
 WINDOW_SECONDS, OVERLAP_SECONDS = 10.0, 2.0
-"""Measured: docs/design.md, "Long recordings", by benchmarks/enhance_blocks.py."""
+"""Chosen by measurement: docs/design.md, "Long recordings"; benchmarks/enhance_blocks.py."""
 _BLOCK_SECONDS = 5
 logger = logging.getLogger(__name__)
 
@@ -42,36 +39,64 @@ def load(
     overlap_seconds: float = OVERLAP_SECONDS,
     batch: int | None = None,
 ) -> Enhancer:
-    """An enhancer: by default with the model that ships as the default, which needs no PyTorch.
+    """Return an enhancer with a trained network.
 
-    `model` is a shipped model's name (`stillwave models` lists them; `NAME-int8` is the small form), an exported
-    `.onnx` file, or, with PyTorch, a checkpoint or run folder. What exists on disk comes before a name (`weights`).
-    `device` is for checkpoints: by default a GPU where there is one. The other options are those of `Enhancer`.
-    Raises `CheckpointError`, and `MissingExtraError` for a folder without PyTorch.
+    Args:
+        model: Name of a shipped model (`stillwave models` lists them; `NAME-int8` has weights in 8 bits), an exported
+            `.onnx` file, or, with PyTorch installed, a checkpoint or run folder. Existing paths take precedence over
+            names. By default the default model, which needs no PyTorch.
+        device: PyTorch device of a checkpoint; by default a GPU if there is one.
+        window_seconds: See `Enhancer`.
+        overlap_seconds: See `Enhancer`.
+        batch: See `Enhancer`.
+
+    Raises:
+        CheckpointError: `model` is unknown or cannot be read, or `device` is no device.
+        MissingExtraError: A checkpoint folder is given and PyTorch is not installed.
+
     """
     network = open_model(model, device)
     return Enhancer(network, window_seconds=window_seconds, overlap_seconds=overlap_seconds, batch=batch)
 
 
 class Enhancer:
-    """Denoises recordings and live sound with a network, at any rate.
+    """Enhance recordings of any rate, length and number of channels with a network.
 
-    `model` is a `Denoiser` (or any module with `sample_rate` and `microphones`), an exported network
-    (`deploy.onnx_file.read`), or an `Backend`.
+    The output has the length, alignment, level and polarity of the input. A network for one microphone processes each
+    channel separately; a network for several takes that many channels and returns one. Signals are resampled to the
+    network's rate and back, so the output has no content above half of it (8 kHz at 16 kHz), unless `limit_db` keeps
+    part of the input.
 
-    What goes out has the length, alignment, level and polarity of what came in. A network for one microphone
-    takes each channel by itself; one for several takes that many channels and gives one. The sound is resampled to
-    the network's rate and back, so that nothing is left above half of it (8 kHz), unless `limit_db` leaves
-    some of the input there.
+    A causal network processes a recording frame by frame, with the same result as a live stream (`open`). A non-causal
+    network processes up to `window_seconds` at once, and longer recordings in overlapping windows that are
+    cross-faded. Memory does not grow with the length of a recording.
 
-    A causal network goes through a recording frame by frame, and through live sound (`open`, `process`) with the
-    same result. Any other gets recordings up to `window_seconds` at one go; longer ones in windows of that
-    length which overlap by `overlap_seconds` (see `windows.py`). Memory does not grow with the length. `batch`
-    is how many windows (of different channels or times) the network gets at once; by default 8 on a GPU and
-    1 on a CPU.
+    Several threads may share an enhancer. It can be copied and pickled, and so be sent to other processes.
 
-    An enhancer may be used by several threads at once, but for `process` and `flush`, which are one stream. It can
-    be pickled and copied, and so be sent to other processes, with what its own stream remembers.
+    Args:
+        model: A `Denoiser` (or any PyTorch module with `sample_rate` and `microphones`), an exported network from
+            `stillwave.inference.onnx_model.read`, or a backend.
+        window_seconds: Length of a window for non-causal networks.
+        overlap_seconds: Overlap of two windows, at most half of `window_seconds`.
+        batch: Number of windows (of different channels or times) that are processed at once; by default 8 on a GPU
+            and 1 on a CPU.
+
+    Attributes:
+        sample_rate: Rate of the network, in Hz.
+        microphones: Number of input channels of the network.
+        name: Name of the shipped model or file, or the class of the module.
+
+    Raises:
+        StillwaveError: An option is out of range, or `model` is not a network.
+
+    Examples:
+        >>> import numpy as np
+        >>> import stillwave
+        >>> enhancer = stillwave.load("bsrnn-xs")
+        >>> noisy = 0.1 * np.random.default_rng(0).standard_normal((2, 48_000)).astype(np.float32)
+        >>> enhancer.enhance(noisy, 48_000).shape
+        (2, 48000)
+
     """
 
     def __init__(
@@ -93,9 +118,9 @@ class Enhancer:
             )
         self.model = model
         self.backend: Backend | None
-        """What runs a causal network; None for one that sees whole windows."""
-        self.backend, self._whole = make_backend(model)
-        network = self.backend or self._whole
+        """Executes a causal network; None for a non-causal one."""
+        self.backend, self._offline = make_backend(model)
+        network = self.backend or self._offline
         assert network is not None
         self.sample_rate, self.microphones = network.sample_rate, network.microphones
         self.overlap = _on_grid(overlap_seconds * self.sample_rate)
@@ -103,77 +128,38 @@ class Enhancer:
         self.device = str(getattr(network, "device", "cpu"))
         self.batch = batch or (1 if self.device == "cpu" else 8)
         self.name = str(getattr(network, "name", type(network).__name__))
-        """What `repr` calls the model: a shipped model's or file's name, or a class."""
         self.concurrent = bool(getattr(network, "concurrent", False))
-        """Whether threads can enhance at once, each on its core; a PyTorch network uses all cores by itself."""
-        self._live: Stream | None = None
-        self._lock = threading.RLock()
+        """Whether several threads can enhance at once, each on its core; PyTorch uses all cores for one call."""
 
     def __repr__(self) -> str:
-        takes = "1 microphone" if self.microphones == 1 else f"{self.microphones} microphones"
+        inputs = "1 microphone" if self.microphones == 1 else f"{self.microphones} microphones"
         if self.backend is None:
-            how = f"whole windows of {self.window / self.sample_rate:g} s, so it cannot stream"
+            mode = f"windows of {self.window / self.sample_rate:g} s, no streaming"
         else:
             delay = 2 * self.backend.hop - 1
-            how = f"streams with a delay of {delay} samples ({1000 * delay / self.sample_rate:.1f} ms)"
-        return f"<Enhancer {self.name}: {self.sample_rate} Hz, {takes}, {how}>"
-
-    def __getstate__(self) -> dict[str, Any]:
-        with self._lock:
-            return {name: value for name, value in vars(self).items() if name != "_lock"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=threading.RLock())
-
-    def __copy__(self) -> Enhancer:
-        """An enhancer with the same network and a stream of its own."""
-        other = Enhancer.__new__(Enhancer)
-        other.__setstate__({**self.__getstate__(), "_live": copy.copy(self._live)})
-        return other
+            mode = f"streams with a delay of {delay} samples ({1000 * delay / self.sample_rate:.1f} ms)"
+        return f"<Enhancer {self.name}: {self.sample_rate} Hz, {inputs}, {mode}>"
 
     def open(self, rate: int | None = None, streams: int = 1, limit_db: float | None = None) -> Stream:
-        """Begin one or many streams of live sound at `rate` Hz, by default the network's (see `Stream`).
+        """Open a stream for live signals. All streams share the network, not its state.
 
-        They share the network, not its memory; streams that are opened together run together, at less cost.
-        Raises `StateError` for a network that needs the whole signal, `AudioError` for a bad option.
+        Args:
+            rate: Sampling rate of input and output in Hz; by default the network's.
+            streams: Number of parallel signals in one batch, which costs less than one stream each.
+            limit_db: Greatest reduction of noise in dB, as in `enhance`.
+
+        Raises:
+            StateError: The network is not causal.
+            AudioError: An option is out of range.
+
         """
         from stillwave.inference.stream import Stream
 
         if self.backend is None:
             raise StateError(
-                "this network needs the whole signal, so it cannot stream; use a causal one (`model: bsrnn-s`, say)"
+                "this network needs the whole signal, so it cannot stream; use a causal one, such as 'bsrnn-s'"
             )
         return Stream(self.backend, rate, streams, _dry_mix(limit_db))
-
-    def process(self, block: NDArray[Any], rate: int | None = None) -> Samples:
-        """The next block of live sound, on a stream of the enhancer's own: as `Stream.process`.
-
-        The first block opens it, at `rate` (by default the network's) and with one stream for each row, and is
-        refused if it has more rows than samples: that is `[samples, channels]`, as sounddevice gives it.
-        """
-        with self._lock:
-            live = self._live or self._opened_for(check_array(block, "block"), rate)
-            out = live.process(block, rate)
-            self._live = live  # not before: a block that is refused opens nothing
-            return out
-
-    def _opened_for(self, block: NDArray[Any], rate: int | None) -> Stream:
-        rows = len(block) if block.ndim == (2 if self.microphones == 1 else 3) else 1
-        if rows > block.shape[-1] > 0 if block.ndim > 1 else False:
-            shape, inner = list(block.shape), "samples" if self.microphones == 1 else "microphones, samples"
-            raise AudioError(
-                f"block: the shape {shape} means {rows} streams of {shape[-1]} samples; expected [streams, {inner}], "
-                f"so transpose it (block.T), or open that many with open(streams={rows})"
-            )
-        return self.open(rate, rows)
-
-    def flush(self) -> Samples:
-        """The end of what `process` was given; the next block may have another rate and shape."""
-        with self._lock:
-            if self._live is None:
-                raise StateError("there is nothing to flush; `process` a block first")
-            live, self._live = self._live, None
-            return live.flush()
 
     def enhance(
         self,
@@ -184,19 +170,30 @@ class Enhancer:
         rate_out: int | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> Samples:
-        """Denoise `[channels, n]` or `[n]` at `rate` Hz (types as `audio.check`); the same shape, float32.
+        """Enhance a recording in memory.
 
-        `limit_db` is by how much noise is lowered at most: that share of the input stays in the mix, at all
-        frequencies; None lowers it as far as the network does, 0 returns the input. `rate_out` asks for
-        another rate than the input's. `progress` is called with the number of samples (of each channel) that are
-        done since its last call. Silence gives silence. Raises `AudioError`, for NaN and infinity too; values beyond
-        ±2³², which are no audio, are taken as silence with a warning in the log.
+        Args:
+            samples: NumPy array `[n]` or `[channels, n]`: float16, float32 or float64 with full scale ±1, or uint8,
+                int16 or int32. Values beyond ±2³² are replaced by silence, with a warning in the log.
+            rate: Sampling rate in Hz.
+            limit_db: Greatest reduction of noise in dB: the input stays in the output, reduced by that much, at all
+                frequencies. None sets no limit; 0 returns the input.
+            rate_out: Sampling rate of the output in Hz; by default `rate`.
+            progress: Called with the number of samples per channel that were finished since the last call.
+
+        Returns:
+            The estimate, float32, in the shape of `samples` (one channel from a network for several microphones).
+            Digital silence gives digital silence.
+
+        Raises:
+            AudioError: The type, shape or rate is not accepted, or `samples` contains NaN or infinity.
+
         """
         rows = check(samples)
         size = _BLOCK_SECONDS * check_rate(rate)
         blocks = (rows[:, i : i + size] for i in range(0, rows.shape[1], size))
         pieces = []
-        for piece in self.stream(blocks, rate, len(rows), limit_db=limit_db, rate_out=rate_out):
+        for piece in self.enhance_blocks(blocks, rate, len(rows), limit_db=limit_db, rate_out=rate_out):
             pieces.append(piece)
             if progress:
                 progress(piece.shape[1])
@@ -214,11 +211,20 @@ class Enhancer:
         progress: Callable[[int], object] | None = None,
         rate_out: int | None = None,
     ) -> FileReport:
-        """Denoise a recording into another file, in constant memory; see `files.enhance_file`.
+        """Enhance an audio or video file in constant memory; see `stillwave.inference.enhance_file`.
 
-        `rate` (or `rate_out`) is the output's sampling rate in Hz, by default the input's. `overwrite` replaces a
-        target that exists. `progress` is called with the number of samples (of each channel) written since its last
-        call.
+        Args:
+            source: File to read.
+            target: File to write; its suffix sets the format.
+            limit_db: Greatest reduction of noise in dB, as in `enhance`.
+            rate: Sampling rate of the output in Hz; by default the input's.
+            overwrite: Replace an existing target.
+            progress: Called with the number of samples per channel that were written since the last call.
+            rate_out: The same as `rate`.
+
+        Raises:
+            AudioError: A file cannot be read or written, or `target` exists and `overwrite` is not set.
+
         """
         from stillwave.inference.files import enhance_file
 
@@ -234,7 +240,7 @@ class Enhancer:
         )
 
     def channels_out(self, channels: int) -> int:
-        """How many channels come out for so many in; `AudioError` where the network cannot take them."""
+        """Return the number of output channels. Raises AudioError if the network does not accept `channels`."""
         channels = check_channels(channels, "channels")
         if self.microphones == 1:
             return channels
@@ -244,7 +250,7 @@ class Enhancer:
             )
         return 1
 
-    def stream(
+    def enhance_blocks(
         self,
         blocks: Iterable[Samples],
         rate: int,
@@ -253,25 +259,37 @@ class Enhancer:
         limit_db: float | None = None,
         rate_out: int | None = None,
     ) -> Iterator[Samples]:
-        """`enhance` for a recording that comes in blocks `[channels, n]` (types as `audio.check`).
+        """Enhance a recording that is given as blocks, in constant memory (offline; for live signals see `open`).
 
-        Gives blocks of other sizes, of `round(n · rate_out / rate)` samples in all, up to a window later.
+        Args:
+            blocks: Blocks `[channels, n]` of any sizes; types as in `enhance`.
+            rate: Sampling rate in Hz.
+            channels: Number of channels.
+            limit_db: Greatest reduction of noise in dB, as in `enhance`.
+            rate_out: Sampling rate of the output in Hz; by default `rate`.
+
+        Yields:
+            Blocks `[channels, m]` of other sizes, up to a window late; `round(n · rate_out / rate)` samples in total.
+
+        Raises:
+            AudioError: As `enhance`.
+
         """
         rates = check_rate(rate), check_rate(rate if rate_out is None else rate_out)
         outputs = self.channels_out(channels)
         dry_mix = _dry_mix(limit_db)
-        blocks = _sound(blocks, channels)
+        blocks = _checked(blocks, channels)
         if self.backend is not None:
-            given = causal_blocks(self.backend, blocks, channels, rates, dry_mix)
+            estimates = causal_blocks(self.backend, blocks, channels, rates, dry_mix)
         else:
-            assert self._whole is not None
-            offline = OfflineBlocks(self._whole, self.window, self.overlap, self.batch)
-            given = offline.enhance(blocks, channels, outputs, rates, dry_mix)
-        yield from (samples for samples in given if samples.shape[1])
+            assert self._offline is not None
+            offline = OfflineBlocks(self._offline, self.window, self.overlap, self.batch)
+            estimates = offline.enhance(blocks, channels, outputs, rates, dry_mix)
+        yield from (samples for samples in estimates if samples.shape[1])
 
 
-def _sound(blocks: Iterable[Samples], channels: int) -> Iterator[Samples]:
-    """The same with silence for what is no audio; says at the end how much that was."""
+def _checked(blocks: Iterable[Samples], channels: int) -> Iterator[Samples]:
+    """Yield the blocks as float32, values beyond ±2³² replaced by silence."""
     total = 0
     for block in blocks:
         rows = check_array(block, "block")
@@ -283,16 +301,15 @@ def _sound(blocks: Iterable[Samples], channels: int) -> Iterator[Samples]:
         total += count
         yield rows
     if total:
-        logger.warning("samples beyond any audio (±2³²), which were taken as silence: %d", total)
+        logger.warning("samples beyond ±2³² were replaced by silence: %d", total)
 
 
 def _dry_mix(limit_db: float | None) -> float:
+    """Return the amplitude factor of the dry signal."""
     if limit_db is None:
         return 0.0
     if not isinstance(limit_db, (int, float, np.integer, np.floating)) or not limit_db >= 0:
-        raise AudioError(
-            f"limit_db: expected 0 dB or more, the most that noise is lowered by; got {limit_db}"
-        )
+        raise AudioError(f"limit_db: expected 0 dB or more (the greatest reduction of noise), got {limit_db}")
     return float(10.0 ** (-limit_db / 20))
 
 

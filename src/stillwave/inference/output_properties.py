@@ -41,7 +41,7 @@ class OutputProperties:
     ) -> Iterator[Samples]:
         """The output `[outputs, m]` of a source that comes in blocks `[inputs, n]`."""
         if self.untouched is None:
-            estimates = enhancer.stream(
+            estimates = enhancer.enhance_blocks(
                 blocks, self.rate_in, self.inputs, limit_db=limit_db, rate_out=self.rate
             )
         else:
@@ -64,7 +64,9 @@ class OutputProperties:
                 held = np.concatenate([held, resampler.push(block[row : row + 1])], axis=1)
                 yield np.delete(block, row, axis=0)
 
-        rest = enhancer.stream(others(), self.rate_in, self.inputs - 1, limit_db=limit_db, rate_out=self.rate)
+        rest = enhancer.enhance_blocks(
+            others(), self.rate_in, self.inputs - 1, limit_db=limit_db, rate_out=self.rate
+        )
         made = np.zeros((self.inputs - 1, 0), np.float32)
         for estimate in rest:  # the two run through filters of their own, so that either may be ahead
             made = np.concatenate([made, estimate], axis=1)
