@@ -75,7 +75,7 @@ def test_an_unreadable_recording_found_by_a_worker_is_one_sentence(tmp_path):
     file = tmp_path / "tiny.yaml"
     file.write_text(RECIPE.replace("FOLDER", str(tmp_path)))
     manifest = tmp_path / "speech.jsonl"
-    from stillwave.data import write_manifest
+    from stillwave.data.manifest import write_manifest
     from stillwave.data.scan import load
 
     write_manifest(manifest, load(tmp_path / "speech"))

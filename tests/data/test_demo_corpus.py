@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from stillwave.data import Recording, read_manifest
 from stillwave.data.demo import corpus, espeak, speaker_splits, voices
 from stillwave.data.demo.sentences import make_sentences
 from stillwave.data.demo.speaker_splits import Size, split_speakers
+from stillwave.data.manifest import Recording, read_manifest
 from stillwave.errors import MissingExtraError, StillwaveError
 
 TINY = Size(speakers=2, sentences=2, noises=1, noise_seconds=1.0, rooms=1, mixtures=4)

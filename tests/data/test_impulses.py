@@ -4,7 +4,7 @@ from typer.testing import CliRunner
 
 from stillwave.audio import read
 from stillwave.cli.data import app
-from stillwave.data import read_manifest
+from stillwave.data.manifest import read_manifest
 from stillwave.data.scenes import rooms
 from stillwave.data.scenes.config import SceneConfig
 from stillwave.data.scenes.rir_dataset import impulse, write_rooms

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from stillwave.audio import write
-from stillwave.data import read_manifest
-from stillwave.data.manifest import ManifestError
+from stillwave.data.manifest import ManifestError, read_manifest
 from stillwave.data.pair_sets import read_pairs
 from stillwave.quickstart import data
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stillwave.data import Recording, read_manifest, write_manifest
 from stillwave.data.corpora import folders
-from stillwave.data.manifest import Kind, ManifestError, hours
+from stillwave.data.manifest import Kind, ManifestError, Recording, hours, read_manifest, write_manifest
 from stillwave.schema import SAMPLE_RATE, MixingConfig, Range, Sources
 
 HELD_OUT = 0.1
