@@ -60,6 +60,17 @@ def test_joined_flac_files_of_two_rates_are_refused(tmp_path):
         audio.probe(joined(tmp_path / "a.flac", tmp_path / "0.flac", tmp_path / "1.flac"))
 
 
+def test_headers_only_searches_no_file_whose_header_agrees_with_its_last_frame(tmp_path):
+    noise(tmp_path / "0.flac", 9_000)
+    noise(tmp_path / "1.flac", 8_000)
+    equal = joined(tmp_path / "equal.flac", tmp_path / "0.flac", tmp_path / "0.flac")
+    longer = joined(tmp_path / "longer.flac", tmp_path / "0.flac", tmp_path / "1.flac")
+    for path, by_header in ((equal, 9_000), (longer, 17_000)):
+        with audio.open_reader(path, headers_only=True) as reader:
+            assert (reader.info.frames, reader.info.exact) == (by_header, True)
+    assert audio.probe(equal).frames == 18_000
+
+
 def blocks(path: Path, subtype: str, stated: int | None = None) -> Path:
     """One second and some samples, in blocks, with the number of samples in `fact`."""
     soundfile.write(path, 0.2 * np.sin(np.arange(16_100) / 10), RATE, subtype=subtype)

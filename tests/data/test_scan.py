@@ -161,10 +161,10 @@ def test_any_fault_of_one_file_is_that_files(tmp_path, monkeypatch):
         write(tmp_path / name, TONE, RATE)
     opened = scanning.open_reader
 
-    def fail(path):
+    def fail(path, **options):
         if path.name == "a.wav":
             raise MemoryError
-        return opened(path)
+        return opened(path, **options)
 
     monkeypatch.setattr(scanning, "open_reader", fail)
     found = scan(tmp_path)

@@ -53,13 +53,18 @@ class ReadPlan:
     notes: list[str] = field(default_factory=list)
 
 
-def plan(handle: BinaryIO) -> ReadPlan:
-    """Look into a file for what its decoder would not read, by its first bytes."""
+def plan(handle: BinaryIO, *, headers_only: bool = False) -> ReadPlan:
+    """Return how to read a file, for which the length in its header is compared with what it holds.
+
+    With `headers_only` a FLAC file is not searched for joined recordings if its last frame ends where its header says.
+    """
     handle.seek(0)
     head = handle.read(12)
+    if head[:4] == b"fLaC" or (head[:3] == b"ID3" and flac.start(handle) is not None):
+        return _flac(handle, headers_only)
+    if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
+        return mpeg_plan(handle)
     found = next((of for magic, of in _BY_MAGIC.items() if head.startswith(magic)), None)
-    if found is None and (head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")):
-        return _flac(handle) if flac.start(handle) is not None else mpeg_plan(handle)
     return found(handle) if found else ReadPlan()
 
 
@@ -73,7 +78,10 @@ def _container(handle: BinaryIO) -> ReadPlan:
     return ReadPlan(limit=riff.stated_samples(handle)) if pieces is None else ReadPlan([FilePart(pieces)])
 
 
-def _flac(handle: BinaryIO) -> ReadPlan:
+def _flac(handle: BinaryIO, headers_only: bool) -> ReadPlan:
+    stated = flac.lengths(handle) if headers_only else None
+    if stated is not None and stated.stated == stated.last:
+        return _one_flac(handle)
     spans = flac.recordings(handle)
     if len(spans) == 1:
         return _one_flac(handle)
@@ -166,6 +174,5 @@ _BY_MAGIC: dict[bytes, Callable[[BinaryIO], ReadPlan]] = {
     b"FORM": _container,
     b"caff": _container,
     b".snd": _container,
-    b"fLaC": _flac,
     b"OggS": _ogg,
 }

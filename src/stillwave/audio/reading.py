@@ -129,11 +129,11 @@ class Reader:
 
 
 @contextmanager
-def open_reader(path: Path | str | bytes) -> Iterator[Reader]:
+def open_reader(path: Path | str | bytes, *, headers_only: bool = False) -> Iterator[Reader]:
     """Open a recording for reading in blocks; see `probe` for what is refused."""
     path = as_path(path)
     with ExitStack() as stack:
-        decoder = stack.enter_context(_decoder(path, stack.enter_context(_opened(path))))
+        decoder = stack.enter_context(_decoder(path, stack.enter_context(_opened(path)), headers_only))
         if decoder.exact and decoder.frames == 0:
             raise AudioError(f"{path}: there are no samples in it")
         info = AudioInfo(
@@ -209,10 +209,10 @@ def read(
 
 
 @contextmanager
-def _decoder(path: Path, handle: BinaryIO) -> Iterator[Decoder]:
+def _decoder(path: Path, handle: BinaryIO, headers_only: bool) -> Iterator[Decoder]:
     """Look into the file, then open it."""
     foreign = ffmpeg.is_foreign(handle)
-    made = ReadPlan() if foreign else plan(handle)
+    made = ReadPlan() if foreign else plan(handle, headers_only=headers_only)
     lacking = missing_bytes(handle)
     if lacking or made.fault:
         raise AudioError(

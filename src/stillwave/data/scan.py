@@ -177,7 +177,7 @@ def _look(
     if isinstance(described, str):
         return Skipped(path, described)
     try:
-        with open_reader(path) as reader:
+        with open_reader(path, headers_only=not decode) as reader:
             info = reader.info
             peak, frames = _peak_and_frames(reader) if decode or not info.exact else (1.0, info.frames)
             seconds = frames / info.sample_rate

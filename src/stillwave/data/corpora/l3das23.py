@@ -170,7 +170,7 @@ def _opened(path: Path, what: str, channels: int, convention: Convention, decode
     if not path.is_file():
         raise _ClipError(path, "label missing" if what == "label" else f"microphone {what} missing", "")
     try:
-        with open_reader(path) as reader:
+        with open_reader(path, headers_only=not decode) as reader:
             info = reader.info
             if info.sample_rate != SAMPLE_RATE:
                 raise _ClipError(path, "other rate", f"{info.sample_rate} Hz, expected {SAMPLE_RATE}")
