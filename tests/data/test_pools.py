@@ -9,7 +9,7 @@ import pytest
 
 from stillwave.data.manifest import ManifestError, Recording, write_manifest
 from stillwave.data.mixing import Mixer
-from stillwave.data.pools import LONGEST_BLOCK, SamplingOrder, WeightedPool, block_counts
+from stillwave.data.pools import LONGEST_BLOCK, SamplingOrder, Utterance, WeightedPool, block_counts
 from stillwave.data.sampling import Noises, Rooms, Speech
 from stillwave.data.sources import build_mixer, development_pairs, gather
 from stillwave.data.split import split
@@ -45,7 +45,7 @@ def test_the_order_keeps_shares_and_repeats_nothing_within_a_source():
     order = SamplingOrder(parts, seed=5)
     first = [order(0, i) for i in range(4 * 7 * 10)]
     for part, share in zip(parts, (0.75, 0.25), strict=True):
-        own = [r for r in first if r in part.recordings]
+        own = [u.recording for u in first if u.recording in part.recordings]
         size = len(part.recordings)
         assert len(own) == share * len(first)
         for start in range(0, len(own) - size + 1, size):
@@ -85,9 +85,21 @@ def test_two_sources_may_use_one_name_for_two_people(world, store):
     mine = [r.model_copy(update={"speaker": "1"}) for r in world["speech"][:3]]
     theirs = [r.model_copy(update={"speaker": "1"}) for r in world["speech"][3:6]]
     speech = Speech([WeightedPool(mine), WeightedPool(theirs)], store)
-    joined = speech.draw(np.random.default_rng(0), mine[0], 16000 * 12)
+    joined = speech.draw(np.random.default_rng(0), Utterance(mine[0], 0), 16000 * 12)
     assert len(joined.recordings) > 2
     assert {r.path for r in joined.recordings} <= {r.path for r in mine}
+
+
+@pytest.mark.parametrize("source", [0, 1])
+def test_a_recording_of_two_sources_is_joined_with_utterances_of_the_drawn_source(world, store, source):
+    shared, *others = [r.model_copy(update={"speaker": "1"}) for r in world["speech"][:5]]
+    sources = [[shared, *others[:2]], [shared, *others[2:]]]
+    speech = Speech([WeightedPool(recordings) for recordings in sources], store)
+    paths = set()
+    for seed in range(8):
+        drawn = speech.draw(np.random.default_rng(seed), Utterance(shared, source), 16000 * 12)
+        paths |= {recording.path for recording in drawn.recordings}
+    assert paths == {recording.path for recording in sources[source]}
 
 
 @pytest.fixture

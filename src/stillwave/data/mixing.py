@@ -40,9 +40,9 @@ from stillwave.data.codecs import CODECS, through
 from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.effects import Samples
 from stillwave.data.equaliser import draw_curve, equalise
-from stillwave.data.manifest import ManifestError, Recording
+from stillwave.data.manifest import ManifestError
 from stillwave.data.mixture import Mixture, MixtureRecord, happens, joined, silence
-from stillwave.data.pools import Pool, SamplingOrder, parts_of
+from stillwave.data.pools import Pool, SamplingOrder, Utterance, parts_of
 from stillwave.data.sampling import BABBLERS, Excerpt, Noises, Rooms, Speech, speaker_of
 from stillwave.data.synthetic_noise import draw_computed
 from stillwave.schema import MixingConfig
@@ -100,11 +100,11 @@ class Mixer:
             return silence(self.frames)
         mixture = self._mixture(rng, first)
         if self.frames is not None and happens(rng, self.config.joined):
-            other = self.speech.recordings[rng.integers(len(self))]
+            other = self.speech.utterances[rng.integers(len(self))]
             return joined(rng, mixture, self._mixture(rng, other), self.store.rate)
         return mixture
 
-    def _mixture(self, rng: np.random.Generator, first: Recording) -> Mixture:
+    def _mixture(self, rng: np.random.Generator, first: Utterance) -> Mixture:
         """A mixture of speech that starts from `first`."""
         config = self.config
         room = self.rooms.draw(rng) if self.rooms.recordings and rng.random() < config.reverberation else None
@@ -147,17 +147,17 @@ class Mixer:
         return Mixture(noisy, clean, facts)
 
     def _draw_speech(
-        self, rng: np.random.Generator, recording: Recording, room: Excerpt | None, names: list[str]
+        self, rng: np.random.Generator, first: Utterance, room: Excerpt | None, names: list[str]
     ) -> tuple[Excerpt, int]:
         factor = 1.0
         if happens(rng, self.config.speed):
             factor = float(rng.uniform(self.config.speed_range.low, self.config.speed_range.high))
             names.append(f"speed {factor:.2f}")
         if self.frames is None:
-            drawn, before = self.speech.whole(recording, round(LONGEST * factor * self.store.rate)), 0
+            drawn, before = self.speech.whole(first.recording, round(LONGEST * factor * self.store.rate)), 0
         else:
             before = min(round(_BEFORE * self.store.rate), len(room.samples)) if room else 0
-            drawn = self.speech.draw(rng, recording, math.ceil((self.frames + before) * factor))
+            drawn = self.speech.draw(rng, first, math.ceil((self.frames + before) * factor))
         if factor == 1:
             return drawn, before
         samples = effects.change_speed(drawn.samples, factor)

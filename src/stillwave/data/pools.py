@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,13 @@ def recordings_of(pool: Pool) -> list[Recording]:
     return [recording for part in parts_of(pool) for recording in part.recordings]
 
 
+class Utterance(NamedTuple):
+    """A recording of speech and the index of its source, as one recording may be in several sources."""
+
+    recording: Recording
+    source: int
+
+
 def shares(parts: Sequence[WeightedPool]) -> npt.NDArray[np.float64]:
     """Each source's share of the examples, `[sources]`; their sum is 1."""
     weights = np.array([part.weight for part in parts])
@@ -95,8 +102,8 @@ class SamplingOrder:
         self._counts = block_counts([part.weight for part in parts]) if parts else []
         self._kept: dict[int, tuple[tuple[int, int], Any]] = {}
 
-    def __call__(self, epoch: int, index: int) -> Recording:
-        """The recording."""
+    def __call__(self, epoch: int, index: int) -> Utterance:
+        """Return the recording that example `index` of an epoch starts from."""
         part, place = (0, index) if len(self._parts) == 1 else self._source(epoch, index)
         recordings = self._parts[part].recordings
         turn, within = divmod(place, len(recordings))
@@ -104,7 +111,7 @@ class SamplingOrder:
             last = (part,) if len(self._parts) > 1 else ()
             rng = np.random.default_rng([self._seed, epoch, turn, _ORDER, *last])
             self._kept[part] = ((epoch, turn), rng.permutation(len(recordings)))
-        return recordings[int(self._kept[part][1][within])]
+        return Utterance(recordings[int(self._kept[part][1][within])], part)
 
     def _source(self, epoch: int, index: int) -> tuple[int, int]:
         """The source of an example, and how many examples before it had that source."""

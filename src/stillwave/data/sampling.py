@@ -15,7 +15,7 @@ from stillwave.data import effects
 from stillwave.data.decoded_cache import CachedClip, DecodedAudioCache
 from stillwave.data.effects import Samples
 from stillwave.data.manifest import Recording
-from stillwave.data.pools import Pool, parts_of, shares
+from stillwave.data.pools import Pool, Utterance, parts_of, shares
 from stillwave.errors import AudioError
 
 TRIES = 8
@@ -54,26 +54,26 @@ class Speech:
 
     def __init__(self, pool: Pool, store: DecodedAudioCache) -> None:
         parts = parts_of(pool)
-        self.recordings = [recording for part in parts for recording in part.recordings]
+        self.utterances = [Utterance(found, i) for i, part in enumerate(parts) for found in part.recordings]
+        self.recordings = [utterance.recording for utterance in self.utterances]
         self._store = store
-        self._part = {recording.path: i for i, part in enumerate(parts) for recording in part.recordings}
         self._by_speaker: dict[tuple[str, int], list[Recording]] = {}
-        for recording in self.recordings:
-            self._by_speaker.setdefault(self._key(recording), []).append(recording)
+        for utterance in self.utterances:
+            self._by_speaker.setdefault(_speaker_key(utterance), []).append(utterance.recording)
         self._keys = sorted(self._by_speaker)
         self.speakers = [name for name, _ in self._keys]
 
-    def draw(self, rng: np.random.Generator, first: Recording, frames: int) -> Excerpt:
+    def draw(self, rng: np.random.Generator, first: Utterance, frames: int) -> Excerpt:
         """`frames` samples of one speaker: a crop of `first`, or it and others of theirs with pauses."""
-        recording = first
+        utterance = first
         for _ in range(TRIES):
-            drawn = self._fill(rng, recording, frames)
+            drawn = self._fill(rng, utterance, frames)
             if effects.decibels(effects.active_level(drawn.samples)) > SILENT_DB:
                 return drawn
-            recording = self.recordings[rng.integers(len(self.recordings))]
-        return Excerpt(
-            _loudest(self._store.open(recording), recording, frames, self._store.rate), (recording,)
-        )
+            utterance = self.utterances[rng.integers(len(self.utterances))]
+        recording = utterance.recording
+        samples = _loudest(self._store.open(recording), recording, frames, self._store.rate)
+        return Excerpt(samples, (recording,))
 
     def whole(self, recording: Recording, longest: int) -> Excerpt:
         """An utterance from its start, up to `longest` samples."""
@@ -93,7 +93,7 @@ class Speech:
         used: list[Recording] = []
         for i in rng.choice(len(others), count, replace=False):
             own = self._by_speaker[others[i]]
-            drawn = self._fill(rng, own[rng.integers(len(own))], frames)
+            drawn = self._fill(rng, Utterance(own[rng.integers(len(own))], others[i][1]), frames)
             gain = effects.amplitude(
                 rng.uniform(*gain_db) - effects.decibels(effects.active_level(drawn.samples))
             )
@@ -102,24 +102,21 @@ class Speech:
             used.extend(drawn.recordings)
         return Excerpt(total, tuple(used))
 
-    def _key(self, recording: Recording) -> tuple[str, int]:
-        return speaker_of(recording), self._part[recording.path]
-
-    def _fill(self, rng: np.random.Generator, first: Recording, frames: int) -> Excerpt:
-        clip = self._store.open(first)
+    def _fill(self, rng: np.random.Generator, first: Utterance, frames: int) -> Excerpt:
+        clip = self._store.open(first.recording)
         if clip.frames >= frames:
             start = int(rng.integers(clip.frames - frames + 1))
-            return Excerpt(clip.read(start, frames), (first,))
+            return Excerpt(clip.read(start, frames), (first.recording,))
         return self._join(rng, first, clip, frames)
 
-    def _join(self, rng: np.random.Generator, first: Recording, clip: CachedClip, frames: int) -> Excerpt:
+    def _join(self, rng: np.random.Generator, first: Utterance, clip: CachedClip, frames: int) -> Excerpt:
         rate = self._store.rate
         joined = np.zeros(frames, np.float32)
         position = int(rng.integers(min(round(_PAUSE[1] * rate), frames - clip.frames) + 1))
         samples = clip.read()
         reference = effects.decibels(effects.active_level(samples))
-        used = [first]
-        own = self._by_speaker[self._key(first)]
+        used = [first.recording]
+        own = self._by_speaker[_speaker_key(first)]
         while True:
             piece = effects.fade(samples[: frames - position], round(_JOIN * rate))
             joined[position : position + len(piece)] = piece
@@ -130,6 +127,10 @@ class Speech:
             samples = self._store.open(used[-1]).read(0, frames - position)
             change = reference - effects.decibels(effects.active_level(samples))
             samples = samples * effects.amplitude(float(np.clip(change, -_MATCH_DB, _MATCH_DB)))
+
+
+def _speaker_key(utterance: Utterance) -> tuple[str, int]:
+    return speaker_of(utterance.recording), utterance.source
 
 
 class Noises:
