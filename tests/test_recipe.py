@@ -295,6 +295,20 @@ def test_an_ablation_changes_only_the_options_that_it_ablates(name):
     assert set(differences(whole, ablated)) == {f"distill.method.{option}" for option in ABLATIONS[name]}
 
 
+def test_mixing_key_of_an_earlier_version_is_read():
+    section = "data: {train: {speech: s, noise: n}, development: d, mixing: {%s: 0.25}}"
+    wanted = loads(section % "synthetic_noise")
+    assert wanted.data.mixing.synthetic_noise == 0.25
+    assert loads(section % "computed") == wanted
+    assert loads(section % "computed", ["data.mixing.synthetic_noise=0.5"]).data.mixing.synthetic_noise == 0.5
+    assert loads(section % "clean", ["data.mixing.clean=0", "data.mixing.computed=0.25"]) == wanted
+    assert (
+        type(wanted).model_validate(yaml.safe_load(dump(wanted).replace("synthetic_noise", "computed")))
+        == wanted
+    )
+    assert "computed" not in dump(wanted)
+
+
 def test_model_key_of_an_earlier_version_is_read():
     wanted = loads(BASE + "model: {causal: true, norm: batch, level_normalized: true}")
     assert loads(BASE + "model: {causal: true, norm: batch, levelled: true}") == wanted

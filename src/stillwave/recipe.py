@@ -22,6 +22,7 @@ from stillwave.files import as_path
 from stillwave.recipe_faults import check_key, explain, unknown_keys
 from stillwave.schema import MODEL_KEYS, PRESETS, Recipe
 from stillwave.schema.base import renamed
+from stillwave.schema.data import MIXING_KEYS
 from stillwave.schema.methods import METHOD_CONFIGS, VARIANTS, method_section
 
 FREE_KEYS = (
@@ -29,6 +30,9 @@ FREE_KEYS = (
     *("distill.cache", "distill.cache_gb", "train.max_bad_batches", "train.max_bad_files"),
 )
 """Keys that may differ between two sittings of one run: they say where it runs, not what it computes."""
+
+_RENAMED = {"model": MODEL_KEYS, "data.mixing": MIXING_KEYS}
+"""Sections with keys of earlier versions, and the names of these now."""
 
 
 def load(path: Path | str, overrides: Sequence[str] = (), *, teacher: str | None = None) -> Recipe:
@@ -170,8 +174,7 @@ def _expand(data: dict[str, Any], name: str) -> None:
         data["model"] = PRESETS[model].model_dump(
             exclude_unset=True
         )  # overrides may change the other defaults
-    elif isinstance(model, dict):
-        data["model"] = renamed(model, MODEL_KEYS)
+    _rename(data)
     distill = data.get("distill")
     if isinstance(distill, dict) and distill.get("method") is not None:
         method = distill["method"] = method_section(distill["method"])
@@ -180,14 +183,20 @@ def _expand(data: dict[str, Any], name: str) -> None:
             raise RecipeError(f"{name}: distill.method: '{method['name']}' is not a method; {known}")
 
 
+def _rename(data: dict[str, Any]) -> None:
+    """Rename keys of earlier versions, in place."""
+    for parent, name, names in ((data, "model", MODEL_KEYS), (data.get("data"), "mixing", MIXING_KEYS)):
+        if isinstance(parent, dict) and isinstance(parent.get(name), dict):
+            parent[name] = renamed(parent[name], names)
+
+
 def _override(data: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     key = key.strip()
     if not equals or not key:
         raise RecipeError(f"--set {override}: write KEY=VALUE, as in --set train.steps=200")
-    if key.startswith("model."):
-        name = key.removeprefix("model.")
-        key = f"model.{MODEL_KEYS.get(name, name)}"
+    dotted, dot, name = key.rpartition(".")
+    key = f"{dotted}{dot}{_RENAMED.get(dotted, {}).get(name, name)}"
     check_key(key)
     try:
         value = yaml.load(text, Loader=_Loader)

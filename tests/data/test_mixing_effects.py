@@ -57,11 +57,11 @@ def test_equalised_speech_stays_aligned_and_at_its_snr(mixer):
         assert {"equaliser", "equalised noise"} <= set(mixture.facts.effects)
 
 
-def test_computed_noise_takes_the_place_of_a_recording(mixer):
-    found = [mixer(computed=1.0, noises=1)(0, index).facts.noises for index in range(12)]
+def test_synthetic_noise_takes_the_place_of_a_recording(mixer):
+    found = [mixer(synthetic_noise=1.0, noises=1)(0, index).facts.noises for index in range(12)]
     assert all(len(noises) == 1 and "/" not in noises[0] for noises in found)
     assert len(set(found)) > 2
-    two = mixer(computed=1.0, noises=4)
+    two = mixer(synthetic_noise=1.0, noises=4)
     assert any("/" in name for index in range(12) for name in two(0, index).facts.noises)
 
 
@@ -128,7 +128,7 @@ def test_shares_are_kept(mixer):
 
 
 def test_all_at_once_is_finite_and_a_function_of_the_number(mixer):
-    everything = dict.fromkeys(("equaliser", "speed", "level_change", "computed"), 0.7)
+    everything = dict.fromkeys(("equaliser", "speed", "level_change", "synthetic_noise"), 0.7)
     shares = {**everything, "joined": 0.3, "clean": 0.1, "noise_only": 0.1, "silence": 0.1, "codec": 0.3}
     make = mixer(0.5, babble=0.3, reverberation=0.5, clipping=0.3, band_limit=0.3, noises=4, **shares)
     for index in range(60):

@@ -44,7 +44,7 @@ from stillwave.data.manifest import ManifestError
 from stillwave.data.mixture import Mixture, MixtureRecord, happens, joined, silence
 from stillwave.data.pools import Pool, SamplingOrder, Utterance, parts_of
 from stillwave.data.sampling import BABBLERS, Excerpt, Noises, Rooms, Speech, speaker_of
-from stillwave.data.synthetic_noise import draw_computed
+from stillwave.data.synthetic_noise import draw_synthetic
 from stillwave.schema import MixingConfig
 
 LONGEST = 15.0
@@ -188,7 +188,7 @@ class Mixer:
         gains = (config.gain_db.low, config.gain_db.high)
         babbles = bool(rng.random() < config.babble)
         names += ["babble"] * babbles
-        computes = happens(rng, config.computed)
+        computes = happens(rng, config.synthetic_noise)
         total = np.zeros(frames, np.float32)
         used: list[str] = []
         count = int(rng.integers(1, config.noises + 1))
@@ -198,7 +198,7 @@ class Mixer:
                 samples = effects.convolve(drawn.samples, room.samples) if room else drawn.samples
                 used.extend(str(recording.path) for recording in drawn.recordings)
             elif computes and i == count - 1:
-                samples, kind = draw_computed(rng, frames, self.store.rate)
+                samples, kind = draw_synthetic(rng, frames, self.store.rate)
                 used.append(kind)
             else:
                 drawn = self.noise.draw(rng, frames)

@@ -104,7 +104,7 @@ COMPUTED: dict[str, Computed] = {
 }
 
 
-def draw_computed(rng: np.random.Generator, frames: int, rate: int) -> tuple[Samples, str]:
+def draw_synthetic(rng: np.random.Generator, frames: int, rate: int) -> tuple[Samples, str]:
     """A noise of any kind, each as likely, and the kind's name."""
     name = str(rng.choice(list(COMPUTED)))
     return COMPUTED[name](rng, frames, rate), name

@@ -6,7 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from stillwave.schema.base import Count, Fraction, Frozen, Positive, Range
+from stillwave.schema.base import Count, Fraction, Frozen, Positive, Range, renamed
+
+MIXING_KEYS = {"computed": "synthetic_noise"}
+"""Keys of `MixingConfig` in recipes of earlier versions, and their names now."""
 
 
 class MixingConfig(Frozen):
@@ -27,9 +30,9 @@ class MixingConfig(Frozen):
     """Share of examples whose noisy part goes through a lossy codec."""
     gain_db: Range = Range(low=-6, high=6)
     """Gain of each noise against the others, before the sum is set to the drawn SNR."""
-    computed: Fraction = 0.0
-    """Share of examples one of whose noises is computed (`data/synthetic_noise.py`): coloured or modulated noise, hum,
-    clicks, beeps."""
+    synthetic_noise: Fraction = 0.0
+    """Share of examples with one synthetic noise (`data/synthetic_noise.py`): coloured or modulated noise, hum, clicks,
+    beeps. Formerly `computed`."""
     equaliser: Fraction = 0.0
     """Share of examples whose speech is coloured by a smooth random equaliser, and share whose noise is."""
     equaliser_db: Positive = 9.0
@@ -49,6 +52,11 @@ class MixingConfig(Frozen):
     """Share of training segments without speech: their target is silence."""
     silence: Fraction = 0.0
     """Share of training segments of zeros, noisy and target."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, section: Any) -> Any:
+        return renamed(section, MIXING_KEYS) if isinstance(section, dict) else section
 
     @model_validator(mode="after")
     def _playable(self) -> MixingConfig:
