@@ -28,8 +28,8 @@ def model(tmp_path_factory) -> Path:
 
 def report(target: Path, **facts) -> flow.ExportReport:
     return flow.ExportReport(
-        target=target, format="onnx", kind="stream", precision="int8", bytes=120_000, parameters=5,
-        states={"a": [2, 512]}, signals="3 made signals", difference=1.3e-7, similarity_db=51.04, **facts
+        target=target, kind="stream", precision="int8", bytes=120_000, parameters=5,
+        states={"a": [2, 512]}, signals="3 synthetic signals", difference=1.3e-7, similarity_db=51.04, **facts
     )  # fmt: skip
 
 
@@ -50,8 +50,8 @@ def test_a_file_is_written_and_described(model, tmp_path) -> None:
     result = call(export, model, "-o", tmp_path / "a.onnx")
     assert result.exit_code == 0, result.stderr
     assert (tmp_path / "a.onnx").stat().st_size > 1000
-    assert "onnx, streams, frame by frame, float32" in result.stdout
-    assert "3 made signals" in result.stdout
+    assert "streams, frame by frame, float32" in result.stdout
+    assert "3 synthetic signals" in result.stdout
     assert "1 states" in result.stdout
 
 
@@ -63,14 +63,14 @@ def test_json_is_all_of_stdout(model, tmp_path) -> None:
 
 
 def test_options_reach_the_function(told, tmp_path) -> None:
-    call(export, "c", "-o", tmp_path / "a", "--int8", "--calibrate", "d", "--on", "e", "--format", "onnx",
-         "--overwrite", "--offline")  # fmt: skip
+    call(export, "c", "-o", tmp_path / "a", "--int8", "--calibrate", "d", "--on", "e", "--overwrite",
+         "--offline")  # fmt: skip
     assert told == {
         "source": Path("c"), "offline": True, "precision": "int8", "calibrate": Path("d"), "dynamic": False,
-        "on": Path("e"), "format": "onnx", "overwrite": True,
+        "on": Path("e"), "overwrite": True,
     }  # fmt: skip
     call(export, "c", "-o", tmp_path / "a", "--fp16")
-    assert (told["precision"], told["format"]) == ("float16", None)
+    assert told["precision"] == "float16"
 
 
 def test_losses_are_shown_and_a_large_one_pointed_out(tmp_path, monkeypatch) -> None:
@@ -87,7 +87,6 @@ def test_losses_are_shown_and_a_large_one_pointed_out(tmp_path, monkeypatch) -> 
     ("arguments", "said"),
     [
         (("--int8", "--fp16"), "one precision"),
-        (("--format", "onix"), "did you mean 'onnx'"),
         (("--dynamic",), "add --int8"),
     ],
 )

@@ -13,7 +13,7 @@ from saved_networks import network
 
 from stillwave.checkpoint import Card
 from stillwave.errors import StateError
-from stillwave.exporting import graphs, scripts, verify
+from stillwave.exporting import graphs, verify
 from stillwave.exporting.export import describe
 from stillwave.stft import Stft
 
@@ -86,17 +86,6 @@ def test_the_offline_graph_holds_its_stft(kind) -> None:
         found = verify.enhance(run, meta, noisy)
         assert found.shape == (3, samples)
         np.testing.assert_allclose(found, verify.reference(model, noisy), atol=3e-5)
-
-
-@pytest.mark.parametrize(("kind", "offline"), [("dpdcrn", False), ("bsrnn", False), ("whole", True)])
-def test_torchscript_computes_the_same(kind, offline) -> None:
-    model = network(kind)
-    meta = describe(model, Card(model=model.config), offline=offline)
-    run = scripts.runner(scripts.trace(model, meta))
-    noisy = noise(2, 1, 4000)
-    for blocks in ((1,), (3, 5)):
-        found = verify.enhance(run, meta, noisy, blocks)
-        np.testing.assert_allclose(found, verify.reference(model, noisy), atol=1e-5)
 
 
 def test_exporting_leaves_the_network_alone() -> None:

@@ -201,6 +201,6 @@ def test_a_spoilt_network_is_refused(folders, tmp_path, monkeypatch, precision) 
         return small
 
     monkeypatch.setattr(quantise, "store", spoilt)
-    with pytest.raises(DifferenceError, match=f"in {precision} .* dB is asked for; nothing is written"):
+    with pytest.raises(DifferenceError, match=f"{precision}: .* dB is required, so nothing was written"):
         export(folders["bsrnn"], tmp_path / "a.onnx", precision=precision)
     assert not list(tmp_path.iterdir())

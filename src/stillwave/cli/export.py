@@ -14,12 +14,12 @@ from stillwave.console import err
 from stillwave.errors import StillwaveError
 
 if TYPE_CHECKING:
-    from stillwave.exporting.export import ExportReport, Format
+    from stillwave.exporting.export import ExportReport
 
 
 def export(
     source: Annotated[Path, typer.Argument(metavar="CKPT", help="Checkpoint or run folder.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .onnx, or .pt.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .onnx.")],
     offline: Annotated[
         bool,
         typer.Option(
@@ -46,14 +46,10 @@ def export(
     on: Annotated[
         Path | None, typer.Option(help="Folder of noisy/ and clean/ to verify and score the file on.")
     ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option("--format", help="Format of the file: onnx or torchscript; default: by its suffix."),
-    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
 ) -> None:
-    """Write a network as one file: ONNX for any runtime, or TorchScript.
+    """Export a network to an ONNX file.
 
     A causal network becomes a streaming graph: spectrum frames and every
     state in, estimates and new states out. The file is compared with the
@@ -77,7 +73,6 @@ def export(
         calibrate=calibrate,
         dynamic=dynamic,
         on=on,
-        format=_format(format),
         overwrite=overwrite,
     )
     if as_json:
@@ -91,25 +86,11 @@ def export(
         )
 
 
-def _format(name: str | None) -> Format | None:
-    from typing import get_args
-
-    from stillwave.errors import nearest
-    from stillwave.exporting.export import Format
-
-    if name is None:
-        return None
-    for known in get_args(Format):
-        if name == known:
-            return known  # type: ignore[no-any-return]
-    raise StillwaveError(f"--format {name}: there is no such format; {nearest(name, get_args(Format))}")
-
-
 def _lines(report: ExportReport) -> list[str]:
     """The report as people read it."""
     kind = "streams, frame by frame" if report.kind == "stream" else "whole signals"
     lines = [
-        f"{report.target}: {report.format}, {kind}, {report.precision}, {report.bytes / 1e6:.2f} MB",
+        f"{report.target}: {kind}, {report.precision}, {report.bytes / 1e6:.2f} MB",
         f"compared with its source on {report.signals}: float32 differs by {report.difference:.1e} of full scale",
     ]
     if report.states:

@@ -1,1 +1,1 @@
-"""What a network costs and what it needs to run."""
+"""Export networks to ONNX, quantise them, and verify the files against their checkpoints."""

@@ -1,7 +1,7 @@
-"""A checkpoint as one file that runs elsewhere, written only if it computes what the checkpoint does.
+"""Export a checkpoint to an ONNX file.
 
-The flow: load, trace, name, quantise if asked, compare with the source on signals, write. Nothing is written
-before all of it has succeeded.
+The steps are: load, trace, quantise if requested, verify against the checkpoint on signals, write. Nothing is written
+unless all of them succeed.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from stillwave.audio import Samples
 from stillwave.console import waiting
 from stillwave.data.pair_sets import Pair, by_name, read_pairs
 from stillwave.errors import KEPT, StillwaveError
-from stillwave.exporting import graphs, quantise, scripts, verify
-from stillwave.exporting import signals as material
+from stillwave.exporting import graphs, quantise, verify
+from stillwave.exporting import signals as test_signals
 from stillwave.exporting.quality import KEYS, QualityLoss, compare
 from stillwave.files import atomic_file
 from stillwave.inference.metadata import ModelMetadata, StftMetadata
@@ -31,42 +31,39 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Precision = Literal["float32", "float16", "int8"]
-Format = Literal["onnx", "torchscript"]
-SUFFIXES: dict[Format, tuple[str, ...]] = {"onnx": (".onnx",), "torchscript": (".pt", ".ts")}
 SIGNALS = 3
-"""Made signals, and at most so many recordings, that a file is compared with its source on."""
+"""Number of synthetic signals, or greatest number of recordings, that a file is verified on."""
 
 FLOORS = {"float16": 50.0, "int8": 25.0}
-"""Decibels that estimates must be above their difference from the source's. What trained networks have, and what they
-lose: docs/benchmarks.md, "Forms of an exported network"."""
+"""Least ratio in dB of an estimate to its difference from the checkpoint's. For values of trained networks see
+docs/benchmarks.md, "Forms of an exported network"."""
 CALIBRATE = 16
-"""Recordings, at most, that ranges are taken from."""
+"""Greatest number of recordings that activation ranges are measured on."""
 
 
 class ExportError(StillwaveError):
-    """A network that cannot be exported as asked, or a target that cannot be written."""
+    """A network that cannot be exported as requested, or a target that cannot be written."""
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written, and how far it is from its source."""
+    """Facts about a written file and its difference from the checkpoint."""
 
     target: Path
-    format: Format
     kind: Literal["stream", "offline"]
     precision: Precision
     bytes: int
     parameters: int
     states: dict[str, list[int]]
-    """Shapes of the memories without the axis of streams; none offline."""
+    """Shapes of the states without the stream axis; empty for an offline graph."""
     signals: str
-    """What the following was measured on."""
+    """Description of the signals that the file was verified on."""
     difference: float
-    """Largest difference of the float32 network from its source, in full scales."""
+    """Greatest difference of the float32 graph from the checkpoint, relative to full scale."""
     similarity_db: float | None = None
-    """Of a smaller precision: lowest ratio of an estimate to its difference from the source's."""
+    """For int8 and float16: lowest ratio of an estimate to its difference from the checkpoint's."""
     losses: dict[str, QualityLoss] = field(default_factory=dict)
-    """Of a smaller precision, where there are recordings with references: by metric."""
+    """For int8 and float16 with `on`: losses of quality by metric."""
 
 
 def export(
@@ -78,22 +75,33 @@ def export(
     calibrate: Path | str | None = None,
     dynamic: bool = False,
     on: Path | str | None = None,
-    format: Format | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
-    """Write the checkpoint or run folder `source` as one file, `target`.
+    """Write the checkpoint or run folder `source` as an ONNX file.
 
-    Of a causal network this is the streaming graph, with `offline` the graph from waveform to waveform, which any
-    network has. `on` is a folder of noisy and clean recordings (as `stillwave evaluate --on` takes) to compare on.
-    Weights are stored in `precision`. With int8, convolutions compute in 8 bits too when `calibrate` is a folder of
-    noisy recordings to take their ranges from; with `dynamic`, matrix products do, in ranges of the moment.
+    Args:
+        source: Checkpoint or run folder.
+        target: File to write, `.onnx`.
+        offline: Write the offline graph, from waveform to waveform, instead of the streaming graph of a causal
+            network.
+        precision: Precision in which weights are stored.
+        calibrate: With int8: folder of noisy recordings; convolutions compute in 8 bits, with activation ranges
+            measured on them.
+        dynamic: With int8: matrix products compute in 8 bits, with activation ranges measured in each call.
+        on: Folder of noisy and clean recordings (as for `stillwave evaluate --on`) to verify and score the file on;
+            by default synthetic signals.
+        overwrite: Replace an existing target.
 
-    Raises ExportError, CheckpointError; DifferenceError when the file would not compute what `source` does;
-    ManifestError or AudioError for recordings that cannot be used; MissingExtraError.
+    Raises:
+        ExportError: The network cannot be exported as requested, or `target` cannot be written.
+        DifferenceError: The file does not compute what the checkpoint computes.
+        CheckpointError: `source` cannot be read.
+        ManifestError, AudioError: Recordings cannot be used.
+        MissingExtraError: A required package is not installed.
+
     """
     target = Path(target)
-    format = format or _format_of(target)
-    _check_options(format, precision, calibrate, dynamic)
+    _check_options(precision, calibrate, dynamic)
     check_target(target, overwrite)
     model, card = checkpoint.load(source)
     if not (offline or model.causal):
@@ -101,28 +109,27 @@ def export(
             f"{source}: this network needs the whole signal, so it cannot stream; export it with --offline"
         )
     pairs = _pairs(on, precision)
-    trial = _trial(model, describe(model, card, offline, precision), pairs)
-    if format == "torchscript":
-        data, measured = _script(model, trial)
-    else:
-        data, measured = _onnx(model, trial, calibrate, dynamic)
+    noisy = _signals(model, pairs)
+    trial = _Trial(describe(model, card, offline, precision), noisy, verify.reference(model, noisy), pairs)
+    data, measured = _verified_graph(model, trial, calibrate, dynamic)
     _write(target, data)
     return ExportReport(
         target=target,
-        format=format,
         kind=trial.meta.kind,
         precision=precision,
         bytes=len(data),
         parameters=card.parameters,
         states=trial.meta.states,
-        signals=f"{len(trial.noisy)} recordings of {on}" if pairs else f"{len(trial.noisy)} made signals",
+        signals=f"{len(trial.noisy)} recordings of {on}"
+        if pairs
+        else f"{len(trial.noisy)} synthetic signals",
         **measured,
     )
 
 
 @dataclass(frozen=True)
 class _Trial:
-    """What an exported network has to do: the source's estimates `[R, N]` of noisy signals `[R, M, N]`."""
+    """Noisy signals `[R, M, N]` and the checkpoint's estimates `[R, N]`, which the file must reproduce."""
 
     meta: ModelMetadata
     noisy: Samples
@@ -130,23 +137,10 @@ class _Trial:
     pairs: list[Pair]
 
 
-def _trial(model: Denoiser, meta: ModelMetadata, pairs: list[Pair]) -> _Trial:
-    noisy = _signals(model, pairs)
-    return _Trial(meta, noisy, verify.reference(model, noisy), pairs)
-
-
-def _script(model: Denoiser, trial: _Trial) -> tuple[bytes, dict[str, Any]]:
-    """The file's bytes and what was measured of it."""
-    with waiting("tracing the network"):
-        data = scripts.trace(model, trial.meta)
-    difference = verify.check(scripts.runner(data), trial.meta, trial.noisy, trial.expected)
-    return data, {"difference": difference}
-
-
-def _onnx(
+def _verified_graph(
     model: Denoiser, trial: _Trial, calibrate: Path | str | None, dynamic: bool
 ) -> tuple[bytes, dict[str, Any]]:
-    """As `_script`; a smaller precision is compared with the float32 graph that was found right."""
+    """Return the bytes of the file and the measured fields of its report. The float32 graph is verified first."""
     meta, signals = trial.meta, (trial.meta, trial.noisy, trial.expected)
     with waiting("tracing the network"):
         graph = graphs.offline_graph(model) if meta.kind == "offline" else graphs.stream_graph(model)
@@ -155,7 +149,7 @@ def _onnx(
     measured: dict[str, Any] = {"difference": verify.check(full, *signals)}
     if meta.precision == "float32":
         return data, measured
-    with waiting("storing smaller numbers"):
+    with waiting("reducing the precision"):
         data = graphs.serialise(_reduce(graph, meta, calibrate, dynamic), meta)
     reduced = verify.onnx_runner(data)
     measured["similarity_db"] = verify.check_similarity(reduced, *signals, FLOORS[meta.precision])
@@ -164,19 +158,15 @@ def _onnx(
     return data, measured
 
 
-def _check_options(format: Format, precision: Precision, calibrate: Path | str | None, dynamic: bool) -> None:
-    if format == "torchscript" and precision != "float32":
-        raise ExportError(f"TorchScript is written in float32 alone; export {precision} as ONNX")
+def _check_options(precision: Precision, calibrate: Path | str | None, dynamic: bool) -> None:
     if (calibrate is not None or dynamic) and precision != "int8":
-        raise ExportError(
-            f"--{'dynamic' if dynamic else 'calibrate'} says how to compute in 8 bits; add --int8"
-        )
+        raise ExportError(f"--{'dynamic' if dynamic else 'calibrate'} applies to 8 bits only; add --int8")
     if calibrate is not None and dynamic:
-        raise ExportError("--calibrate fixes the ranges that --dynamic takes anew each time; choose one")
+        raise ExportError("--calibrate and --dynamic exclude each other; choose one")
 
 
 def _pairs(on: Path | str | None, precision: Precision) -> list[Pair]:
-    """The recordings to compare on; where they will be scored, the metrics must be installed."""
+    """Return the recordings to verify on. If they will be scored, check that the metrics are installed."""
     if on is None:
         return []
     if precision != "float32":
@@ -189,12 +179,12 @@ def _pairs(on: Path | str | None, precision: Precision) -> list[Pair]:
 def _reduce(
     graph: ModelProto, meta: ModelMetadata, calibrate: Path | str | None, dynamic: bool
 ) -> ModelProto:
-    """The graph in the precision of `meta`."""
+    """Return the graph in the precision of `meta`."""
     if calibrate is not None:
         folder = Path(calibrate)
         files = list(by_name(folder / "noisy" if (folder / "noisy").is_dir() else folder).values())
         return quantise.calibrated(
-            graph, meta, material.recorded(_spread(files, CALIBRATE), meta.microphones)
+            graph, meta, test_signals.recorded(_evenly_spaced(files, CALIBRATE), meta.microphones)
         )
     if dynamic:
         return quantise.dynamic(graph)
@@ -204,7 +194,7 @@ def _reduce(
 def describe(
     model: Denoiser, card: checkpoint.Card, offline: bool, precision: Precision = "float32"
 ) -> ModelMetadata:
-    """What the file says of itself."""
+    """Return the metadata of the file to write."""
     return ModelMetadata(
         kind="offline" if offline else "stream",
         sample_rate=model.sample_rate,
@@ -219,35 +209,27 @@ def describe(
 
 
 def check_target(target: Path, overwrite: bool) -> None:
-    """Refuse a target that cannot be written, before any work is done."""
+    """Refuse a target that cannot be written. Raises ExportError."""
     if target.is_dir():
-        raise ExportError(f"{target}: this is a folder; give a file name to write to")
+        raise ExportError(f"{target}: is a folder; give the name of an .onnx file")
+    if target.suffix.lower() != ".onnx":
+        raise ExportError(f"{target}: cannot write '{target.suffix}'; give the name of an .onnx file")
     if os.path.lexists(target) and not overwrite:
         raise ExportError(f"{target}: {KEPT}")
     place = target.absolute().parent
     while not place.exists():
         place = place.parent
     if not (place.is_dir() and os.access(place, os.W_OK)):
-        raise ExportError(f"{target}: {place} cannot be written to; choose another folder")
-
-
-def _format_of(target: Path) -> Format:
-    for name, suffixes in SUFFIXES.items():
-        if target.suffix.lower() in suffixes:
-            return name
-    raise ExportError(
-        f"{target}: '{target.suffix}' is no format; .onnx is ONNX, .pt TorchScript, or say --format"
-    )
+        raise ExportError(f"{target}: {place} is not writable; choose another folder")
 
 
 def _signals(model: Denoiser, pairs: list[Pair]) -> Samples:
     if not pairs:
-        return material.speechlike(SIGNALS, model.microphones)
-    return material.recorded(_spread(pairs, SIGNALS), model.microphones)
+        return test_signals.speechlike(SIGNALS, model.microphones)
+    return test_signals.recorded(_evenly_spaced(pairs, SIGNALS), model.microphones)
 
 
-def _spread(items: Sequence[T], count: int) -> list[T]:
-    """At most `count` items, evenly over all of them."""
+def _evenly_spaced(items: Sequence[T], count: int) -> list[T]:
     return [items[i] for i in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
 
 
@@ -256,6 +238,4 @@ def _write(target: Path, data: bytes) -> None:
         with atomic_file(target) as temporary:
             temporary.write_bytes(data)
     except OSError as error:
-        raise ExportError(
-            f"{target}: cannot be written ({error.strerror or error}); nothing is left there"
-        ) from None
+        raise ExportError(f"{target}: cannot be written ({error.strerror or error})") from None

@@ -1,7 +1,7 @@
-"""Networks as ONNX graphs: a streaming one with every memory as input and output, an offline one with its STFT.
+"""Trace networks as ONNX graphs: streaming (states as inputs and outputs) and offline (with the STFT inside).
 
-The network is traced as it is. Its memories are filled from the graph's inputs before `estimate` and read after
-it, so that the graph computes what the network does and nothing has to be written twice.
+The network itself is traced. Its states are set from the graph's inputs before `estimate` and read after it, so no
+layer needs a second implementation for export.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Axes = dict[str, dict[int, str]]
 
 
 class StreamingModule(nn.Module):
-    """`(spectrum, *states)` to `(estimate, *next states)`, states in the order of `names`.
+    """Compute `(estimate, *next states)` from `(spectrum, *states)`, states in the order of `names`.
 
-    Keep it in eval mode: tracing puts whatever it traces, network included, back into the mode it came in.
+    Keep it in eval mode: after tracing, PyTorch restores the mode of the module and of the network inside.
     """
 
     def __init__(self, model: Denoiser) -> None:
@@ -42,7 +42,7 @@ class StreamingModule(nn.Module):
         self.names = tuple(stream_states(model))
 
     def forward(self, spectrum: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """Spectrum `[S, 2·M, T, F]`, states `[S, …]`."""
+        """Estimate from a spectrum `[S, 2·M, T, F]` and states `[S, …]`."""
         held = stream_states(self.model)
         for name, state in zip(self.names, states, strict=True):
             held[name].open, held[name].held = True, state
@@ -52,10 +52,10 @@ class StreamingModule(nn.Module):
 
 
 class WaveformModule(nn.Module):
-    """A noisy waveform `[B, N]` or `[B, M, N]` to the estimate `[B, N]`, the STFT as two convolutions.
+    """Compute the estimate `[B, N]` of a noisy waveform `[B, N]` or `[B, M, N]`, the STFT as two convolutions.
 
-    Frames are a convolution of stride `hop` with the windowed Fourier basis, overlap-add is its transpose: both
-    are ordinary layers to a runtime, of any length, where FFT operators are not or are slow.
+    Analysis is a convolution of stride `hop` with the windowed Fourier basis; overlap-add is its transpose. Runtimes
+    support both for any length, while FFT operators are missing or slow in some.
     """
 
     def __init__(self, model: Denoiser) -> None:
@@ -69,7 +69,7 @@ class WaveformModule(nn.Module):
     synthesis: Tensor
 
     def forward(self, noisy: Tensor) -> Tensor:
-        """See the class; N ≥ 1."""
+        """Estimate clean speech; N ≥ 1."""
         samples, microphones = noisy.shape[-1], self.model.microphones
         padded = nn.functional.pad(noisy, (self.hop, 2 * self.hop - 1)).reshape(
             -1, 1, samples + 3 * self.hop - 1
@@ -83,10 +83,10 @@ class WaveformModule(nn.Module):
 
 
 def fourier_bases(n_fft: int) -> tuple[Tensor, Tensor]:
-    """Windowed Fourier bases `[2·F, n_fft]` of analysis and synthesis, real parts and then imaginary ones.
+    """Return the windowed Fourier bases `[2·F, n_fft]` of analysis and synthesis, real parts first.
 
-    X_k = Σ_n w(n) x(n) e^(−2πikn/N), and back x(n) = w(n)/N · Σ_k c_k (Re X_k cos(2πkn/N) − Im X_k sin(2πkn/N)) with
-    c_k = 1 at both ends and 2 between, which stands for the bins above the Nyquist frequency.
+    X_k = Σ_n w(n) x(n) e^(−2πikn/N), and x(n) = w(n)/N · Σ_k c_k (Re X_k cos(2πkn/N) − Im X_k sin(2πkn/N)) with
+    c_k = 1 for the first and last bin and 2 for the others, which accounts for the bins above the Nyquist frequency.
     """
     n, k = torch.arange(n_fft, dtype=torch.float64), torch.arange(n_fft // 2 + 1, dtype=torch.float64)
     window = torch.sin(n * (math.pi / n_fft))
@@ -99,24 +99,24 @@ def fourier_bases(n_fft: int) -> tuple[Tensor, Tensor]:
 
 
 def prepared(model: Denoiser) -> Denoiser:
-    """A copy to trace: on the CPU, in float32 and eval mode, of operators that every runtime has."""
+    """Return a copy to trace: on the CPU, in float32 and eval mode, with standard operators only."""
     model = copy.deepcopy(model).cpu().float().eval()
     model.fold()
     for stage in model.modules():
         if isinstance(stage, ConvStage) and isinstance(stage.norm, nn.InstanceNorm2d):
-            stage.norm = nn.Sequential(stage.norm)  # the stage fuses a bare one into a function of ours
+            stage.norm = nn.Sequential(stage.norm)  # a bare one would run as a fused custom function
     return model
 
 
 def state_shapes(model: Denoiser) -> dict[str, list[int]]:
-    """The shape of every memory without its axis of streams. Raises StateError for a network that cannot stream."""
+    """Return the shape of every state without its stream axis. Raises StateError for a non-causal network."""
     with torch.inference_mode(), streaming(model):
         model.estimate(torch.zeros(1, 2 * model.microphones, 1, model.stft.bins))
         return {name: list(tensor.shape[1:]) for name, tensor in get_state(model).items()}
 
 
 def stream_graph(model: Denoiser) -> ModelProto:
-    """The streaming graph. Raises StateError for a network that cannot stream."""
+    """Return the streaming graph. Raises StateError for a non-causal network."""
     model = prepared(model)
     shapes = state_shapes(model)
     inputs = [SPECTRUM, *(STATE + name for name in shapes)]
@@ -124,38 +124,30 @@ def stream_graph(model: Denoiser) -> ModelProto:
     axes: Axes = {name: {0: "streams"} for name in (*inputs, *outputs)}
     for name in (SPECTRUM, ESTIMATE):
         axes[name] = {0: "streams", 2: "frames"}
-    return _trace(StreamingModule(model), stream_example(model, shapes), inputs, outputs, axes)
-
-
-def stream_example(model: Denoiser, shapes: dict[str, list[int]]) -> tuple[Tensor, ...]:
-    """Two streams of three frames and their states: numbers that no axis of a network happens to have."""
+    # Two streams of three frames: sizes that no fixed axis of a network has.
     random = torch.Generator().manual_seed(0)
     spectrum = torch.randn(2, 2 * model.microphones, 3, model.stft.bins, generator=random)
-    return (spectrum, *(torch.zeros(2, *shape) for shape in shapes.values()))
+    example = (spectrum, *(torch.zeros(2, *shape) for shape in shapes.values()))
+    return _trace(StreamingModule(model), example, inputs, outputs, axes)
 
 
 def offline_graph(model: Denoiser) -> ModelProto:
-    """The graph from waveform to waveform, of a causal network or any other."""
+    """Return the offline graph, from waveform to waveform."""
     model = prepared(model)
-    noisy = offline_example(model)
+    shape = (2, 3000) if model.microphones == 1 else (2, model.microphones, 3000)  # no whole number of frames
+    noisy = 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
     axes: Axes = {NOISY: {0: "batch", noisy.ndim - 1: "samples"}, ESTIMATE: {0: "batch", 1: "samples"}}
     return _trace(WaveformModule(model), (noisy,), [NOISY], [ESTIMATE], axes)
 
 
-def offline_example(model: Denoiser) -> Tensor:
-    """Two noisy signals of no whole number of frames."""
-    shape = (2, 3000) if model.microphones == 1 else (2, model.microphones, 3000)
-    return 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
-
-
 def serialise(graph: ModelProto, meta: ModelMetadata) -> bytes:
-    """The file's bytes, `meta` among its metadata."""
+    """Return the bytes of the file, with `meta` in its metadata."""
     import onnx
 
     named = onnx.ModelProto()
     named.CopyFrom(graph)
     onnx.helper.set_model_props(named, {KEY: meta.model_dump_json()})
-    del named.graph.value_info[:]  # shapes in between, which every runtime works out itself
+    del named.graph.value_info[:]  # intermediate shapes, which runtimes infer
     named.producer_name, named.producer_version = "stillwave", stillwave.__version__
     onnx.checker.check_model(named)
     data: bytes = named.SerializeToString()
@@ -169,7 +161,7 @@ def _trace(
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.inference_mode():
         file = Path(folder) / "traced.onnx"
-        warnings.simplefilter("ignore")  # the tracer warns of every check of a shape
+        warnings.simplefilter("ignore")  # the tracer warns about every shape check
         torch.onnx.export(
             module.eval(),
             example,

@@ -1,4 +1,4 @@
-"""What smaller numbers cost in quality: the float32 network and the reduced one, scored on the same recordings."""
+"""Score the float32 and the quantised graph on the same recordings."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from stillwave.inference.metadata import ModelMetadata
 
 KEYS = ("pesq_wb", "stoi", "si_sdr")
 PESQ_TARGET = 0.05
-"""A mean loss of PESQ-WB above this is pointed out."""
+"""A greater mean loss of PESQ-WB is reported with a warning."""
 FRAMES = 50
-"""Frames of a block when whole recordings are enhanced."""
+"""Frames per block."""
 
 
 @dataclass(frozen=True)
 class QualityLoss:
-    """Means over recordings that both networks have a score for, of one metric (`evaluate.metrics`)."""
+    """Means of one metric (`evaluation.metrics`) over the recordings that have a score from both graphs."""
 
     float32: float
     reduced: float
@@ -32,15 +32,16 @@ class QualityLoss:
 
     @property
     def lost(self) -> float:
-        """What the reduced network loses; less than zero where it gains."""
+        """Return the loss of the quantised graph; negative for a gain."""
         return self.float32 - self.reduced
 
 
 def compare(
     full: verify.Runner, reduced: verify.Runner, meta: ModelMetadata, pairs: Sequence[Pair]
 ) -> dict[str, QualityLoss]:
-    """The loss by metric. Raises AudioError or ManifestError for recordings that cannot be used, and StillwaveError
-    when none of them has a score.
+    """Return the losses by metric.
+
+    Raises AudioError or ManifestError for recordings that cannot be used, StillwaveError if none has a score.
     """
     from stillwave.evaluation.metrics import score
 

@@ -1,8 +1,8 @@
-"""Smaller numbers in an exported graph: weights of 8 or 16 bits, and sums of 8 bits where ranges are known.
+"""Quantise an exported graph: weights in 8 or 16 bits, and integer products where ranges are known.
 
-ONNX Runtime computes no GRU in 8 bits, and nothing on a CPU of today in 16. What it cannot compute so, is kept so:
-a weight is stored small and widened to float32 when the file is loaded, once, so that the file shrinks, the
-time of a frame stays, and estimates depend on nothing but the signal.
+ONNX Runtime has no GRU in 8 bits and no float16 arithmetic on CPUs. Weights of such operators are only stored in
+reduced precision and converted to float32 once, when the file is loaded: the file is smaller, the time per frame is
+the same.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
 SMALLEST = 256
-"""Tensors of fewer numbers stay as they are: biases, slopes, norms."""
+"""Smaller tensors (biases, slopes, norms) stay in float32."""
 OUTPUT_AXES = {"Conv": (0,), "ConvTranspose": (1,), "MatMul": (1,), "Gemm": (0,), "GRU": (0, 1)}
-"""Axes of an operator's weight that get a scale for each index: those of its outputs. Otherwise the first."""
+"""Output axes of an operator's weight, with one scale for each index; by default the first."""
 PRODUCTS = {"MatMulInteger": (1, 3), "QLinearConv": (3, 5)}
-"""Operators that multiply integers: which of their inputs are the weight and its zero point."""
+"""Integer operators, with the positions of the weight and its zero point among their inputs."""
 
 
 def store(graph: ModelProto, bits: Literal[8, 16]) -> ModelProto:
-    """The graph with its weights in int8, a scale for each output, or in float16. It computes in float32."""
-    small = _copied(graph)
-    users = {name: node for node in reversed(small.graph.node) for name in node.input}
+    """Return the graph with its weights in int8, one scale for each output, or in float16. It computes in float32."""
+    stored = _copied(graph)
+    users = {name: node for node in reversed(stored.graph.node) for name in node.input}
     widen: list[NodeProto] = []
-    for tensor in list(small.graph.initializer):
+    for tensor in list(stored.graph.initializer):
         node = users.get(tensor.name)
         if node is not None and _is_weight(tensor, node):
-            widen += _in_int8(small.graph, tensor, node) if bits == 8 else _in_float16(small.graph, tensor)
-    nodes = [*widen, *small.graph.node]
-    del small.graph.node[:]
-    small.graph.node.extend(nodes)
-    return small
+            widen += _in_int8(stored.graph, tensor, node) if bits == 8 else _in_float16(stored.graph, tensor)
+    nodes = [*widen, *stored.graph.node]
+    del stored.graph.node[:]
+    stored.graph.node.extend(nodes)
+    return stored
 
 
 def _copied(graph: ModelProto) -> ModelProto:
@@ -55,7 +55,7 @@ def _copied(graph: ModelProto) -> ModelProto:
 def _is_weight(tensor: TensorProto, node: NodeProto) -> bool:
     import onnx
 
-    fourier = node.op_type in ("Conv", "ConvTranspose") and len(tensor.dims) == 3  # the STFT must stay exact
+    fourier = node.op_type in ("Conv", "ConvTranspose") and len(tensor.dims) == 3  # the STFT stays exact
     large = int(np.prod(tensor.dims)) >= SMALLEST
     return tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) > 1 and large and not fourier
 
@@ -86,7 +86,7 @@ def _in_float16(graph: GraphProto, tensor: TensorProto) -> list[NodeProto]:
 
 
 def encode(weight: NDArray[Any], axes: Sequence[int]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Integers of −127 … 127 and scales, their product next to `weight`; one scale for each index of `axes`.
+    """Return integers in −127 … 127 and scales, one for each index of `axes`, whose product approximates `weight`.
 
     Examples:
         >>> codes, scale = encode(np.array([[1.0, -0.5], [0.0, 0.0]]), (0,))
@@ -101,9 +101,9 @@ def encode(weight: NDArray[Any], axes: Sequence[int]) -> tuple[NDArray[np.int8],
 
 
 def calibrated(graph: ModelProto, meta: ModelMetadata, noisy: Samples) -> ModelProto:
-    """The graph with its convolutions in int8, of ranges that `noisy` `[R, M, N]` has; other weights stored so.
+    """Return the graph with int8 convolutions, ranges measured on `noisy` `[R, M, N]`; other weights stored in int8.
 
-    Ranges are fixed: an estimate depends neither on the size of blocks nor on the streams beside it.
+    The ranges are fixed, so estimates depend neither on the block size nor on other streams in the batch.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
@@ -127,9 +127,9 @@ def calibrated(graph: ModelProto, meta: ModelMetadata, noisy: Samples) -> ModelP
 
 
 def dynamic(graph: ModelProto) -> ModelProto:
-    """The graph with matrix products in int8, of ranges taken anew in each call; other weights stored so.
+    """Return the graph with int8 matrix products, ranges measured in each call; other weights stored in int8.
 
-    A range is that of a whole block and of all streams in it: sizes of blocks and neighbours change the estimate.
+    A range covers all frames and streams of a call, so estimates depend on the block size and on other streams.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -143,7 +143,7 @@ def dynamic(graph: ModelProto) -> ModelProto:
 
 
 def _through_file(tool: Any, graph: ModelProto, **options: Any) -> ModelProto:
-    """What one of ONNX Runtime's quantisers makes of a graph; they write files alone, with int8 weights."""
+    """Apply one of ONNX Runtime's quantisers, which read and write files."""
     import logging
 
     import onnx
@@ -151,42 +151,42 @@ def _through_file(tool: Any, graph: ModelProto, **options: Any) -> ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
         onnx.save(graph, before)
-        noisy = logging.root.manager.disable
-        logging.disable(logging.WARNING)  # it advises a preparation that this graph does not need
+        level = logging.root.manager.disable
+        logging.disable(logging.WARNING)  # it recommends a preprocessing that this graph does not need
         try:
             tool(before, after, **options)
         finally:
-            logging.disable(noisy)
+            logging.disable(level)
         return store(unsigned(onnx.load(after)), 8)
 
 
 def unsigned(graph: ModelProto) -> ModelProto:
-    """Return the graph with the weights of integer products in uint8: codes and zero points raised by 128.
+    """Return the graph with the weights of integer products in uint8: codes and zero points increased by 128.
 
-    The sums stay the same. x86 processors without VNNI multiply uint8 by int8 with VPMADDUBSW, which adds two
-    neighbouring products in 16 bits and saturates: 2 · 255 · 127 becomes 32767. They multiply uint8 by uint8 exactly.
+    The results are the same. x86 processors without VNNI multiply uint8 by int8 with VPMADDUBSW, which adds two
+    products in 16 bits and saturates: 2 · 255 · 127 becomes 32767. Products of uint8 and uint8 are exact.
     """
     from onnx import numpy_helper
 
     safe = _copied(graph)
     tensors = {entry.name: entry for entry in safe.graph.initializer}
-    raised: dict[str, str] = {}
+    converted: dict[str, str] = {}
     for node in safe.graph.node:
         if node.op_type not in PRODUCTS:
             continue
         weight, zero_point = PRODUCTS[node.op_type]
-        if node.input[weight] not in raised and not _is_int8(tensors.get(node.input[weight])):
+        if node.input[weight] not in converted and not _is_int8(tensors.get(node.input[weight])):
             continue
         node.input.extend([""] * (zero_point + 1 - len(node.input)))
         for place in (weight, zero_point):
             name = node.input[place]
-            if name not in raised:
+            if name not in converted:
                 codes = numpy_helper.to_array(tensors[name]) if name else np.array(0, np.int8)
-                raised[name] = f"{name or 'zero_point'}.uint8"
-                moved = (codes.astype(np.int16) + 128).astype(np.uint8)
-                safe.graph.initializer.append(numpy_helper.from_array(moved, raised[name]))
-            node.input[place] = raised[name]
-    _drop_unused(safe.graph, raised)
+                converted[name] = f"{name or 'zero_point'}.uint8"
+                shifted = (codes.astype(np.int16) + 128).astype(np.uint8)
+                safe.graph.initializer.append(numpy_helper.from_array(shifted, converted[name]))
+            node.input[place] = converted[name]
+    _drop_unused(safe.graph, converted)
     return safe
 
 
@@ -197,7 +197,7 @@ def _is_int8(tensor: TensorProto | None) -> bool:
 
 
 def _drop_unused(graph: GraphProto, names: Iterable[str]) -> None:
-    """Remove those of the initializers `names` that no operator reads any more."""
+    """Remove the initializers `names` that no operator uses."""
     used = {name for node in graph.node for name in node.input}
     for entry in list(graph.initializer):
         if entry.name in names and entry.name not in used:
@@ -209,7 +209,7 @@ def _is_fourier(graph: ModelProto, node: NodeProto) -> bool:
 
 
 class _Reader:
-    """Blocks of a signal with the states that belong to them, as the calibration wants them."""
+    """Calibration data in ONNX Runtime's interface."""
 
     def __init__(self, graph: ModelProto, meta: ModelMetadata, noisy: Samples) -> None:
         self.feeds = feeds(graph, meta, noisy)
@@ -221,7 +221,7 @@ class _Reader:
 def feeds(
     graph: ModelProto, meta: ModelMetadata, noisy: Samples, frames: int = 50
 ) -> Iterator[dict[str, Samples]]:
-    """The graph's inputs, block by block, when it runs over `noisy` `[R, M, N]`."""
+    """Yield the inputs of the graph, block by block, for `noisy` `[R, M, N]`."""
     from stillwave.exporting.verify import blocks_of, onnx_runner, spectra
 
     if meta.kind == "offline":

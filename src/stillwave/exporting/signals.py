@@ -1,4 +1,4 @@
-"""What an exported network is tried on: recordings, or a signal like speech in noise that is made on the spot."""
+"""Signals to verify exported networks on: recordings, or synthetic speech in noise."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
 
 SECONDS = 3.0
-"""Length of the made signals."""
+"""Duration of the synthetic signals."""
 LONGEST = 5.0
-"""Seconds that are taken of each recording."""
+"""Greatest duration taken from a recording, in seconds."""
 
 
 def speechlike(count: int, microphones: int = 1, seconds: float = SECONDS, seed: int = 0) -> Samples:
-    """Noisy voices `[count, microphones, N]`, the same for a seed: peak 0.5, then 20 dB apart; a pause in each.
+    """Return synthetic speech in noise `[count, microphones, N]` with a pause, the same for the same seed.
 
-    A pulse train of gliding pitch goes through resonances of syllable length, onto coloured noise at 0 to 15 dB.
-    Several microphones hear the voice some samples apart, each with noise of its own.
+    Harmonics of a gliding pitch are shaped by moving formants and syllables and mixed with coloured noise at 0 to
+    15 dB SNR. Peaks are 0.5, 0.05 and 0.005 in turn. Microphones receive the voice some samples apart, with
+    independent noise.
     """
     rng = np.random.default_rng([seed, count, microphones])
     signals = np.stack([_mixture(rng, microphones, round(seconds * SAMPLE_RATE)) for _ in range(count)])
@@ -36,7 +37,7 @@ def speechlike(count: int, microphones: int = 1, seconds: float = SECONDS, seed:
 def _mixture(rng: np.random.Generator, microphones: int, samples: int) -> Samples:
     voice = _voice(rng, samples)
     noise = rng.standard_normal((microphones, samples))
-    noise[:, 1:] += 0.9 * noise[:, :-1]  # the low end is louder, as in most rooms
+    noise[:, 1:] += 0.9 * noise[:, :-1]  # more energy at low frequencies, as in most rooms
     snr_db = rng.uniform(0, 15)
     noise *= np.sqrt(np.mean(voice**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
     mixed = np.stack([np.roll(voice, 3 * m) for m in range(microphones)]) + noise
@@ -61,25 +62,25 @@ def _voice(rng: np.random.Generator, samples: int) -> Samples:
 
 
 def recorded(sources: Sequence[Path | Pair], microphones: int, longest: float = LONGEST) -> Samples:
-    """The first seconds of recordings as one batch `[R, microphones, N]` at 16 kHz, shorter ones ending in silence.
+    """Return the starts of recordings as one batch `[R, microphones, N]` at 16 kHz, padded with silence.
 
-    Raises AudioError for a file that cannot be read or has too few channels, and when all are silent there.
+    Raises AudioError for a file that cannot be read or has too few channels, and if all are silent.
     """
     signals = [shared_signals(source, microphones, longest) for source in sources]
-    whole = np.zeros((len(signals), microphones, max(signal.shape[1] for signal in signals)), np.float32)
-    for row, signal in zip(whole, signals, strict=True):
+    batch = np.zeros((len(signals), microphones, max(signal.shape[1] for signal in signals)), np.float32)
+    for row, signal in zip(batch, signals, strict=True):
         row[:, : signal.shape[1]] = signal
-    if not whole.any():
+    if not batch.any():
         raise AudioError(
             f"{_file(sources[0]).parent}: the recordings are silent in their first {longest:g} s; give others"
         )
-    return whole
+    return batch
 
 
 def shared_signals(source: Path | Pair, microphones: int, longest: float | None = None) -> Samples:
-    """What the microphones recorded, `[microphones, N]` at 16 kHz. Raises AudioError.
+    """Return the noisy signal `[microphones, N]` at 16 kHz; a multichannel pair as `data.multichannel` reads it.
 
-    Of a pair that says how many channels it has, all of its files, in the one convention.
+    Raises AudioError.
     """
     frames = None if longest is None else round(longest * SAMPLE_RATE)
     if isinstance(source, Pair) and source.channels > 1:

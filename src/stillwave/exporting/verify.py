@@ -1,4 +1,4 @@
-"""Does an exported network compute what its source computes? Measured on signals before a file is written."""
+"""Verify that an exported network computes what its source computes."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 Runner = Callable[[Sequence[Samples]], list[Samples]]
-"""An exported network: its inputs in order to its outputs in order."""
+"""Computes the outputs of an exported network, in order, from its inputs, in order."""
 
 BOUND = 2.0**-15
-"""How far a float32 file may be from its source, as a share of full scale: one step of 16-bit audio, −90 dB."""
+"""Greatest allowed difference of a float32 file, relative to full scale: one step of 16-bit audio, −90 dB."""
 BLOCKS: tuple[tuple[int, ...], ...] = ((1,), (2, 1, 7), (40,), (100_000,))
-"""Sizes of blocks in frames, in turn; the last is a whole signal."""
+"""Block sizes in frames, used in turn; the last one covers a whole signal."""
 
 
 class DifferenceError(StillwaveError):
-    """An exported network that does not compute what its source does."""
+    """The exported network does not compute what its source computes."""
 
 
 def onnx_runner(model: ModelProto | bytes) -> Runner:
-    """A graph as the runtime computes it: one thread, inputs in the graph's order."""
+    """Return a runner for a graph: ONNX Runtime on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -51,7 +51,7 @@ def onnx_runner(model: ModelProto | bytes) -> Runner:
 
 
 def enhance(run: Runner, meta: ModelMetadata, noisy: Samples, blocks: Sequence[int] = (1,)) -> Samples:
-    """Noisy `[S, M, N]` to estimates `[S, N]`; a streaming network gets blocks of these sizes in frames, in turn."""
+    """Return the estimates `[S, N]` of `[S, M, N]`; a streaming graph is given blocks of these sizes in frames."""
     if meta.kind == "offline":
         return run([noisy[:, 0] if meta.microphones == 1 else noisy])[0]
     states = [np.zeros((len(noisy), *shape), np.float32) for shape in meta.states.values()]
@@ -66,14 +66,14 @@ def enhance(run: Runner, meta: ModelMetadata, noisy: Samples, blocks: Sequence[i
 
 
 def spectra(meta: ModelMetadata, noisy: Samples) -> Samples:
-    """`[S, M, N]` to `[S, 2·M, T, F]`: the reals of all microphones, then the imaginaries."""
+    """Return the spectra `[S, 2·M, T, F]` of `[S, M, N]`: real parts of all microphones, then imaginary parts."""
     spectrum = Stft(meta.stft.n_fft, meta.stft.hop).analyse(torch.from_numpy(noisy))
     parts: Samples = torch.cat([spectrum.real, spectrum.imag], dim=1).numpy()
     return parts
 
 
 def blocks_of(spectrum: Samples, sizes: Sequence[int]) -> Iterator[Samples]:
-    """Blocks `[S, 2·M, t, F]` of these sizes, in turn, until the frames are used up."""
+    """Yield blocks `[S, 2·M, t, F]` of these sizes, in turn."""
     first = 0
     for size in itertools.cycle(sizes):
         if first >= spectrum.shape[2]:
@@ -83,7 +83,7 @@ def blocks_of(spectrum: Samples, sizes: Sequence[int]) -> Iterator[Samples]:
 
 
 def reference(model: Denoiser, noisy: Samples) -> Samples:
-    """The source's own estimates `[S, N]` of `[S, M, N]`, each signal by itself and in one piece."""
+    """Return the source's estimates `[S, N]` of `[S, M, N]`, each signal separately and in one piece."""
     with torch.inference_mode():
         waves = torch.from_numpy(noisy[:, 0] if model.microphones == 1 else noisy)
         estimates: Samples = torch.cat([model(wave[None]) for wave in waves]).numpy()
@@ -91,28 +91,28 @@ def reference(model: Denoiser, noisy: Samples) -> Samples:
 
 
 def difference(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Samples) -> float:
-    """Largest difference of any sample from `expected`, all signals at once and the first alone, in all `BLOCKS`."""
+    """Return the greatest difference from `expected`: all signals in one batch, the first alone, all `BLOCKS`."""
     sizes = BLOCKS if meta.kind == "stream" else BLOCKS[:1]
     together = [
         enhance(run, meta, noisy, blocks) - expected for blocks in track(sizes, "compare with the source")
     ]
     alone = enhance(run, meta, noisy[:1], sizes[0]) - expected[:1]
-    return float(np.max([np.abs(error).max() for error in (*together, alone)]))  # NaN wins, as it must
+    return float(np.max([np.abs(error).max() for error in (*together, alone)]))  # NaN if any is NaN
 
 
 def check(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Samples, bound: float = BOUND) -> float:
-    """The difference, in full scales. Raises DifferenceError when it is above `bound`, or not a number."""
+    """Return the difference relative to full scale. Raises DifferenceError if it is above `bound` or NaN."""
     found = difference(run, meta, noisy, expected)
     if not found <= bound:
         raise DifferenceError(
-            f"the exported network differs from its source by {found:.3g} of full scale, {bound:.3g} is allowed; "
-            "nothing is written"
+            f"the exported network differs from its source by {found:.3g} of full scale; at most {bound:.3g} is "
+            "allowed, so nothing was written"
         )
     return found
 
 
 def similarity(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Samples) -> float:
-    """Lowest signal-to-difference ratio of any signal's estimate to `expected`, in dB, at most 200; frame by frame."""
+    """Return the lowest ratio in dB (at most 200) of `expected` to its difference from the estimate, frame by frame."""
     found = enhance(run, meta, noisy)
     wanted, error = (np.square(x).sum(1, dtype=np.float64) for x in (expected, found - expected))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -123,11 +123,11 @@ def similarity(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Sampl
 def check_similarity(
     run: Runner, meta: ModelMetadata, noisy: Samples, expected: Samples, floor: float
 ) -> float:
-    """The similarity in dB. Raises DifferenceError when it is below `floor`, or not a number."""
+    """Return the similarity in dB. Raises DifferenceError if it is below `floor` or NaN."""
     found = similarity(run, meta, noisy, expected)
     if not found >= floor:
         raise DifferenceError(
-            f"in {meta.precision} the network's estimates are only {found:.1f} dB above their difference from those in "
-            f"float32, {floor:g} dB is asked for; nothing is written; export it in float32"
+            f"{meta.precision}: estimates are {found:.1f} dB above their difference from float32; at least "
+            f"{floor:g} dB is required, so nothing was written; export in float32"
         )
     return found
