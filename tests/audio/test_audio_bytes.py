@@ -9,7 +9,7 @@ import soundfile
 
 from stillwave import audio
 from stillwave.audio.formats import FORMATS
-from stillwave.audio.ogg_serials import number_streams
+from stillwave.audio.ogg import number_streams
 
 KINDS = [(suffix, subtype) for suffix, form in FORMATS.items() for subtype in form.subtypes]
 FLOATS = [kind for kind in KINDS if kind[1] in ("FLOAT", "DOUBLE")]

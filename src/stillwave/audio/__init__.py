@@ -1,4 +1,4 @@
-"""Samples in and out of files, and the input contract: float32 `[channels, samples]`, full scale ±1."""
+"""Read, write and resample recordings; samples are float32 `[channels, samples]`, full scale ±1."""
 
 from stillwave.audio.contract import (
     LOUDEST,

@@ -1,4 +1,4 @@
-"""Bit rates of lossy files: the source's, and the setting of libsndfile that gives an output no less."""
+"""Bit rate of a lossy source, and encoder settings for an output of at least that bit rate."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _MPEG_1 = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MPEG_25 = (8, 16, 24, 32, 40, 48, 56, 64)
 _OVERHEAD = 0.08
-"""Seconds of sound that the frames take which an encoder adds before the first sample and behind the last."""
+"""Seconds of the frames that an encoder adds before the first and after the last sample."""
 _LENGTH_TAG = 156
 """Bytes."""
 _OPUS_USUAL, _OPUS_LEAST, _OPUS_MOST = 64, 6, 256
-"""kbit/s and channel: libsndfile's own choice, and what its compression levels 1 and 0 stand for."""
+"""kbit/s per channel: the default of libsndfile, and its compression levels 1 and 0."""
 
 
 def of_source(path: Path, subtype: str, seconds: float) -> float | None:
-    """The average kbit/s of a lossy recording of `seconds`, its tags apart; None for others, and unknown lengths."""
+    """Return the average kbit/s of a lossy recording without its tags; None for lossless ones and unknown durations."""
     if subtype.startswith(_LOSSLESS) or "ADPCM" in subtype or not seconds:
         return None
     with path.open("rb") as handle:
@@ -29,16 +29,16 @@ def of_source(path: Path, subtype: str, seconds: float) -> float | None:
 
 
 def _least_mp3(rate: int, channels: int) -> float:
-    """The constant kbit/s from which a frame has room for the tag that states the exact length (LAME's)."""
+    """Return the least constant kbit/s at which a frame has room for LAME's tag with the exact length."""
     first = rate >= 32_000
     side = (32 if channels > 1 else 17) if first else (17 if channels > 1 else 9)
     return (4 + side + _LENGTH_TAG) * rate / (144_000 if first else 72_000)
 
 
 def settings(subtype: str, rate: int, channels: int, at_least: float | None) -> dict[str, float | str]:
-    """Keyword arguments of `soundfile.SoundFile` for an output of at least so many kbit/s, where it has them.
+    """Return keyword arguments of `soundfile.SoundFile` for an output of at least `at_least` kbit/s.
 
-    Empty where libsndfile's own choice serves: for a source without losses, and for Vorbis, which is set by quality.
+    Empty (the default of libsndfile) for lossless sources and for Vorbis, which has a quality instead of a bit rate.
     """
     if at_least is None:
         return {}

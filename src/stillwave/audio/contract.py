@@ -1,4 +1,4 @@
-"""The input contract: what may come in as samples, and what everything behind it can rely on."""
+"""The input contract: which samples are accepted, and the form that they are converted to."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ Samples = NDArray[np.float32]
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 LOUDEST = 2.0**32
-"""No audio is beyond this, not even 32-bit integers that were made floats without scaling: it is a fault, as NaN is."""
+"""Values beyond this are faults, as NaN is: even unscaled 32-bit integers are smaller."""
 MANY_CHANNELS = 64
-"""More channels than this, and more channels than samples, is a transposed array and no recording."""
+"""More channels than this, and more channels than samples: the array is transposed."""
 
 
 def check(samples: Any, name: str = "samples") -> Samples:
-    """Bring samples into the form that the package works with, or refuse them.
+    """Convert samples to contiguous float32 `[channels, samples]`, full scale ±1.
 
-    Takes NumPy arrays `[samples]` or `[channels, samples]` of uint8 (offset 128), int16, int32, float16, float32
-    or float64. Full scale is the integer type's own, and ±1 for floats; floats beyond ±1 are kept as they are.
-    Returns contiguous float32 `[channels, samples]`. It may share memory with a float32 input.
+    Args:
+        samples: `[samples]` or `[channels, samples]`; uint8 (offset 128), int16, int32, float16, float32 or float64.
+            Full scale is that of the integer type, and ±1 for floats; floats beyond ±1 are kept.
+        name: Name of the samples in error messages.
 
-    Raises `AudioError`, naming `name`, for another type or shape, no samples, NaN or infinity.
+    Returns:
+        The samples, which may share memory with a float32 input.
+
+    Raises:
+        AudioError: Another type or shape, no samples, NaN or infinity.
 
     Examples:
         >>> check(np.array([-32768, 16384], dtype=np.int16))
@@ -43,7 +48,7 @@ def check(samples: Any, name: str = "samples") -> Samples:
 
 
 def check_array(samples: Any, name: str) -> NDArray[Any]:
-    """A plain NumPy array over the same memory; `AudioError` for another type, and for one with masked values."""
+    """Return a plain NumPy array over the same memory. Raises `AudioError` for other types and masked values."""
     if not isinstance(samples, np.ndarray):
         raise AudioError(
             f"{name}: expected a NumPy array, got {type(samples).__name__}; convert it with numpy.asarray"
@@ -54,10 +59,10 @@ def check_array(samples: Any, name: str) -> NDArray[Any]:
 
 
 def silence_faults(rows: Samples) -> tuple[Samples, int]:
-    """Replace NaN, infinity and values beyond ±`LOUDEST` by silence, in a copy; return it and their number."""
-    ill = ~(np.abs(rows) <= LOUDEST)
-    count = int(np.count_nonzero(ill))
-    return (np.where(ill, np.float32(0), rows), count) if count else (rows, 0)
+    """Replace NaN, infinity and values beyond ±`LOUDEST` by zeros; return the samples and the number of faults."""
+    faulty = ~(np.abs(rows) <= LOUDEST)
+    count = int(np.count_nonzero(faulty))
+    return (np.where(faulty, np.float32(0), rows), count) if count else (rows, 0)
 
 
 def _check_shape(rows: NDArray[Any], name: str) -> None:
@@ -68,11 +73,11 @@ def _check_shape(rows: NDArray[Any], name: str) -> None:
             "expected [channels, samples], so transpose it (samples.T)"
         )
     if rows.size == 0:
-        raise AudioError(f"{name}: there are no samples in it")
+        raise AudioError(f"{name}: has no samples")
 
 
 def _to_float(rows: NDArray[Any], name: str) -> Samples:
-    # Kind and size rather than equality, so that big-endian arrays are read for what they are.
+    # Kind and size instead of equality of types: big-endian arrays are accepted.
     kind = (rows.dtype.kind, rows.dtype.itemsize)
     if kind[0] == "f":
         return narrowed(rows)
@@ -87,7 +92,7 @@ def _to_float(rows: NDArray[Any], name: str) -> Samples:
 
 
 def narrowed(rows: NDArray[Any]) -> Samples:
-    """Floats as float32. What is beyond its range becomes its largest value, and not infinity: it is a number."""
+    """Convert floats to float32; finite values beyond its range become its largest value."""
     with np.errstate(over="ignore"):
         result = rows.astype(np.float32, copy=False)
     beyond = np.isinf(result) & ~np.isinf(rows) if rows.dtype.itemsize > 4 else np.False_
@@ -95,9 +100,8 @@ def narrowed(rows: NDArray[Any]) -> Samples:
 
 
 def check_finite(samples: Samples, name: str, start: int = 0) -> Samples:
-    """Refuse NaN and infinity in `[channels, samples]`; `start` is the position of the first sample."""
-    # A sum is finite only if all its terms are: one pass without a temporary for the usual case.
-    # The sum may overflow for finite terms, hence the second look.
+    """Return `[channels, samples]`, or raise `AudioError` for NaN and infinity; `start` is the position of sample 0."""
+    # A finite sum has finite terms only: one pass without a temporary array. A sum of finite terms may overflow.
     with np.errstate(invalid="ignore", over="ignore"):
         if np.isfinite(samples.sum(dtype=np.float64)):
             return samples
@@ -114,14 +118,14 @@ def check_finite(samples: Samples, name: str, start: int = 0) -> Samples:
 
 
 def check_channels(channels: Any, name: str) -> int:
-    """A number of channels; `AudioError` when it is not a whole number from 1 on."""
+    """Return a number of channels. Raises `AudioError` unless it is a whole number of at least 1."""
     if isinstance(channels, bool) or not isinstance(channels, (int, np.integer)) or channels < 1:
         raise AudioError(f"{name}: expected a whole number of channels, 1 or more, got {channels!r}")
     return int(channels)
 
 
 def check_rate(rate: Any, name: str = "sample rate") -> int:
-    """A sampling rate in Hz as an integer; `AudioError` when it is not one from 1 kHz to 768 kHz."""
+    """Return a sampling rate in Hz. Raises `AudioError` unless it is a whole number from 1 kHz to 768 kHz."""
     try:
         value = int(rate)
         exact = value == rate

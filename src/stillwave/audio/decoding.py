@@ -1,4 +1,4 @@
-"""From files to blocks of samples, by libsndfile; what it does not read is left to `ffmpeg.py`."""
+"""Decode files with libsndfile; see `ffmpeg/reading.py` for the formats that it does not read."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ from stillwave.errors import AudioError
 from stillwave.files import native
 
 _INEXACT_SEEK = ("VORBIS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
-"""After a seek, libsndfile 1.2.2 gives other samples here (Vorbis: in the last pages; MP3: the bit reservoir
-is lost), so that these are decoded from the start instead. Opus converges to within 1e-3 at once."""
+"""Formats that are decoded from the start instead of seeking: libsndfile 1.2.2 returns other samples after a seek
+(Vorbis in the last pages; MP3 without its bit reservoir). Opus converges to within 1e-3 at once."""
 _UNKNOWN = 2**62
-"""libsndfile states more samples than this where it does not know how many there are."""
+"""libsndfile reports more samples than this for an unknown length."""
 
 Block = NDArray[np.float32]
 
 
 class UndecodableError(AudioError):
-    """libsndfile does not read this file."""
+    """libsndfile cannot read this file."""
 
 
 class Decoder(Protocol):
-    """What gives the samples of an open file, from front to back."""
+    """Decodes an open file sequentially."""
 
     rate: int
     channels: int
     frames: int
-    """Samples per channel as far as they are known before decoding; 0 for unknown."""
+    """Samples per channel before decoding; 0 for unknown."""
     exact: bool
-    """Whether that many will come. Where it is False, any number may."""
+    """Whether `frames` is the decoded length."""
     format: str
     subtype: str
     tags: Mapping[str, str]
     layout: str
     kbps: float | None
     notes: list[str]
-    """What the user should know of how it was read; it may grow while decoding."""
+    """Remarks for the user; decoding may add some."""
 
     def read(self, frames: int) -> Block:
-        """The next `[n, channels]`; fewer only at the end."""
+        """Return the next `[frames, channels]`; fewer only at the end."""
         ...
 
     def seek(self, frame: int) -> bool:
-        """Go on from `frame`; False where only decoding leads there."""
+        """Continue at `frame`; return False if that needs decoding."""
         ...
 
 
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
-    """soundfile seeks after every read of a seekable file, which breaks MP3 at each block; not this one."""
+    """A `SoundFile` without soundfile's seek after each read, which breaks MP3 at block borders."""
 
     def seekable(self) -> bool:
         return False
 
 
 class SndfileDecoder:
-    """A file, or parts of it one after the other, as planned by `parts.plan`."""
+    """Decodes a file, or parts of it in sequence, by the plan of `parts.plan`."""
 
     layout = ""
     kbps: float | None = None
@@ -90,7 +90,7 @@ class SndfileDecoder:
             return _Sequential(self._plan.parts[index].view(self._handle))
 
     def _count(self) -> tuple[int, bool]:
-        """The samples of all parts, and whether each knows them. Parts of another format are refused."""
+        """Return the samples of all parts and whether all are known. Raises `AudioError` if their formats differ."""
         frames = [self._stated(self._file, 0)]
         for index in range(1, len(self._plan.parts)):
             with self._open(index) as file:
@@ -101,7 +101,7 @@ class SndfileDecoder:
                     )
                 frames.append(self._stated(file, index))
         if len(frames) > 1:
-            self.notes.append(f"consists of {len(frames)} recordings, which are read one after the other")
+            self.notes.append(f"consists of {len(frames)} recordings, which are read in sequence")
         return sum(count or 0 for count in frames), None not in frames
 
     def _stated(self, file: Any, index: int) -> int | None:
@@ -111,7 +111,7 @@ class SndfileDecoder:
         return None if file.frames >= _UNKNOWN else int(file.frames)
 
     def read(self, frames: int) -> Block:
-        """The next `[n, channels]`; fewer only at the end."""
+        """Return the next `[frames, channels]`; fewer only at the end."""
         if self._left is not None:
             frames = min(frames, self._left)
             self._left -= frames
@@ -133,7 +133,7 @@ class SndfileDecoder:
         return narrowed(block) if wide else block
 
     def seek(self, frame: int) -> bool:
-        """Go on from `frame`; False where only decoding leads there."""
+        """Continue at `frame`; return False if that needs decoding."""
         able = soundfile.SoundFile.seekable(self._file)  # GSM 6.10 and some kinds of ADPCM are not
         if not able or self.subtype in _INEXACT_SEEK or self._plan.parts or not self.exact:
             return False
@@ -144,21 +144,21 @@ class SndfileDecoder:
         return True
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the file."""
         self._file.close()
 
 
 _PLAINER = {
-    7: "there is no sound in it",
-    24: "its header states no sampling rate",
-    29: "its content is not what its beginning announces",
+    7: "it has no audio",
+    24: "its header has no sampling rate",
+    29: "its content is not of the format that its header states",
 }
-"""By libsndfile's number of an error, where its own words mislead ("does not exist", "internal error")."""
+"""Messages by libsndfile's error code, for codes whose own message misleads ("does not exist")."""
 
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Raise libsndfile's errors as `AudioError`."""
+    """Raise errors of libsndfile as `UndecodableError`."""
     try:
         yield
     except soundfile.LibsndfileError as error:

@@ -1,4 +1,4 @@
-"""FLAC's number of samples, by its header and by its last frame (RFC 9639)."""
+"""Number of samples of a FLAC file by its header and by its last frame; joined files (RFC 9639)."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import BinaryIO, NamedTuple
 from stillwave.audio.views import Pieces, Span, View
 
 _TAILS = (2**16, 2**22)
-"""Bytes at the end in which the last frame begins; the largest frames that there can be have some 2 MB."""
+"""Bytes at the end of a file that are searched for the last frame; frames have at most some 2 MB."""
 _TOTAL = 18
-"""Where STREAMINFO's last 8 bytes of rate, channels, bits and total are, from `fLaC` on."""
+"""Offset from `fLaC` of the 8 bytes of STREAMINFO with rate, channels, bits and total."""
 
 
 class Lengths(NamedTuple):
     """Samples per channel."""
 
     stated: int
-    """By the header; 0 for unknown."""
+    """In the header; 0 for unknown."""
     last: int | None
-    """By the last frame; None unless the file ends with a whole one."""
+    """Up to the end of the last frame; None if that frame is incomplete."""
 
 
 def start(handle: BinaryIO | View) -> int | None:
-    """Where `fLaC` stands: at the start, or behind an ID3v2 tag; None for no FLAC file."""
+    """Return the position of `fLaC`, at the start or after an ID3v2 tag; None for other files."""
     handle.seek(0)
     head = handle.read(10)
     position = 0
@@ -37,15 +37,15 @@ def start(handle: BinaryIO | View) -> int | None:
 
 
 def recordings(handle: BinaryIO) -> list[Span]:
-    """The ranges of a file into which several FLAC files were joined; a single one of one recording."""
+    """Search a file for joined FLAC files and return their byte ranges: one range for one recording."""
     found = os.fstat(handle.fileno())
     starts = _starts(handle.name, found.st_size, found.st_mtime_ns)
     return [Span(*both) for both in zip((0, *starts), (*starts, found.st_size), strict=True)]
 
 
 @lru_cache(4096)
-def _starts(path: str, size: int, time: int) -> tuple[int, ...]:  # noqa: ARG001 # of which state of the file
-    """Where recordings behind the first begin: at `fLaC` and the header of STREAMINFO, with its length of 34 bytes."""
+def _starts(path: str, size: int, time: int) -> tuple[int, ...]:  # noqa: ARG001 # cache key
+    """Return where further recordings begin: `fLaC` and the header of STREAMINFO, whose length is 34 bytes."""
     starts = []
     try:
         with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:  # noqa: PTH123
@@ -53,13 +53,13 @@ def _starts(path: str, size: int, time: int) -> tuple[int, ...]:  # noqa: ARG001
             while (position := data.find(b"fLaC", position + 4)) >= 0:
                 if data[position + 4 : position + 8] in (b"\0\0\0\x22", b"\x80\0\0\x22"):
                     starts.append(position)
-    except (ValueError, OSError):  # a file system that maps no files
+    except (ValueError, OSError):  # a file system without mmap
         return ()
     return tuple(starts)
 
 
 def end_of_frames(handle: BinaryIO | View) -> int:
-    """Where the frames end: the end of the file, or where tags of MP3 (ID3v1, APEv2) begin, which some programs add."""
+    """Return where the frames end: at the end of the file, or before ID3v1 and APEv2 tags."""
     end = handle.seek(0, os.SEEK_END)
     if _bytes(handle, end - 128, 3) == b"TAG":
         end -= 128
@@ -79,7 +79,7 @@ def _bytes(handle: BinaryIO | View, position: int, count: int) -> bytes:
 
 
 def lengths(handle: BinaryIO | View) -> Lengths | None:
-    """What header and last frame state; None for no FLAC file."""
+    """Return the number of samples by header and by last frame; None for other files."""
     at = start(handle)
     if at is None:
         return None
@@ -100,19 +100,19 @@ def lengths(handle: BinaryIO | View) -> Lengths | None:
 
 
 def _last_end(tail: bytes, largest_block: int, stated: int) -> int | None:
-    """Where the last frame of the file ends, by its header."""
+    """Return the number of the sample after the last frame, by the header of that frame."""
     position = len(tail)
     while (position := tail.rfind(b"\xff", 0, position)) >= 0:
         end = _end(tail, position, largest_block)
         if end is not None:
-            # A last frame that is cut passes here where its header agrees; decoding fails on it.
+            # A truncated last frame passes if its header agrees with the total; decoding it fails.
             whole = end == stated or _crc(tail[position:], 0x8005, 16) == 0
             return end if whole else None
     return None
 
 
 def unlimited(handle: BinaryIO | View) -> Pieces:
-    """The file with the largest total in its header, so that all frames are decoded."""
+    """Return the file with the largest possible total in its header, so that all frames are decoded."""
     at = start(handle)
     assert at is not None
     handle.seek(at + _TOTAL)
@@ -122,7 +122,7 @@ def unlimited(handle: BinaryIO | View) -> Pieces:
 
 
 def _end(data: bytes, position: int, largest_block: int) -> int | None:
-    """The number of the sample behind the frame at `position`; None where no frame header is."""
+    """Return the number of the sample after the frame at `position`; None for no frame header."""
     head = data[position : position + 16]
     if len(head) < 6 or head[1] & 0xFE != 0xF8 or head[2] >> 4 == 0 or head[2] & 15 == 15:
         return None
@@ -143,7 +143,7 @@ def _end(data: bytes, position: int, largest_block: int) -> int | None:
 
 
 def _number(data: bytes) -> tuple[int, int]:
-    """A number coded as UTF-8 codes characters, and its bytes; (0, 0) where there is none."""
+    """Decode a number in the scheme of UTF-8; return it and its size in bytes, (0, 0) for none."""
     first = data[0]
     size = 8 - (first ^ 255).bit_length()  # leading ones
     if size == 0:

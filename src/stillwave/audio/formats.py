@@ -1,4 +1,4 @@
-"""The file formats that are written, and which sample format each gets."""
+"""The file formats that can be written, and the sample format of each."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from stillwave.errors import AudioError, nearest
 
 INTEGER_BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
-"""Sample formats with a hard ceiling. Floats and the lossy codecs hold values beyond full scale."""
+"""Sample formats that clip at full scale. Floats and lossy codecs store values beyond it."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """A container as libsndfile names it; the first subtype is the default."""
+    """A container by libsndfile's name; the first subtype is the default."""
 
     name: str
     subtypes: tuple[str, ...]
     rates: tuple[int, ...] = ()
-    """The only rates that it holds, in Hz; empty for any."""
+    """Supported rates in Hz; empty for any."""
     channels: int = 1024
 
 
@@ -48,8 +48,8 @@ FORMATS = {
     ".rf64": Format("RF64", (*_PCM, "PCM_U8")),
 }
 
-# What to take, best first, where a format cannot hold the source's own. Eight-bit, companded and ADPCM
-# sources are not here: their quantisation noise would undo part of the denoising, so they get the default.
+# Alternatives, best first, to the sample format of a source. Eight-bit, companded and ADPCM sources get the default:
+# their quantisation noise would undo part of the denoising.
 _NEAREST = {
     "PCM_24": ("PCM_24",),
     "PCM_32": ("PCM_32", "PCM_24"),
@@ -61,7 +61,7 @@ _NEAREST = {
 
 
 def format_of(path: Path | str) -> Format:
-    """The format that a file name asks for; `AudioError` for a suffix that is not written."""
+    """Return the format of a file name. Raises `AudioError` for a suffix that cannot be written."""
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise AudioError(f"{path}: cannot write '{suffix or 'no suffix'}' files; {nearest(suffix, FORMATS)}")
@@ -69,9 +69,9 @@ def format_of(path: Path | str) -> Format:
 
 
 def subtype_for(path: Path | str, source: str | None = None) -> str:
-    """The sample format for `path` that is nearest to that of a source, such as `PCM_24`.
+    """Return the sample format for `path` that is nearest to that of a source, such as `PCM_24`.
 
-    The source's own where the format holds it, else the next that loses nothing, else the format's default.
+    That of the source if the format supports it, else the next one without loss, else the default.
 
     Examples:
         >>> subtype_for("a.flac", "FLOAT"), subtype_for("a.wav", "PCM_U8"), subtype_for("a.ogg", "PCM_24")
@@ -83,7 +83,7 @@ def subtype_for(path: Path | str, source: str | None = None) -> str:
 
 
 def nearest_rate(path: Path | str, subtype: str, rate: int) -> int:
-    """The rate to write at: `rate` where the format holds it, else the next above it, else the highest.
+    """Return the sampling rate to write at: `rate` if the format supports it, else the next higher, else the highest.
 
     Examples:
         >>> nearest_rate("a.opus", "OPUS", 44_100), nearest_rate("a.mp3", "MPEG_LAYER_III", 96_000)
@@ -97,14 +97,14 @@ def nearest_rate(path: Path | str, subtype: str, rate: int) -> int:
 
 
 def check_format(path: Path | str, subtype: str, rate: int, channels: int) -> Format:
-    """The format of `path` if it holds these samples; else `AudioError` that says what it would hold."""
+    """Return the format of `path`. Raises `AudioError` if it cannot store samples of this kind."""
     form = format_of(path)
     if subtype not in form.subtypes:
-        raise AudioError(f"{path}: {form.name} does not hold {subtype}; {nearest(subtype, form.subtypes)}")
+        raise AudioError(f"{path}: {form.name} does not support {subtype}; {nearest(subtype, form.subtypes)}")
     if channels > form.channels:
-        raise AudioError(f"{path}: {form.name} holds at most {form.channels} channels, not {channels}")
+        raise AudioError(f"{path}: {form.name} supports at most {form.channels} channels, not {channels}")
     rates = _OPUS_RATES if subtype == "OPUS" else form.rates
     if rates and rate not in rates:
         known = ", ".join(str(r) for r in rates)
-        raise AudioError(f"{path}: {subtype} does not hold {rate} Hz, only {known} Hz")
+        raise AudioError(f"{path}: {subtype} does not support {rate} Hz, only {known} Hz")
     return form

@@ -1,7 +1,7 @@
-"""Is a file as long as its header says? libsndfile reads what there is of a truncated one without a word.
+"""Compare the size in a header with that of the file: libsndfile reads truncated files without an error.
 
 WAV, RF64, AIFF, CAF, W64, AU and NIST SPHERE state the size of their samples in bytes. Programs that write to a pipe
-cannot come back to the header: they put 0 there, or the largest number.
+cannot update the header and write 0 or the largest number.
 """
 
 from __future__ import annotations
@@ -15,44 +15,44 @@ from stillwave.audio.metadata import riff
 from stillwave.audio.views import Pieces, Span
 
 _UNKNOWN = 0x7FFFF000
-"""The smallest 32-bit size that stands for an unknown one: SoX's. ffmpeg puts more."""
+"""The smallest 32-bit number that means an unknown size (SoX; that of ffmpeg is larger)."""
 _LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 _ASF = b"0&\xb2u\x8ef\xcf\x11\xa6\xd9\0\xaa\0b\xcel"
 _ASF_FILE = b"\xa1\xdc\xab\x8cG\xa9\xcf\x11\x8e\xe4\0\xc0\x0c Se"
-"""Of ASF (wma, wmv): the GUIDs of its header and of the properties of the file."""
+"""GUIDs of ASF (wma, wmv): the header, and the file properties."""
 
 Order = Literal["little", "big"]
 
 
 class Field(NamedTuple):
-    """The size of the samples as a header states it."""
+    """The size of the samples in a header."""
 
     position: int
-    """Of the number in the file."""
+    """Offset of the number in the file."""
     width: int
     order: Order
     stated: int
     """Bytes of samples."""
     begin: int
-    """Where the samples begin."""
+    """Offset of the samples."""
     added: int = 0
-    """What the number counts besides the samples."""
+    """Bytes that the number counts in addition to the samples."""
 
     @property
     def unknown(self) -> bool:
-        """Whether the number stands for a size that was not known."""
+        """Whether the number means an unknown size."""
         if self.width == 4:
             return self.stated + self.added >= _UNKNOWN
         return self.stated + self.added >= 2**63 - 1
 
 
 def missing_bytes(handle: BinaryIO) -> int:
-    """How many bytes a file with a size in its header, or an Ogg file, lacks at its end; 0 for whole and other files.
+    """Return how many bytes are missing at the end of a file by its header or last Ogg page; 0 for complete files.
 
-    FLAC and MP3 have functions of their own. An Ogg file that ends between two pages passes: it cannot be told from a
-    live recording.
+    FLAC and MP3 are checked in modules of their own. An Ogg file that ends between two pages passes: live recordings
+    may end there too.
     """
     handle.seek(0)
     head = handle.read(16)
@@ -67,10 +67,10 @@ def missing_bytes(handle: BinaryIO) -> int:
 
 
 def with_true_size(handle: BinaryIO) -> Pieces | None:
-    """The file with a header that states all of its samples; None if its own does.
+    """Return the file with a header that states all of its samples; None if its own header does.
 
-    0 or the largest number before samples that go to the end of the file, and sizes of more than 4 GB of which 32 bits
-    are left, stand for what there is.
+    A size of 0 or the largest number, and one of more than 4 GB truncated to 32 bits, is replaced by the size up to
+    the end of the file.
     """
     found = _field(handle)
     if found is None:
@@ -89,7 +89,7 @@ def with_true_size(handle: BinaryIO) -> Pieces | None:
 
 
 def _as_rf64(found: Field, end: int) -> Pieces:
-    """Call it RF64: libsndfile reads no more than 4 GB of what calls itself WAV."""
+    """Return the file with an RF64 header: libsndfile reads at most 4 GB of a WAV file."""
     size = end - found.begin
     none = b"\xff" * 4
     ds64 = b"ds64" + struct.pack("<IQQQI", 28, end + 36 - 8, size, 0, 0)
@@ -97,7 +97,7 @@ def _as_rf64(found: Field, end: int) -> Pieces:
 
 
 def left_over(handle: BinaryIO) -> int:
-    """How many bytes follow the samples that are no chunk: a header that was not brought up to date leaves them."""
+    """Return how many bytes after the samples belong to no chunk, as a header that was not updated leaves them."""
     found = _field(handle)
     if found is None or found.unknown or found.width != 4 or with_true_size(handle):
         return 0
@@ -106,7 +106,7 @@ def left_over(handle: BinaryIO) -> int:
 
 
 def joined(handle: BinaryIO) -> Pieces | None:
-    """A WAV file of several chunks of samples with all of them in one; None for others. libsndfile reads the last."""
+    """Return a WAV file of several data chunks with one data chunk; None for others. libsndfile reads the last only."""
     found = [chunk for chunk in riff.chunks(handle) if chunk.name == b"data"]
     size = sum(chunk.size for chunk in found)
     if len(found) < 2 or size >= _UNKNOWN:
@@ -139,7 +139,7 @@ def _size(handle: BinaryIO) -> int:
 
 
 def _riff(handle: BinaryIO, wanted: bytes, order: Order) -> Field | None:
-    """Walk the chunks (name, size, padded to even) to the one that holds the samples."""
+    """Find the chunk of the samples; chunks are padded to even sizes."""
     total = _size(handle)
     position = 12
     while position + 8 <= total:
@@ -154,7 +154,7 @@ def _riff(handle: BinaryIO, wanted: bytes, order: Order) -> Field | None:
 
 
 def _rf64(handle: BinaryIO) -> Field | None:
-    """RF64 keeps 32-bit sizes of 2³² − 1, and the true ones in its first chunk."""
+    """Read the 64-bit size from the first chunk if the 32-bit size is 2³² − 1."""
     found = _riff(handle, b"data", "little")
     handle.seek(12)
     head = handle.read(24)
@@ -164,7 +164,7 @@ def _rf64(handle: BinaryIO) -> Field | None:
 
 
 def _caf(handle: BinaryIO) -> Field | None:
-    """Chunks of name and 64-bit size; that of the samples begins with 4 bytes of its own."""
+    """Find the chunk of the samples; sizes have 64 bits, and the samples follow 4 bytes."""
     total = _size(handle)
     position = 8
     while position + 12 <= total:
@@ -179,7 +179,7 @@ def _caf(handle: BinaryIO) -> Field | None:
 
 
 def _w64(handle: BinaryIO) -> Field | None:
-    """Chunks of a GUID and a 64-bit size that counts both, padded to 8. libsndfile reads them to the end by itself."""
+    """Find the chunk of the samples: a GUID and a 64-bit size that counts both, padded to 8 bytes."""
     total = _size(handle)
     position = 40
     while position + 24 <= total:
@@ -193,7 +193,7 @@ def _w64(handle: BinaryIO) -> Field | None:
 
 
 def _nist(handle: BinaryIO) -> Field | None:
-    """A header of text. There is no number of bytes to change, so its position is none."""
+    """Read the text header; it has no number of bytes that could be replaced."""
     handle.seek(0)
     text = handle.read(1024).decode("latin-1")
     numbers = {name: int(value) for name, value in re.findall(r"^(\w+) -i (\d+)", text, re.MULTILINE)}
@@ -208,7 +208,7 @@ def _nist(handle: BinaryIO) -> Field | None:
 
 
 def _chunks(handle: BinaryIO, found: Field) -> bool:
-    """Whether what follows the samples are chunks, to the end of the file."""
+    """Return whether the samples are followed by chunks up to the end of the file."""
     total = _size(handle)
     position = found.begin + max(0, found.stated)
     position += position % 2 if found.width == 4 else 0
@@ -225,7 +225,7 @@ def _chunks(handle: BinaryIO, found: Field) -> bool:
 
 
 def _asf_size(handle: BinaryIO) -> int:
-    """The file's size by its header; 0 for a broadcast, which does not know it."""
+    """Return the size of the file in its header; 0 for a broadcast, whose size is unknown."""
     handle.seek(0)
     head = handle.read(2**16)
     at = head.find(_ASF_FILE)
@@ -235,7 +235,7 @@ def _asf_size(handle: BinaryIO) -> int:
 
 
 def _lacking_page(handle: BinaryIO) -> int:
-    """Look for the last page (RFC 3533, section 6) and add up the sizes of its segments."""
+    """Return the missing bytes of the last page (RFC 3533, section 6)."""
     total = _size(handle)
     handle.seek(max(0, total - _LARGEST_OGG_PAGE))
     tail = handle.read()

@@ -1,8 +1,8 @@
-"""MPEG audio (mp3, mp2) frame by frame, without decoding: how much there is, and where it begins anew.
+"""Find the frames and streams of MPEG audio (mp3, mp2) without decoding.
 
-There is no length in the format. A first frame of no sound (`Xing`, `Info` or `VBRI`) may state one, and is wrong where
-files were joined, cut or edited; without it decoders guess from the first frames. So the headers of all frames
-are walked (some 0.1 s for an hour of sound).
+The format has no length. A first frame without audio (`Xing`, `Info` or `VBRI`) may state one, which is wrong for
+joined, cut or edited files; without it decoders extrapolate from the first frames. So the headers of all frames are
+read (about 0.1 s for an hour of audio).
 """
 
 from __future__ import annotations
@@ -23,47 +23,47 @@ _KBPS = {  # by (MPEG 1?, layer): of bitrate indices 1 … 14
 }
 _RATES = (44_100, 48_000, 32_000)
 _SURE = 3
-"""So many frames in a row make a find of a frame certain."""
+"""Consecutive frames that confirm the first one."""
 
 
 class MpegFormat(NamedTuple):
-    """What all frames of one stream have in common."""
+    """Properties that all frames of a stream share."""
 
     rate: int
     channels: int
     samples: int
-    """Of a frame."""
+    """Per frame and channel."""
     layer: int
 
 
 @dataclass
 class MpegStream:
-    """A run of frames that one decoder takes: from a frame that states lengths, or a change of format, to the next."""
+    """Frames for one decoder: from a tag frame or a change of format to the next."""
 
     kind: MpegFormat
     tag: Span | None = None
-    """The frame that states lengths; it holds no sound."""
+    """The frame that states lengths; it has no audio."""
     stated: int | None = None
-    """Frames of sound, by the tag."""
+    """Audio frames, by the tag."""
     stated_bytes: int | None = None
-    """Of the stream from the tag on, by the tag."""
+    """Bytes of the stream including the tag, by the tag."""
     frames: int = 0
     spans: list[Span] = field(default_factory=list)
-    """Where the frames of sound are; more than one where something lies between them."""
+    """Ranges of the audio frames; several if other bytes lie between them."""
 
     @property
     def start(self) -> int:
-        """Its first byte."""
+        """Position of the first byte."""
         return self.tag.start if self.tag else self.spans[0].start
 
     def over(self, position: int) -> bool:
-        """Whether `position` is behind all that the tag states, so that what follows was appended."""
+        """Return whether `position` is after all that the tag states, so that the rest was appended."""
         if self.tag is None or self.stated is None or self.stated_bytes is None:
             return False
         return self.frames == self.stated and position >= self.tag.start + self.stated_bytes
 
     def add(self, start: int, size: int) -> None:
-        """Count a frame of sound."""
+        """Add an audio frame."""
         self.frames += 1
         if self.spans and self.spans[-1].stop == start:
             self.spans[-1] = Span(self.spans[-1].start, start + size)
@@ -73,23 +73,23 @@ class MpegStream:
 
 @dataclass
 class MpegLayout:
-    """What a file holds."""
+    """Streams, tags and faults of a file."""
 
     streams: list[MpegStream] = field(default_factory=list)
     head: Span = field(default_factory=lambda: Span(0, 0))
-    """ID3v2 tags in front of the first frame."""
+    """ID3v2 tags before the first frame."""
     foot: Span | None = None
     """The ID3v1 tag at the end."""
     skipped: int = 0
-    """Bytes between frames that are neither frames nor tags."""
+    """Bytes between frames that belong to no frame or tag."""
     broken_end: bool = False
-    """The last frame is not whole."""
+    """Whether the last frame is incomplete."""
     end: int = 0
-    """Of the file, or where the ID3v1 tag begins."""
+    """End of the file, or start of the ID3v1 tag."""
 
 
 def _kinds() -> list[tuple[int, int, int, int]]:
-    """By the second and third byte of a header: (bytes of the frame, rate, samples, layer); zeros for none."""
+    """Return (bytes of the frame, rate, samples, layer) by the second and third byte of a header; zeros for none."""
     table = [(0, 0, 0, 0)] * 65_536
     for code in range(65_536):
         second, third = code >> 8, code & 255
@@ -111,11 +111,11 @@ _KINDS = _kinds()
 
 
 def walk(handle: BinaryIO) -> MpegLayout:
-    """Find all frames of a file; no streams where there are none."""
+    """Find all frames of a file."""
     try:
         with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _Walk(data).run()
-    except (ValueError, OSError):  # empty, or no file that can be mapped
+    except (ValueError, OSError):  # empty, or not mappable
         return MpegLayout()
 
 
@@ -131,7 +131,7 @@ class _Walk:
         self._marks = _finds(data, b"Xing") | _finds(data, b"Info") | _finds(data, b"VBRI")
 
     def run(self) -> MpegLayout:
-        """Go from frame to frame, over tags, and over what is neither."""
+        """Visit all frames; skip tags and other bytes."""
         position = self._after_tags(0)
         self._layout.head = Span(0, position)
         stream: MpegStream | None = None
@@ -167,7 +167,7 @@ class _Walk:
         return size, MpegFormat(rate, 1 if fourth >> 6 == 3 else 2, samples, layer)
 
     def _sure(self, position: int) -> bool:
-        """Whether a chain of frames of one kind begins here."""
+        """Return whether consecutive frames of one format begin here."""
         kind = None
         for _ in range(_SURE):
             if position + 4 > self._end:
@@ -180,7 +180,7 @@ class _Walk:
         return True
 
     def _resync(self, position: int, stream: MpegStream | None) -> int:
-        """The next frame behind what is none; the end of the file where there is none."""
+        """Return the position of the next frame, or the end of the file."""
         behind = self._after_tags(position)
         if behind > position:
             return behind
@@ -195,7 +195,7 @@ class _Walk:
                 return position
 
     def _after_tags(self, position: int) -> int:
-        """Step over ID3v2 and APE tags."""
+        """Return the position after ID3v2 and APE tags."""
         data = self._data
         while position + 32 <= self._end:
             if data[position : position + 3] == b"ID3":
@@ -210,7 +210,7 @@ class _Walk:
         return min(position, self._end)
 
     def _tag(self, position: int, size: int) -> tuple[int | None, int | None] | None:
-        """The frames and bytes that a frame without sound states; None for a frame of sound."""
+        """Return the frames and bytes that a tag frame states; None for an audio frame."""
         data, frame = self._data, self._data[position : position + min(size, 160)]
         wide = data[position + 3] >> 6 != 3
         offset = 4 + ((32 if wide else 17) if data[position + 1] & 8 else (17 if wide else 9))

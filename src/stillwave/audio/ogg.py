@@ -1,18 +1,24 @@
-"""Ogg page by page: where one of several chained streams ends and the next begins (RFC 3533)."""
+"""Ogg pages (RFC 3533): the chained streams of a file, and serial numbers that do not depend on the clock."""
 
 from __future__ import annotations
 
 import mmap
+from functools import lru_cache
+from pathlib import Path
 from typing import BinaryIO
 
 from stillwave.audio.views import Span
 
 _BEGINS = 2
-"""The flag of a stream's first page."""
+"""The flag of the first page of a stream."""
+_POLYNOMIAL = 0x04C11DB7
+"""Polynomial of the checksum of a page; the initial value is 0, the most significant bit comes first."""
+_HEADER, _SERIAL, _CHECKSUM = 27, 14, 22
+"""Size of the fixed header of a page, and the offsets of two 32-bit numbers in it."""
 
 
 def links(handle: BinaryIO) -> list[Span]:
-    """The ranges of a file that hold a stream, or several that are multiplexed, each; none for no Ogg file."""
+    """Return the byte ranges of chained streams (multiplexed ones as one); none for files that are not Ogg."""
     try:
         with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
             starts = _starts(data)
@@ -40,3 +46,55 @@ def _starts(data: mmap.mmap) -> list[int]:
         behind = position + 27 + len(table) + sum(table)
         position = behind if data[behind : behind + 4] == b"OggS" else data.find(b"OggS", behind)
     return starts
+
+
+def number_streams(path: Path) -> None:
+    """Set the serial numbers of the streams of a file to 1, 2, …, in place: libsndfile takes them from the clock."""
+    numbers: dict[bytes, bytes] = {}
+    with path.open("r+b") as file:
+        while page := _next_page(file):
+            start, size, header = page
+            old = header[_SERIAL : _SERIAL + 4]
+            new = numbers.setdefault(old, (len(numbers) + 1).to_bytes(4, "little"))
+            changed = int.from_bytes(old, "big") ^ int.from_bytes(new, "big")
+            checksum = int.from_bytes(header[_CHECKSUM : _CHECKSUM + 4], "little")
+            # The checksum is linear: its change depends on the changed bits and their distance from the end only.
+            checksum ^= _product(changed, _power(32 + 8 * (size - _SERIAL - 4)))
+            for place, value in ((_SERIAL, new), (_CHECKSUM, checksum.to_bytes(4, "little"))):
+                file.seek(start + place)
+                file.write(value)
+            file.seek(start + size)
+
+
+def _next_page(file: BinaryIO) -> tuple[int, int, bytes] | None:
+    """Return start, size and header of the page at the position of the file; None for no page."""
+    start, header = file.tell(), file.read(_HEADER)
+    if len(header) < _HEADER or header[:4] != b"OggS":
+        return None
+    segments = file.read(header[-1])
+    return start, _HEADER + len(segments) + sum(segments), header
+
+
+def _product(one: int, other: int) -> int:
+    """Multiply two polynomials over GF(2), modulo that of the checksum."""
+    result = 0
+    while other:
+        if other & 1:
+            result ^= one
+        other >>= 1
+        one <<= 1
+        if one >> 32:
+            one ^= _POLYNOMIAL | 1 << 32
+    return result
+
+
+@lru_cache(maxsize=1024)
+def _power(exponent: int) -> int:
+    """Return x to this power, modulo the polynomial of the checksum."""
+    result, square = 1, 2
+    while exponent:
+        if exponent & 1:
+            result = _product(result, square)
+        square = _product(square, square)
+        exponent >>= 1
+    return result

@@ -1,7 +1,7 @@
-"""Recordings that libsndfile reads in part only: what it is shown instead, so that it reads all of them.
+"""Plan how to read files that libsndfile would read in part only.
 
-It believes the lengths in headers, and stops at the end of the first of several joined streams. Where a file is as it
-should be, nothing here is used.
+libsndfile trusts the lengths in headers and stops at the end of the first of several joined streams. Files without
+such faults are read as they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from stillwave.audio.mpeg import MpegLayout, MpegStream
 from stillwave.audio.views import Pieces, Span, View
 
 _ENDLESS = 64
-"""A file that is claimed to be so many times longer is decoded to its end: bit rates vary by less."""
+"""Factor on the reported size of MPEG audio, so that it is decoded to its end: bit rates vary by less."""
 
 
 @dataclass(frozen=True)
@@ -27,29 +27,29 @@ class FilePart:
 
     pieces: Pieces
     frames: int | None = None
-    """Samples per channel, where they are known better than the decoder knows them."""
+    """Samples per channel; None for those that the decoder reports."""
     endless: bool = False
-    """Whether the decoder has to be misled about the length to read to the end."""
+    """Whether a larger size has to be reported to the decoder for it to read to the end."""
 
     def view(self, handle: BinaryIO) -> View:
-        """The part as a file."""
+        """Return the part as a file."""
         view = View(handle, self.pieces)
         return View(handle, self.pieces, max(view.size * _ENDLESS, 2**16)) if self.endless else view
 
 
 @dataclass
 class ReadPlan:
-    """How to read a file: `parts` one after the other, or as it is where there are none."""
+    """How to read a file: `parts` in sequence, or the file itself if there are none."""
 
     parts: list[FilePart] = field(default_factory=list)
     exact: bool = True
-    """Whether the number of samples that the decoder states, or that is stated here, is what it will give."""
+    """Whether the reported number of samples is the decoded one."""
     of: str = ""
-    """`mpeg` where all frames were looked at, `joined` where the chunks of samples of a WAV file were put together."""
+    """`mpeg` if all frames were counted, `joined` if the data chunks of a WAV file were concatenated."""
     fault: str = ""
-    """Why it is not whole."""
+    """Why the file is incomplete."""
     limit: int | None = None
-    """Samples per channel behind which there is only what fills the last block; None for no such limit."""
+    """Samples per channel without the padding of the last block; None for no limit."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -69,10 +69,10 @@ def plan(handle: BinaryIO, *, headers_only: bool = False) -> ReadPlan:
 
 
 def _container(handle: BinaryIO) -> ReadPlan:
-    """WAV and its relatives: a length that cannot be true is replaced by what there is."""
+    """Plan for WAV and similar formats: replace an impossible length by that of the data."""
     chunks = joined(handle)
     if chunks is not None:
-        notes = [f"has {len(chunks) - 2} chunks of samples, which are read one after the other"]
+        notes = [f"has {len(chunks) - 2} chunks of samples, which are read in sequence"]
         return ReadPlan([FilePart(chunks)], of="joined", notes=notes)
     pieces = with_true_size(handle)
     return ReadPlan(limit=riff.stated_samples(handle)) if pieces is None else ReadPlan([FilePart(pieces)])
@@ -97,7 +97,7 @@ def _flac(handle: BinaryIO, headers_only: bool) -> ReadPlan:
 
 
 def _within(span: Span, pieces: Pieces) -> Pieces:
-    """Pieces of a range as pieces of the whole file."""
+    """Return pieces of a range as pieces of the file."""
     return [
         Span(span.start + piece.start, span.start + piece.stop) if isinstance(piece, Span) else piece
         for piece in pieces
@@ -121,7 +121,7 @@ def _ogg(handle: BinaryIO) -> ReadPlan:
 
 
 def mpeg_plan(handle: BinaryIO) -> ReadPlan:
-    """How to read MPEG audio; as it is where no frames are found (free format)."""
+    """Return how to read MPEG audio; as it is if no frames are found (free format)."""
     layout = mpeg.walk(handle)
     streams = layout.streams
     if not streams:
@@ -138,20 +138,20 @@ def mpeg_plan(handle: BinaryIO) -> ReadPlan:
         made.parts = []
     made.exact = all(stream.stated in (None, stream.frames) for stream in streams)
     if layout.skipped:
-        made.notes.append(f"{layout.skipped} bytes between its frames are no audio and were skipped")
+        made.notes.append(f"{layout.skipped} bytes between its frames are not audio and were skipped")
     if layout.broken_end and streams[-1].stated is None:
         made.notes.append("ends within a frame; it may have been cut short")
     return made
 
 
 def _as_it_is(layout: MpegLayout) -> bool:
-    """Whether the decoder reads all of it by itself."""
+    """Return whether the decoder reads the whole file without help."""
     first = layout.streams[0]
     return len(layout.streams) == 1 and first.stated == first.frames and len(first.spans) == 1
 
 
 def _lacking(stream: MpegStream, behind: int) -> str:
-    """Some encoders count the frame that states the number, so both of its numbers have to speak for a loss."""
+    """Return a message about missing frames. Some encoders count the tag frame, so bytes are checked too."""
     if stream.stated is None or stream.tag is None or stream.stated <= stream.frames:
         return ""
     if stream.stated_bytes is not None:

@@ -1,7 +1,7 @@
-"""Reading recordings: whole, in part, or block by block in constant memory.
+"""Read recordings: whole, in part, or block by block in constant memory.
 
-A header's length is what its writer hoped for. A recording ends where its decoder ends; `AudioInfo.exact` says whether
-`frames` is known to be that, and `measure` finds out where it is not.
+The length in a header may be wrong: a recording ends where its decoder ends. `AudioInfo.exact` states whether `frames`
+is the decoded length; `measure` decodes the recording if it is not.
 """
 
 from __future__ import annotations
@@ -28,42 +28,42 @@ from stillwave.errors import AudioError
 from stillwave.files import as_path
 
 _BLOCK = 2**17
-"""Frames decoded at once on the way."""
+"""Samples per channel that are decoded at once."""
 
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What is known of a recording before it is decoded. `format` and `subtype` as libsndfile names them."""
+    """Properties of a recording, known without decoding it. `format` and `subtype` are names of libsndfile."""
 
     path: Path
     sample_rate: int
     channels: int
     frames: int
-    """Per channel: what reading gives where it is `exact`, else an estimate (0 for none)."""
+    """Samples per channel: the decoded length if `exact`, else an estimate (0 for none)."""
     format: str
     subtype: str
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Title, artist, comment and the like."""
+    """Title, artist, comment and other tags."""
     exact: bool = True
     notes: tuple[str, ...] = ()
-    """What a user should know of how it is read."""
+    """Remarks for the user on how the file is read."""
     layout: str = ""
-    """The loudspeakers by ffmpeg's name (`5.1`), and `kbps` the bit rate, where ffmpeg reads it and knows them."""
+    """Channel layout by ffmpeg's name (`5.1`); empty if unknown or not read by ffmpeg, as is `kbps`, the bit rate."""
     kbps: float | None = None
 
     @property
     def by_ffmpeg(self) -> bool:
-        """Whether ffmpeg reads it: `format` then names its container, `subtype` its codec."""
+        """Whether ffmpeg reads the file: `format` is then the container, `subtype` the codec."""
         return self.format.startswith("FFMPEG ")
 
     @property
     def seconds(self) -> float:
-        """Duration; as exact as `frames`."""
+        """Duration in seconds, as exact as `frames`."""
         return self.frames / self.sample_rate
 
 
 class Reader:
-    """An open recording that is read from front to back."""
+    """An open recording that is read sequentially. Made by `open_reader`."""
 
     def __init__(self, info: AudioInfo, decoder: Decoder) -> None:
         self.info = info
@@ -73,16 +73,16 @@ class Reader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """`AudioInfo.notes`, and what was found while decoding."""
+        """`AudioInfo.notes` and remarks from decoding."""
         return tuple(dict.fromkeys((*self.info.notes, *self._decoder.notes)))
 
     @property
     def position(self) -> int:
-        """How many samples per channel have been read or stepped over."""
+        """Samples per channel that have been read or skipped."""
         return self._position
 
     def seek(self, frame: int) -> None:
-        """Go on reading from `frame`; only forwards."""
+        """Continue reading at `frame`; forwards only."""
         if self._decoder.seek(frame):
             self._position = frame
             return
@@ -90,9 +90,9 @@ class Reader:
             self.read(min(_BLOCK, frame - self._position))
 
     def read(self, frames: int) -> Samples:
-        """The next `[channels, frames]`, fewer at the end of the recording, none behind it.
+        """Return the next `[channels, frames]`: fewer at the end of the recording, none after it.
 
-        Raises `AudioError` when the file holds less than its header promised, or NaN or infinity.
+        Raises `AudioError` if the file holds less than its header states, or for NaN or infinity.
         """
         wanted = 0 if self._ended else max(0, frames)
         if not wanted:
@@ -107,35 +107,45 @@ class Reader:
 
     def _check_end(self) -> None:
         info, held = self.info, self._position / self.info.sample_rate
-        promised = info.format == "FLAC" or (info.exact and not info.subtype.startswith("MPEG"))
-        if promised and self._position < info.frames:
+        is_stated = info.format == "FLAC" or (info.exact and not info.subtype.startswith("MPEG"))
+        if is_stated and self._position < info.frames:
             raise AudioError(
-                f"{info.path}: cut short: its header promises {info.seconds:.3f} s, it holds {held:.3f} s"
+                f"{info.path}: cut short: its header states {info.seconds:.3f} s, it holds {held:.3f} s"
             )
         if self._position == 0:
-            raise AudioError(f"{info.path}: there are no samples in it")
+            raise AudioError(f"{info.path}: has no samples")
 
     def rest(self) -> Samples:
-        """All that has not been read yet."""
+        """Return the rest of the recording, `[channels, n]`."""
         info = self.info
         first = self.read(info.frames - self._position if info.exact else _BLOCK)
         blocks = [first, *self.blocks(_BLOCK)]
         return first if len(blocks) == 1 else np.concatenate(blocks, axis=1)
 
     def blocks(self, frames: int) -> Iterator[Samples]:
-        """The rest of the recording in blocks of `frames`, the last one shorter."""
+        """Yield the rest of the recording in blocks `[channels, frames]`; the last one may be shorter."""
         while (block := self.read(frames)).shape[1]:
             yield block
 
 
 @contextmanager
 def open_reader(path: Path | str | bytes, *, headers_only: bool = False) -> Iterator[Reader]:
-    """Open a recording for reading in blocks; see `probe` for what is refused."""
+    """Open a recording for reading in blocks.
+
+    Args:
+        path: Path of the file.
+        headers_only: Accept the length in the header of a FLAC file if its last frame agrees, instead of searching the
+            whole file for joined recordings.
+
+    Raises:
+        AudioError: As `probe`.
+
+    """
     path = as_path(path)
     with ExitStack() as stack:
         decoder = stack.enter_context(_decoder(path, stack.enter_context(_opened(path)), headers_only))
         if decoder.exact and decoder.frames == 0:
-            raise AudioError(f"{path}: there are no samples in it")
+            raise AudioError(f"{path}: has no samples")
         info = AudioInfo(
             path=path,
             sample_rate=check_rate(decoder.rate, f"{path}: sample rate"),
@@ -153,29 +163,33 @@ def open_reader(path: Path | str | bytes, *, headers_only: bool = False) -> Iter
 
 
 def probe(path: Path | str | bytes) -> AudioInfo:
-    """Rate, channels, length and format of a recording, without decoding it; the length may be an estimate.
+    """Return rate, channels, length and format of a recording without decoding it; the length may be an estimate.
 
-    Raises `AudioError`, naming the file, when it is missing, unreadable, empty, cut short or not audio.
+    Raises:
+        AudioError: The file is missing, unreadable, empty, cut short or not audio.
+
     """
     with open_reader(path) as reader:
         return reader.info
 
 
 def measure(path: Path | str | bytes) -> AudioInfo:
-    """`probe` with an exact length, for which the recording is decoded where its header does not tell.
+    """Return the same as `probe` with an exact length; decode the recording if its header is not reliable.
 
-    Raises as `probe` and `read` do.
+    Raises:
+        AudioError: As `probe` and `read`.
+
     """
     path = as_path(path)
     try:
         found = path.stat()
     except OSError:
-        return probe(path)  # says what is wrong
+        return probe(path)  # raises the error
     return _measured(path, found.st_size, found.st_mtime_ns)
 
 
 @lru_cache(4096)
-def _measured(path: Path, size: int, time: int) -> AudioInfo:  # noqa: ARG001 # of which state of the file
+def _measured(path: Path, size: int, time: int) -> AudioInfo:  # noqa: ARG001 # cache key
     with open_reader(path) as reader:
         if reader.info.exact:
             return reader.info
@@ -186,11 +200,20 @@ def _measured(path: Path, size: int, time: int) -> AudioInfo:  # noqa: ARG001 # 
 def read(
     path: Path | str | bytes, *, sample_rate: int | None = None, start: int = 0, frames: int = -1
 ) -> tuple[Samples, int]:
-    """Decode a recording, or `frames` of it from frame `start` on, both counted at the file's own rate.
+    """Decode a recording or a part of it.
 
-    Returns `[channels, n]` float32 and its rate: `sample_rate` where given (then resampled, soxr HQ), else
-    the file's own. At the end of the file there may be fewer samples than asked for. Raises as `probe` does,
-    and `AudioError` for NaN or infinity, or a start outside the recording.
+    Args:
+        path: Path of the file.
+        sample_rate: Rate in Hz to resample to (soxr HQ); None for that of the file.
+        start: First sample, at the rate of the file.
+        frames: Number of samples per channel, at the rate of the file; −1 for all. At the end there may be fewer.
+
+    Returns:
+        Samples `[channels, n]`, float32, and their rate in Hz.
+
+    Raises:
+        AudioError: As `probe`, and for NaN, infinity or a start outside the recording.
+
     """
     if sample_rate is not None:
         check_rate(sample_rate)
@@ -210,14 +233,12 @@ def read(
 
 @contextmanager
 def _decoder(path: Path, handle: BinaryIO, headers_only: bool) -> Iterator[Decoder]:
-    """Look into the file, then open it."""
+    """Check a file and open its decoder."""
     foreign = ffmpeg.is_foreign(handle)
     made = ReadPlan() if foreign else plan(handle, headers_only=headers_only)
     lacking = missing_bytes(handle)
     if lacking or made.fault:
-        raise AudioError(
-            f"{path}: cut short: {made.fault or f'{lacking} bytes that it promises are missing at its end'}"
-        )
+        raise AudioError(f"{path}: cut short: {made.fault or f'{lacking} bytes are missing at its end'}")
     if foreign:
         with closing(ffmpeg.FfmpegDecoder(path)) as decoder:
             yield decoder
@@ -231,19 +252,19 @@ def _first_that_reads(path: Path, handle: BinaryIO, made: ReadPlan) -> AbstractC
     try:
         decoder = SndfileDecoder(path, handle, made)
     except UndecodableError as error:
-        decoder = _behind_junk(path, handle)
+        decoder = _after_other_bytes(path, handle)
         if decoder is None:
             return _by_ffmpeg(path, handle, error)
     if decoder.format == "MP3" and made.of != "mpeg":
         decoder.close()
         decoder = SndfileDecoder(path, handle, mpeg_plan(handle))
     if made.of != "joined" and (more := left_over(handle)):
-        decoder.notes.append(f"{more} bytes behind the samples that its header states were not read")
+        decoder.notes.append(f"{more} bytes after the samples that its header states were not read")
     return closing(decoder)
 
 
 def _by_ffmpeg(path: Path, handle: BinaryIO, fault: AudioError) -> AbstractContextManager[Decoder]:
-    """What libsndfile refuses for a fault, and ffmpeg may know."""
+    """Open with ffmpeg a file that libsndfile cannot read, or raise `fault`."""
     if not ffmpeg.holds_media(path, handle):
         raise fault
     try:
@@ -254,8 +275,8 @@ def _by_ffmpeg(path: Path, handle: BinaryIO, fault: AudioError) -> AbstractConte
         raise
 
 
-def _behind_junk(path: Path, handle: BinaryIO) -> SndfileDecoder | None:
-    """MPEG audio behind bytes that hide it from libsndfile."""
+def _after_other_bytes(path: Path, handle: BinaryIO) -> SndfileDecoder | None:
+    """Open MPEG audio that follows bytes of another kind."""
     if path.suffix.lower() in (".mp3", ".mp2"):
         made = mpeg_plan(handle)
         if made.parts:
@@ -265,10 +286,10 @@ def _behind_junk(path: Path, handle: BinaryIO) -> SndfileDecoder | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, and say what libsndfile would call 'System error' or 'Format not recognised'."""
+    """Open a file; raise errors that libsndfile would report as 'System error' or 'Format not recognised'."""
     try:
         if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
-            raise AudioError(f"{path}: this is no regular file; pipe it into `stillwave enhance -`")
+            raise AudioError(f"{path}: is not a regular file; pipe it into `stillwave enhance -`")
         handle = path.open("rb")
     except FileNotFoundError:
         raise AudioError(f"{path}: there is no such file") from None

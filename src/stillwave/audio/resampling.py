@@ -1,4 +1,4 @@
-"""Change of sampling rate with soxr HQ: linear phase and no delay, so that results stay sample-aligned."""
+"""Resample with soxr HQ: linear phase, no delay, so that the output is aligned with the input."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from stillwave.audio.contract import Samples
 def resample(samples: Samples, rate_in: int, rate_out: int) -> Samples:
     """Resample `[channels, n]` to `[channels, round(n · rate_out / rate_in)]`, aligned in time.
 
-    The same array when the rates are equal.
+    Returns the same array if the rates are equal.
     """
     if rate_in == rate_out:
         return samples
-    return _turned(soxr.resample(_turned(samples), rate_in, rate_out, quality="HQ"))
+    return _transposed(soxr.resample(_transposed(samples), rate_in, rate_out, quality="HQ"))
 
 
 class Resampler:
-    """`resample` for a signal that comes in blocks: the same samples, whatever the blocks.
+    """Resample a signal block by block; the output does not depend on the block sizes.
 
-    The filter looks ahead, so a block may give fewer samples than its share, or none; the last one, pushed
-    with `last=True` (it may be empty), gives what remains.
+    The filter has look-ahead, so `push` may return fewer samples than expected, or none. The last block, which may be
+    empty, is pushed with `last=True` and returns the rest.
     """
 
     def __init__(self, rate_in: int, rate_out: int, channels: int) -> None:
@@ -31,11 +31,11 @@ class Resampler:
             self._soxr = soxr.ResampleStream(rate_in, rate_out, channels, dtype="float32", quality="HQ")
 
     def push(self, block: Samples, last: bool = False) -> Samples:
-        """Take `[channels, n]` and give the `[channels, m]` that are ready."""
+        """Resample `[channels, n]` and return the `[channels, m]` that are complete."""
         if self._soxr is None:
             return block
-        return _turned(self._soxr.resample_chunk(_turned(block), last=last))
+        return _transposed(self._soxr.resample_chunk(_transposed(block), last=last))
 
 
-def _turned(samples: Samples) -> Samples:
+def _transposed(samples: Samples) -> Samples:
     return np.ascontiguousarray(samples.T, dtype=np.float32)

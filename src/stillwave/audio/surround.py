@@ -1,7 +1,7 @@
-"""Which channel is which loudspeaker: WAV and its kin order surround by one rule, Ogg (Vorbis and Opus) by another.
+"""Channel layouts of surround sound, whose order differs between WAV, FLAC and Ogg (Vorbis and Opus).
 
-libsndfile hands over channels as they are stored, both ways. What it does not state is never reordered: the channels
-of a microphone array are no loudspeakers.
+libsndfile reads and writes channels in the stored order. Channels without a layout are never reordered: they may be
+those of a microphone array.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SPEAKERS = (
     "FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR",
     "TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR",
 )  # fmt: skip
-"""Bit 0, 1, … of the channel mask of WAVE_FORMAT_EXTENSIBLE; a WAV file's channels are in this order."""
+"""Bits 0, 1, … of the channel mask of WAVE_FORMAT_EXTENSIBLE, and the channel order of WAV files."""
 
 _OGG = {
     3: ("FL", "FC", "FR"),
@@ -30,7 +30,7 @@ _OGG = {
     7: ("FL", "FC", "FR", "SL", "SR", "BC", "LFE"),
     8: ("FL", "FC", "FR", "SL", "SR", "BL", "BR", "LFE"),
 }
-"""Vorbis I specification, section 4.3.9; RFC 7845, section 5.1.1.2 (mapping family 1) has the same."""
+"""Vorbis I specification, section 4.3.9; RFC 7845, section 5.1.1.2 (mapping family 1), is the same."""
 
 _FLAC = {
     3: ("FL", "FR", "FC"),
@@ -52,38 +52,38 @@ _FFMPEG = {
     "6.1": ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
     "7.1": ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
 }
-"""By ffmpeg's names. It hands over channels in the order of WAV, whatever the container's is."""
+"""By ffmpeg's names. ffmpeg returns channels in the order of WAV for every container."""
 
 _FILTERED = {"VORBIS": (6,), "OPUS": (6, 7, 8)}
-"""Numbers of channels of which the encoder takes the last for the LFE, and keeps of it what is below some 100 Hz."""
+"""Numbers of channels whose last one the encoder low-pass filters at about 100 Hz, as the LFE."""
 
 
 @dataclass(frozen=True)
 class SurroundLayout:
-    """The loudspeaker of each channel. `stated`: the file says so, or its codec knows no other use of channels."""
+    """The loudspeaker of each channel; `stated` if the file or the codec defines it, not only a default."""
 
     speakers: tuple[str, ...]
     stated: bool
 
     @property
     def lfe(self) -> int | None:
-        """The channel for low-frequency effects, where the file says that it has one."""
+        """Index of the low-frequency effects channel; None if the file does not state one."""
         return self.speakers.index("LFE") if self.stated and "LFE" in self.speakers else None
 
 
 @dataclass(frozen=True)
 class ChannelOrder:
-    """How channels go from one file into another: output channel i is input channel `channels[i]`."""
+    """Order of channels in an output file: output channel i is input channel `channels[i]`."""
 
     channels: tuple[int, ...]
     mask: int = 0
-    """What a WAV or FLAC file is to state; 0 for nothing."""
+    """Channel mask for a WAV or FLAC file; 0 for none."""
     lost: bool = False
-    """The target has no such layout, so that the channels stay in the source's order."""
+    """Whether the target cannot store the layout; channels are then in the order of the source."""
 
 
 def layout_of(info: AudioInfo) -> SurroundLayout | None:
-    """The loudspeakers of a recording's channels, where the file or its format says which they are."""
+    """Return the channel layout of a recording; None if neither file nor format defines it."""
     if info.by_ffmpeg:
         named = _FFMPEG.get(info.layout, ())
         return SurroundLayout(named, stated=True) if len(named) == info.channels else None
@@ -112,9 +112,9 @@ def _of_mask(mask: int, channels: int) -> SurroundLayout | None:
 
 
 def order_for(layout: SurroundLayout | None, channels: int, target: Path, subtype: str) -> ChannelOrder:
-    """How channels of this layout are stored in `target`.
+    """Return the order of channels of this layout in `target`.
 
-    Raises `AudioError` where the encoder would take a channel for the LFE that is none, or may be none.
+    Raises `AudioError` if the encoder would filter a channel as the LFE that is not, or may not be, the LFE.
     """
     if target.suffix.lower() in MEDIA_FORMATS:
         return _into_media(layout, channels, target)
@@ -144,19 +144,19 @@ def _into_ogg(layout: SurroundLayout | None, channels: int, target: Path, subtyp
         return ChannelOrder(tuple(found.index(speaker) for speaker in wanted))
     if channels in _FILTERED.get(subtype, ()):
         raise AudioError(
-            f"{target}: {subtype} takes the last of {channels} channels for the low-frequency effects of surround "
-            "sound and removes speech from it, and the source does not say that it is surround; write .wav or .flac"
+            f"{target}: {subtype} encodes the last of {channels} channels as the low-frequency effects of surround "
+            "sound, which removes speech, and the source does not state a surround layout; write .wav or .flac"
         )
     return ChannelOrder(tuple(range(channels)), lost=channels > 2 and layout is not None)
 
 
 def _into_media(layout: SurroundLayout | None, channels: int, target: Path) -> ChannelOrder:
-    """In the order of WAV, which ffmpeg takes; of six channels and more, it takes one for low-frequency effects."""
+    """Return the order of WAV, which ffmpeg expects; of six channels and more, one is low-frequency effects."""
     if layout is None:
         if channels >= 6:
             raise AudioError(
-                f"{target}: its codec takes one of {channels} channels for the low-frequency effects of surround sound "
-                "and may remove speech from it, and the source does not say that it is surround; write .wav or .flac"
+                f"{target}: its codec encodes one of {channels} channels as the low-frequency effects of surround, "
+                "which may remove speech, and the source does not state a surround layout; write .wav or .flac"
             )
         return ChannelOrder(tuple(range(channels)))
     order = sorted(range(len(layout.speakers)), key=lambda i: SPEAKERS.index(layout.speakers[i]))
@@ -171,7 +171,7 @@ def _mask(layout: SurroundLayout) -> int:
 
 
 def _alike(speakers: tuple[str, ...]) -> tuple[str, ...]:
-    """Where a layout has one pair behind the front, whether it is called side or back makes no difference."""
+    """Return a layout with side and back as one name, if it has only one of the two pairs."""
     pairs = {"SL", "BL"} & set(speakers)
     if len(pairs) == 2:
         return speakers

@@ -1,4 +1,4 @@
-"""Files as their decoder should see them: some ranges of one, with other bytes between."""
+"""A read-only file made of byte ranges of another file and of other bytes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
 _TAG = 128
-"""Bytes at the end in which decoders of MPEG audio look for an ID3v1 tag."""
+"""Size of an ID3v1 tag, which decoders of MPEG audio look for at the end."""
 
 
 class Span(NamedTuple):
-    """A range of bytes of the file."""
+    """A range of bytes of a file."""
 
     start: int
     stop: int
@@ -24,8 +24,8 @@ Pieces = Sequence["Span | bytes"]
 class View:
     """A read-only file of `pieces` of `handle`, for `soundfile.SoundFile`.
 
-    `claimed` is the length that is stated instead of the true one: decoders of MPEG audio estimate the number of
-    samples from it and stop there, so a large one lets them read until their data ends.
+    `claimed` is the size that is reported instead of the true one: decoders of MPEG audio estimate the number of
+    samples from it and stop there, so with a large size they read to the end of the data.
     """
 
     def __init__(self, handle: BinaryIO, pieces: Pieces, claimed: int | None = None) -> None:
@@ -40,22 +40,22 @@ class View:
         self._position = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As of files."""
+        """As `io.RawIOBase`."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._claimed}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def tell(self) -> int:
-        """As of files."""
+        """As `io.RawIOBase`."""
         return self._position
 
     def read(self, size: int) -> bytes:
-        """As of files: fewer bytes at the end only."""
+        """As `io.RawIOBase`; fewer bytes at the end only."""
         found = bytearray(size)
         return bytes(found[: self.readinto(memoryview(found))])
 
     def readinto(self, target: memoryview) -> int:
-        """As of files."""
+        """As `io.RawIOBase`."""
         wanted, count = len(target), 0
         while count < wanted and self._position < self.size:
             part = self._part(wanted - count)
@@ -69,7 +69,7 @@ class View:
         return count
 
     def _part(self, most: int) -> bytes:
-        """What follows the position, of one piece."""
+        """Return bytes at the position, of one piece."""
         index = bisect_right(self._starts, self._position) - 1
         while True:  # pieces may be empty
             piece, inside = self._pieces[index], self._position - self._starts[index]
@@ -82,4 +82,4 @@ class View:
                 return part
             index += 1
             if index == len(self._pieces):
-                raise OSError("the file became shorter while it was read")
+                raise OSError("the file was truncated while it was read")

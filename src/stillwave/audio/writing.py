@@ -1,11 +1,11 @@
-"""Writing recordings, whole or in blocks: atomic, at the same level, with one stated policy.
+"""Write recordings, whole or in blocks, atomically.
 
 - *Level*: samples are never rescaled.
-- *Overs*: floating-point formats and the lossy codecs keep values beyond ±1. Integer formats cannot: there
-  they are clipped at full scale, counted, and reported.
-- *Dither*: none. Integers are rounded to the nearest step, so that what was read is written back bit for bit
+- *Overs*: floating-point formats and lossy codecs keep values beyond ±1; integer formats clip them at full scale, and
+  the number of clipped values is reported.
+- *Dither*: none. Integers are rounded to the nearest step, so that samples that were read are written back bit for bit
   and silence stays silent. At 16 bits the error is about −101 dBFS.
-- *Bytes*: the same samples and tags give the same bytes whenever they are written.
+- *Bytes*: the same samples and tags give the same bytes.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from stillwave.audio import bitrate, metadata
 from stillwave.audio.contract import Samples, check, check_channels, check_finite, check_rate
 from stillwave.audio.formats import INTEGER_BITS, check_format, subtype_for
 from stillwave.audio.metadata import Extras
-from stillwave.audio.ogg_serials import number_streams
+from stillwave.audio.ogg import number_streams
 from stillwave.errors import KEPT, AudioError
 from stillwave.files import as_path, atomic_file, native
 
 _LARGEST_WAV = 2**32 - 2**16
-"""Bytes of samples that WAV's 32-bit sizes hold, with room for the header."""
+"""Bytes of samples in a WAV file with 32-bit sizes, less room for the header."""
 _AT_ONCE = 2**15
-"""Frames handed to libsndfile at once: its Vorbis writer overruns the stack with some millions."""
+"""Samples per channel in one call of libsndfile: its Vorbis encoder overruns the stack with millions."""
 _ADD_PEAK_CHUNK = 0x1050
-"""SFC_SET_ADD_PEAK_CHUNK of sndfile.h, which soundfile does not name."""
+"""SFC_SET_ADD_PEAK_CHUNK of sndfile.h."""
 _BYTES = {"PCM_U8": 1, "PCM_S8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 
 
 @dataclass(frozen=True)
 class WriteReport:
-    """What was written. `peak` is the largest absolute value given; `clipped` counts the values cut to ±1."""
+    """Properties of a written file: `peak` is the largest absolute sample, `clipped` the number of clipped values."""
 
     path: Path
     sample_rate: int
@@ -50,23 +50,23 @@ class WriteReport:
     peak: float
     clipped: int
     lost_tags: tuple[str, ...] = ()
-    """Metadata that the format has no place for."""
+    """Names of metadata that the format cannot store."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What of a source is kept beside its samples and tags, where the format of the output can hold it."""
+    """What is kept of a source beside samples and tags, if the output format can store it."""
 
     extras: Extras | None = None
-    """What the source holds; copied from WAV to WAV and from FLAC to FLAC."""
+    """Metadata of the source; copied from WAV to WAV and from FLAC to FLAC."""
     mask: int | None = 0
-    """The channel mask that wav and flac state; 0 for none, None for what the source's own comments say."""
+    """Channel mask of wav and flac: 0 for none, None for that of the source's comments."""
     kbps: float | None = None
-    """The least bit rate of mp3 and opus, as far as they go."""
+    """Least bit rate of mp3 and opus, in kbit/s, up to their maximum."""
 
 
 class Writer:
-    """An open recording that is written from front to back. Made by `open_writer`."""
+    """An open recording that is written sequentially. Made by `open_writer`."""
 
     def __init__(self, path: Path, file: soundfile.SoundFile) -> None:
         self._path = path
@@ -77,9 +77,9 @@ class Writer:
         self._lost: tuple[str, ...] = ()
 
     def tag(self, tags: Mapping[str, str]) -> None:
-        """Set metadata; only before the first samples."""
+        """Set tags, before the first samples."""
         for name, value in tags.items():
-            if not value:  # ID3v1 has a place for each, filled or not
+            if not value:  # ID3v1 stores empty tags too
                 continue
             try:
                 setattr(self._file, name, value)
@@ -87,7 +87,7 @@ class Writer:
                 self._lost += (name,)
 
     def lost(self, names: Iterable[str]) -> None:
-        """Note what the format has no place for."""
+        """Record names of metadata that the format cannot store."""
         self._lost += tuple(names)
 
     def write(self, samples: Samples) -> None:
@@ -110,7 +110,7 @@ class Writer:
 
     @property
     def report(self) -> WriteReport:
-        """What has been written so far."""
+        """The report on what has been written."""
         file = self._file
         return WriteReport(
             path=self._path,
@@ -137,13 +137,21 @@ def open_writer(
     overwrite: bool = True,
     kept: Kept | None = None,
 ) -> Iterator[Writer]:
-    """Write a recording block by block; it appears under its name when the block ends without an exception.
+    """Write a recording block by block; the file appears when the `with` block ends without an exception.
 
-    The suffix gives the format (`formats.FORMATS`), `subtype` the sample format (by default the format's own,
-    16 bits for wav and flac). `frames`, where known, lets a WAV file of more than 4 GB be written as RF64.
-    Without `overwrite` a file that is there is left, also one that another process has made in the meantime.
-    `kept` is what of a source is to be kept beside samples and tags.
-    Raises `AudioError` for what the format cannot hold and for everything that the disk refuses.
+    Args:
+        path: Path of the file. The suffix selects the format (`formats.FORMATS`).
+        rate: Sampling rate in Hz.
+        channels: Number of channels.
+        subtype: Sample format; by default that of the format, 16 bits for wav and flac.
+        tags: Title, artist, comment and other tags.
+        frames: Samples per channel, if known: a WAV file of more than 4 GB is written as RF64.
+        overwrite: Replace an existing file, including one that another process has written in the meantime.
+        kept: What to keep of a source beside samples and tags.
+
+    Raises:
+        AudioError: The format cannot store the samples, the file exists, or it cannot be written.
+
     """
     path = as_path(path)
     rate = check_rate(rate, f"{path}: sample rate")
@@ -153,7 +161,7 @@ def open_writer(
     size = (frames or 0) * channels * _BYTES.get(subtype, 0)
     name = "RF64" if form.name == "WAV" and size > _LARGEST_WAV else form.name
     kept = kept or Kept()
-    # Of the same kind, tags are among what is copied.
+    # Copied metadata includes the tags.
     copied = kept.extras is not None and kept.extras.same_kind(name)
     if not overwrite:
         refuse_existing(path)
@@ -174,7 +182,7 @@ def open_writer(
 
 
 def _finish(path: Path, name: str, rate: int, kept: Kept) -> tuple[str, ...]:
-    """Put into a closed file what libsndfile has no place for; the names of what is lost."""
+    """Add to a closed file what libsndfile cannot write; return the names of what is lost."""
     lost: tuple[str, ...] = ()
     if kept.extras is not None:
         lost = metadata.carry(kept.extras, path, name, rate, kept.mask)
@@ -193,9 +201,18 @@ def write(
     subtype: str | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> WriteReport:
-    """Write `[channels, n]` or `[n]` (see `check` for types) to `path`, atomically; parents are created.
+    """Write samples to a file, atomically; folders above it are created.
 
-    Raises as `open_writer` and `check` do.
+    Args:
+        path: Path of the file. The suffix selects the format (`formats.FORMATS`).
+        samples: `[channels, n]` or `[n]`, of a type that `check` accepts.
+        rate: Sampling rate in Hz.
+        subtype: Sample format; by default that of the format, 16 bits for wav and flac.
+        tags: Title, artist, comment and other tags.
+
+    Raises:
+        AudioError: As `open_writer` and `check`.
+
     """
     path = as_path(path)
     rows = check(samples, f"{path}: samples to write")
@@ -205,16 +222,16 @@ def write(
 
 
 def _leave_out_peaks(file: soundfile.SoundFile) -> None:
-    """Write no PEAK chunk: it holds the time of writing, and the same samples are to give the same bytes.
+    """Turn off the PEAK chunk, which holds the time of writing, for formats to which libsndfile adds one.
 
-    Only where libsndfile adds one by itself: elsewhere (RF64), turning it off turns it on.
+    For other formats (RF64) the same call turns it on.
     """
     if file.format in ("WAV", "WAVEX", "AIFF", "CAF") and file.subtype in ("FLOAT", "DOUBLE"):
         soundfile._snd.sf_command(file._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise AudioError where something has this name already."""
+    """Raise AudioError if the path exists."""
     if os.path.lexists(path):
         raise AudioError(f"{path}: {KEPT}")
 
@@ -222,7 +239,7 @@ def refuse_existing(path: Path) -> None:
 def _quantise(samples: Samples, bits: int) -> NDArray[np.int32]:
     """Round to the nearest step of `bits`, in the upper bits of 32.
 
-    libsndfile's own conversion from float rounds down for WAV, an offset of half a step.
+    libsndfile's conversion from float rounds down for WAV, which is an offset of half a step.
     """
     full = 2 ** (bits - 1)
     steps = np.rint(samples.astype(np.float64) * full).clip(-full, full - 1)
@@ -231,9 +248,9 @@ def _quantise(samples: Samples, bits: int) -> NDArray[np.int32]:
 
 
 def _check_written(path: Path, report: WriteReport) -> None:
-    """A disk that fills up while libsndfile writes its header on closing goes unnoticed otherwise."""
+    """Check the length: libsndfile reports no error for a disk that is full when it closes the file."""
     if report.frames == 0:
-        raise AudioError(f"{report.path}: there are no samples to write")
+        raise AudioError(f"{report.path}: has no samples to write")
     found = soundfile.info(native(path)).frames
     if found != report.frames:
         raise AudioError(
@@ -243,7 +260,7 @@ def _check_written(path: Path, report: WriteReport) -> None:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """What the disk or libsndfile refuses as `AudioError`."""
+    """Raise errors of the file system and of libsndfile as `AudioError`."""
     try:
         yield
     except (FileExistsError, NotADirectoryError):
@@ -256,5 +273,5 @@ def translated(path: Path) -> Iterator[None]:
         fault = error.error_string.strip().rstrip(".")
         raise AudioError(f"{path}: cannot be written: {fault}; is the disk full?") from None
     except AssertionError:
-        # soundfile asserts that libsndfile took every sample.
-        raise AudioError(f"{path}: cannot be written to the end; is the disk full?") from None
+        # Raised by soundfile if libsndfile did not write all samples.
+        raise AudioError(f"{path}: cannot be written completely; is the disk full?") from None

@@ -98,7 +98,7 @@ def test_what_is_no_recording_is_named(tmp_path, make):
     fails(tmp_path / "text.mp4", "cannot be decoded by ffmpeg: ")
     fails(tmp_path / "list.m4a", "cannot be decoded by ffmpeg: ")
     fails(tmp_path / "list.mp4", "cannot be decoded by ffmpeg: ")
-    fails(tmp_path / "silent.mp4", r"there is no sound in it \(only: video\)$")
+    fails(tmp_path / "silent.mp4", r"has no audio \(only: video\)$")
     (tmp_path / "folder.mp4").mkdir()
     fails(tmp_path / "folder.mp4", "this is a folder")
 
@@ -107,7 +107,7 @@ def test_what_is_no_recording_is_named(tmp_path, make):
     ("name", "options", "words"),
     [
         ("a.m4a", ("-c:a", "aac"), "index .* missing"),
-        ("a.m4a", ("-c:a", "aac", "-movflags", "+faststart"), "cut short: its header promises 1.50 s"),
+        ("a.m4a", ("-c:a", "aac", "-movflags", "+faststart"), "cut short: its header states 1.50 s"),
         ("a.mka", ("-c:a", "aac"), "cut short"),
     ],
 )
@@ -152,7 +152,7 @@ def test_a_scan_finds_media_and_their_true_length(tmp_path, make, wav):
 @pytest.mark.skipif(os.name == "nt", reason="there are no such files")
 def test_pipes_are_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.mp4")
-    fails(tmp_path / "a.mp4", "this is no regular file")
+    fails(tmp_path / "a.mp4", "is not a regular file")
 
 
 def test_ffmpeg_ends_with_its_reader(monkeypatch, talk):

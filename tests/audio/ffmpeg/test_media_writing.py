@@ -129,7 +129,7 @@ def test_what_a_container_cannot_hold_is_one_sentence_and_leaves_nothing(tmp_pat
         rewrite(talk, tmp_path / "b.webm")
     assert "\n" not in str(caught.value)
     with (
-        pytest.raises(AudioError, match="asf holds at most 2 channels, not 3"),
+        pytest.raises(AudioError, match="asf supports at most 2 channels, not 3"),
         open_encoder(tmp_path / "b.wma", RATE, 3, original=wav, tags={}),
     ):
         pass

@@ -1,4 +1,4 @@
-"""Files that libsndfile does not know (m4a, mp4, mkv, webm, wma, aac, amr, 3gp, …), through an installed ffmpeg."""
+"""Read and write formats that libsndfile does not support (m4a, mp4, mkv, webm, wma, aac, …), with ffmpeg."""
 
 from stillwave.audio.ffmpeg.kinds import (
     MEDIA,

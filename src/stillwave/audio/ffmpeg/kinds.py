@@ -1,4 +1,4 @@
-"""Which files are ffmpeg's, by name and by content, and what is written into each."""
+"""Formats that are read and written with ffmpeg, by suffix and by content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 @dataclass(frozen=True)
 class MediaFormat:
-    """A container: ffmpeg's name of it, and the codecs of sound that it takes, by codec the encoder; default first."""
+    """A container by ffmpeg's name, and its audio codecs with the encoder of each; default first."""
 
     name: str
     codecs: dict[str, str]
@@ -51,7 +51,7 @@ MEDIA_FORMATS = {
     ".mts": MediaFormat("mpegts", _BROADCAST, video=True),
     ".m2ts": MediaFormat("mpegts", _BROADCAST, video=True),
 }
-"""What is written through ffmpeg."""
+"""Formats that are written with ffmpeg, by suffix."""
 
 _READ_ONLY = frozenset(
     (
@@ -74,25 +74,25 @@ _READ_ONLY = frozenset(
     )
 )
 _ONLY_BY_NAME = frozenset((".ts",))
-"""Endings that mean other things too (TypeScript): taken where a file is named, passed over in folders."""
+"""Suffixes with other meanings too (TypeScript): accepted for a named file, skipped in folders."""
 
 MEDIA = frozenset((*MEDIA_FORMATS, *_READ_ONLY)) - _ONLY_BY_NAME
-"""File names that are taken in folders, and read through ffmpeg."""
+"""Suffixes of files in folders that are read with ffmpeg."""
 
 DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf,avi,flv,mpegts,mpeg,mpegvideo,ogg,aac,amr,amrnb,amrwb,ac3,eac3,dts,"
     "ape,wv,tta,mpc,mpc8,mp3,wav,w64,aiff,caf,flac,au,rm,dsf,iff,oma,voc,nut,mxf"
 )
-"""What ffmpeg may open: no playlists, which name other files."""
+"""Demuxers that ffmpeg may use: no playlists, which name other files."""
 
 
 def is_media(target: Path) -> bool:
-    """Whether a file of this name is written through ffmpeg."""
+    """Return whether a file of this name is written with ffmpeg."""
     return target.suffix.lower() in MEDIA_FORMATS
 
 
 def target_suffix(path: Path) -> str:
-    """The ending of what is made of a file by default: its own, or `.wav` where that is not written.
+    """Return the default suffix of the output for a file: its own, or `.wav` if that cannot be written.
 
     Examples:
         >>> target_suffix(Path("talk.mp4")), target_suffix(Path("call.amr")), target_suffix(Path("a.flac"))
@@ -103,13 +103,13 @@ def target_suffix(path: Path) -> str:
 
 
 def target_name(path: Path) -> Path:
-    """A path with `target_suffix`."""
+    """Return the path with `target_suffix`."""
     suffix = target_suffix(path)
     return path if suffix == path.suffix else path.with_suffix(suffix)
 
 
 def holds_media(path: Path, handle: BinaryIO) -> bool:
-    """Whether a file that libsndfile refuses may be ffmpeg's, by its name or its first bytes."""
+    """Return whether ffmpeg may read a file that libsndfile cannot, by its name or first bytes."""
     if path.suffix.lower() in MEDIA_FORMATS or path.suffix.lower() in _READ_ONLY:
         return True
     handle.seek(0)
@@ -118,7 +118,7 @@ def holds_media(path: Path, handle: BinaryIO) -> bool:
 
 
 def is_foreign(handle: BinaryIO) -> bool:
-    """Whether a file is of a kind that libsndfile never reads, whatever its name (`talk.mp3` that is an m4a file)."""
+    """Return whether libsndfile cannot read this content, whatever its name (`talk.mp3` that is an m4a file)."""
     handle.seek(0)
     return _begins(handle.read(16), _FOREIGN)
 
@@ -131,16 +131,16 @@ _FOREIGN = (
     (4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"0&\xb2u\x8ef\xcf\x11"), (8, b"AVI "), (0, b"FLV\x01"), (0, b"#!AMR"),
     (0, b"wvpk"), (0, b"TTA1"), (0, b"MAC "), (0, b"MPCK"), (0, b".RMF"), (0, b"DSD "), (0, b"FRM8"),
 )  # fmt: skip
-"""Places and bytes by which containers are known that are ffmpeg's alone."""
+"""Offsets and magic bytes of containers that only ffmpeg reads."""
 _SHARED = (
     *((4, name) for name in (b"moov", b"mdat", b"wide", b"free", b"skip")),
     (0, b"OggS"), (8, b"WAVE"), (8, b"AIFC"), (0, b"caff"), (0, b"MP+"), (0, b"\x00\x00\x01\xba"),
 )  # fmt: skip
-"""The same of those that libsndfile may read, or whose bytes are less certain."""
+"""The same for containers that libsndfile may read, or whose bytes are ambiguous."""
 
 
 def _is_framed(head: bytes) -> bool:
-    """AAC (ADTS), AC-3, and MPEG transport streams."""
+    """Return whether the content is AAC (ADTS), AC-3 or an MPEG transport stream."""
     adts = head[:1] == b"\xff" and head[1:2] and head[1] & 0xF6 == 0xF0
     stream = any(head[at : at + 1] == head[at + 188 : at + 189] == b"\x47" for at in (0, 4))
     return bool(adts) or head[:2] == b"\x0b\x77" or stream

@@ -1,7 +1,7 @@
-"""The program: found on the PATH, started for one local file, and its words made a sentence.
+"""Run ffmpeg on one local file and read its messages.
 
-Only the file itself is opened: the protocol is `file:` (so that `http:` and `concat:` in a name mean nothing, and a
-dash in front is no option), and playlists are no format that is allowed.
+ffmpeg opens that file only: the protocol is `file:` (so `http:`, `concat:` and a leading dash in a name have no special
+meaning), and playlists are not an allowed format.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stillwave.audio.ffmpeg.kinds import DEMUXERS, MEDIA, MEDIA_FORMATS
 from stillwave.errors import AudioError
 
 _MOST, _LONGEST = 2_000, 1_000
-"""Messages that are kept, and characters of each."""
+"""Largest number of messages that are kept, and characters of each."""
 _MESSAGE = re.compile(r"(?:\[[^\]]* @ \w+\] )*\[(\w+)\] ?(.*)")
 _STREAM = re.compile(r"\s*Stream #0:(\d+)(?:\[\w+\])?(?:\((.*?)\))?: (\w+): (.*)")
 _DURATION = re.compile(r"\s*Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
@@ -32,13 +32,13 @@ _TAGS = {
 
 
 def found() -> str | None:
-    """Where ffmpeg is; None where it is not on the PATH."""
+    """Return the path of ffmpeg; None if it is not on the PATH."""
     return shutil.which("ffmpeg")
 
 
 @dataclass(frozen=True)
 class MediaStream:
-    """A stream of a file: its number, `Audio`, `Video`, `Subtitle`, …, and ffmpeg's description, codec first."""
+    """A stream of a file: number, kind (`Audio`, `Video`, …) and ffmpeg's description, codec first."""
 
     number: int
     kind: str
@@ -46,25 +46,25 @@ class MediaStream:
 
     @property
     def codec(self) -> str:
-        """The name of the codec, as ffmpeg calls it."""
+        """Name of the codec in ffmpeg."""
         return re.split(r"[ ,]", self.description, maxsplit=1)[0]
 
     @property
     def layout(self) -> str:
-        """The loudspeakers, such as `stereo` or `5.1(side)`; empty where they are not known."""
+        """Channel layout, such as `stereo` or `5.1(side)`; empty for unknown."""
         found = re.search(r" Hz, ([^,]+)", self.description)
         return found[1] if found and "channels" not in found[1] else ""
 
     @property
     def kbps(self) -> int | None:
-        """The bit rate, where it is known."""
+        """Bit rate in kbit/s; None for unknown."""
         rate = re.search(r"(\d+) kb/s", self.description)
         return int(rate[1]) if rate else None
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds, as ffmpeg prints it."""
+    """Contents of a file, as printed by ffmpeg."""
 
     container: str
     seconds: float
@@ -73,12 +73,12 @@ class Contents:
     tags: dict[str, str]
 
     def of(self, kind: str) -> list[MediaStream]:
-        """The streams of a kind."""
+        """Return the streams of a kind."""
         return [stream for stream in self.streams if stream.kind == kind]
 
 
 class FfmpegProcess:
-    """ffmpeg at work. `close` ends it, whatever it does."""
+    """A running ffmpeg process; `close` ends it."""
 
     def __init__(self, path: Path, arguments: list[str], **pipes: Any) -> None:
         program = found()
@@ -90,7 +90,7 @@ class FfmpegProcess:
                 "ffmpeg), or convert the file to wav"
             )
         self._path = path
-        # Out of the terminal's group: on Ctrl-C this process decides what becomes of it.
+        # In a process group of its own, so that Ctrl-C does not reach it.
         group: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -120,18 +120,18 @@ class FfmpegProcess:
         self._introduced.set()
 
     def wait(self) -> int:
-        """Wait for its end; its exit status."""
+        """Wait until it ends; return its exit status."""
         status = self._process.wait()
         self._listener.join()
         return status
 
     def contents(self) -> Contents:
-        """What its first input holds, once it has looked into it."""
+        """Wait until the first input is open and return its contents."""
         self._introduced.wait()
         return _contents(self._messages)
 
     def errors(self) -> list[str]:
-        """Its errors in its own words, without the file's name."""
+        """Return its error messages without the name of the file."""
         name = f"{location(self._path)}: "
         found = [
             text.replace(name, "").strip() for level, text in self._messages if level in ("error", "fatal")
@@ -139,38 +139,38 @@ class FfmpegProcess:
         return [text for text in found if text and not text.startswith("Error opening input file")]
 
     def first_error(self) -> str:
-        """The first of its errors, as the end of a sentence."""
+        """Return its first error message."""
         errors = self.errors()
-        first = errors[0].rstrip(".") if errors else "it gave no reason"
+        first = errors[0].rstrip(".") if errors else "no message"
         return _PLAINER.get(first, first)
 
     def close(self) -> None:
-        """End it if it has not ended, and let go of its pipes."""
+        """End the process and close its pipes."""
         if self._process.poll() is None:
             self._process.kill()
         self.wait()
         for pipe in (self.stdin, self.stdout, self._process.stderr):
             if pipe is not None:
-                with suppress(OSError):  # what was not written has nowhere to go
+                with suppress(OSError):  # unwritten data is discarded
                     pipe.close()
 
 
-_PLAINER = {"moov atom not found": "its index (moov) is missing, so it is cut short or no such file"}
+_PLAINER = {"moov atom not found": "its index (moov) is missing, so it is cut short or of another format"}
 _QUIET = ["-hide_banner", "-nostdin", "-nostats", "-loglevel", "level+info"]
 
 
 def location(path: Path) -> str:
-    """A file's name as ffmpeg takes it for nothing else."""
+    """Return the URL of a file for ffmpeg."""
     return f"file:{path}"
 
 
 def source(path: Path) -> list[str]:
-    """The options of an input file."""
+    """Return the options for an input file."""
     return ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-i", location(path)]
 
 
 def inspect(path: Path) -> Contents:
-    """What a file holds. Raises `AudioError` where ffmpeg cannot open it."""
+    """Return the contents of a file. Raises `AudioError` if ffmpeg cannot open it."""
     process = FfmpegProcess(path, source(path))
     try:
         process.wait()

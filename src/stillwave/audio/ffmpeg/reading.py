@@ -1,4 +1,4 @@
-"""Sound decoded by ffmpeg, through a pipe."""
+"""Decode audio with ffmpeg through a pipe."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from stillwave.audio.ffmpeg.program import Contents, FfmpegProcess, MediaStream,
 from stillwave.errors import AudioError
 
 _HEADER = struct.Struct(">4sIIIII")
-"""Of AU: magic, size of the header, size of the samples, encoding, rate, channels."""
+"""Header of AU: magic, size of the header, size of the samples, encoding, rate, channels."""
 _CUT = ("partial file", "ended prematurely")
-"""How ffmpeg's demuxers call a file that is shorter than it says."""
+"""Messages of ffmpeg's demuxers for truncated files."""
 _ON_TIME = "aresample=async=1:first_pts=0:min_comp=0.02:min_hard_comp=0.1"
-"""Silence where the sound starts later than the file or has gaps, so that it keeps in step with the picture."""
+"""Insert silence for a late start and for gaps, so that the audio stays in sync with the video."""
 _STATES_LENGTH = ("mov", "asf", "matroska", "wv", "tta", "ape", "mpc", "mpc8", "dsf")
-"""Containers whose duration is no estimate."""
+"""Containers whose duration is not an estimate."""
 _TOLERANCE = 0.5
-"""Seconds by which such a duration may be wrong."""
+"""Tolerance of such a duration, in seconds."""
 
 
 class FfmpegDecoder:
-    """The first audio track of a file, from its start to its end. Close it in any case."""
+    """Decodes the first audio track of a file sequentially. Always close it."""
 
     exact = False
 
@@ -74,7 +74,7 @@ class FfmpegDecoder:
         return rate, channels
 
     def read(self, frames: int) -> NDArray[np.float32]:
-        """The next `[n, channels]`; fewer only at the end. Raises `AudioError` when it ends too early."""
+        """Return the next `[frames, channels]`; fewer only at the end. Raises `AudioError` if it ends too early."""
         assert self._process.stdout is not None
         data = self._process.stdout.read(4 * self.channels * frames)
         samples = np.frombuffer(data, ">f4", len(data) // (4 * self.channels) * self.channels)
@@ -84,7 +84,7 @@ class FfmpegDecoder:
         return samples.astype(np.float32).reshape(-1, self.channels)
 
     def seek(self, frame: int) -> bool:  # noqa: ARG002
-        """Only decoding leads there."""
+        """Return False: seeking is not supported."""
         return False
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class FfmpegDecoder:
         if any(word in error for error in errors for word in _CUT) or self._is_short(held):
             stated = self._contents.seconds
             raise AudioError(
-                f"{self._path}: cut short: its header promises {stated:.2f} s, it holds {held:.2f} s of sound"
+                f"{self._path}: cut short: its header states {stated:.2f} s, it holds {held:.2f} s of audio"
             )
         if status:
             raise self._failure()
@@ -109,7 +109,7 @@ class FfmpegDecoder:
             )
 
     def _is_short(self, held: float) -> bool:
-        """Beside a picture, the sound may end earlier."""
+        """Return whether the file is shorter than stated. Beside video, audio may end earlier."""
         found = self._contents
         known = found.container.split(",")[0] in _STATES_LENGTH and not found.of("Video")
         return known and held < found.seconds - _TOLERANCE
@@ -119,7 +119,7 @@ class FfmpegDecoder:
         held = self._process.contents()
         if held.streams and not held.of("Audio"):
             kinds = ", ".join(sorted({stream.kind.lower() for stream in held.streams}))
-            return AudioError(f"{self._path}: there is no sound in it (only: {kinds})")
+            return AudioError(f"{self._path}: has no audio (only: {kinds})")
         return AudioError(f"{self._path}: cannot be decoded by ffmpeg: {self._process.first_error()}")
 
 
@@ -127,7 +127,7 @@ _EXACT = ("PCM_16", "PCM_24", "FLOAT")
 
 
 def _subtype(stream: MediaStream) -> str:
-    """The sample format as libsndfile calls it for lossless codecs, else the codec's name."""
+    """Return libsndfile's name of the sample format for lossless codecs, else the name of the codec."""
     if stream.codec.startswith("pcm_f"):
         return "FLOAT"
     lossless = stream.codec.startswith("pcm_") or stream.codec in ("alac", "flac", "tta", "wavpack", "ape")

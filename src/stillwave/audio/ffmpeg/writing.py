@@ -1,4 +1,4 @@
-"""Sound encoded by ffmpeg, into a file of its own or in place of a video's first audio track."""
+"""Encode audio with ffmpeg, into an audio file or in place of the first audio track of a video."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from stillwave.errors import AudioError
 from stillwave.files import atomic_file
 
 _KBPS_A_CHANNEL = 96
-"""The least that lossy codecs get."""
+"""Least bit rate of lossy codecs, in kbit/s per channel."""
 _MOST_KBPS = {"libmp3lame": 320, "libopus": 510, "wmav2": 320, "mp2": 384, "ac3": 640}
 _DELAY = {"aac": 1024, "mp3": 1105, "mp2": 481}
-"""Samples by which what is decoded comes later than what was encoded."""
+"""Delay of encoder and decoder in samples."""
 _SILENT_OF_DELAY = ("mpegts", "mpeg", "avi", "adts")
-"""Containers that do not state that delay: as many samples are left out at the start instead."""
+"""Containers that do not store the delay: as many samples are left out at the start."""
 _LAYOUTS = {3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-"""What so many channels are taken for. By itself ffmpeg would filter the third of three as low-frequency effects."""
+"""Layout by number of channels. By default ffmpeg filters the third of three as low-frequency effects."""
 _LOSSLESS = ("alac", "flac", "pcm_s16le", "pcm_s24le")
 _TAGS = {"tracknumber": "track", "license": "copyright"}
 
 
 class MediaWriter:
-    """An open file that ffmpeg writes. Made by `open_encoder`."""
+    """An open file that is written by ffmpeg. Made by `open_encoder`."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class MediaWriter:
         self._lost: tuple[str, ...] = ()
 
     def lost(self, names: Iterable[str]) -> None:
-        """Note what the file has no place for."""
+        """Record names of metadata that the file cannot store."""
         self._lost += tuple(names)
 
     def write(self, samples: Samples) -> None:
@@ -70,9 +70,9 @@ class MediaWriter:
         self._frames += samples.shape[1]
 
     def finish(self) -> None:
-        """Wait until ffmpeg has written everything."""
+        """Wait until ffmpeg has written the file."""
         if self._frames == 0:
-            raise AudioError(f"{self._path}: there are no samples to write")
+            raise AudioError(f"{self._path}: has no samples to write")
         assert self._process.stdin is not None
         try:
             self._process.stdin.close()
@@ -87,7 +87,7 @@ class MediaWriter:
 
     @property
     def report(self) -> WriteReport:
-        """What has been written so far."""
+        """The report on what has been written."""
         return WriteReport(
             path=self._path,
             sample_rate=self._rate,
@@ -112,16 +112,27 @@ def open_encoder(
     subtype: str = "",
     overwrite: bool = True,
 ) -> Iterator[MediaWriter]:
-    """Write a recording through ffmpeg; it appears under its name when the block ends without an exception.
+    """Write a recording with ffmpeg; the file appears when the `with` block ends without an exception.
 
-    Where `original` holds a picture and the target can, all streams but the first audio track are copied untouched:
-    pictures, further audio tracks, subtitles, chapters, attachments. `subtype` is the sample format of the original.
-    Without `overwrite` a file that is there is left. Raises `AudioError` for what the format cannot hold and for
-    everything that ffmpeg refuses.
+    If `original` has video and the target supports it, all streams but the first audio track are copied: video, further
+    audio tracks, subtitles, chapters, attachments.
+
+    Args:
+        path: Path of the file. The suffix selects the format (`MEDIA_FORMATS`).
+        rate: Sampling rate in Hz.
+        channels: Number of channels.
+        original: The file that the recording was read from.
+        tags: Title, artist, comment and other tags.
+        subtype: Sample format of the original.
+        overwrite: Replace an existing file.
+
+    Raises:
+        AudioError: The format cannot store the recording, the file exists, or ffmpeg fails.
+
     """
     form = MEDIA_FORMATS[path.suffix.lower()]
     if channels > form.channels:
-        raise AudioError(f"{path}: {form.name} holds at most {form.channels} channels, not {channels}")
+        raise AudioError(f"{path}: {form.name} supports at most {form.channels} channels, not {channels}")
     if not overwrite:
         refuse_existing(path)
     held = _contents(original)
@@ -147,7 +158,7 @@ def open_encoder(
 
 
 def _contents(original: Path) -> Contents | None:
-    """What the original holds; None where ffmpeg does not read it (then there is nothing to keep of it)."""
+    """Return the contents of the original; None if ffmpeg cannot read it."""
     try:
         return inspect(original)
     except AudioError:
@@ -155,9 +166,9 @@ def _contents(original: Path) -> Contents | None:
 
 
 def _codec(form: MediaFormat, held: Contents | None, channels: int) -> tuple[str, str]:
-    """The original's codec and its encoder where the container takes it, else the container's usual one.
+    """Return the codec of the original if the container supports it, else the default codec; and its encoder.
 
-    Matroska has no place for the loudspeakers of PCM; FLAC states them itself.
+    Matroska cannot store the channel layout of PCM, so FLAC, which stores it itself, is used.
     """
     sound = held.of("Audio")[:1] if held else []
     codec = sound[0].codec if sound and sound[0].codec in form.codecs else next(iter(form.codecs))
@@ -167,30 +178,30 @@ def _codec(form: MediaFormat, held: Contents | None, channels: int) -> tuple[str
 
 
 def _left_out(form: MediaFormat, held: Contents | None, codec: str, rate: int) -> int:
-    """How many samples at the start are not written, so that the delay of the encoder does not make the rest late."""
+    """Return how many samples are left out at the start to compensate for the delay of the encoder."""
     if form.name in _SILENT_OF_DELAY:
         return _DELAY.get(codec, 0)
-    if form.name == "asf" and not _kept(form, held):  # a picture is delayed by as much
+    if form.name == "asf" and not _kept(form, held):  # video is delayed by as much
         return 512 if rate <= 16_000 else 1024 if rate <= (32_000 if codec == "wmav1" else 22_050) else 2048
     return 0
 
 
 def _lost_layout(form: MediaFormat, held: Contents | None, codec: str) -> tuple[str, ...]:
-    """The loudspeakers of PCM in Matroska, where readers guess others from the number of channels."""
+    """Return the lost layout of PCM in Matroska, for which readers assume another one."""
     stated = held.of("Audio")[0].layout if held and held.of("Audio") else ""
     unstated = form.name == "matroska" and codec.startswith("pcm_") and stated in ("3.0", "quad")
     return ("channel layout",) if unstated else ()
 
 
 def _kbps(held: Contents | None, channels: int, encoder: str) -> int:
-    """At least the original's bit rate."""
+    """Return a bit rate of at least that of the original, in kbit/s."""
     sound = held.of("Audio")[:1] if held else []
     before = (sound[0].kbps or 0) if sound and not sound[0].codec.startswith(("pcm", "flac", "alac")) else 0
     return min(max(before, _KBPS_A_CHANNEL * channels), _MOST_KBPS.get(encoder, 10_000))
 
 
 def _sample_format(encoder: str, subtype: str) -> list[str]:
-    """The sample format of lossless codecs: 16 bits for originals of 16, else 24."""
+    """Return the options for the sample format of lossless codecs: 16 bits for originals of 16, else 24."""
     if encoder.startswith("pcm_"):
         return ["-sample_fmt:a:0", {"pcm_s16le": "s16", "pcm_s24le": "s32", "pcm_f32le": "flt"}[encoder]]
     if encoder in ("alac", "flac"):
@@ -200,7 +211,7 @@ def _sample_format(encoder: str, subtype: str) -> list[str]:
 
 
 def _mapping(form: MediaFormat, held: Contents | None, original: Path, tags: Mapping[str, str]) -> list[str]:
-    """Which streams go into the output, in the original's order, and what is said of them."""
+    """Return the options for the streams of the output, in the order of the original, and their metadata."""
     named = [
         part for name, value in tags.items() for part in ("-metadata", f"{_TAGS.get(name, name)}={value}")
     ]
@@ -218,7 +229,7 @@ def _mapping(form: MediaFormat, held: Contents | None, original: Path, tags: Map
 
 
 def _kept(form: MediaFormat, held: Contents | None) -> list[MediaStream]:
-    """The original's streams for a video, its sound among them; none where only sound is written."""
+    """Return the streams of the original for a video output, audio included; none for an audio output."""
     if held is None or not (form.video or _has_cover(form, held)):
         return []
     wanted = ("Video", "Audio", "Subtitle", "Attachment") if form.video else ("Video",)
@@ -231,23 +242,23 @@ def _kept(form: MediaFormat, held: Contents | None) -> list[MediaStream]:
 
 
 def _has_cover(form: MediaFormat, held: Contents) -> bool:
-    """Whether there is a picture that an m4a file can show as its cover."""
+    """Return whether the original has cover art for an m4a file."""
     videos = held.of("Video")
     return (
         form.name == "ipod" and bool(videos) and all("attached pic" in video.description for video in videos)
     )
 
 
-def _is_written_anew(form: MediaFormat, stream: MediaStream) -> bool:
-    """QuickTime's tracks of chapter titles and of the timecode, which ffmpeg makes of what it keeps of a video."""
+def _is_rewritten(form: MediaFormat, stream: MediaStream) -> bool:
+    """Return whether it is a QuickTime track of chapter titles or timecode, which ffmpeg writes itself."""
     timecode = stream.description.startswith("none (tmcd") and form.name in ("mov", "mp4")
     return timecode or stream.description.startswith("bin_data (text")
 
 
 def _lost(form: MediaFormat, held: Contents | None) -> tuple[str, ...]:
-    """What the output does not hold."""
+    """Return the names of streams that are not in the output."""
     if held is None:
         return ()
     kept = _kept(form, held) or held.of("Audio")[:1]
-    lost = [stream for stream in held.streams if stream not in kept and not _is_written_anew(form, stream)]
+    lost = [stream for stream in held.streams if stream not in kept and not _is_rewritten(form, stream)]
     return tuple(f"{stream.kind.lower()} stream {stream.number} ({stream.codec})" for stream in lost)

@@ -1,6 +1,6 @@
-"""What recordings hold beside samples and plain tags: carried where source and target are both WAV or both FLAC.
+"""Metadata beside samples and plain tags: copied from WAV to WAV and from FLAC to FLAC.
 
-Else, and where it holds for another sampling rate, it is lost, and its names are given so that a report can say so.
+What cannot be copied (another format; positions in samples at another sampling rate) is lost and reported by name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _WAV = ("WAV", "WAVEX", "RF64")
 
 @dataclass(frozen=True)
 class Extras:
-    """What a recording of `format` (as libsndfile names it) and `rate` holds; `names` of what may be lost."""
+    """The metadata of a recording of `format` (as named by libsndfile) and `rate` Hz, by `names`."""
 
     path: Path
     format: str
@@ -23,12 +23,12 @@ class Extras:
     names: tuple[str, ...]
 
     def same_kind(self, target_format: str) -> bool:
-        """Whether they can be copied into a file of this format as they are."""
+        """Return whether the metadata can be copied unchanged into a file of this format."""
         return (self.format in _WAV and target_format in _WAV) or self.format == target_format == "FLAC"
 
 
 def inventory(path: Path, form: str, rate: int) -> Extras:
-    """Look what a recording holds. A file that this cannot make sense of holds nothing."""
+    """List the metadata of a recording; nothing for an unknown format."""
     looks = {
         "FLAC": flac.extras,
         "OGG": ogg.extras,
@@ -41,9 +41,9 @@ def inventory(path: Path, form: str, rate: int) -> Extras:
 
 
 def carry(extras: Extras, target: Path, form: str, rate: int, mask: int | None) -> tuple[str, ...]:
-    """Copy what can be into a finished file of `form` at `rate` Hz; the names of what is lost.
+    """Copy metadata into a finished file of `form` at `rate` Hz and return the names of what is lost.
 
-    `mask`: the channel mask to state in FLAC, 0 for none, None for that of the source.
+    `mask` is the channel mask to write into FLAC: 0 for none, None for that of the source.
     """
     if not extras.same_kind(form):
         return extras.names

@@ -1,4 +1,4 @@
-"""Metadata blocks of FLAC files (RFC 9639, section 8), and copies of what is not the samples'."""
+"""Read and copy metadata blocks of FLAC files (RFC 9639, section 8)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stillwave.audio.metadata import id3, vorbis
+from stillwave.files import atomic_file
 
 _STREAMINFO, _APPLICATION, _COMMENTS, _CUESHEET, _PICTURE = 0, 2, 4, 5, 6
 _NAMES = {_APPLICATION: "application data", _CUESHEET: "cue sheet", _PICTURE: "cover art"}
 CHANNEL_MASK = "WAVEFORMATEXTENSIBLE_CHANNEL_MASK"
-"""The comment that states which loudspeakers the channels are for, where these are not the usual ones."""
+"""The comment for a channel layout other than the default one."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """`size` bytes at `start`, without the four of the header."""
+    """A block of `size` bytes at `start`, without its header of 4 bytes."""
 
     kind: int
     start: int
@@ -26,7 +27,7 @@ class Block:
 
 
 def blocks(handle: BinaryIO) -> Iterator[Block]:
-    """The metadata blocks of a FLAC file; nothing for another file."""
+    """Yield the metadata blocks of a FLAC file; none for another file."""
     position = id3.size(handle)
     handle.seek(position)
     if handle.read(4) != b"fLaC":
@@ -45,7 +46,7 @@ def blocks(handle: BinaryIO) -> Iterator[Block]:
 
 
 def comments(path: Path) -> list[tuple[str, str]]:
-    """The comments of a FLAC file: (KEY, value)."""
+    """Return the comments of a FLAC file as (KEY, value)."""
     with path.open("rb") as handle:
         return [
             entry
@@ -56,17 +57,17 @@ def comments(path: Path) -> list[tuple[str, str]]:
 
 
 def extras(path: Path) -> list[str]:
-    """The names of what a FLAC file holds beside samples and those tags that libsndfile reads."""
+    """Return the names of the metadata that libsndfile does not read."""
     with path.open("rb") as handle:
         found = [_NAMES[block.kind] for block in blocks(handle) if block.kind in _NAMES]
     return [*found, *vorbis.unread(key for key, _ in comments(path) if key != CHANNEL_MASK)]
 
 
 def copy_extras(source: Path, target: Path, rate_in: int, rate_out: int, mask: int | None) -> list[str]:
-    """Give a FLAC file the comments, pictures and other data of another; the names of those left out.
+    """Copy comments, pictures and application data of a FLAC file to another; return the names of what is left out.
 
-    A cue sheet states positions in samples, so that it is left out where the rate differs. `mask` is the channel mask
-    to state, 0 for none; None keeps what the source's comments say. The target is written anew: its first bytes change.
+    A cue sheet has positions in samples and is left out if the rates differ. `mask` is the channel mask to write: 0 for
+    none, None for that of the source's comments. The target is rewritten.
     """
     lost: list[str] = []
     carried: list[tuple[int, bytes]] = []
@@ -84,7 +85,7 @@ def copy_extras(source: Path, target: Path, rate_in: int, rate_out: int, mask: i
 
 
 def state_channel_mask(path: Path, mask: int) -> None:
-    """Add the comment that says which loudspeakers the channels are for."""
+    """Write the channel mask into the comments of a FLAC file."""
     with path.open("rb") as handle:
         found = [_content(handle, block) for block in blocks(handle) if block.kind == _COMMENTS]
     entries = vorbis.raw_entries(found[0]) if found else []
@@ -100,23 +101,18 @@ def _with_mask(entries: list[bytes], mask: int | None) -> list[bytes]:
 
 
 def _rewrite(path: Path, carried: list[tuple[int, bytes]]) -> None:
-    """Put blocks in place of those of the same kinds, and of padding; the frames of samples follow as they were."""
+    """Replace the blocks of these kinds, and padding; the audio frames stay unchanged."""
     kinds = {kind for kind, _ in carried} | {1}
-    work = path.with_name(path.name + ".new")  # beside a temporary file, whose name is short
-    try:
-        with path.open("rb") as read, work.open("wb") as write:
-            found = list(blocks(read))
-            kept = [(b.kind, _content(read, b)) for b in found if b.kind not in kinds]
-            together = [*kept, *carried]
-            write.write(b"fLaC")
-            for index, (kind, content) in enumerate(together):
-                last = 0x80 if index == len(together) - 1 else 0
-                write.write(bytes([kind | last]) + len(content).to_bytes(3, "big") + content)
-            read.seek(found[-1].start + found[-1].size)
-            shutil.copyfileobj(read, write, 2**20)
-        work.replace(path)
-    finally:
-        work.unlink(missing_ok=True)
+    with atomic_file(path, sync=False) as work, path.open("rb") as read, work.open("wb") as write:
+        found = list(blocks(read))
+        kept = [(b.kind, _content(read, b)) for b in found if b.kind not in kinds]
+        together = [*kept, *carried]
+        write.write(b"fLaC")
+        for index, (kind, content) in enumerate(together):
+            last = 0x80 if index == len(together) - 1 else 0
+            write.write(bytes([kind | last]) + len(content).to_bytes(3, "big") + content)
+        read.seek(found[-1].start + found[-1].size)
+        shutil.copyfileobj(read, write, 2**20)
 
 
 def _content(handle: BinaryIO, block: Block) -> bytes:

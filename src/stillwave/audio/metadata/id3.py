@@ -1,4 +1,4 @@
-"""ID3v2 tags, which MP3 files begin with and others may (id3.org): how long, and what is in them."""
+"""Size and contents of ID3v2 tags (id3.org) at the start of a file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _READ = {"TIT2", "TCOP", "TENC", "TSSE", "TPE1", "COMM", "TYER", "TDRC", "TALB", "TRCK", "TCON", "TLEN"}
-"""Frames that libsndfile hands over as tags, and the length, which it writes anew."""
+"""Frames that libsndfile reads as tags, and the length, which it writes itself."""
 _NAMES = {
     "APIC": "cover art", "RVA2": "ReplayGain", "RVAD": "ReplayGain", "RGAD": "ReplayGain", "CHAP": "chapters",
     "CTOC": "chapters", "USLT": "lyrics", "SYLT": "lyrics",
@@ -15,7 +15,7 @@ _LARGEST = 2**26
 
 
 def size(handle: BinaryIO) -> int:
-    """Bytes of the tag at the start of a file; 0 where there is none."""
+    """Return the size in bytes of the tag at the start of a file; 0 for none."""
     handle.seek(0)
     header = handle.read(10)
     if len(header) < 10 or header[:3] != b"ID3":
@@ -24,7 +24,7 @@ def size(handle: BinaryIO) -> int:
 
 
 def extras(path: Path) -> list[str]:
-    """The names of what a tag holds beside what libsndfile hands over."""
+    """Return the names of the frames that libsndfile does not read."""
     with path.open("rb") as handle:
         length = size(handle)
         handle.seek(0)

@@ -1,16 +1,16 @@
-"""Chunks of AIFF files: the names of those that are neither samples nor tags."""
+"""List the chunks of AIFF files."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 _KEPT = (b"COMM", b"SSND", b"FVER", b"PEAK", b"NAME", b"AUTH", b"(c) ", b"ANNO")
-"""What belongs to the samples, and texts that libsndfile hands over as tags."""
+"""Chunks of the samples, and texts that libsndfile reads as tags."""
 _NAMES = {b"MARK": "markers", b"INST": "loops (INST)", b"ID3 ": "ID3 tags", b"CHAN": "channel layout"}
 
 
 def extras(path: Path) -> list[str]:
-    """The names of what an AIFF file holds beside samples and those tags that libsndfile reads."""
+    """Return the names of the chunks that libsndfile does not read."""
     found: list[str] = []
     with path.open("rb") as handle:
         total = handle.seek(0, 2)

@@ -1,4 +1,4 @@
-"""The headers of an Ogg stream: its comments, and how an Opus stream uses its channels."""
+"""Read the headers of an Ogg stream: comments, and the channel mapping of Opus."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from stillwave.audio.metadata import vorbis
 
 _STARTS = (b"\x03vorbis", b"OpusTags")
 _LARGEST = 2**26
-"""Bytes of comments that are looked through; cover art is in them."""
+"""Bytes of comments that are read; they include cover art."""
 
 
 def opus_mapping_family(path: Path) -> int:
-    """How channels are used (RFC 7845, section 5.1.1): 0 mono and stereo, 1 surround, 255 by nothing stated."""
+    """Return the channel mapping family (RFC 7845, section 5.1.1): 0 mono and stereo, 1 surround, 255 undefined."""
     with path.open("rb") as handle:
         packet = next(_packets(handle), b"")
     return packet[18] if packet[:8] == b"OpusHead" and len(packet) > 18 else 0
 
 
 def extras(path: Path) -> list[str]:
-    """The names of those comments that libsndfile does not hand over."""
+    """Return the names of the comments that libsndfile does not read."""
     with path.open("rb") as handle:
         packets = _packets(handle)
         next(packets, b"")
@@ -31,7 +31,7 @@ def extras(path: Path) -> list[str]:
 
 
 def _packets(handle: BinaryIO) -> Iterator[bytes]:
-    """The packets of the first stream, put together from its pages."""
+    """Yield the packets of the first stream."""
     serial: bytes | None = None
     packet = b""
     while len(packet) < _LARGEST:

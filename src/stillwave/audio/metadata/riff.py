@@ -1,4 +1,4 @@
-"""Chunks of WAV files: which there are, the channel mask, and copies of what is neither samples nor their format."""
+"""Read and copy chunks of WAV files; read and write the channel mask."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import BinaryIO
 
 _ROUTINE = (b"fmt ", b"data", b"fact", b"PEAK", b"ds64", b"JUNK", b"junk", b"PAD ", b"FLLR", b"levl")
-"""What belongs to the samples of this very file, or only takes up room."""
+"""Chunks that belong to the samples of one file, and padding."""
 _IN_SAMPLES = ("cue points", "cue labels", "smpl", "plst")
-"""What states positions in samples, and so holds for one sampling rate."""
+"""Chunks with positions in samples, which hold for one sampling rate."""
 _NAMES = {b"cue ": "cue points", b"id3 ": "ID3 tags", b"ID3 ": "ID3 tags", b"_PMX": "XMP"}
 _READ = (b"INAM", b"ICOP", b"ISFT", b"IART", b"ICMT", b"ICRD", b"IPRD", b"ITRK", b"IGNR")
-"""Entries of LIST INFO that libsndfile hands over as tags."""
+"""Entries of LIST INFO that libsndfile reads as tags."""
 _EXTENSIBLE = 0xFFFE
 _IN_BLOCKS = (0x0002, 0x0011, 0x0031)
-"""Formats whose samples come in blocks: ADPCM of Microsoft and of IMA, GSM 6.10."""
+"""Formats with blocks of samples: Microsoft ADPCM, IMA ADPCM, GSM 6.10."""
 _TIME_REFERENCE = 338
-"""Where bext states the time of the first sample since midnight, in samples, as 64 bits (EBU Tech 3285)."""
+"""Offset in bext of the time of the first sample since midnight: 64 bits, in samples (EBU Tech 3285)."""
 _LARGEST = 2**32 - 1
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """`size` bytes at `start`, without name and length."""
+    """A chunk of `size` bytes at `start`, without its name and length."""
 
     name: bytes
     start: int
@@ -32,7 +32,7 @@ class Chunk:
 
 
 def chunks(handle: BinaryIO) -> Iterator[Chunk]:
-    """Walk the chunks of a little-endian WAV (RIFF, RF64, BW64); nothing for another file."""
+    """Yield the chunks of a little-endian WAV file (RIFF, RF64, BW64); none for another file."""
     handle.seek(0)
     head = handle.read(12)
     if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
@@ -42,7 +42,7 @@ def chunks(handle: BinaryIO) -> Iterator[Chunk]:
         handle.seek(position)
         name, size = handle.read(4), int.from_bytes(handle.read(4), "little")
         if not all(32 <= byte < 127 for byte in name):
-            return  # no chunk, but samples behind a wrong length, or padding
+            return  # samples after a wrong length, or padding
         if name == b"ds64":
             data_size = int.from_bytes(handle.read(16)[8:], "little")
         if name == b"data" and size == _LARGEST and data_size is not None:
@@ -53,7 +53,7 @@ def chunks(handle: BinaryIO) -> Iterator[Chunk]:
 
 
 def channel_mask(path: Path) -> int:
-    """The channel mask that a WAV file states; 0 where it states none."""
+    """Return the channel mask of a WAV file; 0 for none."""
     with path.open("rb") as handle:
         for chunk in chunks(handle):
             if chunk.name == b"fmt " and chunk.size >= 24:
@@ -64,10 +64,10 @@ def channel_mask(path: Path) -> int:
 
 
 def stated_samples(handle: BinaryIO) -> int | None:
-    """How many samples per channel a WAV file in blocks (ADPCM, GSM 6.10) states, where that can be true.
+    """Return the samples per channel in the header of a WAV file with blocks (ADPCM, GSM 6.10); None if implausible.
 
-    The last block is filled up, so the number may be less than its blocks hold, but by less than two (libsndfile adds
-    an empty one). Programs are known that state another number; it is not believed.
+    The last block is padded and libsndfile adds an empty one, so the number may be lower than that of the blocks by
+    less than two blocks. Some programs write other numbers.
     """
     found = {chunk.name: chunk for chunk in chunks(handle)}
     if not {b"fmt ", b"fact", b"data"} <= found.keys():
@@ -82,7 +82,7 @@ def stated_samples(handle: BinaryIO) -> int | None:
 
 
 def set_channel_mask(path: Path, mask: int) -> None:
-    """State another mask in a file that is WAVE_FORMAT_EXTENSIBLE already; no change to another file."""
+    """Write a channel mask into a WAVE_FORMAT_EXTENSIBLE file; other files stay unchanged."""
     with path.open("r+b") as handle:
         for chunk in chunks(handle):
             if chunk.name == b"fmt " and int.from_bytes(_content(handle, chunk, 2), "little") == _EXTENSIBLE:
@@ -92,15 +92,15 @@ def set_channel_mask(path: Path, mask: int) -> None:
 
 
 def extras(path: Path) -> list[str]:
-    """The names of what a WAV file holds beside samples and those tags that libsndfile reads."""
+    """Return the names of the chunks that libsndfile does not read."""
     with path.open("rb") as handle:
         return [name for chunk in chunks(handle) for name in _names(handle, chunk)]
 
 
 def copy_extras(source: Path, target: Path, rate_in: int, rate_out: int) -> list[str]:
-    """Append the chunks of one WAV file that are not its samples' to another; the names of those left out.
+    """Append the metadata chunks of a WAV file to another; return the names of what is left out.
 
-    Positions in samples are left out where the rate differs; the time reference of bext is brought to the new rate.
+    Positions in samples are left out if the rates differ; the time reference of bext is converted to the new rate.
     """
     lost: list[str] = []
     with source.open("rb") as read, target.open("r+b") as write:
@@ -137,7 +137,7 @@ def _set_size(handle: BinaryIO) -> None:
     handle.seek(0)
     if handle.read(4) == b"RIFF":
         handle.write(size.to_bytes(4, "little"))
-    else:  # 64 bits behind the name and length of ds64, which comes first
+    else:  # 64 bits after the name and length of ds64, which is the first chunk
         handle.seek(20)
         handle.write(size.to_bytes(8, "little"))
 
@@ -152,7 +152,7 @@ def _copy(read: BinaryIO, write: BinaryIO, size: int) -> None:
 
 
 def _kind(handle: BinaryIO, chunk: Chunk) -> bytes:
-    """A chunk's name, of lists with their type."""
+    """Return the name of a chunk, with the type for lists."""
     return chunk.name if chunk.name != b"LIST" else b"LIST " + _content(handle, chunk, 4)
 
 

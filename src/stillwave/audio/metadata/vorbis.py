@@ -1,4 +1,4 @@
-"""Comments in the form that FLAC, Ogg Vorbis and Opus share: KEY=value in UTF-8 (Vorbis I specification, section 5)."""
+"""Read and write Vorbis comments (KEY=value in UTF-8) of FLAC, Ogg Vorbis and Opus (Vorbis I, section 5)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _READ = {
     "TITLE", "COPYRIGHT", "ENCODER", "SOFTWARE", "ARTIST", "COMMENT", "DATE", "ALBUM", "LICENSE",
     "TRACKNUMBER", "GENRE",
 }  # fmt: skip
-"""Keys that libsndfile hands over as tags."""
+"""Keys that libsndfile reads as tags."""
 _GROUPS = (
     ("ReplayGain", ("REPLAYGAIN_", "R128_")),
     ("cover art", ("METADATA_BLOCK_PICTURE", "COVERART")),
@@ -18,7 +18,7 @@ _GROUPS = (
 
 
 def raw_entries(content: bytes) -> list[bytes]:
-    """The comments of a block, each KEY=value; of a damaged one those before the damage."""
+    """Return the comments of a block, each KEY=value; of a damaged block those before the damage."""
     position = 4 + int.from_bytes(content[:4], "little")
     count = int.from_bytes(content[position : position + 4], "little")
     position += 4
@@ -33,19 +33,19 @@ def raw_entries(content: bytes) -> list[bytes]:
 
 
 def entries(content: bytes) -> list[tuple[str, str]]:
-    """The comments of a block as (KEY, value)."""
+    """Return the comments of a block as (KEY, value)."""
     parts = (entry.decode("utf-8", "replace").partition("=") for entry in raw_entries(content))
     return [(key.upper(), value) for key, _, value in parts]
 
 
 def packed(comments: list[bytes]) -> bytes:
-    """A block of these comments."""
+    """Return a block with these comments."""
     head = _number(len(_VENDOR)) + _VENDOR + _number(len(comments))
     return head + b"".join(_number(len(comment)) + comment for comment in comments)
 
 
 def unread(keys: Iterable[str]) -> list[str]:
-    """Names of the comments that libsndfile does not hand over, related ones as one."""
+    """Return the names of the comments that libsndfile does not read, related ones as one."""
     found: dict[str, None] = {}
     for key in keys:
         if key not in _READ:
