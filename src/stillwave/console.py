@@ -42,6 +42,13 @@ def _alone() -> Iterator[bool]:
         _shown = False
 
 
+@contextmanager
+def no_display(quiet: bool = True) -> Iterator[None]:
+    """Show no progress and no status within it, if `quiet`."""
+    with _alone() if quiet else nullcontext():
+        yield
+
+
 class Display(Progress):
     """Bars on a terminal. Elsewhere (a log file, CI) a line for each task every `LINE_SECONDS`, and one at the end."""
 

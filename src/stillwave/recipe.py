@@ -119,13 +119,14 @@ def locate(name: Path | str) -> Path:
 
 
 def summary(path: Path) -> str:
-    """The first comment line of a recipe: what it is for."""
+    """Return the first paragraph of a recipe's comments, as one line."""
+    found = []
     for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#"):
-            return line.lstrip("# ").strip()
-        if line.strip():
+        text = line.removeprefix("#").strip()
+        if not (line.startswith("#") and text):
             break
-    return ""
+        found.append(text)
+    return " ".join(found)
 
 
 # --- text → plain data ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`stillwave distill --check` as its users meet it."""
+"""`stillwave check`, and its former name `stillwave distill --check`."""
 
 import json
 
@@ -6,11 +6,12 @@ import pytest
 from cli_recordings import one_thread  # noqa: F401
 from verbs import call
 
+from stillwave.cli.check import check as verb
 from stillwave.cli.distill import distill
 
 
 def check(place, *options):
-    return call(distill, place / "taught.yaml", "--check", "--teacher", place / "teacher", *options)
+    return call(verb, place / "taught.yaml", "--teacher", place / "teacher", *options)
 
 
 def test_a_look_in_words(place, tmp_path, monkeypatch):
@@ -49,7 +50,7 @@ def test_a_warning_is_no_error(place):
     assert result.exit_code == 0
     assert "warning: " in result.stdout
     assert "dominates" in result.stdout
-    assert "nothing looks wrong" not in result.stdout
+    assert "no warnings" not in result.stdout
 
 
 def test_a_schedule_of_two_steps_is_told(place):

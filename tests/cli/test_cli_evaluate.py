@@ -91,7 +91,7 @@ def test_a_terminal_gets_a_row_a_metric(folders, capsys):
 
 def test_the_folder_it_leaves(folders):
     out = folders / "scores"
-    result = run(*sides(folders), "--metrics", "snr", "--out", out)
+    result = run(*sides(folders), "--metrics", "snr", "--output", out)
     assert result.exit_code == 0, result.stderr
     assert {path.name for path in out.iterdir()} >= {
         "scores.csv",
@@ -112,7 +112,7 @@ def test_a_checkpoint_end_to_end(folders, tmp_path):
     (folders / "mixtures.csv").write_text("id,snr_db\n0,5\n1,0\n")
     result = run(
         f"tiny={tmp_path / 'model'}", "--on", folders, "--metrics", "si_sdr,stoi",
-        "--device", "cpu", "--out", tmp_path / "out", "--json",
+        "--device", "cpu", "--output", tmp_path / "out", "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
@@ -155,7 +155,7 @@ def test_nothing_named(folders):
 def test_an_output_that_cannot_be_a_folder_is_met_first(folders, monkeypatch):
     monkeypatch.setattr("stillwave.evaluation.score_pairs", lambda *_: pytest.fail("scored"))
     (folders / "file").write_text("")
-    result = run(*sides(folders), "--out", folders / "file")
+    result = run(*sides(folders), "--output", folders / "file")
     assert result.exit_code == 2
     assert "file" in result.stderr
 

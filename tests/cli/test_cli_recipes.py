@@ -33,7 +33,7 @@ def test_cp_copies_and_does_not_overwrite(tmp_path):
     assert again.exit_code == 2
     assert "exists already" in again.stderr
     assert load(target) == load("small-student")
-    assert call(recipes.cp, "small-teacher", target, "--force").exit_code == 0
+    assert call(recipes.cp, "small-teacher", target, "--overwrite").exit_code == 0
     assert load(target) == load("small-teacher")
     call(recipes.cp, "small-teacher", tmp_path)
     assert (tmp_path / "small-teacher.yaml").exists()
@@ -43,7 +43,7 @@ def test_check_finds_no_fault_in_what_is_shipped():
     result = call(recipes.check, "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {name: [] for name in sorted(shipped())}
-    assert "small-student: no fault" in call(recipes.check, "small-student").stdout
+    assert "small-student: valid" in call(recipes.check, "small-student").stdout
 
 
 def test_check_tells_faults_and_fails(tmp_path):
@@ -52,7 +52,7 @@ def test_check_tells_faults_and_fails(tmp_path):
     result = call(recipes.check, file, "small-student")
     assert result.exit_code == 2
     assert "mine.yaml: train.stepz is not a key; did you mean 'steps'?" in result.stdout
-    assert "small-student: no fault" in result.stdout
+    assert "small-student: valid" in result.stdout
     assert call(recipes.check, "small-student", "--set", "train.steps=none").exit_code == 2
 
 

@@ -50,7 +50,7 @@ def run(folder, *arguments, recogniser=True):
 
 
 def test_words_stand_beside_the_other_metrics_and_losing_them_is_warned_of(folders, tmp_path):
-    result = run(folders, "--metrics", "si_sdr", "--json", "--out", tmp_path / "out")
+    result = run(folders, "--metrics", "si_sdr", "--json", "--output", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["metrics"] == ["si_sdr", "wer"]

@@ -86,8 +86,8 @@ def test_mix_writes_what_evaluate_reads_and_spares_what_is_there(run, tmp_path, 
     out = run("mix", recipe, "-o", "fixed", "--count", "3", "--seed", "5", "--json").stdout
     assert json.loads(out)["mixtures"] == 3
     first = [pair.noisy.read_bytes() for pair in read_pairs(tmp_path / "fixed")]
-    assert "--force" in run("mix", recipe, "-o", "fixed", code=2).output
-    run("mix", recipe, "-o", "fixed", "--count", "3", "--seed", "5", "--force", "--segments")
+    assert "--overwrite" in run("mix", recipe, "-o", "fixed", code=2).output
+    run("mix", recipe, "-o", "fixed", "--count", "3", "--seed", "5", "--overwrite", "--segments")
     assert all(pair.seconds == 2.0 for pair in read_pairs(tmp_path / "fixed"))
     run("mix", recipe, "-o", "again", "--count", "3", "--seed", "5")
     assert [pair.noisy.read_bytes() for pair in read_pairs(tmp_path / "again")] == first

@@ -1,4 +1,4 @@
-"""`stillwave distill --explain`: on runs of a moment, what is kept, what is drawn, and what is refused."""
+"""`stillwave explain`: on runs of a moment, what is kept, what is drawn, and what is refused."""
 
 import errno
 import json
@@ -310,19 +310,19 @@ def test_similarities_of_the_other_streams_are_drawn(tmp_path, monkeypatch, kind
 
 
 def call(*arguments):
-    return CliRunner().invoke(cli.build(), ["distill", *map(str, arguments)])
+    return CliRunner().invoke(cli.build(), ["explain", *map(str, arguments)])
 
 
 def test_the_command_prints_the_page(quick, flagship):
-    result = call("--explain", flagship, "--json", "--quiet")
+    result = call(flagship, "--json", "--quiet")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["page"] == str(flagship / "explain" / "index.html")
-    assert call("--explain", flagship).stdout.strip() == str(flagship / "explain" / "index.html")
+    assert call(flagship).stdout.strip() == str(flagship / "explain" / "index.html")
 
 
 def test_refusals_are_one_sentence(place, flagship, tmp_path):
     def refusal(run):
-        result = call("--explain", run)
+        result = call(run)
         assert result.exit_code == 2
         assert "Traceback" not in result.output
         return result.stderr

@@ -1,4 +1,4 @@
-"""What `stillwave enhance` shows of a batch: a bar, what failed, and what could not be kept."""
+"""Progress, failures and remarks of a batch of `stillwave enhance`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FEW = 5
 
 
 class BatchView(Watcher):
-    """Shows a batch on the terminal, and keeps a row a file for `--json`. `quiet` shows nothing but failures."""
+    """Shows the progress of a batch and collects a row per file for `--json`; `quiet` shows failures only."""
 
     def __init__(self, plan: FileBatch, quiet: bool = False, rate_given: bool = False) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -38,12 +38,12 @@ class BatchView(Watcher):
         self._frames: dict[FileJob, int] = {}
         self._ended = self._broken = 0
         for line in skipped_lines(plan):
-            self._say(line)
+            self._print(line)
         self.rows += [{"source": str(path), "skipped": reason} for path, reason in plan.skipped]
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the bar."""
+        """Show the progress bar within the context."""
         with nullcontext() if self._quiet else progress_bar() as progress:
             self._progress = progress
             if progress:
@@ -67,7 +67,7 @@ class BatchView(Watcher):
             self._progress.advance(self._tasks[job], 100 * frames / self._frames[job])
 
     def end(self, outcome: FileResult) -> None:
-        """See `Watcher`. Failures are counted apart: the bar counts what is enhanced."""
+        """See `Watcher`; the bar counts enhanced files, its note failures."""
         with self._lock:
             self._ended += 1
             self._broken += bool(outcome.error)
@@ -77,7 +77,7 @@ class BatchView(Watcher):
                 self._progress.update(self._overall, completed=self._ended - self._broken, note=note)
 
     def add(self, outcome: FileResult) -> None:
-        """Take what became of the next job, in the order of the plan."""
+        """Record the result of the next file, in the order of the batch."""
         report = outcome.report
         if report is None:
             self.failed += 1
@@ -90,20 +90,20 @@ class BatchView(Watcher):
             self._remarks.setdefault(line, []).append(report.target)
 
     def close(self) -> None:
-        """Say what is to be said of several files once, and count."""
+        """Print remarks, each once, and the counts."""
         for line, targets in self._remarks.items():
             more = f" and {len(targets) - 1} more" if len(targets) > 1 else ""
-            self._say(f"{targets[0]}{more}: {line}", "yellow")
+            self._print(f"{targets[0]}{more}: {line}", "yellow")
         done = len(self._plan.jobs) - self.failed
-        self._say(f"{done} enhanced, {self.failed} failed, {len(self._plan.skipped)} skipped")
+        self._print(f"{done} enhanced, {self.failed} failed, {len(self._plan.skipped)} skipped")
 
-    def _say(self, line: str, style: str | None = None) -> None:
+    def _print(self, line: str, style: str | None = None) -> None:
         if not self._quiet:
             err.print(printable(line), style=style, markup=False, highlight=False)
 
 
 def skipped_lines(plan: FileBatch) -> Iterator[str]:
-    """What is skipped and why: every file of a few, the first and the number of many with one reason."""
+    """Yield skipped files with reasons: all if they are few, else the first and the count, by reason."""
     by_reason: dict[str, list[Path]] = {}
     for path, reason in plan.skipped:
         by_reason.setdefault(reason, []).append(path)
@@ -115,14 +115,14 @@ def skipped_lines(plan: FileBatch) -> Iterator[str]:
 
 
 def remarks(report: FileReport, rate_given: bool) -> Iterator[str]:
-    """What the user should know of a file that is done, one line each."""
+    """Yield remarks on an enhanced file, one line each."""
     yield from report.notes
     if report.clipped:
-        yield f"{report.clipped} samples were beyond full scale and are clipped; a float wav would keep them"
+        yield f"{report.clipped} samples were beyond full scale and were clipped; a float wav keeps them"
     if report.lost_tags:
-        yield f"its format has no place for {', '.join(report.lost_tags)}"
+        yield f"its format cannot store {', '.join(report.lost_tags)}"
     if report.sample_rate != report.source_rate and not rate_given:
-        yield f"resampled from {report.source_rate} to {report.sample_rate} Hz, the nearest that {report.subtype} holds"
+        yield f"resampled from {report.source_rate} to {report.sample_rate} Hz, the nearest rate of {report.subtype}"
 
 
 def _short(path: Path) -> str:

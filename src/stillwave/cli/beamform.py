@@ -1,4 +1,4 @@
-"""`stillwave beamform`: baselines of several microphones that need no training."""
+"""`stillwave beamform`: baselines for several microphones that need no training."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from typing import Annotated, Literal
 
 import typer
 
-from stillwave.cli.recipes import AsJson
-from stillwave.console import err
+from stillwave.cli.options import AsJson, Quiet, jobs_option
+from stillwave.console import err, no_display
 
 
 def beamform(
     source: Annotated[
-        Path, typer.Argument(metavar="SET", help="A set in the layout of L3DAS23, or a manifest of pairs.")
+        Path, typer.Argument(metavar="SET", help="A folder in the layout of L3DAS23, or a manifest of pairs.")
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder to write NAME.wav for every clip into."),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder to write NAME.wav of every clip into."),
     ],
     by: Annotated[
         Literal["w", "cardioid", "mvdr"],
         typer.Option(
-            help="Method: w (channel W of microphone A), cardioid (A, steered at the talker) or "
-            "mvdr (all channels)."
+            help="Method: w (channel W of microphone A), cardioid (A, steered to the talker) or mvdr (all channels)."
         ),
     ] = "mvdr",
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Number of parallel processes.")] = 1,
+    jobs: Annotated[int, jobs_option("Number of parallel processes.")] = 1,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Enhance ambisonic recordings without a network, to stand beside one.
+    """Enhance ambisonic recordings with a beamformer, as a baseline.
 
-    The cardioid needs to know where the talker is: simulated scenes say so
+    The cardioid needs the position of the talker, which simulated scenes contain
     (scenes/NAME.json). MVDR estimates its masks from the recording.
 
     Example:
@@ -43,7 +43,8 @@ def beamform(
     from stillwave.baselines.run import run
     from stillwave.data.pair_sets import read_pairs
 
-    done = run(by, read_pairs(source), output, jobs=jobs)
+    with no_display(quiet):
+        done = run(by, read_pairs(source), output, jobs=jobs)
     for name, fault in done.failed:
         err.print(f"{name}: {fault}", highlight=False, markup=False)
     report = {"folder": str(done.folder), "written": done.written, "failed": len(done.failed)}

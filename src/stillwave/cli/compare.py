@@ -1,4 +1,4 @@
-"""`stillwave compare`: methods × seeds × students, one table."""
+"""`stillwave compare`: train and score a grid of methods, seeds and students."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillwave.cli.recipes import AsJson, Sets
-from stillwave.cli.train import Quiet
+from stillwave.cli.complete import complete_recipe
+from stillwave.cli.options import OUTPUT, RUNNING, AsJson, Metrics, Overrides, Quiet, Teacher, jobs_option
 from stillwave.console import err
 from stillwave.errors import RecipeError, StillwaveError
 
@@ -18,89 +18,106 @@ if TYPE_CHECKING:
     from stillwave.compare import Cell, Grid, GridResult
     from stillwave.compare.results import Results
 
+GRID = "Grid"
+
 
 def compare(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="GRID", help="Folder of the grid; the same command resumes it."
+            "--output",
+            "-o",
+            metavar="GRID",
+            rich_help_panel=OUTPUT,
+            help="Folder of the grid; the same command resumes it.",
         ),
     ],
     recipe: Annotated[
         str | None,
         typer.Argument(
-            metavar="RECIPE", help="A recipe file with a 'distill' section, or a shipped recipe's name."
+            metavar="RECIPE",
+            autocompletion=complete_recipe,
+            help="A recipe file with a 'distill' section, or the name of a shipped one.",
         ),
     ] = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CKPT",
-            help="Checkpoint or run folder of the teacher; default: the recipe's distill.teacher.",
-        ),
-    ] = None,
+    teacher: Teacher = None,
     on: Annotated[
         Path | None,
         typer.Option(
-            metavar="TEST",
-            help="Folder of test mixtures (noisy/ and clean/) that every student is scored on.",
+            metavar="DIR",
+            rich_help_panel="Scores",
+            help="Folder of test mixtures (noisy/ and clean/) to score every student on.",
         ),
     ] = None,
     methods: Annotated[
         str,
         typer.Option(
-            help="Methods of distillation to compare, separated by commas; 'all' takes every "
-            "method, 'ablations' the variants of i2srf_tfckd."
+            rich_help_panel=GRID,
+            help="Distillation methods to compare, separated by commas; 'all' takes every "
+            "method, 'ablations' the variants of i2srf_tfckd.",
         ),
     ] = "output,at,i2srf_tfckd",
     seeds: Annotated[
-        str, typer.Option(help="Random seeds to train each method with, as a list (0,1,2) or a range (0-4).")
+        str,
+        typer.Option(
+            rich_help_panel=GRID,
+            help="Random seeds of the runs of each method, as a list (0,1,2) or a range (0-4).",
+        ),
     ] = "0,1,2",
     students: Annotated[
         str | None,
         typer.Option(
-            help="Student networks, separated by commas, as CHANNELSxBLOCKS (8x1) or presets "
-            "(bsrnn-xs); default: the recipe's model."
+            rich_help_panel=GRID,
+            help="Student networks, separated by commas, as CHANNELSxBLOCKS (8x1) or presets (bsrnn-xs); "
+            "default: the model of the recipe.",
         ),
     ] = None,
     variants: Annotated[
         list[str] | None,
         typer.Option(
             "--variant",
-            help="Add a method with options of its own, as LABEL={name: METHOD, option: value}; "
-            "keys of 'distill' such as weight, rho and warmup may be among them. Repeat it "
-            "for several.",
+            metavar="LABEL={…}",
+            rich_help_panel=GRID,
+            help="Add a method with options, as LABEL={name: METHOD, option: value}; keys of 'distill' (weight, rho, "
+            "warmup) are allowed too. Repeat it for several.",
         ),
     ] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option(help="Metrics to score with, separated by commas; default: all but DNSMOS and SNR."),
-    ] = None,
-    overrides: Sets = None,
+    metrics: Metrics = None,
+    overrides: Overrides = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            help="Trainings that run at the same time; default: the number of cores divided by "
-            "--threads-per-job.",
-        ),
+        jobs_option("Runs that are trained in parallel; default: cores divided by --threads-per-job."),
     ] = None,
-    threads: Annotated[int, typer.Option("--threads-per-job", min=1, help="Threads of each training.")] = 1,
+    threads: Annotated[
+        int,
+        typer.Option(
+            "--threads-per-job", min=1, rich_help_panel=RUNNING, help="Number of threads of each run."
+        ),
+    ] = 1,
     executor: Annotated[
-        str, typer.Option(help="Where trainings run: joblib on this machine, ray on a Ray cluster.")
+        str,
+        typer.Option(
+            rich_help_panel=RUNNING,
+            help="Where the runs are trained: joblib (this machine) or ray (a Ray cluster).",
+        ),
     ] = "joblib",
     report_only: Annotated[
-        bool, typer.Option("--report-only", help="Write the report of what is finished, without training.")
+        bool,
+        typer.Option(
+            "--report-only",
+            rich_help_panel=OUTPUT,
+            help="Write the report on the finished runs, without training.",
+        ),
     ] = False,
-    as_json: AsJson = False,
     quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Which method of distillation helps a student, by how much, and is it real?
+    """Train a grid of methods, seeds and students, and test the differences for significance.
 
-    Every cell (method × seed × student) is a run folder with the same data,
-    budget and teacher; a seed has the same mixtures and first weights for all
-    methods. The student alone is always among them. What is finished is kept:
-    the same command continues, and more methods or seeds may be added.
+    Every cell (method × seed × student) is a run folder. All runs use the same
+    data, number of steps and teacher; runs of a seed use the same mixtures and
+    initial weights. The student without a teacher is always included. The same
+    command resumes a grid; methods and seeds can be added to it.
 
     Example:
         stillwave compare small-student --teacher runs/teacher --on test/ -o grid
@@ -122,7 +139,7 @@ def compare(
     grid, cells = _grid(recipe, teacher, on, output, methods, seeds, students, variants, metrics, overrides)
     at_once = jobs or (len(cells) + 2 if executor == "ray" else max(1, cores() // threads))
     result = run(grid, cells, jobs=at_once, threads=threads, executor=executor, quiet=quiet)
-    _tell(result)
+    _print_failures(result)
     try:
         _show(write_report(grid), as_json)
     except StillwaveError as error:
@@ -138,12 +155,12 @@ def _existing(folder: Path) -> Grid:
 
     grid = read(folder)
     if grid is None:
-        raise StillwaveError(f"{folder}: holds no grid ({FILE})")
+        raise StillwaveError(f"{folder}: is not the folder of a grid (no {FILE})")
     return grid
 
 
 def _show(results: Results, as_json: bool) -> None:
-    """JSON, a table for a terminal, or Markdown for a pipe; and where the rest is."""
+    """Print JSON, a table on a terminal, or Markdown to a pipe."""
     from stillwave.compare import tables
 
     if as_json:
@@ -156,7 +173,7 @@ def _show(results: Results, as_json: bool) -> None:
         terminal(results)
     else:
         typer.echo(tables.markdown(results), nl=False)
-    err.print(f"tables, pictures and all scores are in {results.grid.folder / 'report'}", highlight=False)
+    err.print(f"wrote tables, figures and scores to {results.grid.folder / 'report'}", highlight=False)
 
 
 def _grid(
@@ -171,7 +188,7 @@ def _grid(
     metrics: str | None,
     overrides: list[str] | None,
 ) -> tuple[Grid, list[Cell]]:
-    """The grid of the folder, with what is asked for, and the cells of the latter."""
+    """Return the grid of the folder, extended by the request, and the requested cells."""
     from stillwave import checkpoint
     from stillwave.compare import names, open_grid
     from stillwave.compare.grid import Grid, examine_test
@@ -180,12 +197,12 @@ def _grid(
     from stillwave.recipe import load
 
     if recipe is None or on is None:
-        raise StillwaveError("give RECIPE and --on TEST, or --report-only for a grid that is there")
+        raise StillwaveError("give RECIPE and --on DIR, or --report-only for an existing grid")
     loaded = load(recipe, overrides or (), teacher=teacher)
     if loaded.distill is None:
-        raise RecipeError(f"{recipe}: has no 'distill' section, so there is nothing to compare")
+        raise RecipeError(f"{recipe}: has no 'distill' section, so there are no methods to compare")
     place = checkpoint.resolve(loaded.distill.teacher)
-    asked = Grid(
+    requested = Grid(
         folder=output,
         recipe=loaded,
         teacher=checkpoint.read_card(place).sha256,
@@ -195,16 +212,16 @@ def _grid(
         seeds=names.parse_seeds(seeds),
         students=names.parse_students(students, loaded.model),
     )
-    return open_grid(asked, place), list(asked.cells())
+    return open_grid(requested, place), list(requested.cells())
 
 
-def _tell(result: GridResult) -> None:
-    """What failed, one line each, and what was stopped."""
+def _print_failures(result: GridResult) -> None:
+    """Print failed and remaining cells."""
     for name, sentence in result.failed.items():
         err.print(f"{name}: {sentence}", highlight=False, markup=False)
     if result.stopped:
         err.print(
-            f"{result.folder}: stopped with {result.stopped} cells to go; the same command continues",
+            f"{result.folder}: stopped, {result.stopped} cells remain; the same command resumes",
             highlight=False,
             markup=False,
         )

@@ -1,4 +1,4 @@
-"""`stillwave data`: recordings in, manifests, splits, fixed mixtures and figures out."""
+"""`stillwave data`: build manifests, splits and mixtures from recordings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from stillwave.cli.data_report import left_out, scan_report, show
-from stillwave.cli.recipes import AsJson, Sets
+from stillwave.cli.options import AsJson, Overrides, Overwrite, RecipeName, jobs_option
 from stillwave.cli.rooms import rooms
 from stillwave.cli.simulate import simulate
 from stillwave.console import library_noise_hidden
@@ -22,28 +22,24 @@ app.command("rooms")(rooms)
 
 Jobs = Annotated[
     int | None,
-    typer.Option(
-        "--jobs", "-j", min=1, help="Files that are read at the same time; default: one per core, at most 8."
-    ),
+    jobs_option("Files that are read in parallel; default: one per core, at most 8."),
 ]
 Source = Annotated[
-    Path, typer.Argument(help="A manifest, or a folder (with a CSV file in or beside it, or without).")
+    Path, typer.Argument(help="A manifest, or a folder, optionally with a CSV file in or next to it.")
 ]
 
 
 @app.command("scan")
 def scan(
-    folder: Annotated[Path, typer.Argument(help="A folder, or a CSV file that lists recordings.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="MANIFEST", help="The manifest to write.")
-    ],
+    folder: Annotated[Path, typer.Argument(help="A folder or a CSV file that lists recordings.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MANIFEST", help="Manifest to write.")],
     corpus: Annotated[
         str, typer.Option(help="Layout of the corpus: folders, dns2020, voicebank, l3das22 or l3das23.")
     ] = "folders",
     kind: Annotated[
         Literal["speech", "noise", "rooms"] | None,
         typer.Option(
-            help="What a plain folder holds; by default guessed from its name. Its sub-folders name speakers, or "
+            help="Kind of recordings in a plain folder; default: by its name. Sub-folders name speakers or "
             "classes of noise."
         ),
     ] = None,
@@ -51,42 +47,41 @@ def scan(
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="Find the speaker in a path: the first group. Default: the first sub-folder.",
+            help="Regular expression whose first group is the speaker in a path; default: the first sub-folder.",
         ),
     ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FIELD=COLUMN",
-            help="The column of a CSV file that holds path, speaker, text, label, licence or source (the longer "
-            "recording that a clip was cut from). Repeat it for several; usual names are found without it, but "
-            "for source.",
+            help="Column of a CSV file with path, speaker, text, label, licence or source (the recording that a clip "
+            "is a part of). Usual names are found automatically, except for source. Repeat it for several.",
         ),
     ] = None,
     headers_only: Annotated[
         bool,
         typer.Option(
             "--headers-only",
-            help="Read headers only: faster, but silence, NaN and truncated files are not found.",
+            help="Read headers only: faster, but does not detect silence, NaN and truncated files.",
         ),
     ] = False,
     microphones: Annotated[
         int,
         typer.Option(
-            min=1, max=2, help="Microphones of L3DAS to use: 2, or 1 for A alone (B may then be missing)."
+            min=1, max=2, help="Number of microphones of L3DAS to use: 2, or 1 for A (B may be missing)."
         ),
     ] = 2,
     convention: Annotated[
         Literal["acn_sn3d", "fuma"],
-        typer.Option(help="Order and scale of L3DAS's channels, which are converted when they are read."),
+        typer.Option(help="Channel order and scale of L3DAS; converted when the files are read."),
     ] = "acn_sn3d",
     jobs: Jobs = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the recordings of a folder in a manifest, and print what was left out and why.
+    """Write a manifest of the recordings of a folder, and print skipped files with reasons.
 
-    A corpus of several kinds gives a manifest for each: -o dns.jsonl writes dns-speech.jsonl,
-    dns-noise.jsonl, …  L3DAS gives a manifest of pairs, for data.train.pairs.
+    For a corpus of several kinds, -o dns.jsonl writes dns-speech.jsonl, dns-noise.jsonl and so on.
+    For L3DAS it writes a manifest of pairs, for data.train.pairs.
 
     Example:
         stillwave data scan DNS-Challenge/datasets --corpus dns2020 -o dns.jsonl
@@ -123,8 +118,9 @@ def scan(
 
 @app.command("check")
 def check(manifest: Source, jobs: Jobs = None, as_json: AsJson = False) -> None:
-    """Compare a manifest with its files: there, rates, durations, duplicates, speakers. Faults end with code
-    1.
+    """Verify the files of a manifest: existence, rates, durations, duplicates, speakers.
+
+    The exit code is 1 if there are errors.
 
     Example:
         stillwave data check speech.jsonl
@@ -151,15 +147,14 @@ def split(
     by: Annotated[
         Literal["auto", "speaker", "recording"],
         typer.Option(
-            help="What is never split up: 'speaker', 'recording', or 'auto' (speakers where every "
-            "recording names one)."
+            help="Unit that is kept together: 'speaker', 'recording', or 'auto' (speakers if all are known)."
         ),
     ] = "auto",
     pattern: Annotated[
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="Regular expression whose first group, found in a file's name, is what is never split up.",
+            help="Regular expression whose first group, in the file name, is the unit that is kept together.",
         ),
     ] = None,
     output: Annotated[
@@ -168,15 +163,15 @@ def split(
             "--output",
             "-o",
             metavar="FOLDER",
-            help="Folder to write the two manifests into; default: that of the manifest.",
+            help="Folder to write the two manifests into; default: the folder of the manifest.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold out whole speakers, or whole recordings of noise: NAME-train.jsonl and NAME-development.jsonl.
+    """Split a manifest by speaker or recording into NAME-train.jsonl and NAME-development.jsonl.
 
-    Clips that were cut from one recording stay together: ESC-50's by their names, others by `source` in the
-    manifest or by --pattern.
+    Clips of one recording stay together: those of ESC-50 by their names, others by `source` in the manifest or by
+    --pattern.
 
     Example:
         stillwave data split noise.jsonl --fraction 0.2
@@ -207,27 +202,25 @@ def split(
 
 @app.command("mix")
 def mix(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A recipe file, or a shipped recipe's name.")
-    ],
+    recipe: RecipeName,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write into.")],
     count: Annotated[int, typer.Option(min=1, help="Number of mixtures to write.")] = 24,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Random seed of the mixtures; default: the recipe's.")
+        int | None, typer.Option(min=0, help="Random seed of the mixtures; default: the seed of the recipe.")
     ] = None,
     side: Annotated[
         Literal["train", "development"],
-        typer.Option(help="Sources of the recipe to mix: those of training or of development."),
+        typer.Option(help="Sources of the recipe to mix: of training or of development."),
     ] = "train",
     segments: Annotated[
         bool,
         typer.Option(
             "--segments",
-            help="Write segments of data.segment_seconds, as used in training; default: whole utterances.",
+            help="Write segments of data.segment_seconds; default: whole utterances.",
         ),
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a folder that is not empty.")] = False,
-    overrides: Sets = None,
+    overwrite: Overwrite = False,
+    overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Write mixtures as used in training: noisy/, clean/ (24-bit FLAC) and mixtures.csv.
@@ -241,10 +234,8 @@ def mix(
     from stillwave.data.sources import build_mixer
     from stillwave.recipe import load
 
-    if output.exists() and not force and (not output.is_dir() or any(output.iterdir())):
-        raise ManifestError(
-            f"{output}: holds something already; give another folder, or --force to replace it"
-        )
+    if output.exists() and not overwrite and (not output.is_dir() or any(output.iterdir())):
+        raise ManifestError(f"{output}: is not empty; give another folder, or --overwrite to replace it")
     loaded = load(recipe, overrides or ())
     mixer = build_mixer(
         loaded.data, side, loaded.seed if seed is None else seed, whole=not segments, prepare=False
@@ -255,7 +246,7 @@ def mix(
 
 @app.command("summary")
 def summary(source: Source, jobs: Jobs = None, as_json: AsJson = False) -> None:
-    """Hours, speakers, rates, levels, clipping, silence and bandwidth; of pairs also the SNR.
+    """Print dataset statistics: hours, speakers, rates, levels, clipping, silence, bandwidth, SNR.
 
     Example:
         stillwave data summary speech.jsonl
@@ -267,7 +258,7 @@ def summary(source: Source, jobs: Jobs = None, as_json: AsJson = False) -> None:
 
 
 def _kind(given: Kind | None, folder: Path, output: Path) -> Kind:
-    """What a folder holds: as given, as its name says, or as the user answers. Raises ManifestError."""
+    """Return the kind of recordings: as given, by the name of the folder, or by asking. Raises ManifestError."""
     import sys
 
     from stillwave.console import err
@@ -275,21 +266,21 @@ def _kind(given: Kind | None, folder: Path, output: Path) -> Kind:
     from stillwave.data.manifest import ManifestError
 
     if not folder.exists():
-        raise ManifestError(f"{folder}: there is no such folder or CSV file")
+        raise ManifestError(f"{folder}: no such folder or CSV file")
     found = given or guess(folder, output)
     if found is None and sys.stdin.isatty() and sys.stderr.isatty():
         from rich.markup import escape
         from rich.prompt import Prompt
 
-        question = f"What does {escape(str(folder))} hold?"
+        question = f"Which kind of recordings does {escape(str(folder))} contain?"
         found = cast("Kind", Prompt.ask(question, console=err, choices=["speech", "noise", "rooms"]))
     if found is None:
         raise ManifestError(
-            f"{folder}: its name does not say whether it holds speech, noise or impulse responses of rooms; "
-            "add --kind speech, --kind noise or --kind rooms"
+            f"{folder}: contains speech, noise or room impulse responses? "
+            "Add --kind speech, --kind noise or --kind rooms"
         )
     if given is None:
-        err.print(f"{folder}: scanned as {found} (--kind changes that)", highlight=False, markup=False)
+        err.print(f"{folder}: scanned as {found}; use --kind to change that", highlight=False, markup=False)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What the verbs of `stillwave data` print: plain data, as lines or as JSON."""
+"""Print the reports of `stillwave data`, as text or JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def left_out(name: str, items: Sequence[Skipped]) -> dict[str, Any]:
-    """Return how many files were left out for which reason, and which."""
+    """Return the number of skipped files by reason, and their list."""
     return {
         name: dict(Counter(item.reason for item in items)),
         f"{name}_files": [
@@ -28,7 +28,7 @@ def left_out(name: str, items: Sequence[Skipped]) -> dict[str, Any]:
 
 
 def scan_report(found: Mapping[Kind, Scan], written: Mapping[Kind, Path]) -> dict[str, Any]:
-    """Return what a scan found and wrote, by kind."""
+    """Return the result of a scan by kind."""
     from stillwave.data.manifest import hours
 
     report: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""`stillwave distill`: a network taught by another."""
+"""`stillwave distill`: train a student with a teacher."""
 
 from __future__ import annotations
 
@@ -7,80 +7,69 @@ from typing import Annotated
 
 import typer
 
-from stillwave.cli.recipes import AsJson, Sets
-from stillwave.cli.train import ChangedData, Extend, Quiet, run
+from stillwave.cli.complete import complete_recipe
+from stillwave.cli.options import OUTPUT, AsJson, Overrides, Quiet, Teacher
+from stillwave.cli.train import ChangedData, Extend, run
 
 
 def distill(
     recipe: Annotated[
-        str | None, typer.Argument(metavar="RECIPE", help="A recipe file, or a shipped recipe's name.")
+        str | None,
+        typer.Argument(
+            metavar="RECIPE",
+            autocompletion=complete_recipe,
+            help="A recipe file or the name of a shipped recipe.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="RUN", help="Run folder; the same command resumes an interrupted run."
-        ),
-    ] = None,
-    teacher: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CKPT",
-            help="Checkpoint or run folder of the teacher; default: the recipe's distill.teacher.",
-        ),
-    ] = None,
-    overrides: Sets = None,
-    explain: Annotated[
-        Path | None,
-        typer.Option(
+            "--output",
+            "-o",
             metavar="RUN",
-            help="Train nothing; write a page on this run: which layers it compares, with which "
-            "weights, and how they changed.",
+            rich_help_panel=OUTPUT,
+            help="Run folder; the same command resumes an interrupted run.",
         ),
     ] = None,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check", help="Train nothing; compute one batch and print the value and gradient of every loss."
-        ),
-    ] = False,
+    teacher: Teacher = None,
+    overrides: Overrides = None,
     extend: Extend = False,
     allow_changed_data: ChangedData = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
+    check: Annotated[
+        bool, typer.Option("--check", hidden=True, help="Former name of `stillwave check RECIPE`.")
+    ] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option("--explain", hidden=True, help="Former name of `stillwave explain RUN`."),
+    ] = None,
 ) -> None:
-    """Distil a teacher into a student by a recipe, or resume an interrupted run.
+    """Train a student with a teacher, or resume an interrupted run.
+
+    Print the folder of the best checkpoint. To test a recipe on one batch first,
+    use `stillwave check`; for a report on a finished run, `stillwave explain`.
 
     Example:
         stillwave distill small-student -o runs/student --teacher runs/teacher
-        stillwave distill small-student --check --teacher runs/teacher
-        stillwave distill --explain runs/student
 
     """
     from stillwave.errors import RecipeError
     from stillwave.recipe import load
 
     if explain is not None:
-        _explain(explain, quiet, as_json)
+        from stillwave.cli.explain import explain as explain_run
+
+        explain_run(explain, quiet, as_json)
         return
     if check and recipe is not None:
-        from stillwave.cli.checking import check as check_recipe
+        from stillwave.cli.check import check as check_recipe
 
-        check_recipe(load(recipe, overrides or (), teacher=teacher), as_json)
+        check_recipe(recipe, teacher, overrides, quiet, as_json)
         return
     if recipe is None or output is None:
-        wanted = "--check" if check else "-o runs/student"
-        what = "a recipe" if check else "a recipe and a run folder"
-        raise RecipeError(f"give {what}, as in `stillwave distill small-student {wanted}`")
+        raise RecipeError("give a recipe and a run folder: stillwave distill small-student -o runs/student")
     loaded = load(recipe, overrides or (), teacher=teacher)
     if loaded.distill is None:
         raise RecipeError(f"{recipe}: has no 'distill' section; use `stillwave train {recipe} -o {output}`")
     run(loaded, output, as_json, quiet=quiet, extend=extend, allow_changed_data=allow_changed_data)
-
-
-def _explain(folder: Path, quiet: bool, as_json: bool) -> None:
-    import json
-
-    from stillwave.explain.flow import explain
-
-    page = explain(folder, quiet=quiet)
-    typer.echo(json.dumps({"page": str(page)}) if as_json else str(page))

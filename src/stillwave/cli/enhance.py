@@ -1,4 +1,4 @@
-"""`stillwave enhance`: denoise files, folders and pipes."""
+"""`stillwave enhance`: remove noise from files, folders and pipes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stillwave.cli.complete import complete_model
+from stillwave.cli.defaults import MODEL
+from stillwave.cli.options import (
+    OUTPUT,
+    RUNNING,
+    SIGNAL,
+    AsJson,
+    Device,
+    LimitDb,
+    Overwrite,
+    Quiet,
+    jobs_option,
+)
 from stillwave.cli.pipes import check_pipes
 from stillwave.console import err, library_noise_hidden
 from stillwave.errors import StillwaveError
@@ -27,15 +40,18 @@ PIPE = Path("-")
 
 def enhance(
     inputs: Annotated[
-        list[Path], typer.Argument(help="Recordings, or folders of recordings; - reads from stdin.")
+        list[Path],
+        typer.Argument(metavar="INPUT", help="Recordings or folders of recordings; - reads from stdin."),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="A file (its suffix gives the format), a folder, or - for stdout; by default "
-            "NAME-enhanced beside each input.",
+            metavar="PATH",
+            rich_help_panel=OUTPUT,
+            help="File (its suffix gives the format), folder, or - for stdout; default: NAME-enhanced next to "
+            "each input.",
         ),
     ] = None,
     model: Annotated[
@@ -43,53 +59,60 @@ def enhance(
         typer.Option(
             "--model",
             "-m",
-            help="A model that ships (`stillwave models`), an exported .onnx file, a checkpoint or run folder; "
-            "by default the default model.",
+            metavar="MODEL",
+            envvar=MODEL,
+            autocompletion=complete_model,
+            rich_help_panel=SIGNAL,
+            help="Name of a shipped model (`stillwave models`), an .onnx file, a checkpoint or a run folder; "
+            "default: the default model.",
         ),
     ] = None,
-    limit_db: Annotated[
-        float | None,
-        typer.Option("--limit-db", help="Reduce noise by at most this many dB; default: no limit.", min=0),
-    ] = None,
+    limit_db: LimitDb = None,
     rate: Annotated[
-        int | None, typer.Option("--rate", help="Sampling rate of the output in Hz; by default the input's.")
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="Device that a checkpoint runs on: auto, cpu, cuda, cuda:1 and so on.")
-    ] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
-    skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Skip recordings whose output exists: resume a batch.")
-    ] = False,
-    jobs: Annotated[
         int | None,
         typer.Option(
-            "--jobs",
-            "-j",
-            min=1,
-            help="Files enhanced at once; by default one a core (a checkpoint uses all cores by itself: 1).",
+            "--rate",
+            rich_help_panel=OUTPUT,
+            help="Sampling rate of the output in Hz; default: that of the input.",
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but failures.")] = False,
+    overwrite: Overwrite = False,
+    skip_existing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-existing",
+            rich_help_panel=OUTPUT,
+            help="Skip recordings whose output exists, to resume a batch.",
+        ),
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", "-n", help="Print which file would become which, and stop.")
+        bool,
+        typer.Option(
+            "--dry-run", "-n", rich_help_panel=RUNNING, help="Print the input and output files, and exit."
+        ),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON list with one object per file to stdout.")
-    ] = False,
+    device: Device = "auto",
+    jobs: Annotated[
+        int | None,
+        jobs_option(
+            "Files enhanced in parallel; default: one per core (1 for a checkpoint, which uses all cores)."
+        ),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Denoise recordings: same length, alignment, level, rate and channels.
+    """Remove noise from recordings; length, alignment, level, rate and channels are kept.
 
-    Reads and writes wav, flac, ogg, opus, mp3, aiff and caf of any rate and
-    number of channels, however long; with ffmpeg on the PATH also m4a, mp4,
-    mkv, mov, webm, wma, aac and others. Of a video, the first audio track is
-    enhanced, and pictures, other tracks, subtitles and chapters are kept. The network works at 16 kHz, so nothing
-    is left above 8 kHz unless --limit-db leaves it there. Values beyond full
-    scale are kept in floating-point and lossy files; integer files cannot hold
-    them: there they are clipped, and counted. A pipe gets WAV.
+    Reads and writes wav, flac, ogg, opus, mp3, aiff and caf of any rate, length
+    and number of channels; with ffmpeg on the PATH also m4a, mp4, mkv, mov,
+    webm, wma, aac and others. In a video, the first audio track is enhanced;
+    pictures, other tracks, subtitles and chapters are kept. The network runs at
+    16 kHz, so frequencies above 8 kHz are removed unless --limit-db keeps a
+    part of them. Samples beyond full scale are kept in floating-point and lossy
+    files, and clipped and counted in integer files. Output to a pipe is WAV.
 
-    Folders are walked, linked ones too; what is named NAME-enhanced already is
-    skipped. A file that fails is named and counted, and the others go on.
+    Folders are searched recursively; files named NAME-enhanced are skipped. A
+    file that fails is reported, and the others are enhanced.
 
     Example:
         stillwave enhance noisy.wav
@@ -110,11 +133,11 @@ def enhance(
         _pipe(load(model, device), options, quiet)
         return
     if overwrite and skip_existing:
-        raise StillwaveError("--overwrite and --skip-existing contradict each other; choose one")
+        raise StillwaveError("--overwrite and --skip-existing exclude each other; choose one")
     work = plan(inputs, output, skip_existing=skip_existing)
     if not work.jobs and not (skip_existing and work.skipped):
         reasons = "".join(f"; {path}: {reason}" for path, reason in work.skipped[:3])
-        raise StillwaveError(f"there is no recording among the inputs{reasons}")
+        raise StillwaveError(f"the inputs contain no recordings{reasons}")
     if dry_run:
         _show_plan(work, overwrite, as_json)
         return
@@ -130,7 +153,7 @@ def enhance(
 
 def _check_pipe(inputs: list[Path], output: Path | None, as_json: bool) -> None:
     if inputs != [PIPE] or output != PIPE:
-        raise StillwaveError("- goes with itself alone: stillwave enhance - -o -")
+        raise StillwaveError("- must be the only input and the output: stillwave enhance - -o -")
     if as_json:
         raise StillwaveError("--json or --dry-run and -o - would both write to stdout; choose one")
     check_pipes("pipe a recording into it")
@@ -147,14 +170,14 @@ def _pipe(enhancer: Enhancer, options: dict[str, Any], quiet: bool) -> None:
 
 
 def _run(enhancer: Enhancer, work: FileBatch, jobs: int | None, quiet: bool, **options: Any) -> BatchView:
-    """Do every job, whatever becomes of the others."""
+    """Enhance every file; a failure does not stop the others."""
     from stillwave.cli.batch_view import BatchView
     from stillwave.cores import cores
     from stillwave.inference import run
 
     view = BatchView(work, quiet, options["rate_out"] is not None)
     threads = jobs or (cores() if enhancer.concurrent else 1)
-    with library_noise_hidden(), _ended_in_order(), view.shown():
+    with library_noise_hidden(), _stopped_by_sigterm(), view.shown():
         for outcome in run(enhancer, work.jobs, threads, view, **options):
             view.add(outcome)
     view.close()
@@ -162,8 +185,8 @@ def _run(enhancer: Enhancer, work: FileBatch, jobs: int | None, quiet: bool, **o
 
 
 @contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Let SIGTERM (a scheduler's, a shutdown's) end the batch as Ctrl-C does, so that no half file is left."""
+def _stopped_by_sigterm() -> Iterator[None]:
+    """End the batch on SIGTERM as on Ctrl-C, so that no partial file remains."""
 
     def end(number: int, _: object) -> None:
         raise SystemExit(128 + number)
@@ -176,7 +199,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _show_plan(work: FileBatch, overwrite: bool, as_json: bool) -> None:
-    """Print what would be done."""
+    """Print the planned files."""
     from stillwave.cli.batch_view import skipped_lines
 
     rows: list[dict[str, str]] = [{"source": str(path), "skipped": reason} for path, reason in work.skipped]

@@ -1,4 +1,4 @@
-"""`stillwave evaluate`: score checkpoints, or anybody's files."""
+"""`stillwave evaluate`: score models or enhanced files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillwave.console import err, library_noise_hidden
+from stillwave.cli.complete import complete_model
+from stillwave.cli.options import OUTPUT, AsJson, Device, Metrics, Quiet, jobs_option
+from stillwave.console import err, library_noise_hidden, no_display
 from stillwave.errors import StillwaveError
 from stillwave.files import printable
 
@@ -18,77 +20,107 @@ if TYPE_CHECKING:
     from stillwave.evaluation import Item, Summary
     from stillwave.evaluation.transcripts import AsrConfig
 
+RECORDINGS, SCORES = "Recordings", "Scores"
+
 
 def evaluate(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Models that ship, .onnx files, checkpoints or run folders, as MODEL or NAME=MODEL; without one the "
-            "noisy recordings alone are scored."
+            metavar="MODEL",
+            autocompletion=complete_model,
+            help="Shipped models, .onnx files, checkpoints or run folders, as MODEL or NAME=MODEL; default: score "
+            "only the noisy recordings.",
         ),
     ] = None,
     on: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of test mixtures (noisy/, clean/ and, if there is one, mixtures.csv) to "
-            "enhance and score."
+            metavar="DIR",
+            rich_help_panel=RECORDINGS,
+            help="Folder of test mixtures to enhance and score: noisy/, clean/ and, optionally, mixtures.csv.",
         ),
     ] = None,
     clean: Annotated[
-        Path | None, typer.Option(help="Folder of clean references, named as the estimates.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=RECORDINGS,
+            help="Folder of clean references, named as the estimates.",
+        ),
     ] = None,
     enhanced: Annotated[
-        list[str] | None, typer.Option(help="Folder of estimates, as DIR or NAME=DIR. Repeat it for several.")
+        list[str] | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=RECORDINGS,
+            help="Folder of estimates, as DIR or NAME=DIR. Repeat it for several.",
+        ),
     ] = None,
     noisy: Annotated[
-        Path | None, typer.Option(help="Folder of the noisy recordings, which are scored too.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=RECORDINGS,
+            help="Folder of the noisy recordings, scored as 'noisy'.",
+        ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder to write every score and the tables into.")
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            rich_help_panel=OUTPUT,
+            help="Folder to write scores and tables into.",
+        ),
     ] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option(help="Metrics to score with, separated by commas; default: all but DNSMOS and SNR."),
-    ] = None,
+    metrics: Metrics = None,
     recogniser: Annotated[
         str | None,
         typer.Option(
-            help="Speech recogniser to compute word error rate and T1 with: pocketsphinx, "
-            "wav2vec2:FOLDER, whisper:PATH or 'cmd: PROGRAM {wav}'; default: none."
+            rich_help_panel=SCORES,
+            help="Speech recogniser for word error rate and T1: pocketsphinx, wav2vec2:FOLDER, whisper:PATH or "
+            "'cmd: PROGRAM {wav}'; default: none.",
         ),
     ] = None,
     references: Annotated[
         str,
         typer.Option(
-            help="What recognised words are compared with: 'clean', the recogniser's output for "
-            "the clean reference, or 'texts', the text that was spoken."
+            rich_help_panel=SCORES,
+            help="Reference transcripts: 'clean', the recogniser's output for the clean reference, or 'texts', the "
+            "text that was spoken.",
         ),
     ] = "clean",
     baseline: Annotated[
-        str | None, typer.Option(help="System that the others are compared with; default: noisy.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=SCORES,
+            help="System that the others are compared with; default: noisy.",
+        ),
     ] = None,
     jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Files that are processed at the same time; default: one per core."),
+        int | None, jobs_option("Files that are processed in parallel; default: one per core.")
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Random seed of the bootstrap that confidence intervals come from.")
+        int,
+        typer.Option(
+            min=0, rich_help_panel=SCORES, help="Random seed of the bootstrap confidence intervals."
+        ),
     ] = 0,
-    device: Annotated[
-        str, typer.Option(help="Device that checkpoints run on: auto, cpu, cuda, cuda:1 and so on.")
-    ] = "auto",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")
-    ] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score estimates against clean references: PESQ, STOI, SI-SDR and more.
 
-    Means come with bootstrap 95 % intervals; differences are paired by
-    recording. Files are paired by name. A recording without a score is listed
-    with the reason, counted, and never averaged in.
+    Means have bootstrap 95 % confidence intervals; differences are paired by
+    recording. Files are paired by name. Recordings without a score are listed
+    with the reason and excluded from the mean.
 
     Example:
-        stillwave evaluate runs/student runs/teacher --on test/ --out scores/
+        stillwave evaluate runs/student runs/teacher --on test/ -o scores/
         stillwave evaluate bsrnn-s bsrnn-s-int8 --on test/
         stillwave evaluate --clean clean/ --enhanced mine=out/ --noisy noisy/
         stillwave evaluate --on test/ --metrics pesq_wb,stoi --json
@@ -100,13 +132,13 @@ def evaluate(
     from stillwave.evaluation.metrics import WORDS, choose
     from stillwave.evaluation.tables import markdown, plain, warnings
 
-    listening = _listening(recogniser, references)
+    recognition = _recognition(recogniser, references)
     asked = [key.strip() for key in metrics.split(",") if key.strip()] if metrics else None
-    keys = choose(asked or (*DEFAULT, *(WORDS if listening else ())), listening is not None)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written is found before the work
-    with tempfile.TemporaryDirectory() as scratch, library_noise_hidden():
-        work = (out or Path(scratch)) / "audio"
+    keys = choose(asked or (*DEFAULT, *(WORDS if recognition else ())), recognition is not None)
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)  # fail before the work
+    with tempfile.TemporaryDirectory() as scratch, library_noise_hidden(), no_display(quiet):
+        work = (output or Path(scratch)) / "audio"
         items = _items(
             models or [],
             on,
@@ -119,12 +151,13 @@ def evaluate(
             references == "texts",
             jobs or cores(),
         )
-        scores = score_pairs(items, keys, jobs, listening=listening)
+        scores = score_pairs(items, keys, jobs, listening=recognition)
     summary = summarise(scores, baseline, seed)
-    if out is not None:
-        write_report(scores, summary, out)
-        err.print(f"scores of every file and the tables are in {out}", highlight=False)
-    if as_json or not sys.stdout.isatty():  # on a terminal they are below the table
+    if output is not None:
+        write_report(scores, summary, output)
+        if not quiet:
+            err.print(f"wrote scores and tables to {output}", highlight=False)
+    if as_json or not sys.stdout.isatty():  # on a terminal, warnings follow the table
         for line in warnings(summary):
             err.print(f"warning: {line}", highlight=False, markup=False)
     if as_json:
@@ -134,19 +167,19 @@ def evaluate(
     else:
         typer.echo(printable(markdown(summary)), nl=False)
     if not any(cell.interval for cells in summary.means.values() for cell in cells.values()):
-        raise StillwaveError("nothing could be scored; the reasons are above")
+        raise StillwaveError("no recording could be scored; the reasons are above")
 
 
-def _listening(recogniser: str | None, references: str) -> AsrConfig | None:
+def _recognition(recogniser: str | None, references: str) -> AsrConfig | None:
     from stillwave.evaluation.recognisers import load
     from stillwave.evaluation.transcripts import AsrConfig, check_references
 
     known = check_references(references)
     if recogniser is None:
         if known != "clean":
-            raise StillwaveError(f"--references {references}: goes with --recogniser")
+            raise StillwaveError(f"--references {references}: needs --recogniser")
         return None
-    load(recogniser)  # said before checkpoints enhance for an hour, not after
+    load(recogniser)  # fail before the recordings are enhanced
     return AsrConfig(recogniser, known)
 
 
@@ -167,23 +200,21 @@ def _items(
     from stillwave.evaluation.statistics import check_baseline
 
     if on is not None and (clean or enhanced or noisy):
-        raise StillwaveError(
-            "--on goes with checkpoints, --clean with --enhanced and --noisy: give one or the other"
-        )
+        raise StillwaveError("give either models with --on, or --clean with --enhanced and --noisy")
     systems = named(models if on is not None else enhanced)
-    if baseline is not None:  # said before hours of scoring, not after
+    if baseline is not None:  # fail before scoring
         check_baseline(baseline, [*([NOISY] if on or noisy else []), *systems])
     if on is not None:
         return from_checkpoints(on, systems, work, device, texts=texts, jobs=jobs)
     if models:
-        raise StillwaveError("checkpoints need --on FOLDER with the mixtures to enhance")
+        raise StillwaveError("models need --on DIR with the mixtures to enhance")
     if clean is None or not (enhanced or noisy):
-        raise StillwaveError("give --on FOLDER with checkpoints, or --clean DIR with --enhanced DIR")
+        raise StillwaveError("give models with --on DIR, or --clean DIR with --enhanced DIR")
     return from_folders(clean, systems, noisy, texts)
 
 
 def _show(summary: Summary) -> None:
-    """For a terminal: a row a metric, a column a system, and below it what was not scored."""
+    """Print a table of metrics by system, followed by notes."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""`stillwave export`: a checkpoint as one file that runs without PyTorch."""
+"""`stillwave export`: write a checkpoint as one file that runs without PyTorch."""
 
 from __future__ import annotations
 
@@ -10,50 +10,67 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillwave.console import err
+from stillwave.cli.options import OUTPUT, AsJson, Overwrite, Quiet
+from stillwave.console import err, no_display
 from stillwave.errors import StillwaveError
 
 if TYPE_CHECKING:
     from stillwave.exporting.export import ExportReport
 
+PRECISION = "Precision"
+
 
 def export(
     source: Annotated[Path, typer.Argument(metavar="CKPT", help="Checkpoint or run folder.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .onnx.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", rich_help_panel=OUTPUT, help="File to write: .onnx."),
+    ],
     offline: Annotated[
         bool,
         typer.Option(
             "--offline",
-            help="Write a graph from waveform to waveform, with the STFT in it, for whole recordings.",
+            rich_help_panel=OUTPUT,
+            help="Write an offline graph, from waveform to waveform, with the STFT inside.",
         ),
     ] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="Store weights in 8 bits.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", rich_help_panel=PRECISION, help="Store weights in 8 bits.")
+    ] = False,
     calibrate: Annotated[
         Path | None,
         typer.Option(
-            help="With --int8: compute convolutions in 8 bits, with ranges measured on this "
-            "folder's recordings."
+            metavar="DIR",
+            rich_help_panel=PRECISION,
+            help="With --int8: compute convolutions in 8 bits, with ranges measured on the recordings of this folder.",
         ),
     ] = None,
     dynamic: Annotated[
         bool,
         typer.Option(
             "--dynamic",
+            rich_help_panel=PRECISION,
             help="With --int8: compute matrix products in 8 bits, with ranges measured at run time.",
         ),
     ] = False,
-    fp16: Annotated[bool, typer.Option("--fp16", help="Store weights in 16 bits.")] = False,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", rich_help_panel=PRECISION, help="Store weights in 16 bits.")
+    ] = False,
     on: Annotated[
-        Path | None, typer.Option(help="Folder of noisy/ and clean/ to verify and score the file on.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of test mixtures (noisy/ and clean/) to verify and score on."
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Export a network to an ONNX file.
+    """Write a network as one ONNX file, and verify it.
 
-    A causal network becomes a streaming graph: spectrum frames and every
-    state in, estimates and new states out. The file is compared with the
-    checkpoint before it is written, and refused if it differs.
+    A causal network becomes a streaming graph, whose inputs and outputs are
+    spectrum frames and states. The result is compared with the checkpoint
+    before the file is written, and refused if it differs.
 
     Example:
         stillwave export runs/student -o student.onnx
@@ -64,17 +81,18 @@ def export(
     from stillwave.exporting.export import export as write
 
     if int8 and fp16:
-        raise StillwaveError("--int8 and --fp16: a file has one precision; choose one")
-    report = write(
-        source,
-        output,
-        offline=offline,
-        precision="int8" if int8 else "float16" if fp16 else "float32",
-        calibrate=calibrate,
-        dynamic=dynamic,
-        on=on,
-        overwrite=overwrite,
-    )
+        raise StillwaveError("--int8 and --fp16 exclude each other; choose one")
+    with no_display(quiet):
+        report = write(
+            source,
+            output,
+            offline=offline,
+            precision="int8" if int8 else "float16" if fp16 else "float32",
+            calibrate=calibrate,
+            dynamic=dynamic,
+            on=on,
+            overwrite=overwrite,
+        )
     if as_json:
         typer.echo(json.dumps(asdict(report), indent=2, ensure_ascii=False, allow_nan=False, default=str))
     else:
@@ -82,27 +100,27 @@ def export(
     lost = report.losses.get("pesq_wb")
     if lost is not None and lost.lost > 0.05:
         err.print(
-            f"{report.target}: loses {lost.lost:.3f} PESQ, more than 0.05", style="yellow", highlight=False
+            f"{report.target}: the loss of {lost.lost:.3f} PESQ exceeds 0.05", style="yellow", highlight=False
         )
 
 
 def _lines(report: ExportReport) -> list[str]:
-    """The report as people read it."""
-    kind = "streams, frame by frame" if report.kind == "stream" else "whole signals"
+    """Return the report as lines of text."""
+    kind = "streaming graph" if report.kind == "stream" else "offline graph"
     lines = [
-        f"{report.target}: {kind}, {report.precision}, {report.bytes / 1e6:.2f} MB",
-        f"compared with its source on {report.signals}: float32 differs by {report.difference:.1e} of full scale",
+        f"{report.target}: {report.format}, {kind}, {report.precision}, {report.bytes / 1e6:.2f} MB",
+        f"verified on {report.signals}: float32 differs from the checkpoint by {report.difference:.1e} of full scale",
     ]
     if report.states:
         numbers = sum(prod(shape) for shape in report.states.values())
-        lines.append(f"{len(report.states)} states, {numbers * 4 / 1024:.0f} KiB a stream")
+        lines.append(f"{len(report.states)} states, {numbers * 4 / 1024:.0f} KiB per stream")
     if report.similarity_db is not None:
         lines.append(
-            f"{report.precision}: estimates are {report.similarity_db:.1f} dB above their difference"
+            f"{report.precision}: estimates are {report.similarity_db:.1f} dB above their difference from float32"
         )
     for key, loss in report.losses.items():
         lines.append(
             f"{key}: {loss.float32:.4f} in float32, {loss.reduced:.4f} in {report.precision}: "
-            f"loses {loss.lost:.4f} ({loss.recordings} recordings)"
+            f"a loss of {loss.lost:.4f} ({loss.recordings} recordings)"
         )
     return lines

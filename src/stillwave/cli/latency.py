@@ -1,4 +1,4 @@
-"""`stillwave latency`: what a frame costs on this machine."""
+"""`stillwave latency`: measure the time per frame on this machine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stillwave.cli.complete import complete_network
+from stillwave.cli.options import AsJson, Quiet
+
 if TYPE_CHECKING:
     from stillwave.profiling.latency import Latency
 
@@ -16,40 +19,42 @@ def latency(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...",
-            help="Checkpoints or run folders, .onnx files, models that ship, presets (with random weights); by "
-            "default the default model.",
+            metavar="MODEL",
+            autocompletion=complete_network,
+            help="Shipped models, .onnx files, checkpoints, run folders, or presets (random weights); default: the "
+            "default model.",
         ),
     ] = None,
     backends: Annotated[
         str,
         typer.Option(
-            help="Engines to measure, separated by commas: torch, onnx and int8; an .onnx file runs as it is."
+            help="Backends to measure, separated by commas: torch, onnx and int8; ignored for .onnx files."
         ),
     ] = "torch,onnx,int8",
-    frames: Annotated[int, typer.Option(help="Number of frames measured for each backend.", min=10)] = 1000,
+    frames: Annotated[int, typer.Option(help="Number of frames to measure for each backend.", min=10)] = 1000,
     rounds: Annotated[
-        int, typer.Option(help="Number of rounds in which backends are measured in turn.", min=1, max=100)
+        int, typer.Option(help="Number of rounds; in each, all backends are measured.", min=1, max=100)
     ] = 5,
     streams: Annotated[
         int,
         typer.Option(
-            help="Largest number of parallel streams in one batch to try; 0 tries none.", min=0, max=4096
+            help="Largest number of parallel streams in a batch to measure; 0 measures none.", min=0, max=4096
         ),
     ] = 256,
     core: Annotated[
         int | None,
         typer.Option(
-            help="Number of the core to run on, where the system allows it; default: the last.", min=0
+            help="Number of the core to run on, if the system supports it; default: the last.", min=0
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Folder to write the page, the picture and the figures into."),
+        typer.Option("--output", "-o", metavar="DIR", help="Folder to write tables, figures and JSON into."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Measure a frame's time on one thread, its delay, memory and share of the core's peak, for every backend.
+    """Measure time per frame on one thread, delay, memory and utilisation of the core, by backend.
 
     Example:
         stillwave latency
@@ -58,10 +63,10 @@ def latency(
 
     """
     from stillwave import pretrained
-    from stillwave.console import progress_bar
+    from stillwave.console import no_display, progress_bar
     from stillwave.profiling.latency import measure
 
-    with progress_bar() as bar:
+    with no_display(quiet), progress_bar() as bar:
         task = bar.add_task("preparing", total=None, note="")
         found = measure(
             models or [pretrained.default()],
@@ -107,9 +112,7 @@ def _show(found: Latency) -> None:
         )
         table.add_column("", no_wrap=True)
         for head in shown.heads[2:]:
-            table.add_column(
-                head.replace("/s", " /s"), justify="right"
-            )  # may break there: 80 columns are few
+            table.add_column(head.replace("/s", " /s"), justify="right")  # allows a line break
         for model, backend, *cells in shown.lines:
             table.add_row(f"{model} {backend}", *cells)
         console.print(table)

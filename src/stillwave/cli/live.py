@@ -1,4 +1,4 @@
-"""`stillwave live`: from a microphone to a loudspeaker or a virtual device, through a causal network."""
+"""`stillwave live`: enhance live sound from a microphone to a loudspeaker or a virtual device."""
 
 from __future__ import annotations
 
@@ -9,27 +9,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stillwave.cli.options import AsJson, CausalModel, LimitDb
 from stillwave.console import err
 
 if TYPE_CHECKING:
     from stillwave.live.processor import LiveProcessor, LiveWorker
 
+DEVICES = "Devices"
+
 
 def live(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A model that ships (`stillwave models`), an exported .onnx file, or a causal checkpoint; "
-            "by default the default model.",
-        ),
-    ] = None,
-    listing: Annotated[bool, typer.Option("--list", help="List the sound devices and exit.")] = False,
+    model: CausalModel = None,
+    limit_db: LimitDb = None,
+    listing: Annotated[
+        bool, typer.Option("--list", rich_help_panel=DEVICES, help="List the sound devices and exit.")
+    ] = False,
     source: Annotated[
         str | None,
         typer.Option(
-            "--input", "-i", help="Input device, by its number or a part of its name; default: the system's."
+            "--input",
+            "-i",
+            metavar="DEVICE",
+            rich_help_panel=DEVICES,
+            help="Number of the input device or a part of its name; default: the system's.",
         ),
     ] = None,
     sink: Annotated[
@@ -37,16 +39,25 @@ def live(
         typer.Option(
             "--output",
             "-o",
-            help="Output device, by its number or a part of its name; default: the system's.",
+            metavar="DEVICE",
+            rich_help_panel=DEVICES,
+            help="Number of the output device or a part of its name; default: the system's.",
         ),
     ] = None,
     rate: Annotated[
-        int | None, typer.Option("--rate", help="Sampling rate in Hz; default: that of the output device.")
+        int | None,
+        typer.Option(
+            "--rate", rich_help_panel=DEVICES, help="Sampling rate in Hz; default: that of the output device."
+        ),
     ] = None,
     block_ms: Annotated[
         float,
         typer.Option(
-            "--block-ms", help="Length of an audio block of the device in milliseconds.", min=1, max=200
+            "--block-ms",
+            rich_help_panel=DEVICES,
+            help="Length of an audio block of the device in milliseconds.",
+            min=1,
+            max=200,
         ),
     ] = 10.0,
     lag: Annotated[
@@ -58,27 +69,18 @@ def live(
             max=50,
         ),
     ] = 2,
-    limit_db: Annotated[
-        float | None,
-        typer.Option("--limit-db", help="Reduce noise by at most this many dB; default: no limit.", min=0),
-    ] = None,
     seconds: Annotated[
         float | None,
         typer.Option("--seconds", help="Stop after this many seconds; default: on q or Ctrl-C.", min=0),
     ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="Print one JSON object to stdout at the end; with --list, a list of devices."
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Denoise live sound: microphone in, loudspeaker or virtual device out.
+    """Remove noise from live sound, from a microphone to a loudspeaker or virtual device.
 
-    Press b to hear the microphone as it is, q to end. Where the machine is too
-    slow for a block, the microphone is faded in until blocks have been in time
-    for a quarter of a second; what was missed is counted and shown. Nothing
-    is recorded.
+    Press b for the unprocessed microphone, q to quit. If a block is not ready in
+    time, the output fades to the microphone until blocks have been in time for
+    a quarter of a second; late blocks are counted and shown. Nothing is
+    recorded.
 
     Example:
         stillwave live --list
@@ -94,21 +96,21 @@ def live(
 
     microphone, speaker = find(source, "input"), find(sink, "output")
     stream = load(model, "cpu").open(rate or speaker.rate, limit_db=limit_db)
-    lane = LiveProcessor(stream, max(1, round(block_ms * stream.rate / 1000)), lag)
+    processor = LiveProcessor(stream, max(1, round(block_ms * stream.rate / 1000)), lag)
     err.print(
-        f"{microphone.name} → {speaker.name}, {stream.rate} Hz, {1000 * lane.delay_samples / stream.rate:.0f} ms "
-        "and what the devices add",
+        f"{microphone.name} → {speaker.name}, {stream.rate} Hz, {1000 * processor.delay_samples / stream.rate:.0f} ms "
+        "plus the delay of the devices",
         markup=False,
         highlight=False,
     )
-    worker = LiveWorker(lane)
+    worker = LiveWorker(processor)
     worker.start()
     try:
-        with suppress(KeyboardInterrupt), running(lane, microphone, speaker):
-            _show(lane, worker, seconds)
+        with suppress(KeyboardInterrupt), running(processor, microphone, speaker):
+            _show(processor, worker, seconds)
     finally:
         worker.stop()
-    _end(lane, worker, as_json)
+    _end(processor, worker, as_json)
 
 
 def _list(as_json: bool) -> None:
@@ -128,8 +130,8 @@ def _list(as_json: bool) -> None:
     Console().print(table)
 
 
-def _show(lane: LiveProcessor, worker: LiveWorker, seconds: float | None) -> None:
-    """Draw the meters and obey the keys until the end is asked for."""
+def _show(processor: LiveProcessor, worker: LiveWorker, seconds: float | None) -> None:
+    """Show the meters and handle keys until the user quits."""
     import time
 
     from rich.live import Live
@@ -140,23 +142,23 @@ def _show(lane: LiveProcessor, worker: LiveWorker, seconds: float | None) -> Non
     end = None if seconds is None else time.monotonic() + seconds
     with (
         keyboard() as pressed,
-        Live(table(lane), console=err, refresh_per_second=10, transient=True) as shown,
+        Live(table(processor), console=err, refresh_per_second=10, transient=True) as shown,
     ):
         while worker.error is None and (end is None or time.monotonic() < end):
             key = pressed().lower()
             if key == "q":
                 return
             if key == "b":
-                lane.bypass = not lane.bypass
-            shown.update(table(lane))
+                processor.bypass = not processor.bypass
+            shown.update(table(processor))
             time.sleep(0.05)
 
 
-def _end(lane: LiveProcessor, worker: LiveWorker, as_json: bool) -> None:
+def _end(processor: LiveProcessor, worker: LiveWorker, as_json: bool) -> None:
     from stillwave.live.meters import counts
 
-    err.print(counts(lane.figures), highlight=False)
+    err.print(counts(processor.figures), highlight=False)
     if as_json:
-        typer.echo(json.dumps(asdict(lane.figures), indent=2, allow_nan=False))
+        typer.echo(json.dumps(asdict(processor.figures), indent=2, allow_nan=False))
     if worker.error is not None:
         raise worker.error

@@ -1,4 +1,4 @@
-"""`stillwave methods`: what can be named wherever a method of distillation is named."""
+"""`stillwave methods`: list the distillation methods and their variants."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import typer
 
-from stillwave.cli.recipes import AsJson
+from stillwave.cli.options import AsJson
 
 
 def methods(as_json: AsJson = False) -> None:
-    """List the methods of distillation with what they compare, and their named variants.
+    """List the distillation methods and their variants.
 
     Example:
         stillwave methods
@@ -28,7 +28,7 @@ def methods(as_json: AsJson = False) -> None:
 
 
 def _listed() -> list[dict[str, Any]]:
-    """Methods in the order of the documentation, those of plug-ins last; each followed by its variants."""
+    """Return the methods in the order of the documentation, plug-ins last, each followed by its variants."""
     from stillwave.compare.names import display
     from stillwave.distill import METHODS
     from stillwave.schema.methods import METHOD_CONFIGS, VARIANTS
@@ -44,11 +44,11 @@ def _listed() -> list[dict[str, Any]]:
         for variant, section in VARIANTS.items():
             if section["name"] == name:
                 own = {key: value for key, value in section.items() if key != "name"}
-                told = ", ".join(f"{key}: {json.dumps(value)}" for key, value in own.items())
+                shown = ", ".join(f"{key}: {json.dumps(value)}" for key, value in own.items())
                 entry = {
                     "name": variant,
                     "display": display(variant, section),
-                    "title": f"{name} with {told}",
+                    "title": f"{name} with {shown}",
                 }
                 listed.append({**entry, "variant_of": name, "options": own})
     return listed

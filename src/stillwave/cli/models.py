@@ -1,53 +1,83 @@
-"""`stillwave models`: the trained networks that come with the package, and the card of each."""
+"""`stillwave models`: list the shipped models, or describe one network."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stillwave.cli.recipes import AsJson
+from stillwave.cli.complete import complete_network
+from stillwave.cli.options import AsJson
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from stillwave.pretrained import Card
 
 METRICS = ("pesq_wb", "stoi", "si_sdr")
-"""What the list shows, of a card's scores."""
+"""Scores in the list."""
+Network = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME|PATH",
+        autocompletion=complete_network,
+        help="A shipped model, a checkpoint or run folder, or a preset; default: list the shipped models.",
+    ),
+]
+Seconds = Annotated[
+    float,
+    typer.Option(
+        min=0.1,
+        max=60,
+        help="Length in seconds of the signal that the complexity is measured on, of a path or preset.",
+    ),
+]
 
 
-def models(
-    name: Annotated[
-        str | None, typer.Argument(help="Name of a model whose card is shown; default: list all.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the trained networks that come with stillwave, or show what is known of one.
+def models(name: Network = None, seconds: Seconds = 1.0, as_json: AsJson = False) -> None:
+    """List the shipped models, or print the model card and complexity of one network.
 
-    A name from this list goes wherever a model is asked for. With -int8 behind
-    it, it means the same network with its weights in 8 bits: a smaller file,
-    as fast. Where no model is named, the default one is used.
+    A name from the list can be given wherever a model is expected. NAME-int8 is
+    the same network with 8-bit weights: a smaller file, the same time per frame.
 
     Example:
         stillwave models
         stillwave models bsrnn-s
+        stillwave models runs/student
         stillwave enhance noisy.wav -m bsrnn-s-int8
 
     """
     from stillwave import pretrained
 
-    if name is not None:
-        card = pretrained.card(name)
+    if name is None:
+        cards = [pretrained.card(known) for known in pretrained.names()]
         if as_json:
-            _print_json(_entry(card))
+            _print_json([_entry(card) for card in cards])
         else:
-            _show(card)
+            _list(cards)
         return
-    cards = [pretrained.card(known) for known in pretrained.names()]
-    if as_json:
-        _print_json([_entry(card) for card in cards])
+    card = None if Path(name).exists() else pretrained.SHIPPED.known(name)
+    if card is None:
+        from stillwave.cli.model_facts import as_dict, facts_of, show
+
+        facts = facts_of(name, seconds)
+        if as_json:
+            _print_json(as_dict(facts))
+        else:
+            show(name, facts)
+    elif as_json:
+        _print_json(_entry(card))
     else:
-        _list(cards)
+        _show(card)
+
+
+def info(name: Network = None, seconds: Seconds = 1.0, as_json: AsJson = False) -> None:
+    """Former name of `stillwave models NAME`."""
+    from stillwave import pretrained
+
+    models(name or pretrained.default(), seconds, as_json)
 
 
 def _print_json(value: Any) -> None:
@@ -86,7 +116,7 @@ def _list(cards: list[Card]) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
-    console.print("* the default. A model's card: stillwave models NAME; with 8-bit weights: NAME-int8.")
+    console.print("* default. For a model card: stillwave models NAME; for 8-bit weights: NAME-int8.")
 
 
 def _score(card: Card, metric: str) -> str:
@@ -105,18 +135,15 @@ def _show(card: Card) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from stillwave.cli.model_facts import cost_rows
     from stillwave.reports.card_tables import scores, sections
 
     console = Console(highlight=False)
     console.print(Text(f"{card.name}: {card.title}", style="bold"))
     for heading, rows in sections(card).items():
-        table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        for left, right in rows:
-            table.add_row(left, Text(right))
-        console.print(Text(f"\n{heading}", style="bold"))
-        console.print(table)
+        _print_rows(console, heading, rows)
+        if heading == "network":
+            _print_rows(console, "complexity", cost_rows(card.cost, card.sample_rate, card.delay_ms))
     if card.scores is not None:
         console.print(Text(f"\nscores on {card.scores.test_set}", style="bold"))
         heads, *lines = scores(card)
@@ -124,3 +151,16 @@ def _show(card: Card) -> None:
         for line in lines:
             table.add_row(*map(Text, line))
         console.print(table)
+
+
+def _print_rows(console: Console, heading: str, rows: list[tuple[str, str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for left, right in rows:
+        table.add_row(left, Text(right))
+    console.print(Text(f"\n{heading}", style="bold"))
+    console.print(table)

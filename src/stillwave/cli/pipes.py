@@ -1,4 +1,4 @@
-"""What the verbs that work in a pipe ask of stdin and stdout."""
+"""Standard streams of verbs that work in a pipe."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from stillwave.errors import StillwaveError
 
 
-def stand_in() -> None:
-    """Let closed standard streams (`<&-`, some services) be empty ones: Python has None there."""
+def replace_closed_streams() -> None:
+    """Open standard streams that are closed (`<&-`, some services) as empty ones; Python has None for them."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def check_pipes(how: str) -> None:
-    """Raise StillwaveError where stdin or stdout is closed or a terminal; `how` says what to pipe in."""
+    """Raise StillwaveError if stdin or stdout is closed or a terminal; `how` states what to pipe in."""
     for name, stream, remedy in (
         ("stdin", sys.stdin, how),
         ("stdout", sys.stdout, "send it to a file or another program"),

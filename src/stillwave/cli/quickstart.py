@@ -1,4 +1,4 @@
-"""`stillwave quickstart`: from nothing to a page that shows and plays what distillation did."""
+"""`stillwave quickstart`: run the full pipeline and write an HTML report."""
 
 from __future__ import annotations
 
@@ -7,58 +7,71 @@ from typing import Annotated
 
 import typer
 
+from stillwave.cli.options import OUTPUT, AsJson, Quiet, jobs_option
+
 
 def quickstart(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder to write into; the same command resumes it.")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            rich_help_panel=OUTPUT,
+            help="Folder to write into; the same command resumes it.",
+        ),
     ] = Path("quickstart"),
     audio: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Use your own recordings: a folder with speech/ and noise/, and if you like "
-            "rooms/ and test/.",
+            help="Folder of your own recordings: speech/, noise/ and, optionally, rooms/ and test/.",
         ),
     ] = None,
     enhance: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Also enhance this recording, with the student and the shipped model."
+            metavar="FILE", help="Also enhance this recording with the student and the default model."
         ),
     ] = None,
     minutes: Annotated[
         float,
         typer.Option(
-            help="Approximate duration in minutes on two idle cores, which sets the number of "
-            "training steps.",
+            help="Approximate duration in minutes on two idle cores; sets the number of steps.",
             min=0.1,
         ),
     ] = 8.0,
     seed: Annotated[
         int,
         typer.Option(
-            help="Random seed of the corpus, the first weights and the mixtures.", min=0, max=2**32 - 1
+            help="Random seed of the corpus, the initial weights and the mixtures.", min=0, max=2**32 - 1
         ),
     ] = 0,
     jobs: Annotated[
         int | None,
-        typer.Option(help="Processes that make the corpus and compute scores; default: one per core.", min=1),
+        jobs_option("Processes that build the corpus and compute scores; default: one per core."),
     ] = None,
     train_teacher: Annotated[
         bool,
-        typer.Option("--train-teacher", help="Train a teacher first, instead of taking the one that ships."),
+        typer.Option("--train-teacher", help="Train a teacher first, instead of using the shipped one."),
     ] = False,
     single_file: Annotated[
         bool,
-        typer.Option("--single-file", help="Also write the page as one file with sound and pictures in it."),
+        typer.Option(
+            "--single-file",
+            rich_help_panel=OUTPUT,
+            help="Also write the report as one file that contains audio and figures.",
+        ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Distil a student from the teacher that ships, score it, and leave a page to look at and listen to.
+    """Distil a student, score it and write an HTML report with audio.
 
-    Without --audio it builds a small corpus by itself: espeak-ng speaks, noises are computed.
-    With --audio, DIR/speech (a folder for each speaker) and DIR/noise are split by speaker and by
-    recording; a DIR/test with noisy/ and clean/ is used as it is and never trained on.
+    Without --audio, a small corpus is synthesised: speech by espeak-ng, and
+    noise. With --audio, DIR/speech (a folder for each speaker) and DIR/noise are
+    split by speaker and by recording; DIR/test (noisy/ and clean/) is only used
+    for scoring.
 
     Example:
         stillwave quickstart
@@ -67,6 +80,7 @@ def quickstart(
     """
     import json
 
+    from stillwave.console import no_display
     from stillwave.quickstart.flow import run
     from stillwave.quickstart.settings import Settings
 
@@ -80,5 +94,6 @@ def quickstart(
         train_teacher=train_teacher,
         single_file=single_file,
     )
-    result = run(settings)
+    with no_display(quiet):
+        result = run(settings)
     typer.echo(json.dumps(result.figures, indent=2, ensure_ascii=False) if as_json else result.line)

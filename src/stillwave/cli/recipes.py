@@ -1,24 +1,23 @@
-"""`stillwave recipes`: the shipped recipes, and a check of anybody's."""
+"""`stillwave recipes`: list, print, copy and check recipes."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-app = typer.Typer()
+from stillwave.cli.complete import complete_recipe
+from stillwave.cli.options import AsJson, Overrides, Overwrite
 
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Override a key of the recipe, as in train.steps=200. Repeat it for several.",
-    ),
+app = typer.Typer()
+Recipe = Annotated[
+    str, typer.Argument(autocompletion=complete_recipe, help="Name of a shipped recipe, or a file.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, and nothing else there.")]
 
 
 @app.command("ls")
@@ -35,18 +34,20 @@ def ls(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    width = max(map(len, found), default=0)
-    for name, line in found.items():
-        typer.echo(f"{name:{width}}  {line}")
+    width = max(map(len, found), default=0) + 2
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    for name, text in found.items():
+        lines = textwrap.wrap(text, max(40, columns - width)) or [""]
+        typer.echo(f"{name:{width}}" + ("\n" + " " * width).join(lines))
 
 
 @app.command("cat")
 def cat(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a file.")],
+    recipe: Recipe,
     resolved: Annotated[bool, typer.Option(help="Print every key, defaults included.")] = False,
-    overrides: Sets = None,
+    overrides: Overrides = None,
 ) -> None:
-    """Print a recipe, as it is written or with every default filled in.
+    """Print a recipe as written, or with every default filled in.
 
     Example:
         stillwave recipes cat small-student --resolved
@@ -62,11 +63,11 @@ def cat(
 
 @app.command("cp")
 def cp(
-    recipe: Annotated[str, typer.Argument(help="A shipped recipe's name, or a file.")],
-    target: Annotated[Path, typer.Argument(help="File to write, or a folder, in which the name is kept.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    recipe: Recipe,
+    target: Annotated[Path, typer.Argument(help="File to write, or a folder.")],
+    overwrite: Overwrite = False,
 ) -> None:
-    """Copy a recipe, to make your own of it.
+    """Copy a recipe to a file, to edit it.
 
     Example:
         stillwave recipes cp small-student my-student.yaml
@@ -78,8 +79,8 @@ def cp(
 
     source = locate(recipe)
     place = target / source.name if target.is_dir() else target
-    if place.exists() and not force:
-        raise RecipeError(f"{place}: exists already; give another name, or --force")
+    if place.exists() and not overwrite:
+        raise RecipeError(f"{place}: exists already; give another name or --overwrite")
     write_text(place, source.read_text(encoding="utf-8"))
     typer.echo(str(place))
 
@@ -87,12 +88,13 @@ def cp(
 @app.command("check")
 def check(
     recipes: Annotated[
-        list[str] | None, typer.Argument(help="Files or names; by default all that are shipped.")
+        list[str] | None,
+        typer.Argument(autocompletion=complete_recipe, help="Files or names; default: all shipped recipes."),
     ] = None,
-    overrides: Sets = None,
+    overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check recipes against the schema, without training. Exit code 2 if one has a fault.
+    """Check recipes against the schema; the exit code is 2 if one has an error.
 
     Example:
         stillwave recipes check my-student.yaml --set train.steps=200
@@ -112,6 +114,6 @@ def check(
         typer.echo(json.dumps(faults, indent=2, ensure_ascii=False))
     else:
         for name, found in faults.items():
-            typer.echo("\n".join(found) if found else f"{name}: no fault")
+            typer.echo("\n".join(found) if found else f"{name}: valid")
     if any(faults.values()):
         raise typer.Exit(2)

@@ -1,4 +1,4 @@
-"""`stillwave data rooms`: impulse responses of simulated rooms."""
+"""`stillwave data rooms`: simulate room impulse responses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def rooms(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder to write the impulse responses and rooms.jsonl into.",
+            help="Folder to write impulse responses and rooms.jsonl into.",
         ),
     ],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of rooms to simulate.")] = 200,
@@ -29,13 +29,11 @@ def rooms(
         tuple[float, float],
         typer.Option(help="Smallest and largest distance from the microphone to the talker in metres."),
     ] = (1.0, 3.0),
-    seed: Annotated[
-        int, typer.Option(min=0, help="Random seed of the rooms; the same seed gives the same files.")
-    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same files.")] = 0,
 ) -> None:
-    """Simulate rooms, to train with beside measured ones; prints the manifest.
+    """Simulate impulse responses of rooms, and print the path of their manifest.
 
-    Box-shaped rooms by image sources, as in `stillwave data simulate`.
+    Rooms are boxes, simulated by image sources as in `stillwave data simulate`.
 
     Example:
         stillwave data rooms -o rooms -n 200
@@ -49,7 +47,7 @@ def rooms(
 
     for name, (low, high) in {"--rt60": rt60, "--distance": distance}.items():
         if low > high:
-            raise ManifestError(f"{name} {low:g} {high:g}: the lowest comes first")
+            raise ManifestError(f"{name} {low:g} {high:g}: give the lowest value first")
     if rt60[0] < 0.05 or not 0.9 <= distance[0] <= 2:
         raise ManifestError("--rt60 must be 0.05 or above, and --distance start at 0.9 to 2 m")
     config = SceneConfig(

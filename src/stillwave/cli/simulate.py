@@ -1,4 +1,4 @@
-"""`stillwave data simulate`: scenes for two ambisonic microphones, in the layout of L3DAS23."""
+"""`stillwave data simulate`: simulate scenes with two ambisonic microphones, in the layout of L3DAS23."""
 
 from __future__ import annotations
 
@@ -9,67 +9,81 @@ from typing import Annotated, Literal
 
 import typer
 
-from stillwave.cli.recipes import AsJson
+from stillwave.cli.options import AsJson, Quiet, jobs_option
+from stillwave.console import no_display
+
+SOURCES, SCENES = "Sources", "Scenes"
 
 
 def simulate(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write L3DAS23_Task1_SET into.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write L3DAS23_Task1_SUBSET into.")
     ],
-    speech: Annotated[Path, typer.Option(help="Manifest or folder of speech recordings.")],
-    noise: Annotated[Path, typer.Option(help="Manifest or folder of noise recordings.")],
+    speech: Annotated[
+        Path, typer.Option(rich_help_panel=SOURCES, help="Manifest or folder of speech recordings.")
+    ],
+    noise: Annotated[
+        Path, typer.Option(rich_help_panel=SOURCES, help="Manifest or folder of noise recordings.")
+    ],
     clips: Annotated[int, typer.Option(min=1, help="Number of scenes to simulate.")] = 1000,
     subset: Annotated[
         Literal["train100", "train360", "dev", "test"],
-        typer.Option("--set", help="Name of the set to write."),
+        typer.Option("--subset", help="Name of the subset to write."),
     ] = "train100",
-    seed: Annotated[
-        int, typer.Option(min=0, help="Random seed of the scenes; the same seed gives the same files.")
-    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same files.")] = 0,
     jobs: Annotated[
         int,
-        typer.Option(
-            "--jobs", "-j", min=1, help="Parallel processes; the files do not depend on their number."
-        ),
+        jobs_option("Number of parallel processes; does not change the files."),
     ] = 1,
     rt60: Annotated[
-        tuple[float, float], typer.Option(help="Lowest and highest reverberation time in seconds.")
+        tuple[float, float],
+        typer.Option(rich_help_panel=SCENES, help="Lowest and highest reverberation time in seconds."),
     ] = (
         0.15,
         0.5,
     ),
     distance: Annotated[
         tuple[float, float],
-        typer.Option(help="Smallest and largest distance from microphone A to the talker in metres."),
+        typer.Option(
+            rich_help_panel=SCENES,
+            help="Smallest and largest distance from microphone A to the talker in metres.",
+        ),
     ] = (1.0, 3.0),
     snr: Annotated[
-        tuple[float, float], typer.Option(help="Lowest and highest signal-to-noise ratio in dB.")
+        tuple[float, float],
+        typer.Option(rich_help_panel=SCENES, help="Lowest and highest signal-to-noise ratio in dB."),
     ] = (-5.0, 15.0),
     noises: Annotated[
-        int, typer.Option(min=1, max=3, help="Largest number of noises that sound at the same time.")
+        int, typer.Option(rich_help_panel=SCENES, min=1, max=3, help="Largest number of simultaneous noises.")
     ] = 3,
-    max_seconds: Annotated[float, typer.Option(help="Longest utterance that is used, in seconds.")] = 12.0,
+    max_seconds: Annotated[
+        float, typer.Option(rich_help_panel=SOURCES, help="Longest utterance that is used, in seconds.")
+    ] = 12.0,
     convention: Annotated[
         Literal["acn_sn3d", "fuma"],
         typer.Option(
-            help="Order and scale of the channels: acn_sn3d (W Y Z X, as AmbiX and L3DAS23) or "
-            "fuma (W/√2 X Y Z)."
+            rich_help_panel=SCENES,
+            help="Channel order and scale: acn_sn3d (W Y Z X, as AmbiX and L3DAS23) or fuma (W/√2 X Y Z).",
         ),
     ] = "acn_sn3d",
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder that keeps decoded recordings; default: the user's cache folder."),
+        typer.Option(
+            rich_help_panel=SOURCES,
+            help="Folder of decoded recordings; default: the cache folder of the user.",
+        ),
     ] = None,
+    quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    r"""Simulate talkers and noises in rooms, as two ambisonic microphones hear them.
+    r"""Simulate talkers and noises in rooms with two ambisonic microphones.
 
-    The same call goes on where one was cut short; the same seed gives the
-    same files. What is simulated, and how: docs/how-to/multichannel.md.
+    The same command resumes an interrupted simulation. For a description of the
+    scenes see docs/how-to/multichannel.md.
 
     Example:
         stillwave data simulate -o sim --speech speech.jsonl --noise noise.jsonl
-        stillwave data simulate -o sim --set dev --clips 24 --seed 1 --jobs 4 \
+        stillwave data simulate -o sim --subset dev --clips 24 --seed 1 --jobs 4 \
             --speech speech-development.jsonl --noise noise-development.jsonl
 
     """
@@ -83,7 +97,7 @@ def simulate(
 
     for name, (low, high) in {"--rt60": rt60, "--snr": snr, "--distance": distance}.items():
         if low > high:
-            raise ManifestError(f"{name} {low:g} {high:g}: the lowest comes first")
+            raise ManifestError(f"{name} {low:g} {high:g}: give the lowest value first")
     if rt60[0] < 0.05 or max_seconds <= 0 or not 0.9 <= distance[0] <= 2:
         raise ManifestError(
             "--rt60 must be 0.05 or above, --max-seconds above 0, and --distance start at 0.9 to 2 m"
@@ -96,17 +110,18 @@ def simulate(
         max_seconds=max_seconds,
         convention=convention,
     )
-    written = write_scenes(
-        output,
-        load(speech, kind="speech"),
-        load(noise, folders.describe_noise, kind="noise"),
-        clips,
-        subset=subset,
-        config=config,
-        seed=seed,
-        jobs=jobs,
-        store=DecodedAudioCache(cache),
-    )
+    with no_display(quiet):
+        written = write_scenes(
+            output,
+            load(speech, kind="speech"),
+            load(noise, folders.describe_noise, kind="noise"),
+            clips,
+            subset=subset,
+            config=config,
+            seed=seed,
+            jobs=jobs,
+            store=DecodedAudioCache(cache),
+        )
     report = {**asdict(written), "folder": str(written.folder), "seconds": round(written.seconds, 1)}
     if as_json:
         typer.echo(json.dumps(report, indent=2))

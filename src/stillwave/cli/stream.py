@@ -1,4 +1,4 @@
-"""`stillwave stream`: raw PCM through a causal network, from stdin to stdout, as it comes."""
+"""`stillwave stream`: enhance raw PCM from stdin to stdout with a causal network."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stillwave.cli.options import SIGNAL, CausalModel, LimitDb
 from stillwave.cli.pipes import check_pipes
 from stillwave.console import err
 from stillwave.errors import AudioError
@@ -21,66 +22,62 @@ if TYPE_CHECKING:
 
 
 class PcmFormat(str, Enum):
-    """Sample formats, by their names in ffmpeg."""
+    """Sample formats, named as in ffmpeg."""
 
     s16le = "s16le"
     f32le = "f32le"
 
 
 def stream(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="A model that ships (`stillwave models`), an exported .onnx file, or a checkpoint of a causal "
-            "network; by default the default model.",
-        ),
-    ] = None,
-    rate: Annotated[int, typer.Option("--rate", help="Sampling rate of stdin and stdout in Hz.")] = 16_000,
+    model: CausalModel = None,
+    rate: Annotated[
+        int, typer.Option("--rate", rich_help_panel=SIGNAL, help="Sampling rate of stdin and stdout in Hz.")
+    ] = 16_000,
     channels: Annotated[
         int,
-        typer.Option("--channels", help="Number of interleaved channels in stdin and stdout.", min=1, max=64),
+        typer.Option(
+            "--channels",
+            min=1,
+            max=64,
+            rich_help_panel=SIGNAL,
+            help="Number of interleaved channels in stdin and stdout.",
+        ),
     ] = 1,
     format: Annotated[
         PcmFormat,
         typer.Option(
             "--format",
+            rich_help_panel=SIGNAL,
             help="Sample format of stdin and stdout: 16-bit integers or 32-bit floats, little-endian.",
         ),
     ] = PcmFormat.s16le,
+    limit_db: LimitDb = None,
     block: Annotated[
         int,
         typer.Option(
             "--block",
-            help="Largest number of samples per channel that are read and processed at once.",
             min=1,
+            help="Largest number of samples per channel that are read and processed at once.",
         ),
     ] = 16_384,
-    limit_db: Annotated[
-        float | None,
-        typer.Option("--limit-db", help="Reduce noise by at most this many dB; default: no limit.", min=0),
-    ] = None,
     keep_delay: Annotated[
         bool,
         typer.Option(
             "--keep-delay",
-            help="Write as many samples as were read, at once: the output begins with silence as "
-            "long as the delay, and the last part of the input is not written.",
+            help="Write as many samples as were read: the output starts with silence for the delay and omits the "
+            "end of the input.",
         ),
     ] = False,
     status: Annotated[
         bool, typer.Option("--status", help="Print a status line to stderr every second.")
     ] = False,
 ) -> None:
-    """Denoise raw PCM on its way through a pipe, with a causal network.
+    """Remove noise from raw PCM, from stdin to stdout, as it arrives.
 
-    What is on stdin is taken at once, and cleaned as soon as its window of
-    32 ms is complete. As many samples come out as went in, in their places:
-    the output starts a constant delay after the input (511 samples at 16 kHz,
-    35.9 ms at 48 kHz), and ends with it. With --keep-delay it starts at once,
-    with silence, and stays behind. A format without a header has no rate or
-    channels of its own: state them.
+    Samples are written as soon as their window of 32 ms is complete: the delay
+    is constant, 511 samples at 16 kHz and 35.9 ms at 48 kHz. The output has the
+    length of the input and is aligned with it. Raw PCM has no header: state
+    --rate and --channels.
 
     Example:
         arecord -q -t raw -f S16_LE -r 16000 | stillwave stream | aplay -q -t raw -f S16_LE -r 16000
@@ -115,15 +112,13 @@ def _open(enhancer: object, rate: int, channels: int, limit_db: float | None) ->
 
     assert isinstance(enhancer, Enhancer)
     if enhancer.microphones not in (1, channels):
-        raise AudioError(
-            f"--channels {channels}: this network takes {enhancer.microphones} microphones, and gives one channel"
-        )
+        raise AudioError(f"--channels {channels}: this network needs {enhancer.microphones} microphones")
     return enhancer.open(rate, channels // enhancer.microphones, limit_db)
 
 
 @contextmanager
 def _quiet_pipe() -> Iterator[None]:
-    """When our reader has gone, leave nothing for Python to complain about as it ends."""
+    """Redirect stdout when its reader is closed, so that Python does not report an error at exit."""
     try:
         yield
     except BrokenPipeError:
@@ -132,19 +127,19 @@ def _quiet_pipe() -> Iterator[None]:
 
 
 def _watch(stream: Stream) -> Callable[[Piped], None]:
-    """Figures on stderr, at most once a second."""
+    """Return a function that prints progress to stderr, at most once a second."""
     import time
 
-    begun = told = time.monotonic()
+    begun = printed = time.monotonic()
 
     def watch(done: Piped) -> None:
-        nonlocal told
+        nonlocal printed
         now = time.monotonic()
-        if now - told >= 1:
-            told = now
+        if now - printed >= 1:
+            printed = now
             seconds = done.samples / stream.rate
             err.print(
-                f"{seconds:.1f} s of sound in {now - begun:.1f} s, {done.clipped} clipped, "
+                f"{seconds:.1f} s of audio in {now - begun:.1f} s, {done.clipped} clipped, "
                 f"{stream.repaired} repaired",
                 highlight=False,
             )
@@ -154,7 +149,7 @@ def _watch(stream: Stream) -> Callable[[Piped], None]:
 
 def _warn_of_file(name: str) -> None:
     err.print(
-        f"stdin begins like a {name} file, and its bytes are taken as raw samples: clean files with "
+        f"stdin starts like a {name} file, but its bytes are read as raw samples: enhance files with "
         "`stillwave enhance - < IN > OUT`, or decode them first (ffmpeg -i IN -f s16le -ar 16000 -ac 1 -)",
         style="yellow",
         markup=False,
@@ -165,10 +160,10 @@ def _warn_of_file(name: str) -> None:
 
 def _warn(stream: Stream, done: Piped) -> None:
     faults = {
-        f"the input ended within a sample; {done.left_out} byte(s) are left out": done.left_out,
-        f"{done.clipped} samples were beyond full scale and are clipped; f32le would keep them": done.clipped,
-        f"{stream.repaired} samples were NaN, infinite or beyond any audio, and were taken as silence": stream.repaired,
-        f"the network began anew {stream.restarts} time(s): samples far beyond full scale": stream.restarts,
+        f"the input ended within a sample; {done.left_out} byte(s) were dropped": done.left_out,
+        f"{done.clipped} samples were beyond full scale and were clipped; f32le keeps them": done.clipped,
+        f"{stream.repaired} samples were NaN, infinite or out of range and were replaced by silence": stream.repaired,
+        f"the network state was reset {stream.restarts} time(s): samples far beyond full scale": stream.restarts,
     }
     for words, count in faults.items():
         if count:

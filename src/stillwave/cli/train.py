@@ -1,4 +1,4 @@
-"""`stillwave train`: a network on its own."""
+"""`stillwave train`: train a network without a teacher."""
 
 from __future__ import annotations
 
@@ -7,50 +7,40 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillwave.cli.recipes import AsJson, Sets
+from stillwave.cli.options import AsJson, Overrides, Quiet, RecipeName, RunFolder
 
 if TYPE_CHECKING:
     from stillwave.schema import Recipe
 
-RecipeName = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A recipe file, or a shipped recipe's name.")
-]
-RunFolder = Annotated[
-    Path,
-    typer.Option(
-        "--output", "-o", metavar="RUN", help="Run folder; the same command resumes an interrupted run."
-    ),
-]
 Extend = Annotated[
     bool,
     typer.Option(
         "--extend",
-        help="Make a run longer (with a larger train.steps) and restart the learning rate "
-        "where it ended before.",
+        help="Extend a finished run to a larger train.steps; the learning rate restarts where it ended.",
     ),
 ]
 ChangedData = Annotated[
     bool,
     typer.Option(
         "--allow-changed-data",
-        help="Resume a run whose lists of recordings have changed, which is refused otherwise.",
+        help="Resume a run although its lists of recordings have changed.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress bar.")]
 
 
 def train(
     recipe: RecipeName,
     output: RunFolder,
-    overrides: Sets = None,
+    overrides: Overrides = None,
     extend: Extend = False,
     allow_changed_data: ChangedData = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a network by a recipe, or resume an interrupted run.
+    """Train a network without a teacher, or resume an interrupted run.
 
-    The best checkpoint's folder is printed. Under torchrun several processes share each batch.
+    Print the folder of the best checkpoint. Under torchrun, the processes share
+    each batch.
 
     Example:
         stillwave train small-teacher -o runs/teacher --set train.steps=2000
@@ -68,7 +58,7 @@ def train(
 
 
 def run(recipe: Recipe, output: Path, as_json: bool, **options: bool) -> None:
-    """Train or distil with the options of `stillwave.training.train`, and print the result: what both verbs do."""
+    """Train or distil with the options of `stillwave.training.train`, and print the checkpoint."""
     import json
     import os
 

@@ -1,4 +1,4 @@
-"""`stillwave info`: what it prints, and what it says when it cannot."""
+"""`stillwave models PATH` and `stillwave models PRESET`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from stillwave.schema import ModelConfig
 def run():
     import typer
 
-    from stillwave.cli.info import info
+    from stillwave.cli.models import models
 
     app = typer.Typer()
-    app.command()(info)
+    app.command()(models)
 
     def invoke(*arguments: str):
         return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "120"})
@@ -53,7 +53,7 @@ def test_json_of_a_preset(run) -> None:
 
 def test_causal_networks_say_what_streaming_costs(run) -> None:
     assert "yes: 32 ms of delay, 5 KiB of state" in run("bsrnn-xs", "--seconds", "0.5").stdout
-    assert "no: it needs the whole signal" in run("dpdcrn-student", "--seconds", "0.5").stdout
+    assert "no: needs the whole signal" in run("dpdcrn-student", "--seconds", "0.5").stdout
     facts = json.loads(run("bsrnn-xs", "--json", "--seconds", "0.5").stdout)
     assert facts["state_bytes"] == (2 * 28 * 24 + 2) * 4, "two blocks of 28 bands, and how loud it was so far"
 
@@ -79,6 +79,6 @@ def test_a_mistyped_preset_names_the_nearest(run) -> None:
 
 
 def test_reach_in_milliseconds() -> None:
-    from stillwave.cli.info import _reach
+    from stillwave.cli.model_facts import _reach
 
     assert _reach(512, 16_000) == "32.0 ms"

@@ -1,4 +1,4 @@
-"""What `stillwave distill --check` prints."""
+"""`stillwave check`: test the distillation of a recipe on one batch."""
 
 from __future__ import annotations
 
@@ -8,18 +8,31 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from stillwave.cli.options import AsJson, Overrides, Quiet, RecipeName, Teacher
+
 if TYPE_CHECKING:
-    from stillwave.schema import Recipe
     from stillwave.training.selfcheck import Check
 
 
-def check(recipe: Recipe, as_json: bool) -> None:
-    """Look at a recipe's distillation and say what was found."""
-    from stillwave.console import waiting
-    from stillwave.training.selfcheck import check as examine
+def check(
+    recipe: RecipeName,
+    teacher: Teacher = None,
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compute one batch of a distillation and print each loss and its gradient, without training.
 
-    with waiting("looking at one batch"):
-        found = examine(recipe)
+    Example:
+        stillwave check small-student --teacher runs/teacher
+
+    """
+    from stillwave.console import no_display, waiting
+    from stillwave.recipe import load
+    from stillwave.training.selfcheck import check as run
+
+    with no_display(quiet), waiting("computing one batch"):
+        found = run(load(recipe, overrides or (), teacher=teacher))
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
@@ -32,13 +45,12 @@ def _show(check: Check) -> None:
     from rich.table import Table
 
     found = check.findings
-    # No terminal has no width: wide enough for layers to stay whole.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)  # no line breaks in names
     console.print(check.distiller.table())
     sizes = ", ".join(f"{name} {count:,}" for name, count in found.parameters.items())
     table = Table(
-        title="What pulls at the student",
-        caption=f"‖∇‖: norm of the gradient at the student; λ = {found.weight:.4g}",
+        title="Gradient norms by loss term",
+        caption=f"‖∇‖: L2 norm of the gradient at the student; λ = {found.weight:.4g}",
     )
     table.add_column("loss")
     for heading in ("size", "‖∇‖", "λ·‖∇‖ / ‖∇ enhancement‖", "share"):
@@ -53,4 +65,4 @@ def _show(check: Check) -> None:
     for warning in found.warnings:
         console.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     if not found.warnings:
-        console.print("nothing looks wrong")
+        console.print("no warnings")
