@@ -20,6 +20,7 @@ from stillwave.schema import ModelConfig
 ROOT = Path(__file__).parents[1]
 PAGES = [
     "README.md",
+    "docs/reference/api.md",
     *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs" / "how-to").glob("*.md")),
 ]
 RATE = 16_000

@@ -7,13 +7,20 @@ import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import soundfile
 
 import stillwave
 from stillwave import errors
 from stillwave.errors import MissingExtraError, StillwaveError
+from stillwave.recipe import load as load_recipe
 
-PUBLIC = ["Distiller", "Enhancer", "StillwaveError", "Stream", "__version__", "load"]
+PUBLIC = [
+    *("Distiller", "Enhancer", "Method", "StillwaveError", "Stream", "__version__"),
+    *("evaluate", "export", "list_models", "load", "register_method", "train"),
+]
+NEED_PYTORCH = ("Distiller", "Method", "register_method")
 WITHOUT_TORCH = """
 import sys
 class Block:
@@ -49,13 +56,32 @@ def test_without_pytorch_the_distiller_names_its_extra(how):
     assert ended.stdout.strip() == expected, ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("call", "extra"),
+    [
+        ("train('small-student', 'runs/student', teacher='runs/teacher')", "train"),
+        ("export('runs/student', 'student.onnx')", "export"),
+    ],
+)
+def test_without_pytorch_functions_name_their_extra(call, extra):
+    ended = python(
+        WITHOUT_TORCH + "try:\n"
+        f"    stillwave.{call}\n"
+        "except stillwave.StillwaveError as error:\n"
+        "    print(error)\n"
+    )
+    name = call.partition("(")[0]
+    expected = f"stillwave.{name} needs the '{extra}' extra: pip install 'stillwave[{extra}]'"
+    assert ended.stdout.strip() == expected, ended.stderr
+
+
 def test_without_pytorch_the_package_can_be_looked_at():
     ended = python(
         WITHOUT_TORCH + "import inspect, pydoc\n"
         "pydoc.render_doc(stillwave)\n"
         "print([name for name, _ in inspect.getmembers(stillwave)])"
     )
-    assert ended.stdout.strip() == str([name for name in PUBLIC if name != "Distiller"]), ended.stderr
+    assert ended.stdout.strip() == str([name for name in PUBLIC if name not in NEED_PYTORCH]), ended.stderr
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -67,6 +93,9 @@ def test_an_unknown_name_is_an_attribute_error():
     "function",
     [
         stillwave.load,
+        stillwave.train,
+        stillwave.evaluate,
+        stillwave.export,
         stillwave.Enhancer.__init__,
         stillwave.Enhancer.open,
         stillwave.Enhancer.enhance,
@@ -90,3 +119,40 @@ def test_errors_survive_a_process():
         assert type(again) is kind
         assert str(again) == str(error)
         assert isinstance(again, StillwaveError)
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if inspect.isfunction(getattr(stillwave, name))])
+def test_functions_are_typed_and_documented(name):
+    function = getattr(stillwave, name)
+    signature = inspect.signature(function)
+    assert signature.return_annotation is not inspect.Signature.empty
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not inspect.Parameter.empty, parameter
+        assert f"{parameter.name}: " in function.__doc__ or name in ("load", "register_method"), parameter
+
+
+def test_evaluate_scores_folders(tmp_path):
+    rng = np.random.default_rng(0)
+    clean = 0.1 * rng.standard_normal(16_000)
+    for folder, noise in (("clean", 0.0), ("noisy", 0.1), ("enhanced", 0.01)):
+        (tmp_path / folder).mkdir()
+        soundfile.write(
+            tmp_path / folder / "a.wav", clean + noise * rng.standard_normal(16_000), 16_000, "FLOAT"
+        )
+    scores = stillwave.evaluate(
+        tmp_path / "enhanced", tmp_path / "clean", noisy=tmp_path / "noisy", metrics=["snr"], jobs=1
+    )
+    assert scores.systems == ("noisy", "enhanced")
+    values = {row.system: row.scores["snr"].value for row in scores.rows}
+    assert values["noisy"] == pytest.approx(0, abs=0.5)
+    assert values["enhanced"] == pytest.approx(20, abs=0.5)
+    named = stillwave.evaluate({"mine": tmp_path / "enhanced"}, tmp_path / "clean", metrics=["snr"], jobs=1)
+    assert named.systems == ("mine",)
+
+
+def test_train_takes_a_loaded_recipe_or_overrides():
+    recipe = load_recipe("small-teacher")
+    with pytest.raises(ValueError, match="not to a loaded recipe"):
+        stillwave.train(recipe, "runs/teacher", overrides=["train.steps=1"])
+    with pytest.raises(StillwaveError, match="stepz"):
+        stillwave.train("small-teacher", "runs/teacher", overrides=["train.stepz=1"])

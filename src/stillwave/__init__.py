@@ -1,14 +1,11 @@
-"""stillwave distils speech enhancement: it turns a large denoiser into a small one and keeps its quality.
+"""Speech enhancement: remove noise from recordings and live sound; train, distil and export the networks for it.
 
-`load` gives an `Enhancer` for recordings, whose `open` gives a `Stream` for live sound; `Distiller` compares a student
-with its teacher. `stillwave.training.train` and `stillwave.evaluation` train and score; see the reference.
-
-Importing the package is cheap and needs no PyTorch; what needs it is imported when first used.
+This module is the public API. Importing it needs no PyTorch; what needs it is imported when it is first used.
 
 Examples:
     >>> import stillwave
-    >>> sorted(stillwave.__all__)
-    ['Distiller', 'Enhancer', 'StillwaveError', 'Stream', '__version__', 'load']
+    >>> dir(stillwave)[:4]
+    ['Distiller', 'Enhancer', 'Method', 'StillwaveError']
 
 """
 
@@ -20,50 +17,70 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 if _TYPE_CHECKING:
-    from stillwave.distill import Distiller
+    from stillwave.api import evaluate, export, list_models, train
+    from stillwave.distill import Distiller, Method
+    from stillwave.distill import register as register_method
     from stillwave.errors import StillwaveError
     from stillwave.inference import Enhancer, Stream, load
 
 __version__ = "0.1.0"
-__all__ = ["Distiller", "Enhancer", "StillwaveError", "Stream", "__version__", "load"]
+__all__ = [
+    "Distiller",
+    "Enhancer",
+    "Method",
+    "StillwaveError",
+    "Stream",
+    "__version__",
+    "evaluate",
+    "export",
+    "list_models",
+    "load",
+    "register_method",
+    "train",
+]
 
-# What people clean is theirs: ONNX Runtime, from 1.29 on, reports its use and keeps an identifier of the machine unless
-# it is told not to before it is imported. Who wants that sets the variable to 0.
+# From 1.29 on, ONNX Runtime sends telemetry unless this is set before it is imported; the value 0 of a user is kept.
 _os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-_HOME = {
+_SOURCES = {
     "Distiller": "stillwave.distill",
     "Enhancer": "stillwave.inference",
+    "Method": "stillwave.distill",
     "StillwaveError": "stillwave.errors",
     "Stream": "stillwave.inference",
+    "evaluate": "stillwave.api",
+    "export": "stillwave.api",
+    "list_models": "stillwave.api",
     "load": "stillwave.inference",
+    "register_method": "stillwave.distill",
+    "train": "stillwave.api",
 }
-_EXTRA = {"Distiller": "train"}
-"""The extra that a name needs."""
+_EXTRAS = {"Distiller": "train", "Method": "train", "register_method": "train"}
 
 
-if not _TYPE_CHECKING:  # else type checkers would take any name for one that is there
+if not _TYPE_CHECKING:  # else type checkers accept any name
 
     def __getattr__(name: str) -> _Any:
-        if name not in _HOME:
+        if name not in _SOURCES:
             raise AttributeError(f"module 'stillwave' has no attribute '{name}'")
         try:
-            return getattr(_importlib.import_module(_HOME[name]), name)
+            source = _importlib.import_module(_SOURCES[name])
         except ModuleNotFoundError as error:
-            if name not in _EXTRA or (error.name or "").startswith("stillwave"):
+            if name not in _EXTRAS or (error.name or "").startswith("stillwave"):
                 raise
             from stillwave.errors import MissingExtraError
 
-            raise MissingExtraError(f"stillwave.{name}", _EXTRA[name]) from None
+            raise MissingExtraError(f"stillwave.{name}", _EXTRAS[name]) from None
+        return getattr(source, "register" if name == "register_method" else name)
 
     def __dir__() -> list[str]:
-        """The public names; without PyTorch, those that need none."""
-        return sorted(name for name in __all__ if name not in _EXTRA or _has_pytorch())
+        """Return the public names; without PyTorch, those that work without it."""
+        return sorted(name for name in __all__ if name not in _EXTRAS or _has_pytorch())
 
     def _has_pytorch() -> bool:
         from importlib.util import find_spec
 
         try:
             return find_spec("torch") is not None
-        except (ImportError, ValueError):  # barred from being imported
+        except (ImportError, ValueError):  # its import is blocked
             return False

@@ -1,4 +1,4 @@
-"""`python -m stillwave` is the same as `stillwave`."""
+"""Run the command line: `python -m stillwave`."""
 
 from stillwave.cli import main
 

@@ -55,7 +55,9 @@ def test_causal_networks_say_what_streaming_costs(run) -> None:
     assert "yes: 32 ms of delay, 5 KiB of state" in run("bsrnn-xs", "--seconds", "0.5").stdout
     assert "no: needs the whole signal" in run("dpdcrn-student", "--seconds", "0.5").stdout
     facts = json.loads(run("bsrnn-xs", "--json", "--seconds", "0.5").stdout)
-    assert facts["state_bytes"] == (2 * 28 * 24 + 2) * 4, "two blocks of 28 bands, and how loud it was so far"
+    assert facts["cost"]["state_bytes"] == (2 * 28 * 24 + 2) * 4, (
+        "two blocks of 28 bands, and how loud it was so far"
+    )
 
 
 def test_json_of_a_checkpoint_holds_its_card(run, folder: Path) -> None:

@@ -94,7 +94,7 @@ def test_an_unknown_name_is_one_sentence() -> None:
     assert result.exit_code == 2
     assert result.stdout == ""
     said = " ".join(result.stderr.split())
-    assert "tinny: no such file or folder, and no model of this name; did you mean 'tiny'" in said
+    assert "tinny: no such file or folder, and no model or preset of this name; did you mean 'tiny'" in said
     assert "models: other, tiny" in said
 
 
@@ -123,12 +123,12 @@ def test_probe_takes_the_file(arguments: list[str], shown: str) -> None:
 def test_latency_runs_both_forms_as_they_ship() -> None:
     options = ("--frames", 10, "--rounds", 1, "--streams", 0, "--json")
     rows = json.loads(call(latency, "--backends", "onnx,int8", *options).stdout)["rows"]
-    assert [(row["model"], row["engine"]) for row in rows] == [("tiny", "onnx"), ("tiny", "int8")]
+    assert [(row["model"], row["backend"]) for row in rows] == [("tiny", "onnx"), ("tiny", "int8")]
     sizes = [pretrained.card("tiny").files[form].bytes for form in ("float", "int8")]
     assert [row["file_bytes"] for row in rows] == sizes
     assert {row["frame_macs"] for row in rows} == {80_000}
     (row,) = json.loads(call(latency, "tiny-int8", "--backends", "onnx", *options).stdout)["rows"]
-    assert (row["model"], row["engine"], row["file_bytes"]) == ("tiny-int8", "int8", sizes[1])
+    assert (row["model"], row["backend"], row["file_bytes"]) == ("tiny-int8", "int8", sizes[1])
 
 
 def test_latency_times_pytorch_with_random_weights_of_the_same_network(tmp_path: Path) -> None:

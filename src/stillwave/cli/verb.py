@@ -37,7 +37,10 @@ class Verb(TyperCommand):
     def get_params(self, ctx: Any) -> Any:
         """Return the parameters; options of short commands, and single options, go to the first panel."""
         found = super().get_params(ctx)
-        panels = Counter(getattr(p, "rich_help_panel", None) for p in found if not getattr(p, "hidden", False))
+        panels = Counter(
+            getattr(p, "rich_help_panel", None) for p in found if not getattr(p, "hidden", False)
+        )
+        parameter: Any
         for parameter in found:
             _show_plainly(parameter, ctx)
             panel = getattr(parameter, "rich_help_panel", None)

@@ -1,4 +1,4 @@
-"""What a distillation would do at its first step, and what in it looks wrong: see `stillwave distill --check`."""
+"""What a distillation would do at its first step, and what in it looks wrong: see `stillwave check`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`stillwave distill --explain RUN`: a run folder in, pictures and a page out.
+"""`stillwave explain RUN`: a run folder in, pictures and a page out.
 
 The networks are those of the run's newest checkpoint; what lies before it is read from the snapshots that the run
 kept (`training/snapshots.py`). Nothing of the run is changed, so it may be going on meanwhile.

@@ -30,7 +30,7 @@ class Reach(Frozen):
 
 
 class Cost(Frozen):
-    """What the network costs, as `stillwave info` counts it (`profiling/complexity.py`)."""
+    """What the network costs, as `stillwave models` counts it (`profiling/complexity.py`)."""
 
     parameters: Count
     size_bytes: Count

@@ -41,7 +41,7 @@ def commands(settings: Settings, recording: Path) -> list[CommandLine]:
             "Denoise a recording with the distilled student (put a file of yours in the first place)",
             f"{start} enhance {noisy} --overwrite -m {student} -o {_quoted(out / 'denoised-by-student.wav')}",
         ),
-        CommandLine("What the student is, and what it costs", f"{start} info {student}"),
+        CommandLine("What the student is, and what it costs", f"{start} models {student}"),
         CommandLine("Train four times as long", f"{again} -o {_beside(out, 'longer')} --minutes 32{audio}"),
         CommandLine(
             "The full pipeline: train a teacher too",

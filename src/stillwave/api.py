@@ -1,0 +1,173 @@
+"""Functions of the public API that combine several packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from stillwave import pretrained
+from stillwave.errors import MissingExtraError
+from stillwave.files import as_path
+
+if TYPE_CHECKING:
+    from stillwave.evaluation import Scores
+    from stillwave.exporting.export import ExportReport
+    from stillwave.schema import Recipe
+
+
+def list_models() -> list[str]:
+    """Return the names of the shipped models, sorted.
+
+    `NAME-int8` is the same network with 8-bit weights.
+
+    Examples:
+        >>> import stillwave
+        >>> "bsrnn-s" in stillwave.list_models()
+        True
+
+    """
+    return pretrained.names()
+
+
+def train(
+    recipe: Path | str | Recipe,
+    output: Path | str,
+    *,
+    overrides: Sequence[str] = (),
+    teacher: Path | str | None = None,
+    quiet: bool = False,
+    extend: bool = False,
+    allow_changed_data: bool = False,
+) -> Path:
+    """Train a network by a recipe, with a teacher if the recipe has a `distill` section.
+
+    The same call resumes an interrupted run; a finished run is left as it is.
+
+    Args:
+        recipe: a recipe file, the name of a shipped recipe, or a loaded recipe.
+        output: the run folder.
+        overrides: `KEY=VALUE` of keys of the recipe, as in `"train.steps=200"`; not for a loaded recipe.
+        teacher: checkpoint or run folder of the teacher; default: `distill.teacher` of the recipe.
+        quiet: show no progress.
+        extend: extend a finished run to a larger `train.steps`; the learning rate restarts where it ended.
+        allow_changed_data: resume although the lists of recordings have changed.
+
+    Returns:
+        The folder of the best checkpoint, or of the last if the run has no development set.
+
+    Raises:
+        StillwaveError: an error in the recipe, its data or the run folder.
+        MissingExtraError: the extra `train` is not installed.
+
+    Examples:
+        >>> import stillwave
+        >>> best = stillwave.train(  # doctest: +SKIP
+        ...     "small-student", "runs/student", teacher="runs/teacher", overrides=["train.steps=2000"]
+        ... )
+
+    """
+    from stillwave.recipe import load
+
+    if isinstance(recipe, str | Path):
+        recipe = load(recipe, overrides, teacher=None if teacher is None else str(teacher))
+    elif overrides or teacher is not None:
+        raise ValueError("overrides and teacher apply to a recipe file or name, not to a loaded recipe")
+    with _needs("stillwave.train", "train"):
+        from stillwave.training import train as run
+    return run(recipe, output, quiet=quiet, extend=extend, allow_changed_data=allow_changed_data)
+
+
+def evaluate(
+    estimates: Path | str | Mapping[str, Path | str],
+    references: Path | str,
+    *,
+    noisy: Path | str | None = None,
+    metrics: Sequence[str] | None = None,
+    jobs: int | None = None,
+    quiet: bool = True,
+) -> Scores:
+    """Score folders of enhanced recordings against a folder of clean references.
+
+    Files are paired by name, sub-folders included. A file that cannot be scored has a reason in place of a score.
+
+    Args:
+        estimates: a folder of enhanced recordings, or one for each system by name.
+        references: the folder of clean recordings.
+        noisy: the folder of noisy recordings, scored as the system `noisy`.
+        metrics: names of metrics, as in `["pesq_wb", "stoi"]`; default: all but DNSMOS and SNR.
+        jobs: number of processes; default: one per core. Scores do not depend on it.
+        quiet: show no progress.
+
+    Returns:
+        The scores, a row for each recording and system; `stillwave.evaluation.summarise` computes means,
+        confidence intervals and paired differences.
+
+    Raises:
+        StillwaveError: a folder that is missing or empty, or an unknown metric.
+        MissingExtraError: the extra `eval` is not installed.
+
+    Examples:
+        >>> import stillwave
+        >>> scores = stillwave.evaluate("enhanced/", "clean/", noisy="noisy/")  # doctest: +SKIP
+        >>> scores.systems  # doctest: +SKIP
+        ('noisy', 'enhanced')
+
+    """
+    with _needs("stillwave.evaluate", "eval"):
+        from stillwave.evaluation import DEFAULT, score_pairs
+        from stillwave.evaluation.inputs import from_folders
+
+    systems = estimates if isinstance(estimates, Mapping) else {as_path(estimates).resolve().name: estimates}
+    folders = {name: as_path(folder) for name, folder in systems.items()}
+    items = from_folders(as_path(references), folders, None if noisy is None else as_path(noisy))
+    return score_pairs(items, DEFAULT if metrics is None else metrics, jobs, quiet)
+
+
+def export(
+    model: Path | str,
+    path: Path | str,
+    *,
+    offline: bool = False,
+    precision: Literal["float32", "float16", "int8"] = "float32",
+    overwrite: bool = False,
+) -> ExportReport:
+    """Write a trained network as one ONNX file, after comparing it with its source.
+
+    Args:
+        model: a checkpoint or run folder.
+        path: the file to write.
+        offline: write a graph from waveform to waveform with the STFT inside, for any network; default: a
+            streaming graph from spectrum frames and states to frames and states, for a causal network.
+        precision: precision of the weights.
+        overwrite: replace an existing file.
+
+    Returns:
+        Kind, size and states of the graph, and its largest difference from the source.
+
+    Raises:
+        StillwaveError: a checkpoint that cannot be read, an existing file, or a graph whose output differs.
+        MissingExtraError: the extra `export` is not installed.
+
+    Examples:
+        >>> import stillwave
+        >>> report = stillwave.export("runs/student", "student.onnx")  # doctest: +SKIP
+        >>> report.kind, report.precision  # doctest: +SKIP
+        ('stream', 'float32')
+
+    """
+    with _needs("stillwave.export", "export"):
+        from stillwave.exporting.export import export as write
+    return write(model, path, offline=offline, precision=precision, overwrite=overwrite)
+
+
+@contextmanager
+def _needs(feature: str, extra: str) -> Iterator[None]:
+    """Turn the failed import of a dependency into MissingExtraError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("stillwave"):
+            raise
+        raise MissingExtraError(feature, extra) from None
