@@ -134,8 +134,8 @@ def test_only_the_noisy_files(folders):
         (["--metrics", "pesq_bw"], "did you mean 'pesq_"),
         (["--baseline", "mien"], "did you mean 'mine'"),
         (["--baseline", "zzz"], "known: mine, noisy"),
-        (["--on", "."], "give one or the other"),
-        (["model"], "checkpoints need --on"),
+        (["--on", "."], "give either models with --on"),
+        (["model"], "models need --on"),
     ],
 )
 def test_wrong_arguments_are_met_before_anything_is_scored(folders, monkeypatch, arguments, words):
@@ -149,7 +149,7 @@ def test_wrong_arguments_are_met_before_anything_is_scored(folders, monkeypatch,
 def test_nothing_named(folders):
     result = run("--clean", folders / "clean")
     assert result.exit_code == 2
-    assert "give --on FOLDER" in result.stderr
+    assert "give models with --on DIR" in result.stderr
 
 
 def test_an_output_that_cannot_be_a_folder_is_met_first(folders, monkeypatch):
@@ -166,7 +166,7 @@ def test_nothing_scored_says_why_and_fails(folders):
     result = run("--clean", folders / "clean", "--enhanced", folders / "mine", "--metrics", "snr")
     assert result.exit_code == 2
     assert "the estimate is silent" in result.stdout
-    assert "nothing could be scored" in result.stderr
+    assert "no recording could be scored" in result.stderr
 
 
 def test_ctrl_c_ends_cleanly(folders, monkeypatch):

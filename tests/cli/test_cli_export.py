@@ -50,7 +50,7 @@ def test_a_file_is_written_and_described(model, tmp_path) -> None:
     result = call(export, model, "-o", tmp_path / "a.onnx")
     assert result.exit_code == 0, result.stderr
     assert (tmp_path / "a.onnx").stat().st_size > 1000
-    assert "streams, frame by frame, float32" in result.stdout
+    assert "streaming graph, float32" in result.stdout
     assert "3 synthetic signals" in result.stdout
     assert "1 states" in result.stdout
 
@@ -77,16 +77,16 @@ def test_losses_are_shown_and_a_large_one_pointed_out(tmp_path, monkeypatch) -> 
     losses = {"pesq_wb": QualityLoss(2.5, 2.43, 12), "stoi": QualityLoss(0.9, 0.9001, 12)}
     monkeypatch.setattr(flow, "export", lambda source, target, **_: report(target, losses=losses))
     result = call(export, "c", "-o", tmp_path / "a.onnx", "--int8")
-    assert "pesq_wb: 2.5000 in float32, 2.4300 in int8: loses 0.0700 (12 recordings)" in result.stdout
+    assert "pesq_wb: 2.5000 in float32, 2.4300 in int8: a loss of 0.0700 (12 recordings)" in result.stdout
     assert "estimates are 51.0 dB above their difference" in result.stdout
-    assert "1 states, 4 KiB a stream" in result.stdout
-    assert "loses 0.070 PESQ, more than 0.05" in result.stderr
+    assert "1 states, 4 KiB per stream" in result.stdout
+    assert "the loss of 0.070 PESQ exceeds 0.05" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--int8", "--fp16"), "one precision"),
+        (("--int8", "--fp16"), "exclude each other"),
         (("--dynamic",), "add --int8"),
     ],
 )

@@ -91,7 +91,7 @@ def test_what_was_wrong_is_said_and_passed_over(run):
     found = np.frombuffer(result.stdout_bytes, "<f4")
     assert len(found) == 1_000
     assert np.isfinite(found).all()
-    assert "the input ended within a sample; 3 byte(s) are left out" in result.stderr
+    assert "the input ended within a sample; 3 byte(s) were dropped" in result.stderr
     assert "2 samples were NaN, infinite or beyond any audio, and were taken as silence" in result.stderr
 
 
@@ -101,7 +101,7 @@ def test_clipping_is_said(run, monkeypatch):
     monkeypatch.setattr(OnnxBackend, "step", lambda self, spectrum, state: (3 * spectrum, state))
     steps = np.full(2_000, 20_000, "<i2")
     result = run(input=steps.tobytes())
-    assert "2000 samples were beyond full scale and are clipped" in result.stderr
+    assert "2000 samples were beyond full scale and were clipped" in result.stderr
     assert (np.frombuffer(result.stdout_bytes, "<i2") == 2**15 - 1).all()
 
 
@@ -240,7 +240,7 @@ def test_a_wav_file_is_said_to_be_no_raw_samples(run):
     soundfile.write(file, sound(3_000)[0], 16_000, format="WAV")
     result = run(input=file.getvalue())
     assert result.exit_code == 0
-    assert result.stderr.startswith("stdin begins like a WAV file, and its bytes are taken as raw samples")
+    assert result.stderr.startswith("stdin starts like a WAV file, but its bytes are read as raw samples")
     assert "stillwave enhance - < IN > OUT" in result.stderr
     assert run(input=file.getvalue()[44:]).stderr == ""
 

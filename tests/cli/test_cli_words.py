@@ -93,7 +93,7 @@ def test_a_text_that_cannot_be_read_ends_it_where_texts_are_wanted(folders):
     ("arguments", "words"),
     [
         (("--recogniser", "nothing"), "there is no recogniser 'nothing'"),
-        (("--references", "texts"), "goes with --recogniser"),
+        (("--references", "texts"), "needs --recogniser"),
         (("--references", "wrong"), "clean or texts"),
         (("--metrics", "wer"), "needs a recogniser"),
         (("--recogniser", "wav2vec2:absent"), "nothing is downloaded"),

@@ -113,7 +113,7 @@ def test_what_cannot_be_is_one_sentence_and_nothing_is_made(command, tmp_path, a
 def test_a_report_needs_a_grid_and_a_grid_needs_a_recipe(tmp_path):
     result = call(compare, "--report-only", "-o", tmp_path)
     assert result.exit_code == 2
-    assert "holds no grid" in result.stderr
+    assert "is not the folder of a grid" in result.stderr
     assert "give RECIPE and --on" in " ".join(call(compare, "-o", tmp_path / "grid").stderr.split())
 
 

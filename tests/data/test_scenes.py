@@ -189,7 +189,7 @@ def test_the_verb(tmp_path, world, run_verb):
     assert "kept                 2" in run_verb(
         "simulate", "-o", tmp_path / "sim", *arguments, "--rt60", 0.2, 0.3
     )
-    assert "--snr 5 1: the lowest comes first" in run_verb(
+    assert "--snr 5 1: give the lowest value first" in run_verb(
         "simulate", "-o", tmp_path / "x", *arguments, "--snr", 5, 1, code=2
     )
     assert "must be 0.05 or above" in run_verb(

@@ -108,7 +108,7 @@ def _lines(report: ExportReport) -> list[str]:
     """Return the report as lines of text."""
     kind = "streaming graph" if report.kind == "stream" else "offline graph"
     lines = [
-        f"{report.target}: {report.format}, {kind}, {report.precision}, {report.bytes / 1e6:.2f} MB",
+        f"{report.target}: {kind}, {report.precision}, {report.bytes / 1e6:.2f} MB",
         f"verified on {report.signals}: float32 differs from the checkpoint by {report.difference:.1e} of full scale",
     ]
     if report.states:
