@@ -100,7 +100,7 @@ def test_python_blocks_run_as_pasted(page, given, tmp_path, monkeypatch):
         folder.mkdir()
         furnish(folder, block)
         monkeypatch.chdir(folder)
-        exec(compile(block, f"{page}, Python block {number + 1}", "exec"), names)
+        exec(compile(block, f"{page}, Python block {number + 1}", "exec", dont_inherit=True), names)
         if "worker" in names:
             names.pop("worker").stop()
     CHECKS.get(page, lambda names: None)(names)
