@@ -57,7 +57,7 @@ def simulate(
     name: str, clips: int, seed: int, speech: Path, noise: Path, corpora: Corpora, cache: Path, jobs: int
 ) -> None:
     stillwave(
-        *("data", "simulate", "-o", corpora.folder, "--set", name, "--clips", clips, "--seed", seed),
+        *("data", "simulate", "-o", corpora.folder, "--subset", name, "--clips", clips, "--seed", seed),
         *("--speech", speech, "--noise", noise, "--max-seconds", LONGEST, "--cache", cache, "--jobs", jobs),
     )
     folder = corpora.folder / f"L3DAS23_Task1_{name}"
