@@ -1,4 +1,4 @@
-"""`stillwave explain`: on runs of a moment, what is kept, what is drawn, and what is refused."""
+"""`stillwave explain`: snapshots, figures and errors, on very short runs."""
 
 import errno
 import json
@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from stillwave import checkpoint, cli
 from stillwave import recipe as recipes
 from stillwave.errors import StillwaveError
-from stillwave.explain import pictures
+from stillwave.explain import figures
 from stillwave.explain.flow import explain
 from stillwave.models import build
 from stillwave.schema import ModelConfig
@@ -82,7 +82,7 @@ DRAWING = ("weights", "similarities", "distances", "course", "change")
 
 
 def point(file, **given):
-    """A picture of one point, for tests in which it counts what pictures are of, not how they look."""
+    """A figure of one pixel, for tests of the content of the report."""
     file.parent.mkdir(exist_ok=True)
     Image.new("L", (1, 1)).save(file)
 
@@ -90,12 +90,12 @@ def point(file, **given):
 @pytest.fixture
 def quick(monkeypatch):
     for name in DRAWING:
-        monkeypatch.setattr(pictures, f"draw_{name}", point)
+        monkeypatch.setattr(figures, f"draw_{name}", point)
 
 
 @pytest.fixture
 def first_of_each(monkeypatch):
-    """Names of the pictures that are drawn in earnest: the first of each kind."""
+    """Draw the first figure of each kind completely; return their names."""
     drawn = []
 
     def once(name, draw):
@@ -107,9 +107,9 @@ def first_of_each(monkeypatch):
 
         return either
 
-    monkeypatch.setattr(pictures, "DPI", 40)
+    monkeypatch.setattr(figures, "DPI", 40)
     for name in DRAWING:
-        monkeypatch.setattr(pictures, f"draw_{name}", once(name, getattr(pictures, f"draw_{name}")))
+        monkeypatch.setattr(figures, f"draw_{name}", once(name, getattr(figures, f"draw_{name}")))
     return drawn
 
 
@@ -145,7 +145,7 @@ def test_what_a_snapshot_holds(flagship):
     torch.testing.assert_close(heard, torch.ones(frames), atol=2e-3, rtol=0)
 
 
-def test_keeping_them_changes_nothing_of_the_run(place, flagship, tmp_path, monkeypatch):
+def test_snapshots_do_not_change_the_run(place, flagship, tmp_path, monkeypatch):
     monkeypatch.setattr(snapshots.Snapshots, "take", lambda self, step: None)
     without = made(place, tmp_path / "run")
     assert kept(without) == []
@@ -168,11 +168,11 @@ def test_a_resumed_run_keeps_the_same(place, flagship, tmp_path):
     assert kept(run)[-1].read_bytes() == kept(flagship)[-1].read_bytes()
 
 
-def test_a_method_without_weights_keeps_nothing(place, tmp_path):
+def test_a_method_without_calibration_has_no_snapshots(place, tmp_path):
     assert kept(made(place, tmp_path / "run", "distill.method=at", "train.steps=1")) == []
 
 
-def test_a_full_disk_costs_the_snapshot_and_not_the_run(place, tmp_path, monkeypatch, capsys):
+def test_a_full_disk_skips_the_snapshot(place, tmp_path, monkeypatch, capsys):
     def full(file, tensors):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -214,7 +214,7 @@ def test_the_fixed_batch_of_several_microphones_is_cut_along_time():
 # --- what is drawn -----------------------------------------------------------------------------------------
 
 
-def test_the_flagships_page_holds_all_pictures(flagship, first_of_each):
+def test_the_report_holds_all_figures(flagship, first_of_each):
     (flagship / "explain" / "index.html").unlink(missing_ok=True)
     text = page_of(flagship)
     drawn = sorted(file.name for file in (flagship / "explain").glob("*.png"))
@@ -241,9 +241,13 @@ def test_the_flagships_page_holds_all_pictures(flagship, first_of_each):
 @pytest.mark.parametrize(
     ("settings", "note", "files"),
     [
-        (["distill.method=at"], "at has no calibration weights, so only similarities are shown.<", 3),
-        (["distill.method=dispatch"], "compares no layers: these are those that the networks name.<", 3),
-        (["distill.method=i2srf_tfckd-uniform"], "without calibration: its weights are fixed", 12),
+        (["distill.method=at"], "at has no calibration weights; only similarities are shown.<", 3),
+        (
+            ["distill.method=dispatch"],
+            "does not compare layers; the layers shown are the default taps of the networks.<",
+            3,
+        ),
+        (["distill.method=i2srf_tfckd-uniform"], "the weights are fixed", 12),
         (["distill.method={name: i2srf_tfckd-frequency-only, inter: false}"], "weights sum to 1", 9),
     ],
     ids=str,
@@ -260,7 +264,7 @@ def test_a_released_embedding_gets_the_batch_that_it_was_built_for(quick, place,
     assert "weights sum to 1" in page_of(run)
 
 
-def test_a_run_that_goes_on_is_shown_as_far_as_its_checkpoint(quick, flagship, tmp_path):
+def test_a_running_run_is_reported_up_to_its_checkpoint(quick, flagship, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(flagship, run)
     shutil.rmtree(run / "checkpoints" / "step_00000003")
@@ -271,7 +275,7 @@ def test_a_run_that_goes_on_is_shown_as_far_as_its_checkpoint(quick, flagship, t
     assert list(found) == [2], "later than the checkpoint, and damaged, are left out"
 
 
-def test_nothing_of_the_run_is_changed(quick, flagship, tmp_path):
+def test_the_run_is_not_modified(quick, flagship, tmp_path):
     def others():
         return {p: p.read_bytes() for p in flagship.rglob("*") if p.is_file() and p.parent.name != "explain"}
 
@@ -282,26 +286,26 @@ def test_nothing_of_the_run_is_changed(quick, flagship, tmp_path):
 
 
 def test_the_colours_of_weights_have_an_equal_share_in_the_middle(tmp_path):
-    colours = pictures._about(0.25, [np.array([[0.1, 0.7]], np.float32)])
+    colours = figures._weight_colours(0.25, [np.array([[0.1, 0.7]], np.float32)])
     assert colours["norm"](0.25) == 0.5
     assert colours["norm"](0.0) == 0
     assert colours["norm"](0.7) == pytest.approx(1, abs=1e-5)
-    heard = pictures.AudioClip(np.random.default_rng(0).standard_normal(4000).astype(np.float32), 16_000)
+    heard = figures.AudioClip(np.random.default_rng(0).standard_normal(4000).astype(np.float32), 16_000)
     one = {"time": np.ones((5, 2, 1), np.float32)}
-    pictures.draw_weights(tmp_path / "one.png", heard, one, students=2, teachers=1)
+    figures.draw_weights(tmp_path / "one.png", heard, one, students=2, teachers=1)
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
     ("kind", "size"),
-    [(pictures.FigureKind(None, "other example"), (2, 9)), (pictures.FigureKind("band", "band"), (4, 4))],
+    [(figures.FigureKind(None, "other example"), (2, 9)), (figures.FigureKind("band", "band"), (4, 4))],
 )
 def test_similarities_of_the_other_streams_are_drawn(tmp_path, monkeypatch, kind, size):
-    monkeypatch.setattr(pictures, "DPI", 40)
+    monkeypatch.setattr(figures, "DPI", 40)
     random = np.random.default_rng(0)
-    heard = pictures.AudioClip(random.standard_normal(4000).astype(np.float32), 16_000)
-    row = pictures.FigureRow("layer", *random.uniform(size=(2, *size)).astype(np.float32))
-    pictures.draw_similarities(tmp_path / "some.png", heard, [row], kind)
+    heard = figures.AudioClip(random.standard_normal(4000).astype(np.float32), 16_000)
+    row = figures.FigureRow("layer", *random.uniform(size=(2, *size)).astype(np.float32))
+    figures.draw_similarities(tmp_path / "some.png", heard, [row], kind)
     with Image.open(tmp_path / "some.png") as image:
         assert len(image.convert("RGBA").getcolors(1 << 24)) > 20
 
@@ -327,18 +331,18 @@ def test_refusals_are_one_sentence(place, flagship, tmp_path):
         assert "Traceback" not in result.output
         return result.stderr
 
-    assert "is not a run folder" in refusal(tmp_path / "nowhere")
+    assert "not a run folder" in refusal(tmp_path / "nowhere")
     bare = tmp_path / "bare"
     shutil.copytree(flagship, bare)
     shutil.rmtree(bare / "checkpoints")
-    assert "has no checkpoint yet" in refusal(bare)
+    assert "no checkpoint yet" in refusal(bare)
     text = (bare / "recipe.yaml").read_text()
     (bare / "recipe.yaml").write_text(text.replace("name: i2srf_tfckd", "name: none"))
     with pytest.raises(StillwaveError):
         explain(bare)
     alone = recipes.loads(RECIPE.split("distill:")[0].replace("FOLDER", str(place)), ["train.steps=1"])
     train(alone, tmp_path / "alone", quiet=True)
-    assert "is a run without a teacher" in refusal(tmp_path / "alone")
+    assert "the run has no teacher" in refusal(tmp_path / "alone")
     assert "give a recipe and a run folder" in call().stderr
 
 

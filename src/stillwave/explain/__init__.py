@@ -1,1 +1,1 @@
-"""What a distillation compares and how it weighs its teacher's layers, to be looked at (`flow.py`)."""
+"""Reports on a distillation: what is compared, and the calibration weights of the teacher's layers."""

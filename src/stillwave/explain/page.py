@@ -1,4 +1,4 @@
-"""The page of `--explain`: one HTML file that holds its pictures."""
+"""The HTML page of the report, with its figures embedded."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ figure { margin: 1rem 0 2rem; } img { max-width: 100%; }
 """
 
 _MEANING = {
-    "Calibration weights": "How much each teacher layer counts for each student layer, frame by frame. White is an "
-    "equal share, red is more, blue less; over the teacher layers of one student layer the weights sum to 1.",
-    "Similarities, time stream": "How alike any two frames of the example are in a layer: teacher, student, and "
+    "Calibration weights": "How much each teacher layer counts for each student layer, frame by frame. White: equal "
+    "weights; red: more; blue: less. For each student layer, the weights sum to 1.",
+    "Similarities, time stream": "Similarity between the frames of the example in a layer: teacher, student, and "
     "their difference. Silent frames are 0.",
-    "Similarities, batch stream": "How alike the example is to each other example of the batch at each frame.",
-    "Similarities, frequency stream": "How alike any two frequency bands are, as a mean over the frames.",
-    "Over the training": "From the snapshots that the run kept at its start and at each validation.",
+    "Similarities, batch stream": "Similarity of the example to the other examples of the batch at each frame.",
+    "Similarities, frequency stream": "Similarity between frequency bands, averaged over the frames.",
+    "During training": "From the snapshots of the run at its start and at each validation.",
 }
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A file beside the page, the section that it belongs to, and what it shows."""
+class Figure:
+    """A PNG file beside the page, its section and its caption."""
 
     file: str
     section: str
     caption: str
 
 
-def write(folder: Path, recipe: Recipe, step: int, note: str, pictures: Sequence[Picture]) -> Path:
-    """Write the page, and return its path."""
+def write(folder: Path, recipe: Recipe, step: int, note: str, figures: Sequence[Figure]) -> Path:
+    """Write the page and return its path."""
     method = recipe.distill.method.name if recipe.distill else ""
     title = f"{recipe.name} at step {step}"
     parts = [
-        f"<p>Method {escape(method)}; a fixed batch of development recordings, of which the first is drawn.</p>",
+        f"<p>Method {escape(method)}; a fixed batch of development recordings; the first is shown.</p>",
         f"<p>{escape(note)}</p>" if note else "",
     ]
-    for section, group in groupby(pictures, key=lambda picture: picture.section):
+    for section, group in groupby(figures, key=lambda figure: figure.section):
         parts += [f"<h2>{escape(section)}</h2>", f"<p>{escape(_MEANING.get(section, ''))}</p>"]
-        parts += [_figure(folder, picture) for picture in group]
+        parts += [_html(folder, figure) for figure in group]
     text = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>\n'
@@ -64,8 +64,8 @@ def write(folder: Path, recipe: Recipe, step: int, note: str, pictures: Sequence
     return folder / FILE
 
 
-def _figure(folder: Path, picture: Picture) -> str:
-    data = base64.b64encode((folder / picture.file).read_bytes()).decode("ascii")
-    caption = escape(picture.caption)
+def _html(folder: Path, figure: Figure) -> str:
+    data = base64.b64encode((folder / figure.file).read_bytes()).decode("ascii")
+    caption = escape(figure.caption)
     image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"

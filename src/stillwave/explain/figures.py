@@ -1,6 +1,6 @@
-"""The pictures of `--explain`: weights, similarities and how they changed, each under its spectrogram.
+"""Figures of the report: calibration weights, similarities and their course, with the spectrogram.
 
-As in the quickstart's pictures: no background, a grey ink that can be read on white as on black, `Figure` and not
+As in the quick start's figures: transparent background, a grey that is legible on white and black, `Figure` without
 pyplot.
 """
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 Values = npt.NDArray[np.float32]
 DPI = 120
-SMALLEST_SPREAD = 0.01
-"""Weights that differ less from an equal share than this are shown as equal."""
+MIN_SPREAD = 0.01
+"""Differences from equal weights below this value are not visible in the colour scale."""
 
 
 @dataclass(frozen=True)
 class AudioClip:
-    """The example: mono samples, and their rate."""
+    """The example: mono samples, and their sampling rate in Hz."""
 
     samples: npt.NDArray[np.float32]
     rate: int
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Duration in s."""
         return len(self.samples) / self.rate
 
 
 @dataclass(frozen=True)
 class FigureRow:
-    """One pair of layers and the similarities of both, [y, x]."""
+    """A layer pair and the similarities of both layers, [y, x]."""
 
     label: str
     teacher: Values
@@ -52,30 +52,30 @@ class FigureRow:
 
 @dataclass(frozen=True)
 class FigureKind:
-    """What the axes of similarities are; `None`: seconds."""
+    """Labels of the axes of similarities; `None`: time in s."""
 
     x: str | None
     y: str | None
 
     @property
     def square(self) -> bool:
-        """Whether both axes are the same."""
+        """Whether both axes are equal."""
         return self.x == self.y
 
 
 def draw_weights(
-    file: Path, heard: AudioClip, streams: Mapping[str, Values], students: int, teachers: int
+    file: Path, clip: AudioClip, streams: Mapping[str, Values], students: int, teachers: int
 ) -> None:
-    """α of one term, [T, n, m] a stream: a strip for each pair of layers, along the frames."""
+    """Draw α of one term, [T, n, m] for each stream: a strip for each layer pair, along the frames."""
     pairs = students * teachers
     heights = [2.2, *(0.28 * pairs + 0.25 for _ in streams)]
     figure = _figure(9, sum(heights) + 0.6)
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
-    _spectrogram(panels[0], heard)
-    colours = _about(1 / teachers, list(streams.values()))
+    _spectrogram(panels[0], clip)
+    colours = _weight_colours(1 / teachers, list(streams.values()))
     for axes, (stream, alpha) in zip(panels[1:], streams.items(), strict=True):
         strips = alpha.reshape(len(alpha), pairs).T
-        extent = (0, heard.seconds, pairs, 0)
+        extent = (0, clip.seconds, pairs, 0)
         image = axes.imshow(strips, aspect="auto", extent=extent, interpolation="nearest", **colours)
         names = [f"student {i + 1} ← teacher {j + 1}" for i in range(students) for j in range(teachers)]
         axes.set_yticks(np.arange(pairs) + 0.5, names)
@@ -87,16 +87,16 @@ def draw_weights(
     _save(figure, file, colours=None)
 
 
-def draw_similarities(file: Path, heard: AudioClip, rows: Sequence[FigureRow], kind: FigureKind) -> None:
-    """Teacher, student and their difference side by side, a row each pair of layers, under the spectrogram."""
+def draw_similarities(file: Path, clip: AudioClip, rows: Sequence[FigureRow], kind: FigureKind) -> None:
+    """Draw teacher, student and their difference, a row for each layer pair, below the spectrogram."""
     figure = _figure(9.6, 1.6 + (2.7 if kind.square else 1.5) * len(rows) + 0.4)
     heights = [1.3, *(2.4 if kind.square else 1.0 for _ in rows)]
     panels = figure.subplots(len(rows) + 1, 3, height_ratios=heights, squeeze=False)
     for axes, title in zip(panels[0], ("teacher", "student", "student − teacher"), strict=True):
-        _spectrogram(axes, heard)
+        _spectrogram(axes, clip)
         axes.set_title(title, fontsize=9, color=INK)
     for line, row in zip(panels[1:], rows, strict=True):
-        _compared(figure, line, row, kind, heard.seconds)
+        _compared(figure, line, row, kind, clip.seconds)
     for axes in panels[-1]:
         axes.set_xlabel(kind.x or "seconds")
     for axes in panels[:, 1:].flat:
@@ -108,7 +108,7 @@ def draw_similarities(file: Path, heard: AudioClip, rows: Sequence[FigureRow], k
 
 
 def draw_distances(file: Path, lines: Mapping[str, Sequence[float]], steps: Sequence[int]) -> None:
-    """The distance of each term over the training."""
+    """Draw the distance of each term against the training step."""
     figure = _figure(5.6, 2.8)
     _lines(figure.subplots(), lines, steps)
     _save(figure, file)
@@ -117,7 +117,7 @@ def draw_distances(file: Path, lines: Mapping[str, Sequence[float]], steps: Sequ
 def draw_course(
     file: Path, terms: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], steps: Sequence[int]
 ) -> None:
-    """Mean α over the training, {term: {stream: {teacher layer: value at each step}}}: a row each term."""
+    """Draw mean α against the training step, {term: {stream: {teacher layer: values}}}: a row for each term."""
     wide = max(len(streams) for streams in terms.values())
     figure = _figure(3.4 * wide + 0.6, 2.1 * len(terms) + 0.3)
     panels = figure.subplots(len(terms), wide, sharex=True, sharey=True, squeeze=False)
@@ -140,12 +140,12 @@ def _lines(axes: Axes, lines: Mapping[str, Sequence[float]], steps: Sequence[int
 
 
 def draw_change(
-    file: Path, heard: AudioClip, columns: Sequence[str], rows: Mapping[str, Sequence[Values]]
+    file: Path, clip: AudioClip, columns: Sequence[str], rows: Mapping[str, Sequence[Values]]
 ) -> None:
-    """Similarities of frames at some steps and, last, the teacher's: a row each set, one colour scale a row."""
+    """Draw similarities of frames at some steps and of the teacher: a row and a colour scale for each set."""
     figure = _figure(2.3 * len(columns) + 0.6, 2.2 * len(rows) + 0.4)
     panels = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
-    extent = (0.0, heard.seconds, 0.0, heard.seconds)
+    extent = (0.0, clip.seconds, 0.0, clip.seconds)
     for line, (name, matrices) in zip(panels, rows.items(), strict=True):
         limits = _limits(matrices)
         for axes, matrix in zip(line, matrices, strict=True):
@@ -170,33 +170,33 @@ def _compared(figure: Any, line: Sequence[Any], row: FigureRow, kind: FigureKind
     difference = row.student - row.teacher
     most = max(float(np.abs(difference).max()), 1e-3)
     _bar(figure, line[2].imshow(difference, cmap="RdBu_r", vmin=-most, vmax=most, **options), line[2])
-    if not kind.square:  # few, and each by itself
+    if not kind.square:
         for axes in line:
             axes.set_yticks(np.arange(height) + 0.5, [str(k + 1) for k in range(height)])
     line[0].set_ylabel(f"{row.label}\n{kind.y or 'seconds'}")
 
 
 def _limits(matrices: Sequence[Values]) -> dict[str, Any]:
-    """One scale for all of them: what 98 % of the values lie within."""
+    """Return a common colour scale: the range of 98 % of the values."""
     low, high = np.percentile(np.concatenate([np.ravel(m) for m in matrices]), (1, 99))
     return {"cmap": "viridis", "vmin": float(low), "vmax": float(max(high, low + 1e-3))}
 
 
-def _about(equal: float, streams: Sequence[Values]) -> dict[str, Any]:
-    """Colours of weights: white is an equal share; to both sides as far as they go."""
+def _weight_colours(equal: float, streams: Sequence[Values]) -> dict[str, Any]:
+    """Return the colour scale of weights: white at equal weights, symmetric as far as the weights range."""
     from matplotlib.colors import TwoSlopeNorm
 
-    spread = max(SMALLEST_SPREAD, *(float(np.abs(alpha - equal).max()) for alpha in streams))
-    low, high = max(0.0, equal - spread), min(1.0, equal + spread + 1e-6)  # beyond is no colour
-    if not low < equal < high:  # one teacher layer: its share is all there is
-        low, high = equal - SMALLEST_SPREAD, equal + SMALLEST_SPREAD
+    spread = max(MIN_SPREAD, *(float(np.abs(alpha - equal).max()) for alpha in streams))
+    low, high = max(0.0, equal - spread), min(1.0, equal + spread + 1e-6)
+    if not low < equal < high:  # one teacher layer
+        low, high = equal - MIN_SPREAD, equal + MIN_SPREAD
     return {"cmap": "RdBu_r", "norm": TwoSlopeNorm(equal, low, high)}
 
 
-def _spectrogram(axes: Axes, heard: AudioClip) -> None:
-    values = spectrogram(heard.samples)
+def _spectrogram(axes: Axes, clip: AudioClip) -> None:
+    values = spectrogram(clip.samples)
     top = float(values.max())
-    extent = (0.0, heard.seconds, 0.0, heard.rate / 2000)
+    extent = (0.0, clip.seconds, 0.0, clip.rate / 2000)
     axes.imshow(
         values, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - RANGE_DB, vmax=top
     )
@@ -218,14 +218,14 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _save(figure: Any, file: Path, colours: int | None = 256) -> None:
-    """Write a PNG. With 256 colours it has a third of the size, but fine shades turn into steps."""
+    """Write a PNG. 256 colours make it three times smaller but quantise fine shades."""
     for axes in figure.axes:
         axes.tick_params(colors=INK, labelsize=7)
         axes.xaxis.label.set(color=INK, size=8)
         axes.yaxis.label.set(color=INK, size=8)
         for spine in axes.spines.values():
             spine.set_color(INK)
-    from PIL import Image  # matplotlib's own
+    from PIL import Image  # a dependency of matplotlib
 
     whole = BytesIO()
     figure.savefig(whole, dpi=DPI, transparent=True)
