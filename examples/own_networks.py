@@ -1,13 +1,13 @@
-"""Distil two networks that stillwave did not write.
+"""Distil two networks that are not part of stillwave.
 
     python examples/own_networks.py --speech SPEECH --noise NOISE [--student gru|wave] [--steps 300]
 
-SPEECH and NOISE are folders of recordings or manifests. A convolutional U-Net on long spectra (1024/256) teaches
-either a GRU mask estimator on short ones (512/256; the flagship compares their layers) or a network without any
-spectrum (their estimates are compared). The student is also trained alone, from the same weights and on the same
-mixtures, and all are scored on speakers and noises that training did not hear.
+SPEECH and NOISE are folders of recordings or manifests. The teacher is a convolutional U-Net with a 1024/256 STFT. The
+student is a GRU mask estimator with a 512/256 STFT (the flagship compares layers of both networks) or a time-domain
+network (the estimates are compared). The student is also trained without a teacher, from the same weights and on the
+same mixtures, and all are scored on held-out speakers and noises.
 
-What a network of your own needs: noisy waveforms [B, N] in, estimates [B, N] out. Nothing else.
+Requirement for your own networks: noisy waveforms [B, N] in, estimates [B, N] out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from stillwave.schema import DataConfig, LossConfig, MixingConfig, Sources
 
 
 class Spectra(nn.Module):
-    """Base of the two networks that mask spectra: `mask(parts [B, 2, T, F])` gives a complex mask [B, 2, T, F]."""
+    """Base class of networks that mask spectra: `mask(parts [B, 2, T, F])` returns a complex mask [B, 2, T, F]."""
 
     def __init__(self, window: int, hop: int = 256) -> None:
         super().__init__()
@@ -50,12 +50,12 @@ class Spectra(nn.Module):
 
 
 def compressed(parts: Tensor) -> Tensor:
-    """Spectra with their level to the power of 0.3: what a network sees best."""
+    """Return spectra with magnitudes to the power of 0.3."""
     return parts * (parts.square().sum(1, keepdim=True) + 1e-8) ** ((0.3 - 1) / 2)
 
 
 class ConvUNet(Spectra):
-    """The teacher: down and up along frequency, with skips; frames stay."""
+    """The teacher: strided along frequency, with skip connections."""
 
     def __init__(self, width: int = 16) -> None:
         super().__init__(1024)
@@ -82,22 +82,22 @@ def _conv(inputs: int, outputs: int) -> nn.Module:
 
 
 class GruMask(Spectra):
-    """A student: one GRU along time over all bins, whose two outputs a bin are the mask."""
+    """A student: a GRU along time over all bins predicts the mask."""
 
     def __init__(self, width: int = 48) -> None:
         super().__init__(512)
-        self.into = nn.Linear(257, width)
-        self.memory = nn.GRU(width, width, batch_first=True)
+        self.input = nn.Linear(257, width)
+        self.gru = nn.GRU(width, width, batch_first=True)
         self.out = nn.Linear(width, 2 * 257)
 
     def mask(self, parts: Tensor) -> Tensor:
-        loudness = compressed(parts).square().sum(1).sqrt()
-        states, _ = self.memory(torch.relu(self.into(loudness)))
+        magnitude = compressed(parts).square().sum(1).sqrt()
+        states, _ = self.gru(torch.relu(self.input(magnitude)))
         return self.out(states).unflatten(2, (2, 257)).transpose(1, 2)
 
 
 class Wave(nn.Module):
-    """A student without spectra: strided convolutions, and a mask on what they find."""
+    """A time-domain student: strided convolutions and a mask on their output."""
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
@@ -118,12 +118,12 @@ class Wave(nn.Module):
         return self.decoder(found * torch.sigmoid(self.masks(torch.relu(found))))[:, 0, :samples]
 
 
-TAPS = {"early": (["into:btc"], ["down.1", "down.2"]), "late": (["memory:btc"], ["middle", "up.0"])}
-"""What the GRU student is compared in: "btc" says that axes are batch, time, channel (b, c, t, d unless said)."""
+TAPS = {"early": (["input:btc"], ["down.1", "down.2"]), "late": (["gru:btc"], ["middle", "up.0"])}
+"""Tap sets of the GRU student; `btc` names the axes: batch, frame, channel (default `bctd`)."""
 
 
 def train(model: nn.Module, data: DataConfig, steps: int, *, teacher: nn.Module | None = None) -> nn.Module:
-    """Train on mixtures made on the fly; with a teacher, distil."""
+    """Train on mixtures generated during training; with a teacher, distil."""
     criterion = EnhancementLoss(LossConfig())
     distiller, balance = None, Balance(rho=0.3, steps=20)
     if teacher is not None:
@@ -150,7 +150,7 @@ def train(model: nn.Module, data: DataConfig, steps: int, *, teacher: nn.Module 
 
 @torch.no_grad()
 def si_sdr(model: nn.Module, data: DataConfig) -> float:
-    """Mean over the development mixtures, dB."""
+    """Return the mean SI-SDR over the development mixtures, in dB."""
     model.eval()
     values = []
     for item in development_pairs(data):
@@ -168,19 +168,19 @@ def main() -> None:
     data = DataConfig(train=sources, development=sources, segment_seconds=1.5, mixing=mixing, workers=0)
     torch.manual_seed(0)
     teacher = ConvUNet()
-    alone = GruMask() if options.student == "gru" else Wave()
-    taught = copy.deepcopy(alone)
+    baseline = GruMask() if options.student == "gru" else Wave()
+    student = copy.deepcopy(baseline)
     train(teacher, data, options.steps)
-    train(alone, data, options.steps)
-    train(taught, data, options.steps, teacher=teacher)
-    rows = {"noisy": nn.Identity(), "teacher": teacher, "student alone": alone, "student distilled": taught}
+    train(baseline, data, options.steps)
+    train(student, data, options.steps, teacher=teacher)
+    rows = {"noisy": nn.Identity(), "teacher": teacher, "baseline": baseline, "student": student}
     for name, model in rows.items():
         size = sum(p.numel() for p in model.parameters())
         print(f"{name:18} {size:8,} parameters   SI-SDR {si_sdr(model, data):6.2f} dB")
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Distil two networks that stillwave did not write.")
+    parser = argparse.ArgumentParser(description="Distil two networks that are not part of stillwave.")
     parser.add_argument("--speech", required=True, help="folder of speech, or its manifest")
     parser.add_argument("--noise", required=True, help="folder of noise, or its manifest")
     parser.add_argument("--student", choices=("gru", "wave"), default="gru")
