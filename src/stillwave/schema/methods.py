@@ -1,6 +1,6 @@
-"""What `distill.method` may say: one model a method, its name the discriminator, and the named variants.
+"""Options of `distill.method`: one model for each method, discriminated by `name`, and the named variants.
 
-Each method's formulas, and which options come from where, are in its file of `distill/methods/`.
+The formulas are in the modules of `distill/methods/`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from stillwave.schema.base import Count, Frozen, NotNegative, Positive
 
 
 class NoneConfig(Frozen):
-    """No distillation: the reference of every comparison. The teacher is not loaded."""
+    """No distillation: the baseline. The teacher is not loaded."""
 
     name: Literal["none"] = "none"
 
 
 class OutputConfig(Frozen):
-    """The student's estimate against the teacher's."""
+    """Response distillation: the student's estimate compared with the teacher's."""
 
     name: Literal["output"] = "output"
     target: Literal["spectrum", "mask", "waveform"] = "spectrum"
     gate: bool = False
-    """Only examples in which the teacher is nearer to the clean speech than the student."""
+    """Use only examples in which the teacher's estimate is closer to the clean reference."""
 
 
 class FitnetsConfig(Frozen):
-    """FitNets hints (1412.6550)."""
+    """FitNets (1412.6550)."""
 
     name: Literal["fitnets"] = "fitnets"
     layers: Literal["middle", "all"] = "middle"
@@ -62,17 +62,17 @@ class RkdConfig(Frozen):
     angle: NotNegative = 50.0
     bands: Count = 16
     frames: Annotated[int, Field(ge=3)] = 64
-    """At most so many frames of an example are compared with one another."""
+    """Largest number of frames of an example that are compared."""
 
     @model_validator(mode="after")
-    def _something(self) -> RkdConfig:
+    def _check(self) -> RkdConfig:
         if self.distance == self.angle == 0:
-            raise ValueError("distance and angle are both 0: nothing is left to distil")
+            raise ValueError("distance and angle are both 0; one must be above 0")
         return self
 
 
 class ClskdConfig(Frozen):
-    """CLSKD-style: fused layers, examples compared frame by frame (Interspeech 2022, reconstructed)."""
+    """CLSKD-style: fused layers, similarities between examples at each frame (Interspeech 2022, reconstructed)."""
 
     name: Literal["clskd"] = "clskd"
     fuse: Literal["student", "teacher", "off"] = "student"
@@ -93,7 +93,7 @@ class SemckdConfig(Frozen):
 
     name: Literal["semckd"] = "semckd"
     rows: Literal["any_batch", "released"] = "any_batch"
-    """`released`: embeds raw Gram rows, so one batch size only."""
+    """`released` embeds Gram rows and is limited to one batch size."""
     regressor: Literal["1x1", "released"] = "1x1"
     within_sets: bool = True
     detach_attention: bool = True
@@ -101,7 +101,7 @@ class SemckdConfig(Frozen):
 
 
 class AbckdConfig(Frozen):
-    """ABC-KD-style: each student layer against an attended mixture of teacher layers (2305.16665, reconstructed)."""
+    """ABC-KD-style: student layers against weighted mixtures of teacher layers (2305.16665, reconstructed)."""
 
     name: Literal["abckd"] = "abckd"
     layers: Literal["sets", "all"] = "sets"
@@ -110,7 +110,7 @@ class AbckdConfig(Frozen):
 
 
 class UclfwpkdConfig(Frozen):
-    """UCLFWPKD: fused student layers, frame-weighted probabilities over the batch (TASLP 2024)."""
+    """UCLFWPKD: fused student layers, frame-weighted similarity distributions over the batch (TASLP 2024)."""
 
     name: Literal["uclfwpkd"] = "uclfwpkd"
     fuse: bool = True
@@ -123,7 +123,7 @@ Gram = Literal["b", "bt", "bf", "btf", "st", "sf"]
 
 
 class TwoStepConfig(Frozen):
-    """Two-step: similarity-preserving pre-training, then the enhancement loss alone (2309.08144)."""
+    """Two-step-style: similarity-preserving pre-training, then the enhancement loss alone (2309.08144)."""
 
     name: Literal["two_step"] = "two_step"
     grams: tuple[Gram, ...] = ("st", "sf")
@@ -131,23 +131,23 @@ class TwoStepConfig(Frozen):
     most_frames: Count = 32
 
     @model_validator(mode="after")
-    def _something(self) -> TwoStepConfig:
+    def _check(self) -> TwoStepConfig:
         if not self.grams:
-            raise ValueError("grams names no matrix; give at least one of b, bt, bf, btf, st, sf")
+            raise ValueError("grams is empty; name at least one of b, bt, bf, btf, st, sf")
         return self
 
 
 class SubbandConfig(Frozen):
-    """Sub-band-style: estimates compared band by band (2005.14435, reconstructed)."""
+    """Sub-band-style: estimates compared in frequency bands (2005.14435, reconstructed)."""
 
     name: Literal["subband"] = "subband"
     bands: Annotated[int, Field(ge=1, le=64)] = 4
     gate: bool = True
-    """Only bands in which the teacher is nearer to the clean speech than the student."""
+    """Use only bands in which the teacher's estimate is closer to the clean reference."""
 
 
 class DfkdConfig(Frozen):
-    """DFKD-style: low and high bands apart, at the crossover of the teacher's spectrum (2502.04711, reconstructed)."""
+    """DFKD-style: bands below and above the crossover of the teacher's spectrum (2502.04711, reconstructed)."""
 
     name: Literal["dfkd"] = "dfkd"
     crossover: Literal["dynamic", "fixed"] = "dynamic"
@@ -157,14 +157,14 @@ class DfkdConfig(Frozen):
 
 
 class DispatchConfig(Frozen):
-    """DISPatch: the time-frequency patches in which the teacher is ahead (2509.15922)."""
+    """DISPatch: time-frequency patches in which the teacher is better (2509.15922)."""
 
     name: Literal["dispatch"] = "dispatch"
     patch_bins: Annotated[int, Field(ge=1, le=257)] = 20
     keep: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """κ: share of the patches that is kept."""
+    """κ: fraction of the patches that is used."""
     multi_scale: bool = False
-    """MSSP: fine patches below 2 kHz, coarse ones above."""
+    """MSSP: small patches below 2 kHz, large ones above."""
     scales: tuple[Count, Count] = (10, 40)
     require_positive: bool = False
     compression: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -181,49 +181,49 @@ class CosineConfig(Frozen):
 
 
 class I2srfTfckdConfig(Frozen):
-    """I²SRF-TFCKD (arXiv 2506.13127). Every part that the paper ablates can be switched off."""
+    """I²SRF-TFCKD (2506.13127). Each part that the paper ablates can be disabled."""
 
     name: Literal["i2srf_tfckd"] = "i2srf_tfckd"
     intra: bool = True
-    """The terms inside each set."""
+    """Terms within each set."""
     inter: bool = True
-    """The term between the fused features of the sets."""
+    """Term between the fused features of the sets."""
     fusion: Literal["recursive", "mean"] = "recursive"
     time: bool = True
-    """The stream that compares the frames of an example."""
+    """Stream that compares the frames of an example."""
     batch: bool = True
-    """The stream that compares the examples of a batch, frame by frame (the released program's "frequency")."""
+    """Stream that compares the examples of a batch, frame by frame (the released program's "frequency")."""
     frequency: bool = False
-    """The stream that compares frequency bands, frame by frame (ours)."""
+    """Stream that compares frequency bands, frame by frame (this project)."""
     bands: Annotated[int, Field(ge=2, le=257)] = 32
-    """Bands that both sides are pooled to for the frequency stream."""
+    """Number of bands of the frequency stream."""
     band_scale: Literal["linear", "erb"] = "linear"
     centre: bool = False
-    """Subtract from each layer its mean over the batch and its frames, before anything is compared (ours)."""
+    """Subtract the mean over batch and frames from each layer before comparing (this project)."""
     calibration: bool = True
-    """False: every teacher layer has the same weight."""
+    """False: all teacher layers have equal weights."""
     pairs: Literal["all", "one_to_one"] = "all"
     cross_weighting: bool = False
     embedding: Literal["released", "pooled"] = "pooled"
-    """`released`: Linear layers over T and B, one batch size and length. `pooled`: any of both."""
+    """`released`: layers over T and B, for one batch size and length. `pooled`: for any."""
     normalise: Literal["frames", "embedding"] | None = None
-    """Axis over which query and key have unit norm; by default that of the embedding chosen."""
+    """Axis over which query and key have unit norm; by default that of the embedding."""
     temperature: Positive = 1.0
     scale: Literal["released", "balanced"] | None = None
-    """`released`: the batch distance is divided by B². `balanced`: by B·T, as the time distance is."""
+    """Divisor of the batch distance: `released`: B². `balanced`: B·T, as for the time distance."""
     fusion_channels: Count | None = None
-    """By default as many as the teacher's widest tapped layer has."""
+    """By default the channels of the teacher's widest tapped layer."""
     batch_expansion: Count = 4
     pooled_size: Annotated[int, Field(ge=2)] = 32
     set_weights: dict[str, float] = Field(default_factory=dict)
-    """Weight of each set's term by name (and `inter`); 1 where not given."""
+    """Weight of each set's term by name (and `inter`); default 1."""
 
     @model_validator(mode="after")
-    def _something(self) -> I2srfTfckdConfig:
+    def _check(self) -> I2srfTfckdConfig:
         if not (self.intra or self.inter):
-            raise ValueError("intra and inter are both off: nothing is left to distil")
+            raise ValueError("intra and inter are both false; enable at least one")
         if not (self.time or self.batch or self.frequency):
-            raise ValueError("time, batch and frequency are all off: nothing is left to distil")
+            raise ValueError("time, batch and frequency are all false; enable at least one")
         return self
 
 
@@ -251,7 +251,7 @@ MethodConfig = Annotated[
 METHOD_CONFIGS: dict[str, type[Frozen]] = {
     config.model_fields["name"].default: config for config in get_args(get_args(MethodConfig)[0])
 }
-"""Every method's model, in the order of the documentation."""
+"""Models of all methods, in the order of the documentation."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "rkd-frames": {"name": "rkd", "relation": "frames"},
@@ -270,13 +270,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "i2srf_tfckd-uniform": {"name": "i2srf_tfckd", "calibration": False},
     "i2srf_tfckd-one-to-one": {"name": "i2srf_tfckd", "pairs": "one_to_one"},
 }
-"""Methods with other options than their defaults, by a name that may stand for them wherever a method is named."""
+"""Methods with named options; a variant's name is valid wherever a method is named."""
 
 DEFAULT_METHOD = "i2srf_tfckd"
 
 
 def method_section(given: Any) -> Any:
-    """A method's section from its name, a variant's name, or itself (without a name: the default method's)."""
+    """Return a method's section from its name, a variant's name, or a section (default method if unnamed)."""
     if isinstance(given, str):
         return dict(VARIANTS.get(given, {"name": given}))
     if isinstance(given, dict) and "name" not in given:
