@@ -87,8 +87,8 @@ def measure(options: argparse.Namespace, method: str, precision: Any, folder: Pa
         timed("warm", kept)
         if forget(folder):
             timed("cold", kept)
-    assert kept.shelf is not None
-    return {**found, "bytes": kept.shelf.total() / (options.passes + 1)}
+    assert kept.files is not None
+    return {**found, "bytes": kept.files.total() / (options.passes + 1)}
 
 
 def program(

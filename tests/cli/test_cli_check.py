@@ -82,7 +82,7 @@ def test_a_cache_is_neither_made_nor_filled(place, tmp_path):
     open_cache(cache, "another", 1.0, "float32")
     refused = check(place, "--set", f"distill.cache={cache}", "--set", "distill.method=at")
     assert refused.exit_code == 2
-    assert "answers of another teacher" in refused.stderr
+    assert "belongs to another teacher" in refused.stderr
 
 
 def test_a_recipe_without_a_teacher_has_nothing_to_check(place):

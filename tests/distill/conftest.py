@@ -1,4 +1,4 @@
-"""Toy tensors: threads only get in one another's way."""
+"""Run tests with one thread, since their tensors are small."""
 
 import pytest
 import torch

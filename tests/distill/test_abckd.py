@@ -7,11 +7,11 @@ from small_scenes import losses, make, scene
 from torch.nn import functional as F  # noqa: N812
 
 from stillwave.distill.method import build
-from stillwave.distill.methods.abckd import AttentionCompression, alike, mixture, with_bins
+from stillwave.distill.methods.abckd import AttentionCompression, mixture, similarity_weights, with_bins
 from stillwave.schema.methods import AbckdConfig
 
 SETS = {"encoder": (3, 3), "middle": (1, 4), "decoder": (2, 2)}
-"""Of the scene: student and teacher layers without the mask."""
+"""Layers of student and teacher without the mask."""
 
 
 def abckd(what, **options):
@@ -57,7 +57,7 @@ def logit(alpha, part, i, j, student, teacher):
     return float(F.cosine_similarity(*grams, dim=0)) / 0.1
 
 
-def test_names_and_sizes():
+def test_losses_are_named_after_student_layers_and_sizes_match():
     what = scene()
     assert list(losses(abckd(what), what)) == [
         f"{name}_{i + 1}" for name, (n, _) in SETS.items() for i in range(n)
@@ -120,13 +120,13 @@ def test_mixture_by_hand():
     torch.testing.assert_close(mixture(weights, members).flatten(), torch.tensor([1.0, 23.5]))
 
 
-def test_alike_prefers_the_layer_that_sees_the_frames_alike():
+def test_similarity_weights_prefer_the_layer_with_similar_frames():
     student = torch.randn(2, 4, 40, 6)
     rotated = torch.einsum("kc,bctd->bktd", torch.linalg.qr(torch.randn(4, 4)).Q, student)
-    found = alike([student], [torch.randn(2, 6, 40, 6), -3 * rotated])
+    found = similarity_weights([student], [torch.randn(2, 6, 40, 6), -3 * rotated])
     assert (found[:, 0, 1] > 0.9).all()
     torch.testing.assert_close(found.sum(2), torch.ones(2, 1))
-    silent = alike([torch.zeros(2, 4, 40, 6)], [student, rotated])
+    silent = similarity_weights([torch.zeros(2, 4, 40, 6)], [student, rotated])
     torch.testing.assert_close(silent, torch.full((2, 1, 2), 0.5))
 
 

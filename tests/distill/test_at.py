@@ -60,7 +60,7 @@ def test_norms_by_hand(norm, expected):
     assert value(student, teacher, norm=norm).item() == pytest.approx(expected)
 
 
-def test_an_onset_takes_the_norm_of_an_example_but_not_of_other_frames():
+def test_an_onset_dominates_the_example_norm_but_not_the_frame_norm():
     generator = torch.Generator().manual_seed(0)
     student, teacher = (torch.randn(1, 3, 8, 4, generator=generator) for _ in range(2))
     student[:, :, 0] *= 100
@@ -69,7 +69,7 @@ def test_an_onset_takes_the_norm_of_an_example_but_not_of_other_frames():
     assert value(student, teacher, norm="frame") > 1e-2
 
 
-def test_silent_frames_are_left_out():
+def test_silent_frames_are_excluded():
     student = maps([[[3.0, 4.0], [3e-11, 4e-11]]]).requires_grad_()
     teacher = maps([[[3.0, 4.0], [3.0, 4.0]]])
     loss = value(student, teacher, norm="frame")
@@ -90,7 +90,7 @@ def test_larger_maps_are_averaged_to_smaller():
 
 @pytest.mark.parametrize("mode", ["code", "paper"])
 @pytest.mark.parametrize("norm", ["example", "frame", "bin"])
-def test_a_twin_costs_nothing_and_gives_no_gradient(mode, norm):
+def test_identical_networks_have_zero_loss_and_gradient(mode, norm):
     what = twins().attached()
     built = make(AtConfig(mode=mode, norm=norm), what.shapes)
     found = losses(built, what)
@@ -101,7 +101,7 @@ def test_a_twin_costs_nothing_and_gives_no_gradient(mode, norm):
     assert all(f.grad is None or f.grad.abs().max() == 0 for fs in what.student.features.values() for f in fs)
 
 
-def test_signs_and_level_are_not_seen():
+def test_loss_is_invariant_to_signs_and_level():
     what = twins()
     built = make("at", what.shapes)
     turned = what.changed(lambda x: -3 * x, torch.clone)

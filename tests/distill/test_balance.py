@@ -31,7 +31,7 @@ def test_running_means_then_frozen():
     assert balance.value == pytest.approx(4.0)
 
 
-def test_graphs_survive_for_the_backward_pass():
+def test_graphs_are_kept_for_the_backward_pass():
     se, kd, parameters = setup()
     weight = Balance(1.0, 1).weight(se, kd, parameters)
     assert parameters[0].grad is None
@@ -45,18 +45,18 @@ def test_parameters_out_of_the_graph_and_frozen_ones_count_as_zero():
     assert Balance(1.0, 1).weight(se, kd, [*others, *parameters]) == pytest.approx(4)
 
 
-def test_no_distillation_gradient_gives_zero_and_says_so_once(caplog):
+def test_no_distillation_gradient_gives_zero_and_one_warning(caplog):
     balance = Balance(1.0, 10)
     with caplog.at_level(logging.WARNING):
         assert balance.weight(*setup(1.0, 0.0)) == 0
         assert balance.weight(setup()[0], torch.tensor(1.0), setup()[2]) == 0
     assert [r.message for r in caplog.records] == [
-        "the distillation loss has no gradient on the student yet: its weight is 0"
+        "the distillation loss has no gradient at the student; its weight is 0"
     ]
     assert balance.weight(*setup(1.0, 1.0)) > 0
 
 
-def test_a_broken_batch_is_left_out():
+def test_a_batch_that_is_not_finite_is_ignored():
     balance = Balance(1.0, 10)
     balance.weight(*setup(2.0, 1.0))
     assert balance.weight(*setup(math.nan, 1.0)) == pytest.approx(2.0)
@@ -64,7 +64,7 @@ def test_a_broken_batch_is_left_out():
     assert balance.state_dict()["count"] == 1
 
 
-def test_resumes_bit_by_bit():
+def test_state_is_restored_exactly():
     torch.manual_seed(0)
     figures = (10 * torch.rand(8, 2)).tolist()
     whole, half = Balance(0.7, 6), Balance(0.7, 6)
@@ -77,6 +77,6 @@ def test_resumes_bit_by_bit():
 
 
 @pytest.mark.parametrize(("rho", "steps"), [(0, 1), (-1, 1), (1, 0), (math.nan, 1)])
-def test_options_that_mean_nothing_are_refused(rho, steps):
-    with pytest.raises(DistillError, match="rho above 0"):
+def test_invalid_options_are_refused(rho, steps):
+    with pytest.raises(DistillError, match="rho must be above 0"):
         Balance(rho, steps)

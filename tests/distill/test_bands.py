@@ -1,4 +1,4 @@
-"""The frequency stream of the flagship: bands, their similarities, and what they teach."""
+"""The frequency stream of the flagship: bands, their similarities and their loss."""
 
 import math
 import re
@@ -52,7 +52,7 @@ def test_bands_of_whole_bins_are_their_means():
 
 @SCALES
 @pytest.mark.parametrize("bins", [16, 64, 129, 257])
-def test_a_constant_stays_and_nothing_is_lost(scale, bins):
+def test_pooling_preserves_constants_and_sums(scale, bins):
     at = edges(16, scale, 16)
     matrix = pooling(at, bins)
     torch.testing.assert_close(matrix.sum(0), torch.ones(16, dtype=torch.float64))
@@ -62,7 +62,7 @@ def test_a_constant_stays_and_nothing_is_lost(scale, bins):
 
 @SCALES
 @pytest.mark.parametrize("hertz", [300, 1000, 2500, 7000])
-def test_a_tone_stays_in_its_band_whatever_the_layers_bins(scale, hertz):
+def test_a_tone_is_in_the_same_band_for_any_number_of_bins(scale, hertz):
     """Physics: the loudest band of a tone is the one that its frequency lies in, at 257, 129 and 64 bins."""
     time = torch.arange(8000) / (2 * HALF)
     spectrum = Stft().analyse(torch.sin(2 * math.pi * hertz * time)).abs()[None, None]
@@ -92,7 +92,7 @@ def test_hand_worked_similarities():
     torch.testing.assert_close(profile(found.cosine)[0, 0], by_hand, atol=3e-6, rtol=0)
 
 
-def test_what_the_stream_is_blind_to():
+def test_stream_is_invariant_to_polarity_level_and_rotation():
     """Documented: polarity, the level of a band, and another rotation of the channels at each frame."""
     bands, f = Bands(4, "linear", 8), random(2, 3, 5, 8)
     expected = bands.similarity(f).cosine
@@ -176,7 +176,7 @@ def test_any_batch_and_length(batch, frames):
     assert all(g.isfinite().all() for g in toys.gradients(student))
 
 
-def test_examples_do_not_meet_and_frames_do_not_either():
+def test_examples_and_frames_are_independent():
     """The loss of a batch is the mean of its examples', and frames may come in any order."""
     student, teacher = toys.of_student(), toys.of_teacher()
     method = toys.method(student, teacher, inter=False, **ALONE)
@@ -229,11 +229,11 @@ def test_cross_weighting_of_time_and_frequency():
             {"frequency": True, "bands": 5},
             "5 bands, but layer 'encoder.1' has 4 bins; lower bands to at most 4",
         ),
-        ({"frequency": True, "bands": 4, "embedding": "released"}, "which has no frequency stream"),
+        ({"frequency": True, "bands": 4, "embedding": "released"}, "has no frequency stream"),
         ({"frequency": True, "bands": 4, "cross_weighting": True}, "exactly two of .* (not 3)"),
     ],
 )
-def test_what_means_nothing_is_refused(options, message):
+def test_invalid_options_are_refused(options, message):
     with pytest.raises(DistillError, match=message.replace("(", r"\(").replace(")", r"\)")):
         toys.method(toys.of_student(), toys.of_teacher(), **options)
 

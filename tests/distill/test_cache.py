@@ -18,7 +18,7 @@ def opened(folder: Path, precision="float32", gigabytes=1.0) -> TeacherCache:
 
 
 def answers(**features):
-    """A teacher that says this, and counts how often it is asked."""
+    """A teacher with these outputs that counts its calls."""
     asked = []
 
     def ask() -> CachedOutputs:
@@ -52,11 +52,11 @@ def same(one: torch.Tensor, other: torch.Tensor) -> bool:
     )
 
 
-def test_what_was_said_comes_back_bit_for_bit_in_the_same_layout(tmp_path):
+def test_outputs_are_restored_exactly_in_the_same_layout(tmp_path):
     said = awkward()
     ask, asked = answers(**said)
-    live = opened(tmp_path).answer(NOISY, list(said), ask)
-    kept = opened(tmp_path).answer(NOISY, list(said), ask)
+    live = opened(tmp_path).outputs(NOISY, list(said), ask)
+    kept = opened(tmp_path).outputs(NOISY, list(said), ask)
     assert len(asked) == 1
     assert same(live.estimate, kept.estimate)
     for name, feature in said.items():
@@ -66,45 +66,45 @@ def test_what_was_said_comes_back_bit_for_bit_in_the_same_layout(tmp_path):
             assert kept.features[name].stride() == feature.stride(), name
 
 
-def test_what_is_read_is_aligned_as_any_tensor(tmp_path):
+def test_read_tensors_are_aligned(tmp_path):
     ask, _ = answers(odd=torch.randn(1, 1, 1, 3), even=torch.randn(1, 1, 1, 4))
-    opened(tmp_path).answer(NOISY, ["odd", "even"], ask)
-    kept = opened(tmp_path).answer(NOISY, ["odd", "even"], ask)
+    opened(tmp_path).outputs(NOISY, ["odd", "even"], ask)
+    kept = opened(tmp_path).outputs(NOISY, ["odd", "even"], ask)
     assert all(tensor.data_ptr() % 64 == 0 for tensor in [*kept.features.values(), kept.estimate])
 
 
 @pytest.mark.parametrize(
     "other", [NOISY + 1e-7, NOISY[:1], NOISY.reshape(4, 24), NOISY.flip(0), NOISY.double()]
 )
-def test_every_input_has_an_answer_of_its_own(tmp_path, other):
+def test_each_input_has_its_own_entry(tmp_path, other):
     ask, asked = answers()
     cache = opened(tmp_path)
-    cache.answer(NOISY, [], ask)
-    cache.answer(other, [], ask)
+    cache.outputs(NOISY, [], ask)
+    cache.outputs(other, [], ask)
     assert len(asked) == 2
-    cache.answer(NOISY.clone(), [], ask)
+    cache.outputs(NOISY.clone(), [], ask)
     assert len(asked) == 2
 
 
-def test_autocast_and_precision_are_apart(tmp_path):
+def test_autocast_and_precision_have_separate_entries(tmp_path):
     ask, asked = answers(a=torch.randn(1, 2, 3, 4))
-    opened(tmp_path).answer(NOISY, ["a"], ask)
+    opened(tmp_path).outputs(NOISY, ["a"], ask)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        opened(tmp_path).answer(NOISY, ["a"], ask)
-    opened(tmp_path, "float16").answer(NOISY, ["a"], ask)
+        opened(tmp_path).outputs(NOISY, ["a"], ask)
+    opened(tmp_path, "float16").outputs(NOISY, ["a"], ask)
     assert len(asked) == 3
 
 
-def test_layers_of_several_runs_stand_in_one_entry(tmp_path):
+def test_an_entry_holds_the_taps_of_several_runs(tmp_path):
     a, b = torch.randn(2, 3, 4, 5), torch.randn(2, 3, 4, 6)
     ask, asked = answers(a=a, b=b)
     cache = opened(tmp_path)
-    cache.answer(NOISY, [], ask)
-    cache.answer(NOISY, ["a"], ask)
-    cache.answer(NOISY, ["b"], ask)
+    cache.outputs(NOISY, [], ask)
+    cache.outputs(NOISY, ["a"], ask)
+    cache.outputs(NOISY, ["b"], ask)
     assert len(asked) == 3
-    found = opened(tmp_path).answer(NOISY, ["b", "a"], ask)
-    cache.answer(NOISY, [], ask)
+    found = opened(tmp_path).outputs(NOISY, ["b", "a"], ask)
+    cache.outputs(NOISY, [], ask)
     assert len(asked) == 3, "layer by layer it has come together"
     assert list(found.features) == ["b", "a"]
     assert torch.equal(found.features["a"], a)
@@ -112,14 +112,14 @@ def test_layers_of_several_runs_stand_in_one_entry(tmp_path):
     assert "1 batches read, 3 computed, 3 added" in cache.summary()
 
 
-def test_half_precision_halves_and_says_the_same_read_or_not(tmp_path):
+def test_half_precision_halves_the_size_and_rounds_consistently(tmp_path):
     feature = 50 * torch.randn(2, 3, 40, 50)
     feature[0, 0, 0, 0] = 1e6  # beyond float16
     ask, asked = answers(a=feature)
-    live = opened(tmp_path / "half", "float16").answer(NOISY, ["a"], ask).features["a"]
+    live = opened(tmp_path / "half", "float16").outputs(NOISY, ["a"], ask).features["a"]
     half = opened(tmp_path / "half", "float16")
-    kept = half.answer(NOISY, ["a"], ask).features["a"]
-    nowhere = TeacherCache(None, "float16").answer(NOISY, ["a"], ask).features["a"]
+    kept = half.outputs(NOISY, ["a"], ask).features["a"]
+    nowhere = TeacherCache(None, "float16").outputs(NOISY, ["a"], ask).features["a"]
     assert len(asked) == 2
     assert torch.equal(live, kept)
     assert torch.equal(live, nowhere)
@@ -128,8 +128,8 @@ def test_half_precision_halves_and_says_the_same_read_or_not(tmp_path):
     rest = (slice(None), slice(1, None))
     assert ((live - feature)[rest].abs() <= 2**-11 * feature[rest].abs() + 1e-7).all()
     full = opened(tmp_path / "full")
-    full.answer(NOISY, ["a"], ask)
-    assert half.shelf.total() < 0.55 * full.shelf.total()
+    full.outputs(NOISY, ["a"], ask)
+    assert half.files.total() < 0.55 * full.files.total()
 
 
 def damage(file: Path, how: str) -> None:
@@ -151,50 +151,50 @@ def damage(file: Path, how: str) -> None:
 def test_a_damaged_entry_is_computed_again_and_replaced(tmp_path, how):
     feature = torch.randn(2, 3, 4, 5)
     ask, asked = answers(a=feature)
-    opened(tmp_path).answer(NOISY, ["a"], ask)
+    opened(tmp_path).outputs(NOISY, ["a"], ask)
     (entry,) = tmp_path.glob("??/*.safetensors")
     damage(entry, how)
-    again = opened(tmp_path).answer(NOISY, ["a"], ask)
+    again = opened(tmp_path).outputs(NOISY, ["a"], ask)
     assert len(asked) == 2
     assert torch.equal(again.features["a"], feature)
-    opened(tmp_path).answer(NOISY, ["a"], ask)
+    opened(tmp_path).outputs(NOISY, ["a"], ask)
     assert len(asked) == 2, "now it is whole"
 
 
-def test_the_bound_holds_and_the_rest_is_computed(tmp_path):
+def test_the_limit_holds_and_the_rest_is_computed(tmp_path):
     ask, asked = answers(a=torch.randn(2, 3, 40, 50))  # 48 kB an entry
     cache = opened(tmp_path, gigabytes=110e-6)
     for step in range(4):
-        cache.answer(NOISY + step, ["a"], ask)
+        cache.outputs(NOISY + step, ["a"], ask)
     assert (cache.added, len(asked)) == (2, 4)
-    assert cache.shelf.total() <= 110_000
+    assert cache.files.total() <= 110_000
     again = opened(tmp_path, gigabytes=110e-6)
     for step in range(4):
-        again.answer(NOISY + step, ["a"], ask)
+        again.outputs(NOISY + step, ["a"], ask)
     assert (again.read, again.computed) == (2, 2)
 
 
-def test_a_full_disk_is_told_of_once_and_stops_nothing(tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_reported_once_and_is_not_an_error(tmp_path, monkeypatch, capsys):
     ask, _ = answers(a=torch.randn(2, 3, 4, 5))
     cache = opened(tmp_path)
-    cache.answer(NOISY, ["a"], ask)
+    cache.outputs(NOISY, ["a"], ask)
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
     for step in range(1, 4):
-        assert cache.answer(NOISY + step, ["a"], ask).estimate.shape == (2, 4)
+        assert cache.outputs(NOISY + step, ["a"], ask).estimate.shape == (2, 4)
     told = capsys.readouterr().err
     assert told.count("No space left on device") == 1
     assert str(tmp_path) in told
-    cache.answer(NOISY, ["a"], ask)
+    cache.outputs(NOISY, ["a"], ask)
     assert (cache.read, cache.added) == (1, 1), "what is there is still read"
 
 
 def test_another_teachers_cache_is_refused(tmp_path):
     opened(tmp_path)
-    with pytest.raises(DistillError, match=r"answers of another teacher \(weights abab.*not cdcd"):
+    with pytest.raises(DistillError, match=r"belongs to another teacher \(weights abab.*not cdcd"):
         open_cache(tmp_path, "cd" * 32, 1.0, "float32")
 
 
@@ -206,22 +206,22 @@ def test_another_teachers_cache_is_refused(tmp_path):
         (json.dumps({"format": 99, "teacher": TEACHER}), "has format 99"),
     ],
 )
-def test_a_manifest_that_is_none_is_refused(tmp_path, content, message):
+def test_an_invalid_manifest_is_refused(tmp_path, content, message):
     (tmp_path / "cache.json").write_text(content)
     with pytest.raises(DistillError, match=message):
         opened(tmp_path)
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path):
+def test_a_folder_with_other_content_is_not_changed(tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(DistillError, match=r"no teacher's cache \(it holds 'thesis.tex'\)"):
+    with pytest.raises(DistillError, match=r"not a teacher cache \(it contains 'thesis.tex'\)"):
         opened(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} <= {"thesis.tex", ".lock"}
     with pytest.raises(DistillError, match=r"distill\.cache: .*thesis\.tex cannot be used"):
         opened(tmp_path / "thesis.tex")
 
 
-def test_a_distiller_reads_what_another_students_distiller_kept(tmp_path):
+def test_a_distiller_reads_entries_of_another_student(tmp_path):
     teacher, student = pair()
     teacher.eval()
     first = Distiller(teacher, student, "at", example=NOISY)
@@ -229,7 +229,7 @@ def test_a_distiller_reads_what_another_students_distiller_kept(tmp_path):
     _, live = first(NOISY)
     second = Distiller(teacher, Toy(3, 2), "at", example=NOISY)
     second.cache = opened(tmp_path)
-    hook = teacher.register_forward_hook(lambda *_: pytest.fail("the teacher was asked"))
+    hook = teacher.register_forward_hook(lambda *_: pytest.fail("the teacher was called"))
     second(NOISY)
     hook.remove()
     third = Distiller(teacher, student, "at", example=NOISY)
@@ -241,8 +241,8 @@ def test_a_distiller_reads_what_another_students_distiller_kept(tmp_path):
     assert all(torch.equal(alone[name], read[name]) for name in live)
 
 
-def test_features_that_are_read_need_no_gradient(tmp_path):
+def test_features_from_the_cache_require_no_gradient(tmp_path):
     ask, _ = answers(a=torch.randn(2, 3, 4, 5))
     for _ in range(2):
-        found = opened(tmp_path).answer(NOISY, ["a"], ask)
+        found = opened(tmp_path).outputs(NOISY, ["a"], ask)
         assert not found.features["a"].requires_grad

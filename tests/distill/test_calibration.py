@@ -26,7 +26,7 @@ def test_lags_are_pooled_by_distance():
         assert found[0, t].tolist() == expected
 
 
-def test_lag_means_divide_by_the_frames_there_are():
+def test_lag_means_divide_by_the_number_of_frames():
     assert (pool_lags(torch.ones(2, 5, 5), 3) > 0).any()
     found = pool_lags(torch.ones(2, 5, 5), 3)
     assert set(found.unique().tolist()) <= {0.0, 1.0}
@@ -37,7 +37,7 @@ def test_any_length_gives_the_same_number_of_statistics(frames):
     assert pool_lags(torch.rand(2, frames, frames), 7).shape == (2, frames, 7)
 
 
-def test_others_are_sorted_and_leave_the_example_itself_out():
+def test_other_examples_are_sorted_without_the_example_itself():
     cosine = torch.tensor([[1.0, 0.2, 0.6], [0.2, 1.0, 0.4], [0.6, 0.4, 1.0]]).unsqueeze(1)  # [B, 1, B]
     found = sorted_others(cosine, 3)
     expected = torch.tensor([[0.6, 0.4, 0.2], [0.4, 0.3, 0.2], [0.6, 0.5, 0.4]]).unsqueeze(1)
@@ -64,7 +64,7 @@ def test_weights_sum_to_one_over_teacher_layers(embedding, stream):
 
 
 @pytest.mark.parametrize("stream", ["time", "batch"])
-def test_level_moves_released_weights_only(stream):
+def test_level_changes_released_weights_only(stream):
     moved = {}
     for embedding in ("released", "pooled"):
         torch.manual_seed(1)
@@ -85,7 +85,7 @@ def test_temperature_flattens():
 
 
 @pytest.mark.parametrize(("normalise", "axis"), [("frames", 1), ("embedding", 2)])
-def test_unit_norm_runs_over_the_axis_asked_for(normalise, axis):
+def test_unit_norm_is_over_the_configured_axis(normalise, axis):
     calibration = Calibration(1, 2, "time", I2srfTfckdConfig(normalise=normalise), 3, 6)
     embedded = calibration.queries[0](torch.randn(3, 6, 32))
     torch.testing.assert_close(embedded.norm(dim=axis), torch.ones_like(embedded.norm(dim=axis)))

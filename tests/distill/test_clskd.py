@@ -61,7 +61,7 @@ def test_each_level_by_loops(fuse):
             assert found[f"{name}_{i + 1}"].item() == pytest.approx(literal(s, t), rel=1e-6)
 
 
-def test_zero_for_a_twin_without_fusion():
+def test_identical_networks_have_zero_loss_without_fusion():
     what = twins()
     assert sum(losses(clskd(what, fuse="off"), what).values()) < 1e-10
     assert sum(losses(clskd(what, fuse="student"), what).values()) > 1e-4
@@ -96,7 +96,7 @@ def test_teacher_layers_of_other_channels_cannot_be_averaged():
     CrossLayerSimilarity.build(ClskdConfig(), toys.shapes(*sides))
 
 
-def test_a_silent_frame_gets_no_gradient_and_leaves_the_others_alone():
+def test_a_silent_frame_has_no_gradient_and_no_effect_on_others():
     what = scene().each(lambda x: x.index_fill(2, torch.tensor([2]), 0.0) if x.ndim == 4 else x).attached()
     sum(losses(clskd(what, fuse="off"), what).values()).backward()
     gradient = what.student.features["middle"][0].grad

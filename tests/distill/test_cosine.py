@@ -64,7 +64,7 @@ def test_frames_and_positions_differ_where_there_are_bins():
 
 @pytest.mark.parametrize("over", OVER)
 @pytest.mark.parametrize("centre", [True, False])
-def test_a_twin_costs_nothing_at_any_level(over, centre):
+def test_identical_networks_have_zero_loss_at_any_level(over, centre):
     latent = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
     assert value(of(7 * latent, latent), over=over, centre=centre).abs() < 1e-6
     assert value(of(-latent, latent), over=over, centre=centre).item() == pytest.approx(2, abs=1e-5)
@@ -77,11 +77,11 @@ def test_the_expansion_has_no_bias():
 
 
 @pytest.mark.parametrize(("layers", "label"), [("middle", "middle_1"), ("encoder", "encoder_3")])
-def test_which_latent(layers, label):
+def test_the_latent_layer_is_selected(layers, label):
     assert list(losses(make(CosineConfig(layers=layers), scene().shapes), scene())) == [label]
 
 
-def test_silent_frames_of_the_teacher_do_not_count():
+def test_silent_frames_of_the_teacher_are_excluded():
     loud_student, loud_teacher = frames([1.0, 0, 0]), frames([1.0, 1.0, 0])
     alone = value(of(loud_student, loud_teacher), centre=False)
     for level, counted in ((0.9e-3, False), (1.1e-3, True)):
@@ -100,7 +100,7 @@ def test_silent_frames_of_the_student_have_no_gradient():
     assert student.grad[:, :, 0].abs().max() > 0
 
 
-def test_a_constant_part_hides_the_rest_unless_it_is_taken_away():
+def test_a_constant_part_dominates_unless_centred():
     generator = torch.Generator().manual_seed(0)
     student, teacher = (10 + torch.randn(2, 3, 9, 4, generator=generator) for _ in range(2))
     assert value(of(student, teacher), centre=False) < 0.05

@@ -42,7 +42,7 @@ def test_the_crossover_is_where_the_spectrum_falls(bin_of):
 
 
 @pytest.mark.parametrize("hertz", [1000, 3000, 5000])
-def test_each_example_has_its_own_and_follows_its_band(hertz):
+def test_each_example_has_its_own_crossover(hertz):
     x = torch.cat([below(noise(0, 1, 16_000), hertz), below(noise(1, 1, 16_000), 2000)])
     built = method()
     found = crossover(built.stft.analyse(x).abs().square(), 31.25) * 31.25
@@ -50,7 +50,7 @@ def test_each_example_has_its_own_and_follows_its_band(hertz):
     assert found[1].item() == pytest.approx(2000, abs=120)
 
 
-def test_it_stays_between_500_hz_and_6_khz():
+def test_the_crossover_is_between_500_hz_and_6_khz():
     powers = torch.ones(1, 1, 257)
     powers[..., 5:] = 1e-2  # a fall at 156 Hz
     powers[..., 230:] = 1e-6  # and one at 7.2 kHz
@@ -62,7 +62,7 @@ def test_it_stays_between_500_hz_and_6_khz():
 # --- the losses --------------------------------------------------------------------------------------------
 
 
-def test_level_and_direction_below():
+def test_level_and_direction_count_below_the_crossover():
     """The student at twice the teacher's level: cosine 1, (log 2)². Inverted: cosine −1, so 2."""
     x = noise(2, 1, 8000)
     built = method()
@@ -71,7 +71,7 @@ def test_level_and_direction_below():
     assert losses(built, x, x)["low"].abs() < 1e-6
 
 
-def test_hand_worked_value_above():
+def test_hand_worked_value_above_the_crossover():
     """Uncompressed and fixed at 4 kHz: mean |Re| + |Im| of a silent student's error is the teacher's own."""
     x = noise(3, 1, 4000)
     built = method(compression=1.0, crossover="fixed", fixed_hz=4000, high=3.0)
@@ -82,7 +82,7 @@ def test_hand_worked_value_above():
     torch.testing.assert_close(half, expected / 2)
 
 
-def test_a_band_hears_only_its_own_errors():
+def test_a_band_depends_on_its_own_errors_only():
     built = method(crossover="fixed", fixed_hz=4000)
     low, high = (torch.sin(2 * math.pi * f * torch.arange(8000) / 16_000)[None] for f in (1000, 7000))
     x = noise(4, 1, 8000)
@@ -95,7 +95,7 @@ def test_a_band_hears_only_its_own_errors():
     assert changed["high"] > 0.05
 
 
-def test_frames_in_which_the_teacher_is_silent_are_left_out_below():
+def test_silent_teacher_frames_are_excluded_below_the_crossover():
     x = noise(5, 1, 8000)
     x[:, 4000:] = 0
     wrong = x.clone()
@@ -104,9 +104,9 @@ def test_frames_in_which_the_teacher_is_silent_are_left_out_below():
     assert losses(method(), wrong, x)["high"] > 1e-3
 
 
-def test_a_fixed_crossover_is_the_same_for_all_and_must_leave_something():
+def test_a_fixed_crossover_is_common_and_must_be_below_the_highest_frequency():
     assert method(crossover="fixed", fixed_hz=2000)._crossover(torch.zeros(2, 1, 257)).tolist() == [64, 64]
-    with pytest.raises(DistillError, match="give less than 8000"):
+    with pytest.raises(DistillError, match="use less than 8000"):
         method(crossover="fixed", fixed_hz=8000)
 
 

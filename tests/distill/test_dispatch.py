@@ -67,7 +67,7 @@ def test_keeping_all_is_a_plain_magnitude_distance(size):
     torch.testing.assert_close(found, (magnitudes(student) - magnitudes(teacher)).square().mean())
 
 
-def test_only_the_frames_in_which_the_teacher_is_ahead_count():
+def test_only_frames_in_which_the_teacher_is_better_count():
     clean = noise(1, 1, 16_000)
     student = clean.clone()
     student[:, :4000] *= 2
@@ -92,7 +92,7 @@ def test_scales_select_and_count_by_region():
     assert moved["coarse"] > 1.5 * found["coarse"]
 
 
-def test_blind_to_polarity_and_phase_unless_complex():
+def test_loss_is_invariant_to_polarity_and_phase_unless_complex():
     student, teacher, clean = noise(3, 3, 2, 3000)
     plain, complex_ = method(keep=1.0), method(keep=1.0, distance="complex")
     for built, same in ((plain, True), (complex_, False)):
@@ -100,13 +100,13 @@ def test_blind_to_polarity_and_phase_unless_complex():
         assert math.isclose(one, other, rel_tol=1e-5) is same
 
 
-def test_equal_estimates_are_at_zero():
+def test_equal_estimates_have_zero_loss():
     x, clean = noise(4, 2, 2, 3000)
     for options in ({}, {"multi_scale": True}, {"compression": 0.3}, {"distance": "complex"}):
         assert sum(losses(method(**options), x, x, clean).values()) == 0
 
 
-def test_compression_evens_out_levels():
+def test_compression_reduces_the_effect_of_level():
     """At c = 1 the loss grows with the square of the level, at c = 0.3 with its 0.6th power."""
     student, teacher, clean = noise(5, 3, 2, 3000)
     for c in (1.0, 0.3):
@@ -115,7 +115,7 @@ def test_compression_evens_out_levels():
         assert (ten / one).item() == pytest.approx(10 ** (2 * c), rel=0.02)
 
 
-def test_the_share_of_patches_with_a_lead_is_told():
+def test_the_fraction_of_positive_patches_is_recorded():
     x, clean = noise(6, 2, 1, 3000)
     built = method()
     losses(built, x, clean, clean)

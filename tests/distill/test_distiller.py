@@ -19,7 +19,7 @@ def distiller(**options):
     return Distiller(teacher, student, example=torch.randn(2, 80), **options)
 
 
-def test_gives_the_students_estimate_and_named_scalars():
+def test_returns_the_estimate_and_named_scalars():
     d = distiller()
     noisy = torch.randn(3, 96)  # another batch and length than the example
     d.student.eval()
@@ -29,7 +29,7 @@ def test_gives_the_students_estimate_and_named_scalars():
     assert all(loss.shape == () and loss.requires_grad for loss in losses.values())
 
 
-def test_the_teacher_is_provably_unchanged():
+def test_the_teacher_is_unchanged():
     d = distiller()
     before = copy.deepcopy(d.teacher.state_dict())
     student = copy.deepcopy(d.student.state_dict())
@@ -60,7 +60,7 @@ def test_the_teacher_stays_in_evaluation_mode():
     assert not any(m.training for m in d.teacher.modules())
 
 
-def test_the_teacher_is_not_among_what_is_trained_or_saved():
+def test_the_teacher_is_not_trained_or_saved():
     d = distiller()
     assert {name.split(".")[0] for name in d.state_dict()} == {"student", "method"}
     theirs = {id(p) for p in d.teacher.parameters()}
@@ -70,14 +70,14 @@ def test_the_teacher_is_not_among_what_is_trained_or_saved():
     }
 
 
-def test_frozen_teacher_fusers_are_no_connectors_but_are_saved():
+def test_frozen_teacher_fusers_are_saved_but_are_not_connectors():
     d = distiller(method=CONFIG.model_copy(update={"calibration": False}))
     assert any(name.startswith("method.fusers.teacher") for name in d.state_dict())
     assert all(p.requires_grad for p in d.connectors())
     assert sum(p.numel() for p in d.connectors()) < sum(p.numel() for p in d.method.parameters())
 
 
-def test_the_teacher_moves_along():
+def test_the_teacher_follows_device_and_dtype():
     d = distiller()
     d.to(torch.float64)
     assert {p.dtype for p in d.teacher.parameters()} == {torch.float64}
@@ -138,9 +138,9 @@ def test_a_method_by_name_with_its_defaults():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "i2srf_tfkcd"}, "no distillation method 'i2srf_tfkcd'; did you mean 'i2srf_tfckd'"),
-        ({"taps": {}}, "taps name no set"),
-        ({"taps": {"deep": (["middle.0"], [])}}, "set 'deep' names no teacher layer"),
+        ({"method": "i2srf_tfkcd"}, "unknown distillation method 'i2srf_tfkcd'; did you mean 'i2srf_tfckd'"),
+        ({"taps": {}}, "taps contains no set"),
+        ({"taps": {"deep": (["middle.0"], [])}}, "set 'deep' has no teacher layer"),
         ({"taps": {"deep": ("middle.0", "middle.1")}}, "set 'deep' must be two lists"),
         (
             {"taps": {"deep": (["middle.0"], ["midle.1"])}},
@@ -149,12 +149,12 @@ def test_a_method_by_name_with_its_defaults():
         ({"taps": {"deep": (["middle.0"], ["encoder.0:bctd", "norm:btcd"])}}, "set 'deep' compares frames"),
     ],
 )
-def test_what_does_not_fit_is_refused_at_construction(options, message):
+def test_mismatches_are_refused_at_construction(options, message):
     with pytest.raises(DistillError, match=message):
         distiller(**options)
 
 
-def test_networks_without_default_taps_are_told_to_give_some():
+def test_networks_without_default_taps_are_refused():
     teacher, _ = toys.pair()
     with pytest.raises(DistillError, match=r"student \(Conv2d\) has no default_taps"):
         Distiller(teacher, nn.Conv2d(1, 1, 1), example=torch.randn(2, 80))
@@ -175,7 +175,7 @@ def test_networks_that_share_parameters_are_refused():
     assert student.encoder[0].weight.requires_grad
 
 
-def test_a_method_of_ones_own():
+def test_a_custom_method():
     class Nothing(Method):
         class Config(Frozen):
             name: str = "nothing"
@@ -202,9 +202,9 @@ def test_a_method_of_ones_own():
         METHODS.pop("nothing")
 
 
-def test_the_flagship_refuses_a_foreign_configuration():
+def test_a_configuration_of_another_method_is_refused():
     class Other(Frozen):
         name: str = "i2srf_tfckd"
 
-    with pytest.raises(DistillError, match="wants a I2srfTfckdConfig"):
+    with pytest.raises(DistillError, match="expected a I2srfTfckdConfig"):
         distiller(method=Other())

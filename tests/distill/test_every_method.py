@@ -1,4 +1,4 @@
-"""What every method promises, tried on all that are registered and on all named variants."""
+"""Requirements of all methods, tested for every registered method and variant."""
 
 import copy
 
@@ -39,17 +39,17 @@ def built(case):
 
 
 def settled(built, what):
-    """The method once it has seen a batch, and changes nothing any more."""
+    """The method after one batch, in evaluation mode."""
     losses(built, what)
     return built.eval()
 
 
-def test_every_method_of_a_recipe_is_there():
+def test_every_method_of_a_recipe_is_registered():
     assert set(METHODS) == set(METHOD_CONFIGS)
     assert all(cls.Config is METHOD_CONFIGS[name] for name, cls in METHODS.items())
 
 
-def test_each_says_what_it_is_in_a_line():
+def test_each_method_has_a_title():
     for name, cls in METHODS.items():
         assert 10 < len(cls.title) < 110, name
         assert "\n" not in cls.title
@@ -70,7 +70,7 @@ def test_losses_are_named_finite_single_precision_scalars(built):
             assert loss != 0, name
 
 
-def test_nothing_that_is_given_is_changed(built):
+def test_inputs_are_not_modified(built):
     what = scene()
     before = what.each(torch.clone)
     losses(built, what)
@@ -80,7 +80,7 @@ def test_nothing_that_is_given_is_changed(built):
     assert torch.equal(what.clean, before.clean)
 
 
-def test_the_gradient_reaches_what_is_named_and_no_teacher(case, built):
+def test_the_gradient_reaches_student_and_connectors_only(case, built):
     what = scene().attached()
     total(built, what).backward()
     assert all(x.grad is None for x in inputs(what.teacher))
@@ -188,7 +188,7 @@ def test_finite_in_silence(built, silence):
 
 
 def test_nan_is_not_hidden(case, built):
-    """A broken student must show in the loss, or training goes on with it."""
+    """NaN must propagate to the loss, so that training can detect it."""
 
     def broken(x):
         return x.index_fill(-1, torch.tensor([1]), torch.nan)
@@ -197,7 +197,7 @@ def test_nan_is_not_hidden(case, built):
 
 
 @pytest.mark.parametrize("case", SOME_SLOW, indirect=True)
-def test_a_resumed_method_goes_on_as_if_nothing_had_happened(case, built):
+def test_a_restored_method_continues_exactly(case, built):
     for seed in (0, 10):
         losses(built, scene(seed=seed))
     state = copy.deepcopy(built.state_dict())
@@ -223,7 +223,7 @@ def test_the_order_of_examples_does_not_matter(case, built):
 
 
 @pytest.mark.parametrize("case", SOME_SLOW, indirect=True)
-def test_global_random_state_is_neither_used_nor_moved(built):
+def test_global_random_state_is_not_used(built):
     what = scene()
     settled(built, what)
     torch.manual_seed(3)
@@ -235,7 +235,7 @@ def test_global_random_state_is_neither_used_nor_moved(built):
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if base(c) in ZERO_FOR_TWINS])
-def test_nothing_to_learn_from_a_twin(case):
+def test_identical_networks_have_zero_loss(case):
     what = twins()
     twin = make(configured(case), what.shapes)
     assert total(twin, what).abs() < 1e-6
@@ -250,7 +250,7 @@ def distiller(case):
     return Distiller(teacher, student, configured(case), example=torch.randn(4, 640))
 
 
-def test_with_networks_the_teacher_stays_as_it_was(distiller):
+def test_the_teacher_network_is_unchanged(distiller):
     before = copy.deepcopy(distiller.teacher.state_dict())
     distiller.train()
     distiller.teacher.train()

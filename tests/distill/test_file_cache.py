@@ -21,7 +21,7 @@ def age(of: BoundedFileCache, name: str, seconds: float = 3600) -> None:
     os.utime(of.path(name), (stat.st_atime - seconds, stat.st_mtime - seconds))
 
 
-def test_what_is_put_is_there_and_counted(tmp_path):
+def test_stored_files_exist_and_are_counted(tmp_path):
     one = shelf(tmp_path)
     assert one.put("aa01", b"x" * 30)
     assert one.put("bb01", b"y" * 50)
@@ -29,7 +29,7 @@ def test_what_is_put_is_there_and_counted(tmp_path):
     assert one.total() == 80
 
 
-def test_the_bound_is_exact(tmp_path):
+def test_the_limit_is_exact(tmp_path):
     one = shelf(tmp_path)
     assert one.put("aa01", b"x" * 60)
     assert not one.put("aa02", b"x" * 41)
@@ -46,7 +46,7 @@ def test_a_file_replaced_counts_once(tmp_path):
     assert one.put("aa02", b"x" * 80)
 
 
-def test_what_is_too_large_for_it_costs_nothing_else_its_place(tmp_path):
+def test_a_file_above_the_limit_removes_no_other(tmp_path):
     one = shelf(tmp_path)
     one.put("aa01", b"x" * 60)
     age(one, "aa01")
@@ -54,7 +54,7 @@ def test_what_is_too_large_for_it_costs_nothing_else_its_place(tmp_path):
     assert names(one) == {"aa01"}
 
 
-def test_the_oldest_makes_room_but_never_what_is_in_use(tmp_path):
+def test_the_least_recently_used_is_removed_but_none_in_use(tmp_path):
     before = shelf(tmp_path)
     for name in ("aa01", "aa02", "aa03"):
         before.put(name, b"x" * 30)
@@ -71,8 +71,8 @@ def test_the_oldest_makes_room_but_never_what_is_in_use(tmp_path):
     assert names(now) == {"aa02", "bb01", "bb02"}
 
 
-def test_a_sequence_longer_than_the_bound_keeps_its_beginning(tmp_path):
-    """With plain least-recently-used every run would find nothing."""
+def test_a_sequence_longer_than_the_limit_keeps_its_beginning(tmp_path):
+    """With plain least-recently-used removal, no run would find a file."""
     found = []
     for _ in range(3):
         run = shelf(tmp_path)
@@ -89,7 +89,7 @@ def test_a_sequence_longer_than_the_bound_keeps_its_beginning(tmp_path):
     assert found == [0, 4, 4]
 
 
-def test_leavings_of_a_killed_process_are_neither_counted_nor_kept(tmp_path):
+def test_files_of_a_killed_process_are_removed(tmp_path):
     one = shelf(tmp_path)
     one.put("aa01", b"x" * 50)
     (tmp_path / "aa" / ".aa02.bin.tmp").write_bytes(b"x" * 1000)
@@ -101,7 +101,7 @@ def test_leavings_of_a_killed_process_are_neither_counted_nor_kept(tmp_path):
 
 
 @pytest.mark.parametrize("count", ["", "many"])
-def test_a_damaged_count_is_counted_anew(tmp_path, count):
+def test_a_damaged_total_is_recounted(tmp_path, count):
     one = shelf(tmp_path)
     one.put("aa01", b"x" * 50)
     (tmp_path / ".total").write_text(count)
@@ -109,7 +109,7 @@ def test_a_damaged_count_is_counted_anew(tmp_path, count):
     assert one.put("aa02", b"x" * 50)
 
 
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_partial_file(tmp_path, monkeypatch):
     def full(path, content):
         with path.open("wb") as file:
             file.write(content[:3])
@@ -126,10 +126,10 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, monkeypatch):
     assert one.put("aa02", b"x" * 50), "what was not written is not counted"
 
 
-def test_a_lock_that_stays_taken_costs_the_file_only(tmp_path, monkeypatch):
+def test_a_lock_timeout_skips_the_file(tmp_path, monkeypatch):
     from filelock import FileLock
 
-    monkeypatch.setattr("stillwave.distill.file_cache._PATIENCE", 0.05)
+    monkeypatch.setattr("stillwave.distill.file_cache._LOCK_TIMEOUT", 0.05)
     with FileLock(tmp_path / ".lock"):
         assert not shelf(tmp_path).put("aa01", b"x")
 
@@ -140,13 +140,13 @@ def _fill(folder: str, process: int) -> None:
         one.put(f"{number:02x}{process % 2}", bytes([process]) * 30)
 
 
-def test_many_processes_keep_the_bound_together(tmp_path):
+def test_many_processes_respect_the_limit(tmp_path):
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_fill, args=(str(tmp_path), n)) for n in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(600)
         assert worker.exitcode == 0
     files = list(tmp_path.glob("??/*.bin"))
     assert 0 < sum(file.stat().st_size for file in files) <= 1000

@@ -4,7 +4,8 @@ import toys
 from small_scenes import Scene, losses, make, scene
 
 from stillwave.distill import DistillError, Layer, ModelOutputs, Shapes
-from stillwave.distill.methods.fitnets import FitNets, _floored
+from stillwave.distill.methods.fitnets import FitNets
+from stillwave.distill.running_statistics import floored
 from stillwave.schema.methods import FitnetsConfig
 
 NOTHING = torch.empty(0)
@@ -55,7 +56,7 @@ def test_the_connector_by_hand():
 
 
 @pytest.mark.parametrize("standardise", [True, False])
-def test_a_twin_through_an_identity_costs_nothing(standardise):
+def test_an_identity_regressor_has_zero_loss_for_identical_networks(standardise):
     what = of(TEACHER, TEACHER)
     built = as_identity(make(FitnetsConfig(standardise=standardise), what.shapes))
     assert losses(built, what)["middle_1"] == 0
@@ -90,7 +91,7 @@ def test_all_layers_are_a_mean_over_pairs():
     assert 6 * found["middle_1"].item() == pytest.approx(losses(alone, what)["middle_1"].item())
 
 
-def test_the_level_of_teacher_channels_does_not_decide():
+def test_loss_is_independent_of_the_level_of_teacher_channels():
     """With a perfect fit but for a part e of each channel's spread, the loss is e² whatever the levels."""
     generator = torch.Generator().manual_seed(0)
     teacher = torch.randn(4, 3, 50, 20, generator=generator) * torch.tensor([1.0, 30.0, 0.1])[:, None, None]
@@ -111,9 +112,9 @@ def test_the_variance_runs_over_batches_and_is_saved():
     torch.testing.assert_close(built.state_dict()["variances.middle_1.average"], expected)
 
 
-def test_channels_that_do_not_vary_do_not_decide():
-    torch.testing.assert_close(_floored(torch.tensor([0.0, 3.0])), torch.tensor([1.5e-6, 3.0]))
-    assert _floored(torch.zeros(2)).tolist() == [1.0, 1.0]
+def test_constant_channels_do_not_dominate():
+    torch.testing.assert_close(floored(torch.tensor([0.0, 3.0]), 1e-6), torch.tensor([1.5e-6, 3.0]))
+    assert floored(torch.zeros(2), 1e-6).tolist() == [1.0, 1.0]
 
 
 def test_more_bins_are_averaged_to_fewer():
@@ -123,7 +124,7 @@ def test_more_bins_are_averaged_to_fewer():
         assert losses(as_identity(make("fitnets", what.shapes)), what)["middle_1"] < 1e-12
 
 
-def test_it_can_be_learnt():
+def test_the_regressor_can_be_trained():
     """A student that is a linear mixture of the teacher's channels can be undone by the connector."""
     teacher = torch.randn(2, 3, 20, 4, generator=torch.Generator().manual_seed(0))
     mixture = torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, 0.3], [-0.5, 0.0, 1.0]])

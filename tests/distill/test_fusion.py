@@ -18,7 +18,7 @@ def fuser(channels, mode="recursive"):
 
 
 def named(built):
-    """Parameters as the oracle wants them."""
+    """Parameters in the format of the oracle."""
     part = {"conv": 0, "norm": 1, "activation": 2}
     found = {}
     for own, parameter in built.named_parameters():
@@ -71,7 +71,7 @@ def test_gradients_numerically():
     assert torch.autograd.gradcheck(lambda *x: built(x), inputs)
 
 
-def test_level_of_a_member_is_not_seen():
+def test_fusion_is_invariant_to_the_level_of_a_layer():
     inputs = [f.detach() for f in members(SHRINKING)]
     built = fuser([f.shape[1] for f in inputs])
     torch.testing.assert_close(built([50 * f for f in inputs]), built(inputs), atol=1e-4, rtol=1e-4)
@@ -86,7 +86,7 @@ def test_silence_and_a_single_position_are_finite():
         assert all(p.grad is not None and p.grad.isfinite().all() for p in built.parameters())
 
 
-def test_only_what_is_used_is_built():
+def test_only_used_parameters_are_built():
     """At the paper's sizes 147,714 of the released encoder fuser's 247,946 parameters are never used."""
     assert sum(p.numel() for p in Fuser([64, 64, 64], 128).parameters()) == 247_946 - 147_714
     assert len(Fuser([64], 128).gates) == 0

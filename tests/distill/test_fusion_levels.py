@@ -99,14 +99,14 @@ def test_a_layer_may_be_visited_several_times():
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
-def test_one_position_is_enough(norm):
+def test_a_single_position_is_finite(norm):
     pairs = [LayerPair("x", 0, 0, Layer("s", 2, 1, 1), Layer("t", 3, 1, 1))]
     built = fuser(pairs, norm=norm)
     (out,) = built([torch.randn(1, 2, 1, 1, requires_grad=True)])
     torch.testing.assert_close(out.flatten(), built.outputs[0].norm.bias)
 
 
-def test_instance_norm_keeps_examples_apart_and_batch_norm_does_not():
+def test_examples_are_independent_with_instance_norm_only():
     pairs = visits([4, 9])
     inputs = [f.detach() for f in members(pairs)]
     changed = [torch.cat([f[:1], 5 * f[1:]]) for f in inputs]
@@ -122,7 +122,7 @@ def test_resized_picks_the_nearest_bin():
     assert resized(x, 3) is x
 
 
-def test_away_from_the_bottleneck():
+def test_levels_are_visited_away_from_the_bottleneck():
     a = (4, 6, 8)
     found = levels(shapes(encoder=([a] * 3, [a] * 3), decoder=([a] * 2, [a] * 2), other=([a], [a])), "x")
     assert [list(v) for v in found.values()] == [
@@ -136,7 +136,7 @@ def places(found):
     return {label: (pair.i, pair.j) for visits in found.values() for label, pair in visits.items()}
 
 
-def test_last_meets_last_or_every_teacher_layer_is_met():
+def test_levels_pair_last_layers_or_every_teacher_layer():
     a = (4, 6, 8)
     one_of_four, two_of_four = shapes(middle=([a], [a] * 4)), shapes(middle=([a] * 2, [a] * 4))
     assert places(levels(one_of_four, "x")) == {"middle_1": (0, 3)}
@@ -151,7 +151,7 @@ def test_last_meets_last_or_every_teacher_layer_is_met():
     assert places(levels(more, "x", every=True)) == places(levels(more, "x"))
 
 
-def test_masks_are_levels_if_asked_for():
+def test_masks_are_levels_if_enabled():
     sets = shapes(decoder=([(4, 6, 8), (2, 6, 9)], [(6, 6, 8), (2, 6, 9)]), out=([(2, 6, 9)], [(2, 6, 9)]))
     assert places(levels(sets, "x")) == {"decoder_1": (0, 0)}
     assert list(places(levels(sets, "x", masks=True))) == ["decoder_1", "decoder_2", "out_1"]
@@ -162,11 +162,11 @@ def test_masks_are_levels_if_asked_for():
 def test_other_frames_are_refused_by_name():
     with pytest.raises(DistillError, match=r"student layer 'x\.0' has 6 and teacher layer 'x\.0' has 5"):
         levels(shapes(a=([(4, 6, 8)], [(4, 5, 8)])), "x")
-    with pytest.raises(DistillError, match=r"fuses layers frame by frame, but layer 'x\.1' has 3"):
+    with pytest.raises(DistillError, match=r"compares frames one by one, but layer 'x\.1' has 3"):
         levels(shapes(a=([(4, 6, 8), (4, 3, 8)], [(4, 6, 8), (4, 3, 8)])), "x")
 
 
-def test_maps_are_made_once_and_the_teachers_detached():
+def test_maps_are_shared_and_the_teachers_detached():
     a = (4, 6, 8)
     (of_set,) = levels(shapes(m=([a], [a] * 2)), "x", every=True).values()
     student = torch.randn(3, 4, 6, 8).bfloat16().requires_grad_()

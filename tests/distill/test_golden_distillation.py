@@ -1,4 +1,4 @@
-"""I²SRF-TFCKD against what the authors' released program computed, for every golden file there is."""
+"""I²SRF-TFCKD compared with tensors of the authors' released program, for every golden file."""
 
 import golden
 import oracle
@@ -66,7 +66,7 @@ def test_golden_fused_features(path):
 
 @paths
 def test_golden_oracle(path):
-    """The oracle of the other tests is itself held to the released program."""
+    """The oracle of the other tests agrees with the released program."""
     found = golden.read(path)
     student = toys.attached(sets(found, "student"))
     result = oracle.distil(student, sets(found, "teacher"), found.tensors)

@@ -34,7 +34,7 @@ def test_axes(kind, size, formula):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_level_sign_and_rotation_of_channels_are_not_seen(kind):
+def test_gram_is_invariant_to_level_sign_and_rotation(kind):
     f = feature()
     rotation = torch.linalg.qr(torch.randn(C, C, dtype=f.dtype, generator=torch.Generator().manual_seed(1))).Q
     for other in (1e6 * f, -f, torch.einsum("kc,bctd->bktd", rotation, f)):
@@ -53,7 +53,7 @@ def test_any_level_in_single_precision(kind, level):
     torch.testing.assert_close(loss, gram_distance(f / level, feature(1, torch.float32), kind))
 
 
-def test_silent_rows_are_left_out():
+def test_silent_rows_are_excluded():
     f = feature(dtype=torch.float32)
     f[0, :, 1] *= 1e-6
     f.requires_grad_()
@@ -66,7 +66,7 @@ def test_silent_rows_are_left_out():
     assert f.grad[0, :, 2].abs().max() > 0
 
 
-def test_what_is_quiet():
+def test_silence_mask():
     levels = torch.tensor([[1.0, 0.1, 0.01], [1e-3, 1e-4, 0.0]])
     assert silence_mask(levels, 0.05, 0).tolist() == [[False, False, True], [False, False, True]]
     assert silence_mask(levels, 0.05, -1).tolist() == [[False, False, False], [True, True, True]]
@@ -84,7 +84,7 @@ def test_unit_vectors():
 
 
 @pytest.mark.parametrize(("total", "most"), [(64, 16), (150, 32), (7, 5), (17, 16), (1000, 3)])
-def test_positions_are_spread_and_change(total, most):
+def test_indices_are_evenly_spaced_and_shift(total, most):
     draws = [even_indices(total, most, torch.tensor(n)).tolist() for n in range(total)]
     for positions in draws:
         assert len(set(positions)) == len(positions) == most
@@ -96,5 +96,5 @@ def test_positions_are_spread_and_change(total, most):
     assert {p for positions in draws for p in positions} == set(range(total))
 
 
-def test_few_positions_are_all_taken():
+def test_few_positions_are_all_used():
     assert even_indices(16, 16, torch.tensor(3)) is None

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from stillwave.distill import DistillError, Layer, Shapes
-from stillwave.distill.groups import Standardise, groups, scale_of
+from stillwave.distill.groups import groups
+from stillwave.distill.running_statistics import Standardise, standard_deviation
 
 
 def layers(prefix, *described):
@@ -20,27 +21,27 @@ def shapes(students, teachers):
 A, MASK = (4, 6, 8), (2, 6, 9)
 
 
-def test_one_a_set_or_one_of_all_without_masks():
+def test_groups_by_set_or_of_all_layers_without_masks():
     both = shapes({"e": [A, A], "d": [A, MASK], "o": [MASK]}, {"e": [A], "d": [A, A, MASK], "o": [A]})
-    apart = groups(both, "x", apart=True)
-    assert [(g.name, len(g.students), len(g.teachers), g.chooses) for g in apart] == [
+    separate = groups(both, "x", by_set=True)
+    assert [(g.name, len(g.students), len(g.teachers), g.weighted) for g in separate] == [
         ("e", 2, 1, False),
         ("d", 1, 2, True),
     ]
-    (whole,) = groups(both, "x", apart=False)
+    (whole,) = groups(both, "x", by_set=False)
     assert whole.name == "all"
     assert [m.label for m in whole.students] == ["e_1", "e_2", "d_1"]
     assert [m.label for m in whole.teachers] == ["e_1", "d_1", "d_2", "o_1"]
 
 
-def test_what_cannot_meet_is_refused():
+def test_layers_that_cannot_be_compared_are_refused():
     with pytest.raises(DistillError, match="more than 2 channels in both"):
-        groups(shapes({"o": [MASK]}, {"o": [A]}), "x", apart=True)
+        groups(shapes({"o": [MASK]}, {"o": [A]}), "x", by_set=True)
     other = (4, 5, 8)
     two_rates = shapes({"e": [A], "d": [other]}, {"e": [A], "d": [other]})
-    groups(two_rates, "x", apart=True)
+    groups(two_rates, "x", by_set=True)
     with pytest.raises(DistillError, match=r"'s\.e\.0' has 6 and 's\.d\.0' has 5"):
-        groups(two_rates, "x", apart=False)
+        groups(two_rates, "x", by_set=False)
 
 
 def test_standardised_over_batches():
@@ -58,11 +59,11 @@ def test_standardised_over_batches():
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_channel_that_hardly_varies_does_not_decide():
-    scale = scale_of(torch.tensor([1.0, 1.0, 0.0, 2.0]))
+def test_nearly_constant_channels_do_not_dominate():
+    scale = standard_deviation(torch.tensor([1.0, 1.0, 0.0, 2.0]))
     torch.testing.assert_close(scale, torch.tensor([1.0, 1.0, 0.01, 2**0.5]))
     none = torch.zeros(2, requires_grad=True)
-    scale = scale_of(none)
+    scale = standard_deviation(none)
     assert scale.tolist() == [1, 1]
     (gradient,) = torch.autograd.grad(scale.sum(), none)
     assert gradient.tolist() == [0, 0]

@@ -98,7 +98,7 @@ def test_ablations_remove_terms_and_parameters():
     assert built(set_weights={"encoder": 0})[0] == everything[1:]
 
 
-def test_a_stream_left_out_leaves_the_other_as_it_was():
+def test_disabling_a_stream_does_not_change_the_other():
     student, teacher = toys.of_student(), toys.of_teacher()
     both, time, batch = (
         toys.method(student, teacher, calibration=False, **o) for o in ({}, {"batch": False}, {"time": False})
@@ -199,7 +199,7 @@ def test_batch_stream_of_one_example_is_zero_in_the_graph():
     assert all(g.abs().max() == 0 for g in toys.gradients(student))
 
 
-def test_the_order_of_the_batch_means_nothing():
+def test_loss_is_independent_of_the_order_of_the_batch():
     student, teacher = toys.of_student(5), toys.of_teacher(5)
     method = toys.method(student, teacher)
     order = [3, 0, 4, 1, 2]
@@ -209,7 +209,7 @@ def test_the_order_of_the_batch_means_nothing():
         torch.testing.assert_close(loss, expected[name], rtol=1e-5, atol=0)
 
 
-def test_polarity_costs_nothing_here():
+def test_loss_is_invariant_to_polarity():
     """Documented: only the enhancement loss fixes the sign of the mask."""
     student, teacher = toys.of_student(), toys.of_teacher()
     method = toys.method(student, teacher, inter=False)
@@ -251,7 +251,7 @@ def test_silence_and_opposite_rows_are_finite(how, embedding, sides):
     assert all(p.grad.isfinite().all() for p in method.parameters())
 
 
-def test_a_broken_feature_shows_in_the_loss():
+def test_nan_features_give_nan_loss():
     student, teacher = toys.of_student(), toys.of_teacher()
     method = toys.method(student, teacher)
     student["encoder"][1][0, 0, 0, 0] = math.nan
@@ -260,7 +260,7 @@ def test_a_broken_feature_shows_in_the_loss():
     assert losses["decoder"].isfinite()
 
 
-def test_equal_layers_are_at_distance_zero_without_gradient():
+def test_equal_layers_have_zero_loss_and_gradient():
     layer = toys.of_student()["encoder"][0]
     student, teacher = {"one": [layer.clone().requires_grad_()]}, {"one": [layer]}
     method = toys.method(student, teacher, inter=False)
@@ -321,7 +321,7 @@ def test_backward_under_autocast_works():
         torch.testing.assert_close(a, b, rtol=0, atol=0.05 * float(b.abs().max()))
 
 
-def test_nothing_given_is_changed_and_the_teacher_gets_no_gradient():
+def test_inputs_are_not_modified_and_the_teacher_gets_no_gradient():
     student, teacher = toys.attached(toys.of_student()), toys.attached(toys.of_teacher())
     kept = [list(fs) for sets in (student, teacher) for fs in sets.values()]
     values = [f.detach().clone() for fs in kept for f in fs]
@@ -364,22 +364,25 @@ def with_frames(sets, name, index, frames):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"set_weights": {"encodr": 1.0}}, "'encodr', which is no set; did you mean 'encoder'"),
+        ({"set_weights": {"encodr": 1.0}}, "no set 'encodr'; did you mean 'encoder'"),
         ({"set_weights": {"encoder": -1.0}}, "set_weights.encoder is -1.0"),
         (
             {"inter": False, "set_weights": dict.fromkeys(("encoder", "middle", "decoder"), 0.0)},
-            "every term out",
+            "all weights are 0",
         ),
-        ({"cross_weighting": True, "batch": False}, "needs exactly two of time, batch and frequency"),
-        ({"cross_weighting": True, "calibration": False}, "needs exactly two of time, batch and frequency"),
+        ({"cross_weighting": True, "batch": False}, "requires exactly two of time, batch and frequency"),
+        (
+            {"cross_weighting": True, "calibration": False},
+            "requires exactly two of time, batch and frequency",
+        ),
     ],
 )
-def test_options_that_do_not_fit_are_refused(options, message):
+def test_invalid_options_are_refused(options, message):
     with pytest.raises(DistillError, match=message):
         toys.method(toys.of_student(), toys.of_teacher(), **options)
 
 
-def test_layers_that_do_not_fit_are_refused():
+def test_mismatched_layers_are_refused():
     student, teacher = toys.of_student(), toys.of_teacher()
     short = with_frames(teacher, "encoder", 1, 5)
     with pytest.raises(DistillError, match=r"set 'encoder'.*'encoder.0' has 7 .*'encoder.1' has 5"):
@@ -399,7 +402,7 @@ def test_layers_that_do_not_fit_are_refused():
 @pytest.mark.parametrize("name", ["inter", "keys", "two words", "a.b"])
 def test_set_names_that_cannot_be_used_are_refused(name):
     layer = {name: toys.of_student()["middle"]}
-    with pytest.raises(DistillError, match=f"cannot be called '{name}'"):
+    with pytest.raises(DistillError, match=f"cannot be named '{name}'"):
         toys.method(layer, layer)
 
 
@@ -417,7 +420,7 @@ def test_cuda_equals_cpu():
         torch.testing.assert_close(a.cpu(), b, rtol=1e-3, atol=1e-6)
 
 
-def test_centred_features_may_share_anything():
+def test_centring_removes_common_offsets():
     student, teacher = toys.of_student(), toys.of_teacher()
     shared = {
         name: [f + 5 * torch.randn(f.shape[1], 1, f.shape[3]) for f in fs] for name, fs in student.items()
@@ -429,7 +432,7 @@ def test_centred_features_may_share_anything():
         assert (abs(moved / plain - 1) < 1e-3) == centre
 
 
-def test_centring_spreads_what_was_all_alike():
+def test_centring_spreads_similar_features():
     student, teacher = toys.of_student(), toys.of_teacher()
     alike = {name: [f.abs() + 3 for f in fs] for name, fs in student.items()}
     losses = {}

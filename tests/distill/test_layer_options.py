@@ -30,7 +30,7 @@ OPTIONS = [
     AbckdConfig(alpha="detached_similarity"),
 ]
 CUT = AbckdConfig(alpha="detached_similarity")
-"""Here the student moves α and learns nothing from it, so its slope is another than its gradient."""
+"""The gradient through α is detached here, so that the slope differs from the gradient."""
 
 
 def label(config):

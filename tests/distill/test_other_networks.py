@@ -1,4 +1,4 @@
-"""Networks that are no plain modules in float32: each works, or is refused by name when the distiller is made."""
+"""Compiled, scripted and exported networks, and other precisions: supported, or refused by name."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Cut(Net):
 
 @pytest.mark.parametrize("student", [Reentrant, Cut])
 @pytest.mark.filterwarnings("ignore:None of the inputs")
-def test_a_tapped_layer_without_gradient_ends_at_the_first_step_by_name(student):
+def test_a_tapped_layer_without_gradient_is_refused_at_the_first_step(student):
     d = distiller(*nets(student))
     with pytest.raises(
         DistillError, match=r"student's layer 'first:bct' gives no gradient.*use_reentrant=False"
@@ -90,7 +90,7 @@ def test_a_tapped_layer_without_gradient_ends_at_the_first_step_by_name(student)
         d(NOISY)
 
 
-def test_a_frozen_layer_ends_at_the_first_step_by_name():
+def test_a_frozen_layer_is_refused_at_the_first_step():
     teacher, student = nets()
     student.first.requires_grad_(False)
     d = distiller(teacher, student)
@@ -102,7 +102,7 @@ def test_a_frozen_layer_ends_at_the_first_step_by_name():
 
 
 @pytest.mark.parametrize("method", OF_ESTIMATES)
-def test_an_estimate_without_gradient_ends_at_the_first_step(method):
+def test_an_estimate_without_gradient_is_refused_at_the_first_step(method):
     class Silent(Net):
         @torch.no_grad()
         def forward(self, noisy):
@@ -113,19 +113,19 @@ def test_an_estimate_without_gradient_ends_at_the_first_step(method):
         d(NOISY, clean=NOISY)
 
 
-def test_layers_before_a_frozen_one_are_taught():
+def test_layers_before_a_frozen_one_are_trained():
     teacher, student = nets()
     student.second.requires_grad_(False)
     distiller(teacher, student)(NOISY)
 
 
-def test_recomputed_layers_are_taught_as_others_are():
+def test_checkpointed_layers_have_the_same_gradients():
     expected = gradients(distiller(*nets()))
     same(gradients(distiller(*nets(Recomputed))), expected)
 
 
 @pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
-def test_without_gradients_nothing_is_asked_of_layers(off):
+def test_layers_are_not_checked_without_gradients(off):
     d = distiller(*nets(Cut))
     with off():
         assert d(NOISY)[1]
@@ -189,7 +189,7 @@ def fixed(kind: str, network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("kind", list(FIXED))
 @pytest.mark.parametrize("method", OF_ESTIMATES)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
-def test_a_fixed_teacher_teaches_by_its_estimate(kind, method):
+def test_an_exported_teacher_is_compared_by_its_estimate(kind, method):
     teacher, student = nets()
     expected = gradients(distiller(copy.deepcopy(teacher), copy.deepcopy(student), method))
     same(gradients(distiller(fixed(kind, teacher), student, method)), expected, 1e-4)
@@ -227,7 +227,7 @@ def clean(output):
 
 
 @pytest.mark.parametrize("kind", [Tuple, Dict])
-def test_what_networks_return_is_no_matter_where_layers_are_compared(kind):
+def test_networks_may_return_anything_if_layers_are_compared(kind):
     expected = gradients(distiller(*nets()))
     same(gradients(distiller(*nets(kind, kind))), expected)
     output, _ = distiller(*nets(kind, kind))(NOISY)
@@ -235,14 +235,14 @@ def test_what_networks_return_is_no_matter_where_layers_are_compared(kind):
 
 
 @pytest.mark.parametrize("method", OF_ESTIMATES)
-def test_the_estimate_in_a_dict_has_to_be_picked(method):
+def test_the_estimate_in_a_dict_must_be_selected(method):
     with pytest.raises(
-        DistillError, match="the student returns a dict, and this method compares estimates; pass"
+        DistillError, match="the student returns a dict, but this method compares estimates; pass"
     ):
         distiller(*nets(Dict), method)
     with pytest.raises(DistillError, match="the teacher returns a dict"):
         distiller(*nets(Net, Dict), method)
-    with pytest.raises(DistillError, match="estimate picks from the student's output a bool"):
+    with pytest.raises(DistillError, match="estimate=… returns for the student a bool"):
         distiller(*nets(), method, estimate=lambda output: True)
     expected = gradients(distiller(*nets(), method))
     for pair in (nets(Dict, Dict), nets(Net, Dict), nets(Dict, Net)):
@@ -348,7 +348,7 @@ def test_networks_in_bfloat16_work():
     assert flat.any()
 
 
-def test_a_network_that_cannot_take_the_example_is_one_sentence():
+def test_a_network_that_fails_on_the_example_is_one_sentence():
     teacher, student = nets()
     with pytest.raises(
         DistillError, match=r"the student cannot run on the example \(float32 \[3, 2, 1600\];"
@@ -366,7 +366,7 @@ def test_a_network_that_cannot_take_the_example_is_one_sentence():
         ({"taps": [("first", "first")]}, "taps: expected {'set': .*, got list"),
     ],
 )
-def test_arguments_of_another_kind_are_refused_by_name(change, words):
+def test_arguments_of_another_type_are_refused_by_name(change, words):
     teacher, student = nets()
     given = {"teacher": teacher, "student": student, "method": CONFIG, "taps": TAPS, "example": NOISY}
     with pytest.raises(DistillError, match=words):
@@ -374,7 +374,7 @@ def test_arguments_of_another_kind_are_refused_by_name(change, words):
 
 
 def test_the_input_is_needed_by_position():
-    with pytest.raises(DistillError, match="give the input that both networks take as the first argument"):
+    with pytest.raises(DistillError, match="first positional argument"):
         distiller(*nets())(noisy=NOISY)
 
 

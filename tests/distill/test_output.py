@@ -68,7 +68,7 @@ def test_masks_of_quiet_and_loud_examples_count_alike():
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_least_where_both_agree(target):
+def test_minimum_is_at_equal_estimates(target):
     teacher, noisy = noise(1), noise(2)
     built = output(target=target)
     best = value(built, teacher, teacher, noisy)
@@ -78,14 +78,14 @@ def test_least_where_both_agree(target):
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_polarity_is_seen(target):
+def test_loss_depends_on_polarity(target):
     teacher, noisy = noise(1), noise(2)
     built = output(target=target)
     assert value(built, -teacher, teacher, noisy) > value(built, teacher, teacher, noisy) + 0.1
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_gate_leaves_out_examples_in_which_the_student_is_better(target):
+def test_the_gate_excludes_examples_in_which_the_student_is_better(target):
     clean, noisy = noise(0), noise(5)
     near, far = clean + noise(1, level=0.02), clean + noise(2, level=0.08)
     student, teacher = torch.stack([near[0], far[1], far[2]]), torch.stack([far[0], near[1], near[2]])
@@ -98,14 +98,14 @@ def test_the_gate_leaves_out_examples_in_which_the_student_is_better(target):
     assert student.grad[1:].abs().amax(1).min() > 0
 
 
-def test_the_gate_open_is_no_gate():
+def test_an_open_gate_has_no_effect():
     clean = noise(0)
     student, teacher = clean + noise(1), clean + 0.1 * noise(2)
     expected = value(output(), student, teacher)
     torch.testing.assert_close(value(output(gate=True), student, teacher, clean=clean), expected)
 
 
-def test_a_gate_that_lets_nothing_through_costs_nothing():
+def test_a_closed_gate_has_zero_loss():
     clean = noise(0)
     student = (clean + 0.1 * noise(1)).requires_grad_()
     loss = value(output(gate=True), student, clean + noise(2), clean=clean)
@@ -114,7 +114,7 @@ def test_a_gate_that_lets_nothing_through_costs_nothing():
     assert student.grad.abs().max() == 0
 
 
-def test_a_gate_does_not_hide_a_broken_student():
+def test_a_gate_passes_nan():
     clean = noise(0)
     student = clean.clone()
     student[1, 5] = torch.nan
@@ -122,7 +122,7 @@ def test_a_gate_does_not_hide_a_broken_student():
 
 
 def test_a_gate_without_clean_speech_is_an_error():
-    with pytest.raises(DistillError, match="gate: true compares with the clean speech"):
+    with pytest.raises(DistillError, match="gate: true requires the clean reference"):
         value(output(gate=True), noise(0), noise(1))
 
 

@@ -1,4 +1,4 @@
-"""The README's snippet: two networks of one's own."""
+"""Two networks that are not part of the package, as in the documentation."""
 
 import torch
 from torch import nn

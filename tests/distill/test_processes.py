@@ -1,4 +1,4 @@
-"""Two processes with half of the batch each do what one with the whole batch does, with every method."""
+"""Two processes with half of the batch each equal one process with the batch, for every method."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import multiprocessing
 
 @pytest.fixture(scope="module")
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each process came to: all methods that are tested, in one pair of processes, which take seconds to start."""
+    """Results of each process, for all methods in one pair of processes, which take seconds to start."""
     folder = tmp_path_factory.mktemp("processes")
     calls = [
         item.callspec for item in request.session.items if item.name.startswith("test_two_processes_equal")

@@ -1,4 +1,4 @@
-"""What a distiller refuses in one sentence."""
+"""Errors of the distiller at construction and call."""
 
 import pytest
 import torch
@@ -26,6 +26,6 @@ def test_an_input_without_examples():
 
 
 @pytest.mark.parametrize("pair", [3, (3, 4), ([3], ["1"]), (["1"],), "ab"])
-def test_taps_that_are_no_lists_of_names(pair):
+def test_taps_must_be_lists_of_names(pair):
     with pytest.raises(DistillError, match="two lists of layers"):
         Distiller(net(), net(), "at", {"all": pair}, example=torch.ones(2, 40))

@@ -37,7 +37,7 @@ def test_four_squares_by_hand():
 @pytest.mark.parametrize(
     ("frames", "sizes"), [(9, (4, 2, 1)), (4, (2, 1)), (3, (2, 1)), (2, (1,)), (1, ())], ids=str
 )
-def test_squares_not_smaller_than_the_map_are_left_out(frames, sizes):
+def test_squares_not_smaller_than_the_map_are_skipped(frames, sizes):
     student, teacher = torch.randn(2, 3, 5, frames, 7)
     assert hierarchical(student - teacher, "square") == pytest.approx(
         hcl(student, teacher, sizes).item(), rel=1e-5
@@ -51,7 +51,7 @@ def test_bands_keep_every_frame(bins, sizes):
     assert hierarchical(student - teacher, "frequency") == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_bands_see_what_squares_average_away():
+def test_bands_keep_detail_that_squares_average():
     error = torch.randn(1, 1, 64, 1).sign().expand(1, 1, 64, 32)
     assert hierarchical(error, "frequency") == pytest.approx(1.0)
     assert hierarchical(error, "square") < 0.7
@@ -120,7 +120,7 @@ def test_resized_to_the_teachers_bins():
     torch.testing.assert_close(loss, hcl(output, sides[1]["only"][0], [(5, 8), (5, 4)]))
 
 
-def test_polarity_of_the_teacher_is_seen():
+def test_loss_depends_on_the_polarity_of_the_teacher():
     what = scene()
     built = reviewkd(what)
     turned = losses(built, what.changed(torch.clone, torch.neg, torch.clone))

@@ -54,7 +54,7 @@ def test_both_weights_of_zero_are_refused():
         RkdConfig(distance=0, angle=0)
 
 
-def test_shifts_turns_and_level_are_not_seen():
+def test_loss_is_invariant_to_shift_rotation_and_level():
     points = torch.randn(1, 6, 5, generator=torch.Generator().manual_seed(0))
     turn = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(1))).Q
     moved = 100 * points @ turn + 1000
@@ -91,7 +91,7 @@ def test_points_in_one_place_have_no_relations():
 
 
 @pytest.mark.parametrize("relation", ["examples", "frames"])
-def test_a_twin_costs_nothing(relation):
+def test_identical_networks_have_zero_loss(relation):
     what = twins()
     built = make(RkdConfig(relation=relation), what.shapes)
     assert sum(losses(built, what).values()) == 0
@@ -118,7 +118,7 @@ def test_frames_work_for_a_single_example():
     assert built.skipped == 0
 
 
-def test_frames_are_drawn_anew_in_training_only():
+def test_frames_shift_in_training_only():
     what = scene(frames=20)
     built = make(RkdConfig(relation="frames", frames=5), what.shapes)
     first, second = (losses(built, what)["angle"].item() for _ in range(2))

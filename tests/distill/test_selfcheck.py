@@ -16,7 +16,7 @@ CLEAN = torch.randn(3, 1600, generator=torch.Generator().manual_seed(3))
 
 
 class Made(Method):
-    """A method whose terms a test gives, as functions of both networks and of its two connectors."""
+    """A method whose terms are functions of both networks and of its two connectors."""
 
     Config = Frozen
 
@@ -44,7 +44,7 @@ def look(weight=1.0, **terms):
     return distiller, examine(distiller, EnhancementLoss(LossConfig()), config, NOISY, CLEAN)
 
 
-def test_figures_are_those_of_the_losses():
+def test_findings_match_the_losses():
     """A factor that is a power of two moves exponents only, so that every float32 sum is scaled exactly."""
     distiller, found = look(weight=2.0, one=distance, fourfold=lambda *of: 4 * distance(*of))
     one, fourfold = found.terms
@@ -63,12 +63,12 @@ def test_figures_are_those_of_the_losses():
     }
 
 
-def test_balanced_gives_the_share_that_is_asked_for():
+def test_balanced_weight_gives_the_ratio_rho():
     _, found = look(weight="balanced", only=distance)
     assert found.terms[0].against == pytest.approx(0.3)
 
 
-def test_no_weight_moves_and_no_gradient_is_left():
+def test_weights_and_gradients_are_unchanged():
     teacher, student = pair()
     before = {name: p.clone() for name, p in student.named_parameters()}
     distiller = Distiller(teacher, student, Made(one=distance), example=NOISY)
@@ -83,9 +83,9 @@ def test_no_weight_moves_and_no_gradient_is_left():
         (
             1.0,
             {"lost": lambda method, *_: method.used.weight.square().sum()},
-            "lost: never reaches the student",
+            "lost: has no gradient at the student",
         ),
-        (1.0, {"bare": lambda *_: torch.tensor(2.0)}, "bare: never reaches the student"),
+        (1.0, {"bare": lambda *_: torch.tensor(2.0)}, "bare: has no gradient at the student"),
         (1.0, {"wild": lambda *of: distance(*of) * math.nan}, "wild: the loss or its gradient is not finite"),
         (1.0, {"steep": lambda _, s, t: (s.estimate - s.estimate).square().sum().sqrt()}, "steep: the loss"),
         (1e6, {"loud": distance}, "loud: dominates, at"),
@@ -96,16 +96,16 @@ def test_no_weight_moves_and_no_gradient_is_left():
         ),
     ],
 )
-def test_what_looks_wrong_is_named(weight, terms, warning):
+def test_problems_are_named(weight, terms, warning):
     _, found = look(weight, **terms)
     assert any(line.startswith(warning) for line in found.warnings), found.warnings
 
 
-def test_what_looks_right_is_not_named():
+def test_no_warning_without_problems():
     _, found = look("balanced", one=distance, other=lambda *of: 2 * distance(*of))
     (warning,) = found.warnings
     assert warning.startswith(
-        "3 tensors of the connectors get no gradient: used.bias, idle.weight, idle.bias"
+        "3 tensors of the connectors have no gradient: used.bias, idle.weight, idle.bias"
     )
     assert found.unreached == ("used.bias", "idle.weight", "idle.bias")
 
@@ -118,4 +118,4 @@ def test_every_default_method_is_without_warning():
             distiller, EnhancementLoss(LossConfig()), DistillConfig(teacher="t", method=name), NOISY, CLEAN
         )
         assert found.terms, name
-        assert not [line for line in found.warnings if "finite" in line or "never" in line], name
+        assert not [line for line in found.warnings if "finite" in line or "no gradient at" in line], name

@@ -11,7 +11,7 @@ from stillwave.distill.methods.semckd import SemCKD, row_statistics
 from stillwave.schema.methods import SemckdConfig
 
 SETS = {"encoder": (3, 3), "middle": (1, 4), "decoder": (2, 2)}
-"""Of the scene: student and teacher layers without the mask."""
+"""Layers of student and teacher without the mask."""
 
 
 def semckd(what, **options):
@@ -138,7 +138,7 @@ def test_gradient_through_the_attention(detach):
     assert all(p.grad.abs().max() > 0 for p in built.parts[0].attention.keys[0].layers[2].parameters())
 
 
-def test_standardised_targets_do_not_know_their_level():
+def test_standardised_targets_are_independent_of_level():
     what = scene()
     louder = what.changed(torch.clone, lambda x: 100 * x, torch.clone)
     found = [losses(semckd(what, standardise=True), w) for w in (what, louder)]

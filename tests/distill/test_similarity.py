@@ -94,7 +94,7 @@ def test_distance_grows_as_noise_is_added(stream):
     assert len(set(found)) == len(found)
 
 
-def test_polarity_rotation_and_level_are_not_seen():
+def test_similarity_is_invariant_to_polarity_rotation_and_level():
     f = feature(2, 3, 6, 4)
     rotation = torch.linalg.qr(feature(12, 12, seed=3)).Q
     rotated = (f.transpose(1, 2).flatten(2) @ rotation).view(2, 6, 3, 4).transpose(1, 2)

@@ -16,7 +16,7 @@ def sp(what, **options):
 
 
 def value(student, teacher, **options):
-    """Of the two features alone."""
+    """Loss of two features."""
     nothing = torch.empty(0)
     sides = [{"only": [f]} for f in (student, teacher)]
     what = Scene(ModelOutputs(sides[0], nothing), ModelOutputs(sides[1], nothing), nothing, nothing)
@@ -57,7 +57,7 @@ def test_networks_of_other_frames_and_bins_fit():
     assert 0 < value(student, teacher) < 1
 
 
-def test_sign_and_level_of_examples_are_not_seen():
+def test_loss_is_invariant_to_sign_and_level_of_examples():
     what = twins()
     built = sp(what)
     turned = what.changed(lambda x: -3 * x, torch.clone)

@@ -60,7 +60,7 @@ def test_a_weak_band_counts_like_a_strong_one():
     assert high.item() == pytest.approx(0.25 * 129 / 257, rel=0.05)
 
 
-def test_the_gate_opens_where_the_teacher_is_ahead():
+def test_the_gate_opens_where_the_teacher_is_better():
     clean = noise(2, 2, 4000)
     better, worse = clean + 0.1 * tone(1000), clean + 0.2 * tone(1000)
     student = torch.stack([better[0], worse[0]])
@@ -74,12 +74,12 @@ def test_the_gate_opens_where_the_teacher_is_ahead():
     assert losses(gated, student, student, clean)["band_1"] == 0
 
 
-def test_equal_estimates_are_at_zero():
+def test_equal_estimates_have_zero_loss():
     x, clean = noise(3, 2, 2, 4000)
     assert sum(losses(method(gate=False), x, x, clean).values()) == 0
 
 
-def test_polarity_costs():
+def test_inverted_polarity_increases_the_loss():
     clean = noise(4, 1, 4000)
     found = losses(method(compression=1.0, bands=1), -clean, clean, clean)["band_1"]
     assert found.item() == pytest.approx(4, rel=1e-3)
@@ -108,9 +108,9 @@ def test_gradients_numerically():
     assert torch.autograd.gradcheck(total, (student.requires_grad_(),), fast_mode=True, atol=1e-4)
 
 
-def test_clean_speech_is_needed():
+def test_clean_reference_is_required():
     x = noise(0, 1, 600)
-    with pytest.raises(DistillError, match="give clean="):
+    with pytest.raises(DistillError, match="pass clean="):
         method().losses(ModelOutputs({}, x), ModelOutputs({}, x), BatchInputs(x))
 
 

@@ -34,7 +34,7 @@ def recorded(*names, net=None, x=None):
     return found
 
 
-def test_records_what_layers_gave():
+def test_records_outputs_of_layers():
     net, x = Net(), torch.randn(2, 1, 6, 4)
     first, second = (recorded(f"shared@{k}", net=net, x=x)[f"shared@{k}"] for k in (1, 2))
     torch.testing.assert_close(first, net.shared(net.relu(net.conv(x))))
@@ -77,13 +77,13 @@ def test_complex_features_become_real_channels():
         ("unused", "student's layer 'unused' was not called"),
         ("shared", "'shared' was called 2 times .* 'shared@1' to 'shared@2'"),
         ("shared@3", "called 2 times, so there is no 'shared@3'"),
-        ("gru", r"gives 3 axes \(2×6×5\); say what they are, as in 'gru:btc'"),
-        ("relu:btc", "gives 4 axes .*'btc' names 3"),
+        ("gru", r"returns 3 axes \(2×6×5\); name them, for example 'gru:btc'"),
+        ("relu:btc", "returns 4 axes .*'btc' names 3"),
         ("conv", "'conv' is changed in place by a later layer"),
-        ("nothing", "'nothing' did not give a tensor"),
+        ("nothing", "'nothing' did not return a tensor"),
     ],
 )
-def test_what_cannot_be_tapped_is_refused(name, message):
+def test_layers_that_cannot_be_tapped_are_refused(name, message):
     with pytest.raises(DistillError, match=message):
         recorded(name)
 
@@ -96,11 +96,11 @@ def test_what_cannot_be_tapped_is_refused(name, message):
         ("gru:bc", "must hold b and t"),
         ("gru:btt", "each once"),
         ("shared@0", "k from 1"),
-        ("", "does not read"),
-        ("gru:", "does not read"),
+        ("", "is invalid"),
+        ("gru:", "is invalid"),
     ],
 )
-def test_names_that_do_not_read_are_refused(name, message):
+def test_invalid_taps_are_refused(name, message):
     with pytest.raises(DistillError, match=message):
         Taps(Net(), [name], "student")
 
@@ -124,7 +124,7 @@ def test_hooks_are_always_removed():
     assert hooks(net) == 0
 
 
-def test_a_dry_run_leaves_no_trace():
+def test_a_dry_run_has_no_side_effects():
     net = nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3), AlwaysRandom())
     net[1].eval()
     state = {k: v.clone() for k, v in net.state_dict().items()}
@@ -138,9 +138,9 @@ def test_a_dry_run_leaves_no_trace():
     assert shapes == {"0": Layer("0", 3, 6, 4, 6), "2": Layer("2", 3, 6, 4, 0)}
 
 
-def test_a_layout_that_mistakes_the_batch_is_refused():
+def test_a_layout_with_a_wrong_batch_axis_is_refused():
     net = nn.Sequential(nn.GRU(4, 5))  # frames first
-    with pytest.raises(DistillError, match="gave 6 examples for 2; check its layout"):
+    with pytest.raises(DistillError, match="returned 6 examples for 2; check its layout"):
         Taps(nn.Sequential(Transposed(net)), ["0.net.0:btc"]).shapes(torch.randn(2, 6, 4))
     found = Taps(nn.Sequential(Transposed(net)), ["0.net.0:tbc"]).shapes(torch.randn(2, 6, 4))
     assert found["0.net.0:tbc"].frames == 6
@@ -160,7 +160,7 @@ class Transposed(nn.Module):
         return self.net(x.transpose(0, 1))[0]
 
 
-def test_dictionaries_and_nested_tuples_are_looked_into():
+def test_dicts_and_nested_tuples_are_searched():
     class Odd(nn.Module):
         def forward(self, x):
             return {"state": None, "maps": (None, x)}

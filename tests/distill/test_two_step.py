@@ -42,7 +42,7 @@ def test_a_value_worked_by_hand(kind):
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_a_twin_costs_nothing(kind):
+def test_identical_networks_have_zero_loss(kind):
     what = twins()
     built = built_for(what, grams=(kind,))
     assert losses(built, what)[kind] < 1e-12
@@ -90,7 +90,7 @@ def test_losses_are_means_over_pairs():
 
 
 @pytest.mark.parametrize(("kind", "limit", "axis"), [("st", "most_bins", 3), ("sf", "most_frames", 2)])
-def test_few_are_taken_at_a_time_and_all_in_turn(kind, limit, axis):
+def test_subsets_shift_until_all_are_used(kind, limit, axis):
     what = scene(frames=12).each(torch.Tensor.double)
     student, teacher = what.student.features["encoder"][0], what.teacher.features["encoder"][0]
     total = student.shape[axis]
@@ -126,13 +126,13 @@ def test_unequal_frames_are_refused_where_frames_are_compared(kind):
         TwoStep.build(TwoStepConfig(grams=(kind,)), Shapes(3, *layers))
 
 
-def test_its_schedule_is_distillation_and_then_the_task():
+def test_the_schedule_is_distillation_then_the_enhancement_loss():
     assert METHODS["two_step"].published_weight is None
     plan = LossSchedule(DistillConfig(teacher="t", method="two_step"), steps=8)
-    shares = [plan.shares(step) for step in range(8)]
+    shares = [plan.weights(step) for step in range(8)]
     assert shares == [LossWeights(0.0, 1.0)] * 2 + [LossWeights(1.0, 0.0)] * 6
 
 
 def test_no_kind_is_refused():
-    with pytest.raises(ValueError, match="names no matrix"):
+    with pytest.raises(ValueError, match="grams is empty"):
         TwoStepConfig(grams=())

@@ -6,7 +6,7 @@ import toys
 from small_scenes import losses, make, scene, twins
 
 from stillwave.distill import BatchInputs, Distiller, DistillError
-from stillwave.distill.methods.uclfwpkd import ResidualFusion, loudness
+from stillwave.distill.methods.uclfwpkd import ResidualFusion, log_energy
 from stillwave.schema.methods import UclfwpkdConfig
 
 VISITED = {"encoder": [2, 1, 0], "middle": [3, 2, 1, 0], "decoder": [0, 1, 2]}
@@ -54,7 +54,7 @@ def test_each_level_by_loops(fuse, frame_weight):
             teacher = what.teacher.features[name][j]
             weights = {
                 "released": teacher.mean((1, 3)).sigmoid(),
-                "energy": loudness(what.clean, 4).sigmoid(),
+                "energy": log_energy(what.clean, 4).sigmoid(),
                 "uniform": torch.full((3, 4), 0.5),
             }[frame_weight]
             assert found[f"{name}_{j + 1}"].item() == pytest.approx(literal(s, teacher, weights), rel=1e-6)
@@ -77,13 +77,13 @@ def test_released_grows_with_the_segment():
         assert b == pytest.approx(factor * a, rel=1e-5)
 
 
-def test_zero_for_a_twin_without_fusion():
+def test_identical_networks_have_zero_loss_without_fusion():
     what = twins()
     assert sum(losses(uclfwpkd(what, fuse=False), what).values()) == 0
     assert sum(losses(uclfwpkd(what), what).values()) > 1e-6
 
 
-def test_polarity_of_the_mask_is_not_seen():
+def test_loss_is_invariant_to_polarity_of_the_mask():
     what = scene()
     built = uclfwpkd(what, fuse=False)
     expected = losses(built, what)
@@ -91,21 +91,21 @@ def test_polarity_of_the_mask_is_not_seen():
         torch.testing.assert_close(loss, expected[name])
 
 
-def test_loudness_by_hand():
+def test_log_energy_by_hand():
     """Energies 1 and e² alternate: logs 0 and 2, standardised −1 and 1; silence is 60 dB down, not −∞."""
     signal = torch.tensor([1.0, 1, math.e, math.e, 1, 1, math.e, math.e])
     scaled = torch.stack([signal, 100 * signal, torch.zeros(8)])
     expected = torch.tensor([[-1.0, 1, -1, 1], [-1, 1, -1, 1], [0, 0, 0, 0]])
-    torch.testing.assert_close(loudness(scaled, 4), expected, rtol=1e-4, atol=1e-4)
-    assert torch.equal(loudness(signal[None], 1), torch.zeros(1, 1))
-    half = loudness(torch.tensor([[0.0, 0, 1, 1]]), 2)
+    torch.testing.assert_close(log_energy(scaled, 4), expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(log_energy(signal[None], 1), torch.zeros(1, 1))
+    half = log_energy(torch.tensor([[0.0, 0, 1, 1]]), 2)
     torch.testing.assert_close(half, torch.tensor([[-1.0, 1.0]]))
 
 
 def test_energy_needs_the_clean_speech():
     what = scene()
     built = uclfwpkd(what, frame_weight="energy")
-    with pytest.raises(DistillError, match="give clean="):
+    with pytest.raises(DistillError, match="pass clean="):
         built(what.student, what.teacher, BatchInputs(what.noisy))
     assert built.uses_clean
     assert built.uses_estimate

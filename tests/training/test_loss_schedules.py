@@ -18,19 +18,19 @@ def config(**options):
 
 def test_together_both_losses_count_throughout():
     plan = LossSchedule(config(), 10)
-    assert [plan.shares(step) for step in range(10)] == [LossWeights(1.0, 1.0)] * 10
+    assert [plan.weights(step) for step in range(10)] == [LossWeights(1.0, 1.0)] * 10
     assert [plan.span(step) for step in (0, 9)] == [(0, 10), (9, 10)]
 
 
 def test_a_warm_up_rises_to_one():
     plan = LossSchedule(config(warmup=0.4), 10)
-    assert [plan.shares(step).distillation for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
-    assert {plan.shares(step).enhancement for step in range(10)} == {1.0}
+    assert [plan.weights(step).distillation for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert {plan.weights(step).enhancement for step in range(10)} == {1.0}
 
 
 def test_two_steps_share_the_updates_and_each_has_its_own_learning_rates():
     plan = LossSchedule(config(schedule="two_step", first_step=0.3), 10)
-    assert [plan.shares(step) for step in (0, 2, 3, 9)] == [(0, 1), (0, 1), (1, 0), (1, 0)]
+    assert [plan.weights(step) for step in (0, 2, 3, 9)] == [(0, 1), (0, 1), (1, 0), (1, 0)]
     assert [plan.span(step) for step in (0, 2, 3, 9)] == [(0, 3), (2, 3), (0, 7), (6, 7)]
 
 

@@ -1,8 +1,8 @@
-"""The weight λ of L = L_SE + λ·L_KD that gives distillation a chosen share of the gradient.
+"""Gradient balancing: the weight λ of L = L_SE + λ·L_KD from the ratio of gradient norms.
 
-Published weights were tuned beside other losses and mean nothing here. So, on the first N₀ batches, measure
-g_SE = ‖∂L_SE/∂θ‖ and g_KD = ‖∂L_KD/∂θ‖ over the student's parameters θ (connectors excluded), average each,
-and freeze λ = ρ · mean g_SE / mean g_KD. Until then λ is the running estimate.
+Published weights were tuned for other losses. On the first N₀ batches, g_SE = ‖∂L_SE/∂θ‖ and g_KD = ‖∂L_KD/∂θ‖ are
+measured over the student's parameters θ (without connectors) and averaged; then λ = ρ · mean g_SE / mean g_KD is fixed.
+Until then λ is the running estimate.
 """
 
 from __future__ import annotations
@@ -22,16 +22,26 @@ logger = logging.getLogger(__name__)
 
 
 class Balance:
-    """Finds λ over the first `steps` batches, then keeps it.
+    """Measures λ on the first batches, then keeps it.
 
-    While g_KD is 0 there is nothing to balance: λ is 0 and a warning is logged once. A batch whose norms are
-    not finite is left out of the means.
+    While g_KD is 0, λ is 0 and a warning is logged once. Batches with norms that are not finite are ignored.
+
+    Args:
+        rho: Ratio ρ of the gradient norms: distillation to enhancement loss.
+        steps: Number of batches N₀.
+
+    Attributes:
+        measured: Gradient norms of the last measured batch.
+
+    Raises:
+        DistillError: rho is not positive, or steps is less than 1.
+
     """
 
     def __init__(self, rho: float = 0.3, steps: int = 50) -> None:
         if not rho > 0 or steps < 1:
             raise DistillError(
-                f"balance wants rho above 0 and at least one step, not rho {rho} and {steps} steps"
+                f"balance: rho must be above 0 and steps at least 1, got rho {rho} and {steps} steps"
             )
         self.rho = rho
         self.steps = steps
@@ -40,24 +50,28 @@ class Balance:
         self._sum_kd = 0.0
         self._warned = False
         self.measured: dict[str, float] = {}
-        """Gradient norms of the last batch that was measured."""
 
     @property
     def frozen(self) -> bool:
-        """Whether λ has its final value."""
+        """Whether λ is final."""
         return self._count >= self.steps
 
     @property
     def value(self) -> float:
-        """λ as known so far."""
+        """Current λ."""
         return self.rho * self._sum_se / self._sum_kd if self._sum_kd > 0 else 0.0
 
     def weight(self, loss_se: Tensor, loss_kd: Tensor, parameters: Iterable[nn.Parameter]) -> float:
-        """λ for this batch. The graph of both losses is kept, so that `backward` can follow.
+        """Return λ for this batch. The graphs of both losses are kept for the backward pass.
 
-        With several processes gradients are averaged before the norm, so every process gets the same λ; all
-        must call this together. The norms are of the losses as given: pass them before any scaling for half
-        precision.
+        With several processes, gradients are averaged before the norm is taken, so that λ is equal in all; all
+        processes must call this together.
+
+        Args:
+            loss_se: Enhancement loss, before any loss scaling.
+            loss_kd: Distillation loss, before any loss scaling.
+            parameters: Parameters of the student.
+
         """
         if self.frozen:
             return self.value
@@ -69,43 +83,52 @@ class Balance:
             self._sum_se += se
             self._sum_kd += kd
         if self._sum_kd == 0 and not self._warned:
-            logger.warning("the distillation loss has no gradient on the student yet: its weight is 0")
+            logger.warning("the distillation loss has no gradient at the student; its weight is 0")
             self._warned = True
         return self.value
 
     def state_dict(self) -> dict[str, float | int]:
-        """Plain numbers, so that JSON brings them back bit by bit."""
+        """Return the state as numbers, which JSON stores exactly."""
         return {"count": self._count, "sum_se": self._sum_se, "sum_kd": self._sum_kd}
 
     def load_state_dict(self, state: dict[str, float | int]) -> None:
-        """Go on from `state_dict()`."""
+        """Restore `state_dict()`."""
         self._count = int(state["count"])
         self._sum_se, self._sum_kd = float(state["sum_se"]), float(state["sum_kd"])
 
 
 def gradient_norm(loss: Tensor, parameters: Sequence[nn.Parameter]) -> float:
-    """‖∂loss/∂parameters‖ with gradients averaged over processes; parameters out of the graph count as 0."""
+    """Return ‖∂loss/∂parameters‖ with gradients averaged over processes; unused parameters count as 0."""
     return _norm(_gradient(loss, parameters))
 
 
 def norms(
     loss_se: Tensor, terms: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]
 ) -> dict[str, float]:
-    """Norms as of `gradient_norm`: `enhancement`, `distill.TERM` for each, and `distillation`, that of their sum.
+    """Return gradient norms (see `gradient_norm`) by loss term.
 
-    The graph is kept and no `.grad` touched, so that a step goes on as if nobody had looked.
+    The graph is kept and `.grad` is not changed, so that the training step can continue.
+
+    Args:
+        loss_se: Enhancement loss.
+        terms: Losses of the method by name.
+        parameters: Parameters of the student.
+
+    Returns:
+        `enhancement`, `distill.NAME` for each term, and `distillation`: the norm of the sum of the terms.
+
     """
     found = {"enhancement": gradient_norm(loss_se, parameters)}
-    whole: Tensor | None = None
+    total: Tensor | None = None
     for name, term in terms.items():
         gradient = _gradient(term, parameters)
         found[f"distill.{name}"] = _norm(gradient)
-        whole = gradient if whole is None else whole + gradient
-    return {**found, "distillation": 0.0 if whole is None else _norm(whole)}
+        total = gradient if total is None else total + gradient
+    return {**found, "distillation": 0.0 if total is None else _norm(total)}
 
 
 def _gradient(loss: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """As one vector, averaged over processes."""
+    """Return the gradient as one vector, averaged over processes."""
     if not loss.requires_grad:
         return torch.zeros(1, device=loss.device)
     found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)

@@ -1,16 +1,15 @@
-"""The frequency stream: which bands of a layer resemble one another, frame by frame.
+"""The frequency stream: similarities between the frequency bands of a layer, frame by frame.
 
-Both sides are pooled to the same K bands, and a row is one band at one frame, C numbers: Gram [B, T, K, K],
-entry (b, t, k, k') = ⟨F_b:tk, F_b:tk'⟩ over channels. Cosines and silence as in `similarity.py`.
+Both networks are pooled to the same K bands. A row is one band at one frame, a vector of C numbers: Gram [B, T, K, K],
+entry (b, t, k, k') = ⟨F_b:tk, F_b:tk'⟩ over channels. Cosines and silence are as in `similarity.py`.
 
-The bins of a layer share the range from 0 to half the sampling rate evenly (strided convolutions keep that),
-and a band is the mean of what it covers of them. So band k means the same frequencies in layers of 64, 129
-and 257 bins. Two scales of bands:
+The bins of a layer divide the range from 0 to half the sampling rate evenly (strided convolutions preserve this), and a
+band is the mean of the bins that it covers. So band k covers the same frequencies in layers of 64, 129 and 257 bins.
+Two scales of bands:
 
-- `linear`: of equal width;
-- `erb`: of equal width on the ERB-rate scale 21.4·log10(1 + 0.00437·f) (Glasberg & Moore 1990), but none
-  narrower than a bin of the coarsest layer, within which there is nothing to tell apart: what the low bands
-  take more than their share the high ones have less.
+- `linear`: equal width in Hz;
+- `erb`: equal width on the ERB-rate scale 21.4·log10(1 + 0.00437·f) (Glasberg & Moore 1990), but at least one bin of
+  the coarsest layer; the higher bands become narrower accordingly.
 """
 
 from __future__ import annotations
@@ -28,21 +27,28 @@ BandScale = Literal["linear", "erb"]
 
 
 class Bands:
-    """Pools feature maps [B, C, T, D ≥ coarsest] to `count` bands, and compares these."""
+    """Pools feature maps to frequency bands and compares the bands.
+
+    Args:
+        count: Number of bands K.
+        scale: `linear` or `erb`.
+        coarsest: Number of bins of the layer with the fewest bins.
+
+    """
 
     def __init__(self, count: int, scale: BandScale, coarsest: int) -> None:
         self.edges = edges(count, scale, coarsest)
         self._matrices: dict[tuple[int, torch.dtype, torch.device], Tensor] = {}
 
     def pool(self, feature: Tensor) -> Tensor:
-        """[B, C, T, D] → [B, C, T, bands]."""
+        """Pool [B, C, T, D] to [B, C, T, bands]."""
         key = feature.shape[3], feature.dtype, feature.device
         if key not in self._matrices:
             self._matrices[key] = pooling(self.edges, key[0]).to(feature)
         return feature @ self._matrices[key]
 
     def similarity(self, feature: Tensor) -> Similarity:
-        """Gram and cosine matrices [B, T, K, K]."""
+        """Return Gram and cosine matrices [B, T, K, K]."""
         rows = self.pool(feature).permute(0, 2, 3, 1)  # [B, T, K, C]
         gram = rows @ rows.mT
         inverse = inverse_norms(gram.diagonal(dim1=2, dim2=3).flatten(1)).view(gram.shape[:3])
@@ -50,7 +56,7 @@ class Bands:
 
 
 def edges(count: int, scale: BandScale, coarsest: int) -> list[float]:
-    """Where bands begin and end, count + 1 shares of half the sampling rate, from 0 to 1.
+    """Return the count + 1 edges of the bands, as fractions of half the sampling rate.
 
     Examples:
         >>> edges(4, "linear", 64)
@@ -64,16 +70,16 @@ def edges(count: int, scale: BandScale, coarsest: int) -> list[float]:
     if scale == "linear":
         return [band / count for band in range(count + 1)]
     found = [0.0]
-    for left in range(count, 0, -1):
-        here = found[-1]
-        # An equal part of the rest of the scale: once a band is wider than a bin, all above it are.
-        step = _hertz(_erb(here) + (_erb(1.0) - _erb(here)) / left) - here
-        found.append(here + max(step, 1 / coarsest))
+    for remaining in range(count, 0, -1):
+        low = found[-1]
+        # An equal part of the remaining scale; once a band is wider than a bin, all higher ones are.
+        step = _hertz(_erb(low) + (_erb(1.0) - _erb(low)) / remaining) - low
+        found.append(low + max(step, 1 / coarsest))
     return found
 
 
 def pooling(at: list[float], bins: int) -> Tensor:
-    """[bins, bands], float64: each column holds the parts of its band that lie in each bin, summing to 1."""
+    """Return the pooling matrix [bins, bands], float64: the share of each bin in each band; columns sum to 1."""
     bin_edges = torch.arange(bins + 1, dtype=torch.float64) / bins
     band_edges = torch.tensor(at, dtype=torch.float64)
     low = torch.maximum(bin_edges[:-1, None], band_edges[None, :-1])
@@ -83,10 +89,7 @@ def pooling(at: list[float], bins: int) -> Tensor:
 
 
 def profile(cosine: Tensor) -> Tensor:
-    """Mean similarity of each band to the others, [B, T, K, K] → [B, T, K]: what a layer's bands look like.
-
-    Unlike a whole matrix it grows with K alone; unlike an average over bands it knows where in frequency.
-    """
+    """Return the mean similarity of each band to the other bands, [B, T, K, K] → [B, T, K]."""
     bands = cosine.shape[-1]
     own = cosine.diagonal(dim1=2, dim2=3)
     mean: Tensor = (cosine.sum(-1) - own) / (bands - 1)
@@ -98,5 +101,5 @@ def _erb(share: float) -> float:
 
 
 def _hertz(rate: float) -> float:
-    """The inverse of `_erb`."""
+    """Inverse of `_erb`."""
     return (10 ** (rate / 21.4) - 1) / 0.00437 / (SAMPLE_RATE / 2)

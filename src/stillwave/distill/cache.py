@@ -1,22 +1,21 @@
-"""What a teacher said, kept on disk: several students learn from one pass of the teacher.
+"""Teacher cache: outputs of a teacher on disk, reused between runs.
 
-An example of a training never comes twice in one run, so a cache is of no use to a single run. The second run over the
-same examples (another method, another student, a run done again) need not ask the teacher at all.
+An example is not repeated within a run, so a cache is of no use to a single run. A second run over the same examples
+(another method, another student, a repetition) does not need the teacher's forward pass.
 
-*Key.* The folder belongs to one teacher, by the SHA-256 of its weights. An entry holds the answer to one batch and is
-named by a hash of the very samples that were heard, so that seed, numbers of the examples, recordings, everything in
-`data.mixing`, and the code that mixes are all in it, and no change of them can be missed. Also hashed: the kind of
-device, autocast, PyTorch's version and the precision. In an entry each tapped layer stands under its name; a run that
-wants others adds them. Of a batch, not of an example: a matrix product of other size may round differently, and
-what is read should be, bit for bit, what would have been computed. So runs share entries if their batches (for several
-processes: their shares of them) are equal.
+*Key.* A folder belongs to one teacher, identified by the SHA-256 of its weights. An entry holds the outputs for one
+batch and is named by a hash of the input samples, which covers the seed, the examples, the recordings, all of
+`data.mixing` and the code of the mixer. Also hashed: device type, autocast, version of PyTorch, and precision. An
+entry stores the feature map of each tap under its name; runs with other taps add theirs. An entry is a batch, not an
+example: matrix products of other sizes may round differently, and what is read must equal what would be computed, bit
+for bit. So runs share entries if their batches (for several processes: their parts of the batches) are equal.
 
-*Exact.* With `float32` values come back as they were, in the same memory layout: a sum over another layout would round
-differently too. `float16` halves the size and is not exact (relative error 2^-11); answers are then rounded whether
-they are read or computed, so that a result does not depend on what the cache holds.
+*Exact.* With `float32`, values are restored in the same memory layout, since sums over another layout round
+differently. `float16` halves the size and is not exact (relative error 2^-11); outputs are then rounded whether they
+are read or computed, so that results do not depend on the content of the cache.
 
-*Safe.* See `shelf.py` for the bound on size and other processes. An entry that is damaged (by its checksums) is
-computed again. If nothing can be written (a full disk), that is said once, and the run goes on without adding.
+*Safe.* For the size limit and concurrent processes see `file_cache.py`. A damaged entry (checksum) is computed again.
+If writing fails (disk full), a message is printed once and the run continues without adding entries.
 """
 
 from __future__ import annotations
@@ -44,45 +43,64 @@ MANIFEST = "cache.json"
 _ESTIMATE = "estimate"
 _LAYER = "layer "
 _LARGEST = 65504.0
-"""Of float16."""
+"""Largest value of float16."""
 
 Precision = Literal["float32", "float16"]
 
 
 class CachedOutputs(NamedTuple):
-    """A teacher's features by tap, and its estimate."""
+    """Feature maps of a network by tap, and its estimate."""
 
     features: dict[str, Tensor]
     estimate: Tensor
 
 
 class TeacherCache:
-    """Answers of one teacher, kept in `shelf`; without one, only `precision` is seen to."""
+    """Outputs of one teacher.
 
-    def __init__(self, shelf: BoundedFileCache | None, precision: Precision = "float32") -> None:
-        self.shelf = shelf
+    Args:
+        files: Where they are stored; None only rounds to `precision`.
+        precision: `float32` or `float16`.
+
+    Attributes:
+        read: Number of batches that were read.
+        computed: Number of batches that were computed.
+        added: Number of computed batches that were stored.
+
+    """
+
+    def __init__(self, files: BoundedFileCache | None, precision: Precision = "float32") -> None:
+        self.files = files
         self.precision = precision
         self.read = self.computed = self.added = 0
-        """Batches that were read; that the teacher was asked for; of those, added."""
-        self._writes = shelf is not None
+        self._writes = files is not None
 
-    def answer(self, noisy: Tensor, taps: Sequence[str], ask: Callable[[], CachedOutputs]) -> CachedOutputs:
-        """What the teacher makes of `noisy`: as kept, else by `ask()`, whose answer is kept if there is room."""
+    def outputs(
+        self, noisy: Tensor, taps: Sequence[str], compute: Callable[[], CachedOutputs]
+    ) -> CachedOutputs:
+        """Return the teacher's outputs for a batch, from the cache or else computed and stored.
+
+        Args:
+            noisy: Input of the teacher.
+            taps: The taps whose feature maps are required.
+            compute: Runs the teacher.
+
+        """
         wanted = [_ESTIMATE, *(_LAYER + tap for tap in dict.fromkeys(taps))]
-        name = self._name(noisy) if self.shelf else ""
-        kept = self._recall(name, wanted, noisy.device)
-        if kept:
+        name = self._name(noisy) if self.files else ""
+        stored = self._read(name, wanted, noisy.device)
+        if stored:
             self.read += 1
-            return CachedOutputs({tap: kept[_LAYER + tap] for tap in taps}, kept[_ESTIMATE])
+            return CachedOutputs({tap: stored[_LAYER + tap] for tap in taps}, stored[_ESTIMATE])
         self.computed += 1
-        features, estimate = ask()
+        features, estimate = compute()
         features = {tap: self._rounded(feature) for tap, feature in features.items()}
         estimate = self._rounded(estimate)
-        self._keep(name, {_ESTIMATE: estimate, **{_LAYER + tap: features[tap] for tap in taps}})
+        self._store(name, {_ESTIMATE: estimate, **{_LAYER + tap: features[tap] for tap in taps}})
         return CachedOutputs(features, estimate)
 
     def summary(self) -> str:
-        """How it went, in a sentence."""
+        """Return the numbers of batches read, computed and added as a sentence."""
         return f"teacher cache: {self.read} batches read, {self.computed} computed, {self.added} added"
 
     def _name(self, noisy: Tensor) -> str:
@@ -94,35 +112,39 @@ class TeacherCache:
         digest.update(samples.numpy().data)
         return digest.hexdigest()[:40]
 
-    def _recall(self, name: str, wanted: Sequence[str] | None, device: torch.device) -> dict[str, Tensor]:
-        """These tensors of an entry (None: all); nothing where one is missing or damaged."""
-        if self.shelf is None:
+    def _read(self, name: str, wanted: Sequence[str] | None, device: torch.device) -> dict[str, Tensor]:
+        """Return tensors of an entry (None: all); an empty dict if one is missing or damaged."""
+        if self.files is None:
             return {}
         try:
-            with safe_open(self.shelf.path(name), "pt") as file:
+            with safe_open(self.files.path(name), "pt") as file:
                 layouts = json.loads(file.metadata()["layouts"])
                 found = {
                     key: _unpacked(file.get_tensor(key), layouts[key]).to(device) for key in wanted or layouts
                 }
         except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError):
             return {}
-        self.shelf.touch(name)
+        self.files.touch(name)
         return found
 
-    def _keep(self, name: str, tensors: Mapping[str, Tensor]) -> None:
-        if self.shelf is None or not self._writes:
+    def _store(self, name: str, tensors: Mapping[str, Tensor]) -> None:
+        if self.files is None or not self._writes:
             return
-        others = self._recall(name, None, torch.device("cpu"))  # layers that other runs tap
+        others = self._read(name, None, torch.device("cpu"))  # taps of other runs
         packed = {key: _packed(tensor, self.precision) for key, tensor in {**others, **tensors}.items()}
         layouts = {key: layout for key, (_, layout) in packed.items()}
-        # A network may hand on one tensor as layer and estimate; safetensors wants each in memory of its own.
+        # A layer may return the same tensor as the network; safetensors requires separate memory.
         own = {key: values.clone() if key != _ESTIMATE else values for key, (values, _) in packed.items()}
         content = save(own, {"layouts": json.dumps(layouts)})
         try:
-            self.added += self.shelf.put(name, content)
+            self.added += self.files.put(name, content)
         except OSError as error:
             self._writes = False
-            _say(f"{self.shelf.folder}: nothing more is kept ({error.strerror or error}); training goes on")
+            err.print(
+                f"{self.files.folder}: cannot write ({error.strerror or error}); training continues without adding",
+                highlight=False,
+                markup=False,
+            )
 
     def _rounded(self, tensor: Tensor) -> Tensor:
         if self.precision == "float32" or tensor.dtype != torch.float32:
@@ -133,9 +155,17 @@ class TeacherCache:
 def open_cache(
     folder: Path | str | None, teacher: str, gigabytes: float, precision: Precision
 ) -> TeacherCache:
-    """The cache in a folder, made if need be, of the teacher whose weights have this SHA-256.
+    """Open the cache of a teacher, and create its folder if necessary.
 
-    Raises DistillError: a folder of another teacher, of something else, or that cannot be made.
+    Args:
+        folder: The folder; None returns a cache that stores nothing.
+        teacher: SHA-256 of the teacher's weights.
+        gigabytes: Size limit in GB (10⁹ bytes).
+        precision: `float32` or `float16`.
+
+    Raises:
+        DistillError: The folder belongs to another teacher, contains something else, or cannot be created.
+
     """
     if folder is None:
         return TeacherCache(None, precision)
@@ -147,20 +177,20 @@ def open_cache(
                 _claim(place, teacher)
     except OSError as error:
         raise DistillError(
-            f"distill.cache: {place} cannot be used ({error.strerror or error}); give another folder, or null"
+            f"distill.cache: {place} cannot be used ({error.strerror or error}); use another folder, or null"
         ) from None
     _check_owner(place, teacher)
     return TeacherCache(BoundedFileCache(place, round(gigabytes * 1e9), ".safetensors"), precision)
 
 
 def _claim(folder: Path, teacher: str) -> None:
-    """Make an empty folder this teacher's, unless another process was faster."""
+    """Write the manifest into an empty folder, unless another process did."""
     others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
     if not others:
         write_json(folder / MANIFEST, {"format": FORMAT, "teacher": teacher})
     elif MANIFEST not in others:
         raise DistillError(
-            f"distill.cache: {folder} is no teacher's cache (it holds '{others[0]}'); give a new folder"
+            f"distill.cache: {folder} is not a teacher cache (it contains '{others[0]}'); use a new folder"
         )
 
 
@@ -171,24 +201,24 @@ def _check_owner(folder: Path, teacher: str) -> None:
         owner, version = str(found["teacher"]), int(found["format"])
     except (OSError, ValueError, KeyError, TypeError):
         raise DistillError(
-            f"distill.cache: {file} cannot be read; delete {folder}, or give another"
+            f"distill.cache: {file} cannot be read; delete {folder}, or use another folder"
         ) from None
     if version != FORMAT:
         raise DistillError(
-            f"distill.cache: {folder} has format {version}, this version uses {FORMAT}; give another folder"
+            f"distill.cache: {folder} has format {version}, this version uses {FORMAT}; use another folder"
         )
     if owner != teacher:
         raise DistillError(
-            f"distill.cache: {folder} holds the answers of another teacher (weights {owner[:12]}…, not "
-            f"{teacher[:12]}…); give another folder, or delete that one"
+            f"distill.cache: {folder} belongs to another teacher (weights {owner[:12]}…, not "
+            f"{teacher[:12]}…); use another folder, or delete it"
         )
 
 
-# --- tensors and their memory layout ----------------------------------------------------------------------
+# --- memory layout of tensors -----------------------------------------------------------------------------
 
 
 def _packed(tensor: Tensor, precision: Precision) -> tuple[Tensor, dict[str, Any]]:
-    """The values in the order in which they lie in memory, and what is needed to put them back there."""
+    """Return the values in memory order, and the layout that restores them."""
     if any(step == 0 and size > 1 for step, size in zip(tensor.stride(), tensor.shape, strict=True)):
         tensor = tensor.contiguous()
     steps = tensor.stride()
@@ -205,7 +235,7 @@ def _packed(tensor: Tensor, precision: Precision) -> tuple[Tensor, dict[str, Any
 
 
 def _unpacked(values: Tensor, layout: dict[str, Any]) -> Tensor:
-    """Into memory of PyTorch's own, which is aligned as that of any result: matrix products can tell."""
+    """Restore a tensor in memory allocated by PyTorch: matrix products depend on the alignment."""
     if _checksum(values) != layout["crc32"]:
         raise ValueError("damaged")
     dtype = getattr(torch, layout["dtype"])
@@ -216,7 +246,3 @@ def _unpacked(values: Tensor, layout: dict[str, Any]) -> Tensor:
 
 def _checksum(values: Tensor) -> int:
     return zlib.crc32(values.view(torch.uint8).numpy().data if values.ndim else bytes(values.numpy()))
-
-
-def _say(sentence: str) -> None:
-    err.print(sentence, highlight=False, markup=False)

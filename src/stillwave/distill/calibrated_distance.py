@@ -1,4 +1,4 @@
-"""The distance between two lists of layers, in the calibrated streams of I²SRF-TFCKD (its file has the formulas)."""
+"""Distance between two lists of layers in the streams of I²SRF-TFCKD; formulas in `methods/i2srf_tfckd.py`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,26 @@ from torch import Tensor, nn
 from stillwave.distill.bands import Bands
 from stillwave.distill.calibration import Calibration
 from stillwave.distill.method import DistillError
+from stillwave.distill.pairing import counterparts
 from stillwave.distill.similarity import STREAMS, Similarity, Stream, distribution, jeffreys, similarities
 from stillwave.schema import I2srfTfckdConfig
 
 
 class CalibratedDistance(nn.Module):
-    """The loss between n student and m teacher feature maps. `weights` are the last α by stream, detached."""
+    """Loss between the feature maps of n student and m teacher layers.
+
+    Args:
+        n: Number of student layers.
+        m: Number of teacher layers.
+        config: Options of the method.
+        batch: Global batch size B, for `embedding: released`.
+        frames: Number of frames T, for `embedding: released`.
+        bands: Bands of the frequency stream, if it is enabled.
+
+    Attributes:
+        weights: α of the last call by stream, [B, T, n, m], detached.
+
+    """
 
     def __init__(
         self, n: int, m: int, config: I2srfTfckdConfig, batch: int, frames: int, bands: Bands | None = None
@@ -26,7 +40,7 @@ class CalibratedDistance(nn.Module):
         self.streams: tuple[Stream, ...] = tuple(s for s in STREAMS if getattr(config, s))
         self.pairs = pairs(n, m, config)
         self.layers = n, m
-        # One teacher layer has weight 1 whatever its key: nothing to learn.
+        # With one teacher layer its weight is always 1.
         self.calibrated = config.calibration and config.pairs == "all" and m > 1
         self.calibrations = nn.ModuleDict(
             {s: Calibration(n, m, s, config, batch, frames) for s in self.streams} if self.calibrated else {}
@@ -34,7 +48,7 @@ class CalibratedDistance(nn.Module):
         self.weights: dict[Stream, Tensor] = {}
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        """Scalar loss. Gradient flows into the teacher's maps only through the keys, if they carry one."""
+        """Return the scalar loss. The teacher's maps get gradients only through the keys, if they require them."""
         _check_alike([*student, *teacher])
         of_student = [self.similarities(feature) for feature in student]
         of_teacher = [self.similarities(feature) for feature in teacher]
@@ -51,13 +65,15 @@ class CalibratedDistance(nn.Module):
                 self.pairs,
             )
             if stream == "frequency":
-                rows = rows.mean(2)  # over the bands of a frame: [B, T, pairs] like the others
-            weights = torch.stack([alpha[self._weighing(stream)][..., i, j] for i, j in self.pairs], -1)
+                rows = rows.mean(2)  # over the bands: [B, T, pairs], as for the other streams
+            weights = torch.stack(
+                [alpha[self._weighting_stream(stream)][..., i, j] for i, j in self.pairs], -1
+            )
             total = total + (weights * rows).sum() / self._divisor(stream, rows)
         return total / n
 
     def similarities(self, feature: Tensor) -> dict[Stream, Similarity]:
-        """Of one feature map, by stream."""
+        """Return the similarities of one feature map by stream."""
         if self.config.centre:
             feature = feature - feature.mean((0, 2), keepdim=True)
         found = similarities(feature, self.streams)
@@ -76,7 +92,7 @@ class CalibratedDistance(nn.Module):
         B, T = student[0].cosine.shape[:2]
         return fixed.expand(B, T, n, m)
 
-    def _weighing(self, stream: Stream) -> Stream:
+    def _weighting_stream(self, stream: Stream) -> Stream:
         if not self.config.cross_weighting:
             return stream
         one, other = self.streams
@@ -89,9 +105,9 @@ class CalibratedDistance(nn.Module):
 
 
 def pairs(n: int, m: int, config: I2srfTfckdConfig) -> list[tuple[int, int]]:
-    """The (student, teacher) layers that are compared, from 0."""
+    """Return the indices (student, teacher) of the compared layers."""
     if config.pairs == "one_to_one":
-        return [(i, -(-(i + 1) * m // n) - 1) for i in range(n)]
+        return counterparts(n, m)
     return [(i, j) for i in range(n) for j in range(m)]
 
 
@@ -99,4 +115,6 @@ def _check_alike(features: Sequence[Tensor]) -> None:
     sizes = {(f.shape[0], f.shape[2]) for f in features}
     if len(sizes) > 1:
         listed = ", ".join(f"{b} examples of {t} frames" for b, t in sorted(sizes))
-        raise DistillError(f"features to compare differ in size: {listed}; tap layers of one length")
+        raise DistillError(
+            f"compared features differ in size: {listed}; tap layers with the same number of frames"
+        )

@@ -1,18 +1,17 @@
-"""How much each teacher layer counts for each student layer: the calibration weights α.
+"""Calibration weights α: how much each teacher layer counts for each student layer.
 
-A small network embeds what each layer's similarities look like, frame by frame; a student layer's embedding
-is the query, those of the teacher layers are the keys, and α = softmax over the teacher layers of ⟨query,
-key⟩.
+For each layer and frame, a small network embeds a row of similarities. The embeddings of the student layers are the
+queries, those of the teacher layers the keys, and α = softmax over the teacher layers of ⟨query, key⟩.
 
-Two forms of what is embedded:
+Two inputs of the embedding:
 
-- `released` (the authors' program): the raw Gram rows, so the network has layers of width T (or B) and fits
-  one segment length (or one batch size) only. Logits depend on level.
-- `pooled` (ours): a fixed number of statistics of the *cosine* rows, so that any T and any B, 1 included, fit
-  and a change of level changes nothing. Time: the row's similarities averaged over lags t' − t, from −(T−1)
-  to T−1 in equal parts (a part with no frame in it is 0). Batch: the similarities to the *other* examples in
-  falling order, interpolated linearly to a fixed number, so that the order of the batch means nothing; with
-  no other example, 0. Frequency: each band's mean similarity to the other bands, a profile of `bands` numbers.
+- `released` (the authors' program): the Gram rows, so that the embedding has layers of width T (or B) and works for
+  one segment length (or batch size) only. The logits depend on the level.
+- `pooled` (this project): a fixed number of statistics of the *cosine* rows, for any T and B, including B = 1, and
+  independent of the level. Time: similarities averaged over ranges of lags t' − t that divide −(T−1) … T−1 evenly
+  (0 for a range without frames). Batch: similarities to the *other* examples in descending order, interpolated
+  linearly to a fixed number, so that the order of the batch has no effect; 0 if there is no other example. Frequency:
+  the mean similarity of each band to the other bands, `bands` numbers.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ Normalise = Literal["frames", "embedding"]
 
 @dataclass(frozen=True)
 class EmbeddingSize:
-    """Widths of an embedding network."""
+    """Widths of the layers of an embedding."""
 
     inputs: int
     hidden: int
@@ -43,7 +42,7 @@ class EmbeddingSize:
 
 
 class Embedding(nn.Module):
-    """Linear, ReLU, Linear, then unit norm over frames (released) or over the embedding."""
+    """Linear, ReLU, Linear, then unit norm over the frames (released) or over the embedding axis."""
 
     def __init__(self, size: EmbeddingSize, normalise: Normalise) -> None:
         super().__init__()
@@ -52,12 +51,12 @@ class Embedding(nn.Module):
         self.axis = 1 if normalise == "frames" else 2
 
     def forward(self, summary: Tensor) -> Tensor:
-        """[B, T, inputs] → [B, T, outputs]."""
+        """Map [B, T, inputs] to [B, T, outputs]."""
         return F.normalize(self.layers(summary), dim=self.axis)
 
 
 class Calibration(nn.Module):
-    """α of one stream between n student and m teacher layers (paper, time-frequency calibration)."""
+    """α of one stream between n student and m teacher layers."""
 
     def __init__(
         self, students: int, teachers: int, stream: Stream, config: I2srfTfckdConfig, batch: int, frames: int
@@ -74,7 +73,7 @@ class Calibration(nn.Module):
         self.keys = nn.ModuleList(Embedding(size, normalise) for _ in range(teachers))
 
     def forward(self, student: Sequence[Similarity], teacher: Sequence[Similarity]) -> Tensor:
-        """[B, T, n, m], ≥ 0, summing to 1 over the last axis."""
+        """Return α, [B, T, n, m]: ≥ 0, with sum 1 over the last axis."""
         queries = torch.stack([e(self._summary(s)) for e, s in zip(self.queries, student, strict=True)], 2)
         keys = torch.stack([e(self._summary(s)) for e, s in zip(self.keys, teacher, strict=True)], 2)
         return (queries @ keys.mT / self.temperature).softmax(-1)
@@ -89,23 +88,23 @@ class Calibration(nn.Module):
         if size != self.built_for:
             raise DistillError(
                 "embedding 'released' was built for {} examples of {} frames and got {} of {}; "
-                "keep batch and length fixed or choose embedding 'pooled'".format(*self.built_for, *size)
+                "use a fixed batch size and length, or embedding 'pooled'".format(*self.built_for, *size)
             )
         return similarity.gram
 
 
 def pool_lags(cosine: Tensor, size: int) -> Tensor:
-    """Mean similarity of each frame to those at each of `size` ranges of lags: [B, T, T] → [B, T, size]."""
+    """Return the mean similarity of each frame in each of `size` ranges of lags: [B, T, T] → [B, T, size]."""
     counts = F.adaptive_avg_pool1d(_by_lag(torch.ones_like(cosine[:1])), size)
     sums = F.adaptive_avg_pool1d(_by_lag(cosine), size)
     return sums / counts.masked_fill(counts == 0, 1.0)
 
 
 def sorted_others(cosine: Tensor, size: int) -> Tensor:
-    """Similarities of each example to the others, falling, resampled to `size`: [B, T, B] → [B, T, size]."""
+    """Return the similarities to the other examples, descending and resampled: [B, T, B] → [B, T, size]."""
     B, T, _ = cosine.shape
     if B == 1:
-        return (cosine * 0.0).expand(1, T, size)  # 0, but part of the graph
+        return (cosine * 0.0).expand(1, T, size)  # 0, connected to the graph
     other = ~torch.eye(B, dtype=torch.bool, device=cosine.device)
     others = cosine.transpose(1, 2)[other].view(B, B - 1, T).transpose(1, 2)
     falling = others.sort(-1, descending=True).values
@@ -113,9 +112,9 @@ def sorted_others(cosine: Tensor, size: int) -> Tensor:
 
 
 def _by_lag(rows: Tensor) -> Tensor:
-    """[B, T, T] with entry (t, t') → [B, T, 2T−1] with entry (t, t' − t + T − 1), else 0."""
+    """Map [B, T, T], entry (t, t'), to [B, T, 2T−1], entry (t, t' − t + T − 1); the rest is 0."""
     B, T, _ = rows.shape
-    # Rows of length 2T read as rows of length 2T−1 shift by one more place each; the flips turn that to −t.
+    # Reading rows of length 2T as rows of length 2T−1 shifts row t by t; the flips turn that into −t.
     flat = F.pad(rows.flip(1), (0, T)).flatten(1)[:, : T * (2 * T - 1)]
     return flat.view(B, T, 2 * T - 1).flip(1)
 

@@ -1,4 +1,4 @@
-"""What methods that compare outputs look at: estimates as waveforms, and their compressed spectra."""
+"""Estimates as waveforms and compressed spectra, for methods that compare outputs."""
 
 from __future__ import annotations
 
@@ -14,35 +14,36 @@ FLOOR = 1e-8
 
 
 class Estimates(NamedTuple):
-    """[B, N] each, at least float32; all but the student's are constants."""
+    """Waveforms [B, N], at least float32; those of teacher and clean reference are constants."""
 
     student: Tensor
     teacher: Tensor
     clean: Tensor | None
 
 
-def estimates(student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> Estimates:
-    """Of a batch; of several microphones the first."""
-    clean = None if given.clean is None else _first(given.clean)
-    return Estimates(_first(student.estimate), _first(teacher.estimate.detach()), clean)
+def estimates(student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> Estimates:
+    """Return the waveforms of a batch; for several microphones, of the first."""
+    clean = None if inputs.clean is None else waveform(inputs.clean)
+    return Estimates(waveform(student.estimate), waveform(teacher.estimate.detach()), clean)
 
 
-def wanted(clean: Tensor | None, method: str) -> Tensor:
-    """The clean speech. Raises DistillError if there is none."""
+def required(clean: Tensor | None, method: str) -> Tensor:
+    """Return the clean reference. Raise DistillError if it is missing."""
     if clean is None:
-        raise DistillError(f"{method} compares with the clean speech; give clean=…")
+        raise DistillError(f"{method} requires the clean reference; pass clean=…")
     return clean
 
 
 def power(spectrum: Tensor) -> Tensor:
-    """|X|² with a gradient that is finite at 0."""
+    """Return |X|², with a gradient that is finite at 0."""
     return torch.view_as_real(spectrum).square().sum(-1)
 
 
 def compressed(spectrum: Tensor, c: float) -> Tensor:
-    """X · (|X|² + 1e-8)^((c−1)/2): modulus |X|^c, the phase of X."""
+    """Return X · (|X|² + 1e-8)^((c−1)/2): magnitude |X|^c, phase of X."""
     return spectrum * (power(spectrum) + FLOOR) ** ((c - 1) / 2)
 
 
-def _first(signal: Tensor) -> Tensor:
+def waveform(signal: Tensor) -> Tensor:
+    """Return [B, N] of the first channel of [B, N] or [B, M, N], at least float32."""
     return to_float32(signal[:, 0] if signal.ndim == 3 else signal)

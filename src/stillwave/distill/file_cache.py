@@ -1,12 +1,12 @@
-"""A folder of files with a bound on their bytes, shared by any number of processes.
+"""A folder of files with a size limit, shared by processes.
 
-Files appear whole or not at all, and are written one after the other under a lock, so that the bound holds whoever
-writes. Nothing is synced to the disk: whoever reads a file must be able to tell that it is damaged.
+Files are written atomically and one at a time under a lock, so that the limit holds for all processes. They are not
+synced to the disk: readers must detect damaged files.
 
-When the bound is reached, the file whose last use lies furthest back makes room, but none that this object has used
-itself. A training reads the same long sequence once: with the plain rule (drop what was used least recently) a
-sequence longer than the bound would drop every file just before its turn. So the beginning of the sequence stays,
-and what runs of other data left behind goes.
+When the limit is reached, the least recently used files are removed, but none that this object has used itself. A
+training reads the same long sequence once: plain least-recently-used removal would remove each file of a sequence
+longer than the limit just before it is read. So the beginning of the sequence is kept, and files of other data are
+removed.
 """
 
 from __future__ import annotations
@@ -22,33 +22,40 @@ from filelock import FileLock, Timeout
 from stillwave.files import atomic_file
 
 _LOCK, _TOTAL = ".lock", ".total"
-_PATIENCE = 10.0
-"""Seconds to wait for the lock; then the file is not kept."""
+_LOCK_TIMEOUT = 10.0
+"""Seconds to wait for the lock; after that the file is not stored."""
 
 
 class BoundedFileCache:
-    """Files by name (hexadecimal) in `folder`, of `limit` bytes together."""
+    """Files by name (hexadecimal).
+
+    Args:
+        folder: The folder.
+        limit: Largest total size in bytes.
+        suffix: Suffix of the file names.
+
+    """
 
     def __init__(self, folder: Path, limit: int, suffix: str) -> None:
         self.folder, self.limit, self.suffix = folder, limit, suffix
-        self._lock = FileLock(folder / _LOCK, timeout=_PATIENCE)
-        self._opened = time.time() - 1  # files are stamped by a clock that may lag
+        self._lock = FileLock(folder / _LOCK, timeout=_LOCK_TIMEOUT)
+        self._opened = time.time() - 1  # the clock of the file system may lag
         self._counted = False
         self._oldest: Iterator[Path] | None = None
 
     def path(self, name: str) -> Path:
-        """Where a file of this name stands, or would."""
+        """Return the path of a file, whether it exists or not."""
         return self.folder / name[:2] / f"{name}{self.suffix}"
 
     def touch(self, name: str) -> None:
-        """Say that a file is in use. One that is gone, or a folder that cannot be written, does no harm."""
+        """Mark a file as used; errors are ignored."""
         try:
             os.utime(self.path(name))
         except OSError:
             return
 
     def put(self, name: str, content: bytes) -> bool:
-        """Keep a file, in place of one of its name. False where there is no room. Raises OSError."""
+        """Store or replace a file. Return False if there is no room. Raise OSError if writing fails."""
         try:
             with self._lock:
                 return self._put(self.path(name), content)
@@ -56,7 +63,7 @@ class BoundedFileCache:
             return False
 
     def total(self) -> int:
-        """Bytes of all files, counted anew."""
+        """Count the size of all files in bytes."""
         return sum(_size(path) for path in self._files())
 
     def _put(self, path: Path, content: bytes) -> bool:
@@ -64,7 +71,7 @@ class BoundedFileCache:
         total = self._make_room(total, len(content), path)
         if total + len(content) > self.limit:
             return False
-        # Counted before it is there: whatever a killed process leaves is too high a count, until the next recount.
+        # Counted before it is written, so that a killed process leaves a total that is too high, not too low.
         self._note(total + len(content))
         try:
             with atomic_file(path, sync=False) as temporary:
@@ -76,32 +83,34 @@ class BoundedFileCache:
         return True
 
     def _known_total(self) -> int:
-        """Counted file by file once; then as the processes note it."""
+        """Count all files once, then read the total that the processes record."""
         if self._counted:
             try:
                 return int((self.folder / _TOTAL).read_text())
             except (OSError, ValueError):
                 pass
-        for left in self.folder.glob("??/.*.tmp*"):  # nobody else writes now: a killed process left them
-            left.unlink(missing_ok=True)
+        for leftover in self.folder.glob(
+            "??/.*.tmp*"
+        ):  # left by killed processes, since this one holds the lock
+            leftover.unlink(missing_ok=True)
         self._counted = True
         return self.total()
 
     def _note(self, total: int) -> None:
         (self.folder / _TOTAL).write_text(str(total))
 
-    def _make_room(self, total: int, wanted: int, spared: Path) -> int:
-        """Remove files out of use until `wanted` bytes fit, if that can be. The total then."""
-        if total + wanted <= self.limit or wanted > self.limit:
+    def _make_room(self, total: int, required: int, kept: Path) -> int:
+        """Remove unused files until `required` bytes fit, if possible. Return the new total."""
+        if total + required <= self.limit or required > self.limit:
             return total
         if self._oldest is None:
             self._oldest = iter(sorted(self._files(), key=_last_use))
         for path in self._oldest:
-            if path != spared and 0 < _last_use(path) < self._opened:
+            if path != kept and 0 < _last_use(path) < self._opened:
                 total -= _size(path)
                 path.unlink(missing_ok=True)
                 self._note(total)
-                if total + wanted <= self.limit:
+                if total + required <= self.limit:
                     break
         return total
 

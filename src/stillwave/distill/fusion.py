@@ -1,18 +1,18 @@
-"""Recursive fusion of a set's layers into one feature map (paper, residual fusion).
+"""Recursive fusion of the layers of a tap set into one feature map (residual fusion of the paper).
 
-As defined: X_k = PReLU(InstanceNorm(Conv1×1 F_k)); R_1 = X_1; R_k = a·X_k + b·Y with Y = R_{k−1} resized
-along frequency to D_k and [a, b] = sigmoid(Conv1×1 [X_k; Y]); fused = PReLU(InstanceNorm(Conv3×3 R_K)).
+Definition: X_k = PReLU(InstanceNorm(Conv1×1 F_k)); R_1 = X_1; R_k = a·X_k + b·Y with Y = R_{k−1} resized along
+frequency to D_k and [a, b] = sigmoid(Conv1×1 [X_k; Y]); fused = PReLU(InstanceNorm(Conv3×3 R_K)).
 
-As computed, which is the same number at a fraction of the time and memory:
+The computation is equivalent but needs less time and memory:
 
-1. A 1×1 convolution W followed by InstanceNorm needs only the mean μ and covariance Σ of its *input* over (t,
-   d): its output has mean Wμ and variance diag(W Σ Wᵀ). So both are one affine map of F_k, with weights of
-   each example's own, and the map that is to be normalised is never made. 2. All that follows, up to the 3×3
-   convolution, acts on each (t, d) by itself, and nearest-neighbour resizing only picks bins. So it is done
-   at the last member's bins only: a two-channel mask of 257 bins is never expanded to 128 channels × 257
-   bins. 3. The steps carry their own derivatives (`fusion_steps.py`), which keep one tensor where autograd
-   keeps several. On CPU one example is taken at a time, in channels-last order: its tensors stay in the
-   cache.
+1. A 1×1 convolution W followed by InstanceNorm depends only on the mean μ and covariance Σ of its *input* over (t, d):
+   its output has mean Wμ and variance diag(W Σ Wᵀ). Both are one affine map of F_k with weights for each example, and
+   the unnormalised map is not computed.
+2. All steps before the 3×3 convolution act on each (t, d) separately, and nearest-neighbour resizing selects bins. So
+   they are computed at the last layer's bins only: a two-channel mask of 257 bins is not expanded to 128 channels × 257
+   bins.
+3. The steps have explicit derivatives (`fusion_steps.py`). On CPU, examples are processed one at a time in
+   channels-last order, so that the tensors stay in the cache.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ Norm = Literal["instance", "batch"]
 
 
 class Unit(nn.Module):
-    """The parameters of PReLU(InstanceNorm(Conv x)): no bias in the convolution, one slope.
+    """Parameters of PReLU(InstanceNorm(Conv x)); the convolution has no bias, the PReLU one slope.
 
-    Other methods end it with another activation or none, or take the norm's mean and variance over the examples
-    too. That is BatchNorm in training; being a connector's, it keeps no running averages and needs no more
-    than one position.
+    Other methods use another activation or none, or (`norm: batch`) mean and variance over the examples, as BatchNorm
+    in training, without running averages.
     """
 
     _fixed: Tensor | None
@@ -58,13 +57,20 @@ class Unit(nn.Module):
 
     @property
     def slope(self) -> Tensor | None:
-        """Of the activation on its negative side: 0 is a ReLU; None, no activation."""
+        """Slope of the activation for negative values: 0 for ReLU, None without activation."""
         return self._fixed if self.activation is None else self.activation.weight
 
     def normalised(self, feature: Tensor, bins: Tensor | None = None, found: Moments | None = None) -> Tensor:
-        """Convolution (kernel 1) and norm of [B, C, T, D], at the given bins only: [B, T·bins, outputs].
+        """Apply convolution (kernel 1) and norm.
 
-        `found`: what `moments_of` makes of the feature, if it is known.
+        Args:
+            feature: [B, C, T, D].
+            bins: Indices of the bins to compute; None: all.
+            found: `moments_of(feature)`, if already computed.
+
+        Returns:
+            [B, T·bins, outputs].
+
         """
         mean, covariance = self.moments_of(feature) if found is None else found
         weight = self.conv.weight.flatten(1)
@@ -76,21 +82,26 @@ class Unit(nn.Module):
         return torch.baddbmm(bias.unsqueeze(1), kept.mT, weight.mT.expand(len(kept), -1, -1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The whole unit on [B, T, D, inputs], channels last: [B, T, D, outputs]."""
+        """Apply convolution, norm and activation to [B, T, D, inputs], channels last: [B, T, D, outputs]."""
         raw = self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         normed = raw.flatten(0, 1).unsqueeze(0) if self.across else raw
         return normalise(normed, self.norm.weight, self.norm.bias, self.slope).view(raw.shape)
 
     def moments_of(self, feature: Tensor) -> Moments:
-        """Mean and covariance of a feature's channels, of each example or of all."""
+        """Return mean and covariance of the channels of each example, or of all (`norm: batch`)."""
         return moments(feature.transpose(0, 1).flatten(1, 2).unsqueeze(0) if self.across else feature)
 
 
 class Fuser(nn.Module):
-    """Fuses one set's layers, given in order of visit, into the last one's channels and bins.
+    """Fuses the layers of a tap set into one feature map with the channels and bins of the last visited layer.
 
-    `mean` is the ablation of the recursion: the projected, resized members are averaged; no gates.
-    Only what is used is built: gates from the second member on, one 3×3 convolution.
+    Only parameters that are used are built: gates from the second layer on, one 3×3 convolution.
+
+    Args:
+        channels: Channels of the layers in order of visit.
+        width: Channels inside the fuser.
+        mode: `recursive`, or `mean`: the average of the projected and resized layers, without gates (ablation).
+
     """
 
     def __init__(
@@ -103,8 +114,8 @@ class Fuser(nn.Module):
         self.output = Unit(width, channels[-1], 3)
 
     def forward(self, visited: Sequence[Tensor]) -> Tensor:
-        """[B, C_k, T, D_k] each → [B, C_K, T, D_K]."""
-        picks = _picks([f.shape[3] for f in visited], visited[0].device)
+        """Map feature maps [B, C_k, T, D_k] in order of visit to [B, C_K, T, D_K]."""
+        picks = _source_bins([f.shape[3] for f in visited], visited[0].device)
         size = 1 if visited[0].device.type == "cpu" else len(visited[0])
         examples = zip(*(torch.split(f, size) for f in visited), strict=True)
         return torch.cat([self._fuse(picks, members) for members in examples]).permute(0, 3, 1, 2)
@@ -129,20 +140,20 @@ class Fuser(nn.Module):
         return torch.stack([prelu(m, s) for m, s in zip(members, slopes, strict=True)]).mean(0)
 
 
-def _picks(bins: list[int], device: torch.device) -> list[Tensor | None]:
-    """For each member, which of its bins each bin of the last member comes from (None: all, as they are)."""
+def _source_bins(bins: list[int], device: torch.device) -> list[Tensor | None]:
+    """Return for each layer the bins from which the last layer's bins are taken (None: all, unchanged)."""
     picks: list[Tensor | None] = [None]
-    for own, following in zip(bins[-2::-1], bins[:0:-1], strict=True):
+    for source, target in zip(bins[-2::-1], bins[:0:-1], strict=True):
         later = picks[0]
-        if own == following:
+        if source == target:
             picks.insert(0, later)
             continue
-        index = nearest_bins(own, following).to(device)
+        index = nearest_bins(source, target).to(device)
         picks.insert(0, index if later is None else index[later])
     return picks
 
 
-def nearest_bins(own: int, following: int) -> Tensor:
-    """For each of `following` bins, which of `own` bins nearest-neighbour resizing takes it from."""
-    # Asking `interpolate` itself keeps its rounding.
-    return F.interpolate(torch.arange(own, dtype=torch.float64)[None, None], size=following)[0, 0].long()
+def nearest_bins(source: int, target: int) -> Tensor:
+    """Return from which of `source` bins nearest-neighbour resizing takes each of `target` bins."""
+    # `interpolate` itself, for its rounding.
+    return F.interpolate(torch.arange(source, dtype=torch.float64)[None, None], size=target)[0, 0].long()

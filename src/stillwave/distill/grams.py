@@ -1,7 +1,7 @@
-"""Gram matrices inside feature maps, and vectors brought to unit norm without trouble in silence.
+"""Row-normalised Gram matrices of feature maps, and normalisation that is safe for silence.
 
-A feature map F [B, C, T, D] can be read as many rows, and rows compared with one another by inner products. The
-*kind* says which axes number the matrices, which one numbers the rows, and which are summed over:
+A feature map F [B, C, T, D] is read as matrices of rows, whose inner products are the Gram matrices. The *kind* names
+the axes of the matrices, the axis of the rows, and the axes of the inner product:
 
 | kind  | matrices          | inner product over |
 |-------|-------------------|--------------------|
@@ -12,10 +12,11 @@ A feature map F [B, C, T, D] can be read as many rows, and rows compared with on
 | `st`  | B·D of T×T        | C                  |
 | `sf`  | B·T of D×D        | C                  |
 
-Every kind sums over channels, so student and teacher may differ in C, and none sees a sign or a rotation of it.
+All kinds sum over the channels: student and teacher may differ in C, and no kind depends on the sign or a rotation of
+the channels.
 
-Silence: a row whose norm is at most 1e-5 of its example's largest is *excluded*: its inner products are 0 and
-carry no gradient.
+Silence: a row whose norm is at most 1e-5 of the largest of its example is excluded: its inner products are 0 and carry
+no gradient.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from stillwave.distill.similarity import SILENCE
 from stillwave.schema.methods import Gram
 
 TINY = 1e-30
-"""A vector without a larger entry is silent at any rate: dividing by it would overflow in the gradient."""
+"""A vector without a larger entry counts as silent; dividing by it would overflow in the gradient."""
 
 _ROWS: dict[Gram, tuple[tuple[int, ...], int]] = {
     "b": ((0, 1, 2, 3), 1),
@@ -40,16 +41,16 @@ _ROWS: dict[Gram, tuple[tuple[int, ...], int]] = {
     "st": ((0, 3, 2, 1), 3),
     "sf": ((0, 2, 3, 1), 3),
 }
-"""Of each kind: the order of the axes, and the first of those that an inner product sums over."""
+"""For each kind: the order of the axes, and the first axis of the inner product."""
 
 ALIGNS_FRAMES: tuple[Gram, ...] = ("bt", "btf", "st", "sf")
-"""Kinds whose matrices match only where both networks have the same frames."""
+"""Kinds that require the same number of frames in both networks."""
 ALIGNS_BINS: tuple[Gram, ...] = ("bf", "btf", "st", "sf")
-"""Kinds whose matrices match only where both networks have the same bins."""
+"""Kinds that require the same number of bins in both networks."""
 
 
 def normalised_gram(feature: Tensor, kind: Gram) -> Tensor:
-    """Gram matrices of a feature map [B, C, T, D], each row divided by its L2 norm: [matrices…, n, n]."""
+    """Return the Gram matrices of [B, C, T, D] with rows of unit L2 norm: [matrices…, n, n]."""
     order, first = _ROWS[kind]
     rows = feature.permute(order).flatten(first)
     gram = rows @ rows.mT
@@ -60,43 +61,49 @@ def normalised_gram(feature: Tensor, kind: Gram) -> Tensor:
 
 
 def gram_distance(student: Tensor, teacher: Tensor, kind: Gram) -> Tensor:
-    """Mean squared difference of the row-normalised Gram matrices, over all entries of all matrices."""
+    """Return the mean squared difference of the row-normalised Gram matrices, over all entries."""
     return F.mse_loss(normalised_gram(student, kind), normalised_gram(teacher, kind))
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Vectors [..., n] divided by their L2 norm; silent ones (see `TINY`) are 0 and get no gradient.
+    """Divide vectors [..., n] by their L2 norm; silent vectors (see `TINY`) become 0 without gradient.
 
-    They are divided by their largest entry first, a constant that the norm cancels: so the root is taken of
-    1 … n whatever the level, and neither overflows nor has an infinite derivative.
+    They are first divided by their largest entry, a constant that cancels, so that the root neither overflows nor has
+    an infinite derivative.
     """
     peak = vectors.detach().abs().amax(-1, keepdim=True)
-    silent = peak <= TINY  # false for NaN, which must show in the loss
+    silent = peak <= TINY  # false for NaN, so that it propagates to the loss
     scaled = vectors / peak.masked_fill(silent, 1.0)
     norm = scaled.square().sum(-1, keepdim=True).masked_fill(silent, 1.0).sqrt()
     return (scaled / norm).masked_fill(silent, 0.0)
 
 
 def silence_mask(levels: Tensor, floor: float, example: int) -> Tensor:
-    """Which `levels` are at most `floor` of the largest of their example, numbered by axis `example`."""
+    """Return which levels are at most `floor` times the largest of their example (axis `example`)."""
     axes = [axis for axis in range(levels.ndim) if axis != example % levels.ndim]
     peak = levels.amax(axes, keepdim=True) if axes else levels
     return levels <= floor * peak
 
 
-def even_indices(total: int, most: int, draw: Tensor) -> Tensor | None:
-    """At most `most` of `total` positions, evenly spaced, others at each `draw` (an integer); None: all.
+def even_indices(total: int, limit: int, step: Tensor) -> Tensor | None:
+    """Return evenly spaced indices, shifted at each step; None if all are used.
 
-    Nothing is random: every process finds the same, and so does a run that is resumed.
+    They are deterministic: equal in all processes and in a resumed run.
+
+    Args:
+        total: Number of positions.
+        limit: Largest number of indices.
+        step: Integer tensor, increased by 1 at each call.
+
     """
-    if total <= most:
+    if total <= limit:
         return None
-    turn = round(0.618 * total)
-    while math.gcd(turn, total) > 1:  # so that every position has its turn
-        turn += 1
-    return (torch.arange(most, device=draw.device) * total + draw * turn % total) // most
+    shift = round(0.618 * total)
+    while math.gcd(shift, total) > 1:  # so that all positions are used
+        shift += 1
+    return (torch.arange(limit, device=step.device) * total + step * shift % total) // limit
 
 
 def zero_loss(feature: Tensor) -> Tensor:
-    """0 that belongs to the graph of `feature`, for a batch too small to compare."""
+    """Return 0 connected to the graph of `feature`, for a batch that is too small to compare."""
     return feature.flatten()[:1].sum() * 0.0

@@ -1,4 +1,4 @@
-"""What makes networks of other kinds than plain modules usable: compiled, scripted, exported, in other precisions."""
+"""Support for compiled, scripted and exported networks, and checks of the networks of a distillation."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from torch import Tensor, nn
 from stillwave.distill.method import DistillError
 
 _COMPILED = "_orig_mod"
-"""Under this name a compiled module keeps what it was made of."""
+"""Attribute under which a compiled module keeps the original module."""
 
 
 def named_layers(module: nn.Module) -> dict[str, nn.Module]:
-    """As `named_modules()`, without the names that `torch.compile` adds: those of the original layers."""
+    """Return `module.named_modules()` with the names of the original layers if the module is compiled."""
     return {plain_name(name): layer for name, layer in module.named_modules()}
 
 
 def plain_name(name: str) -> str:
-    """A layer's name without what `torch.compile` adds to it."""
+    """Remove the parts that `torch.compile` adds to the name of a layer."""
     return ".".join(part for part in name.split(".") if part != _COMPILED)
 
 
 def eager(module: nn.Module, role: str) -> AbstractContextManager[None]:
-    """Run compiled networks uncompiled inside, since compiled code calls no hooks; no effect on others.
+    """Return a context that runs compiled networks uncompiled, since compiled code does not call hooks.
 
-    Raises DistillError for a compiled network where PyTorch cannot do that.
+    Raises:
+        DistillError: The network is compiled and PyTorch is older than 2.6.
+
     """
     if not any(
         name.endswith(_COMPILED) or getattr(layer, "_compiled_call_impl", None) is not None
@@ -38,7 +40,7 @@ def eager(module: nn.Module, role: str) -> AbstractContextManager[None]:
     if not hasattr(torch.compiler, "set_stance"):
         raise DistillError(
             f"the {role} is compiled, and PyTorch {torch.__version__} cannot tap the layers of a compiled network; "
-            "give the module before torch.compile, or use PyTorch 2.6 or newer"
+            "pass the module without torch.compile, or use PyTorch 2.6 or newer"
         )
     return _uncompiled()
 
@@ -50,18 +52,18 @@ def _uncompiled() -> Iterator[None]:
 
 
 def check_tappable(layers: dict[str, nn.Module], layer: str, role: str) -> None:
-    """Refuse a layer of a TorchScript module: it runs outside Python, where no hook is called. Raises DistillError."""
+    """Raise DistillError for a layer of a TorchScript module, which does not call hooks."""
     parts = layer.split(".")
     for count in range(len(parts) + 1):
         if isinstance(layers.get(".".join(parts[:count])), torch.jit.ScriptModule):
             raise DistillError(
-                f"the {role}'s layer '{layer}' is TorchScript, whose layers cannot be tapped; give the module that was "
-                "scripted or traced, or a method that compares estimates ('output', 'dfkd', 'subband', 'dispatch')"
+                f"the {role}'s layer '{layer}' is TorchScript, whose layers cannot be tapped; pass the module that was "
+                "scripted or traced, or use a method that compares estimates ('output', 'dfkd', 'subband', 'dispatch')"
             )
 
 
 def freeze(network: nn.Module) -> nn.Module:
-    """Switch gradients off and evaluation mode on. Raises DistillError for lazy modules that have not run yet."""
+    """Disable gradients and enable evaluation mode. Raise DistillError for parameters without values."""
     for name, parameter in network.named_parameters():
         if isinstance(parameter, nn.parameter.UninitializedParameter):
             raise DistillError(
@@ -76,7 +78,7 @@ def freeze(network: nn.Module) -> nn.Module:
 
 
 def evaluating(network: nn.Module) -> nn.Module:
-    """Switch evaluation mode on. A network from `torch.export` has one mode only, and stays as it was exported."""
+    """Enable evaluation mode, except for a network from `torch.export`, which has one mode only."""
     try:
         return network.eval()
     except NotImplementedError:
@@ -84,7 +86,7 @@ def evaluating(network: nn.Module) -> nn.Module:
 
 
 def first_tensor(output: Any) -> Tensor | None:
-    """The first tensor of a network's or layer's output: itself, or in a tuple, a list or a dict."""
+    """Return an output itself, or the first tensor of a tuple, list or dict; None if there is none."""
     if isinstance(output, Tensor):
         return output
     parts = output.values() if isinstance(output, dict) else output
@@ -94,52 +96,51 @@ def first_tensor(output: Any) -> Tensor | None:
 
 
 def check_trainable(student: nn.Module) -> None:
-    """Refuse parameters that cannot have a gradient. Raises DistillError."""
+    """Raise DistillError for parameters that cannot have a gradient."""
     for name, parameter in student.named_parameters():
         if parameter.is_inference():
             raise DistillError(
                 f"the student's parameter '{name}' was made within torch.inference_mode(), so it cannot be trained; "
-                "build the student outside of it"
+                "build the student outside it"
             )
 
 
-def check_taught(side: dict[str, Tensor], estimate: Any) -> None:
-    """Raise DistillError if what the student gave has no gradient: nothing would be taught there."""
-    why = (
-        "gives no gradient, so nothing would be taught there: it is frozen, or runs under torch.no_grad() or "
+def check_gradients(features: dict[str, Tensor], estimate: Any) -> None:
+    """Raise DistillError if a compared output of the student has no gradient."""
+    cause = (
+        "gives no gradient, so the distillation cannot train it: it is frozen, or runs under torch.no_grad() or "
         "torch.utils.checkpoint with use_reentrant=True"
     )
-    for name, feature in side.items():
+    for name, feature in features.items():
         if not feature.requires_grad:
             raise DistillError(
-                f"the student's layer '{name}' {why}; unfreeze it, use use_reentrant=False, or tap another layer"
+                f"the student's layer '{name}' {cause}; unfreeze it, use use_reentrant=False, or tap another layer"
             )
     if isinstance(estimate, Tensor) and not estimate.requires_grad:
-        raise DistillError(f"the student's estimate {why}; unfreeze the student, or use use_reentrant=False")
+        raise DistillError(
+            f"the student's estimate {cause}; unfreeze the student, or use use_reentrant=False"
+        )
 
 
 def precision(student: dict[str, Tensor], teacher: dict[str, Tensor]) -> torch.dtype:
-    """What methods must compute in: float64 if all that is compared is float64, else float32.
-
-    Raises DistillError, naming both, if some of it is float64 and some is not.
-    """
+    """Return float64 if all compared tensors are float64, else float32. Raise DistillError if some are."""
     kinds = [(f"student's {name}", x.dtype) for name, x in student.items()]
     kinds += [(f"teacher's {name}", x.dtype) for name, x in teacher.items()]
     doubles = [name for name, dtype in kinds if dtype in (torch.float64, torch.complex128)]
     others = [name for name, dtype in kinds if dtype not in (torch.float64, torch.complex128)]
     if doubles and others:
         raise DistillError(
-            f"the {doubles[0]} is float64 and the {others[0]} is not; give both networks one precision "
+            f"the {doubles[0]} is float64 and the {others[0]} is not; use one precision for both networks "
             "(network.float() or network.double())"
         )
     return torch.float64 if doubles else torch.float32
 
 
 def describe(module: nn.Module, example: tuple[Any, ...]) -> str:
-    """Types and shapes of an example and of a network's weights, for messages."""
-    given = ", ".join(f"{_short(x.dtype)} {list(x.shape)}" for x in example if isinstance(x, Tensor))
+    """Return dtypes and shapes of an example and of a network's weights as text."""
+    inputs = ", ".join(f"{_short(x.dtype)} {list(x.shape)}" for x in example if isinstance(x, Tensor))
     weights = sorted({_short(p.dtype) for p in module.parameters()})
-    return f"{given or type(example[0]).__name__}; its weights are {' and '.join(weights) or 'none'}"
+    return f"{inputs or type(example[0]).__name__}; its weights are {' and '.join(weights) or 'none'}"
 
 
 def _short(dtype: torch.dtype) -> str:

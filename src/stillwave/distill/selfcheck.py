@@ -1,4 +1,4 @@
-"""What a distillation would do at its first step, and what in it looks wrong: see `stillwave check`."""
+"""Analysis of the first step of a distillation, and warnings (`stillwave check`)."""
 
 from __future__ import annotations
 
@@ -15,60 +15,86 @@ from stillwave.distill.schedule import published_weight
 from stillwave.losses import EnhancementLoss
 from stillwave.schema import DistillConfig
 
-LOUD = 10.0
-"""A term is too loud if λ times its gradient is so many times that of the enhancement loss,"""
-ALONE = 0.95
-"""or if it has so great a share of the gradients of all terms together."""
+MAX_RATIO = 10.0
+"""A term dominates if λ times its gradient norm exceeds that of the enhancement loss by this factor,"""
+MAX_SHARE = 0.95
+"""or if its share of the summed gradient norms of all terms is larger."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """One loss of the method: its size, the norm of its gradient at the student, and what that amounts to."""
+    """One loss of the method.
+
+    Attributes:
+        name: Name of the loss.
+        value: Value of the loss.
+        gradient: Norm of its gradient at the student.
+        against: λ · gradient, relative to the gradient norm of the enhancement loss.
+        share: Share of the summed gradient norms of all terms.
+
+    """
 
     name: str
     value: float
     gradient: float
     against: float
-    """λ · gradient, over the enhancement loss's gradient."""
     share: float
-    """Of the sum of all terms' gradient norms."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Of one batch, before any update."""
+    """Analysis of one batch before any update.
+
+    Attributes:
+        enhancement: Value of the enhancement loss.
+        gradient: Norm of its gradient at the student.
+        weight: λ after this batch.
+        terms: Losses of the method.
+        parameters: Number of parameters of student, teacher and connectors.
+        unreached: Names of connectors without gradient.
+        warnings: Problems found.
+
+    """
 
     enhancement: float
     gradient: float
-    """Of the enhancement loss, at the student."""
     weight: float
-    """λ, as it would be after this batch."""
     terms: tuple[Term, ...]
     parameters: Mapping[str, int]
-    """Of student, teacher and connectors."""
     unreached: tuple[str, ...]
-    """Connectors that get no gradient."""
     warnings: tuple[str, ...] = field(default=())
 
 
 def examine(
     distiller: Distiller, criterion: EnhancementLoss, config: DistillConfig, noisy: Tensor, clean: Tensor
 ) -> Findings:
-    """Forward once in training mode, and backward for each loss; no weight moves. Raises DistillError."""
+    """Run one forward pass in training mode and one backward pass for each loss; no weight is changed.
+
+    Args:
+        distiller: Student, teacher and method.
+        criterion: The enhancement loss.
+        config: The `distill` section of the recipe.
+        noisy: Input of both networks, [B, N].
+        clean: Clean reference, [B, N].
+
+    Raises:
+        DistillError: As in `Distiller.forward`.
+
+    """
     distiller.train()
     estimate, losses = distiller(noisy, clean=clean)
     enhancement = criterion(estimate, clean)["total"]
     student = [p for p in distiller.student.parameters() if p.requires_grad]
     found = norms(enhancement, losses, student)
     weight = _weight(config, found["enhancement"], found["distillation"])
-    together = sum(found[f"distill.{name}"] for name in losses)
+    norm_sum = sum(found[f"distill.{name}"] for name in losses)
     terms = tuple(
         Term(
             name,
             float(loss.detach()),
             found[f"distill.{name}"],
             _ratio(weight * found[f"distill.{name}"], found["enhancement"]),
-            _ratio(found[f"distill.{name}"], together),
+            _ratio(found[f"distill.{name}"], norm_sum),
         )
         for name, loss in losses.items()
     )
@@ -109,21 +135,21 @@ def _warnings(found: Findings) -> Iterator[str]:
         yield "the enhancement loss or its gradient is not finite"
     for term in found.terms:
         if not math.isfinite(term.value + term.gradient):
-            yield f"{term.name}: the loss or its gradient is not finite; the first update would be refused"
+            yield f"{term.name}: the loss or its gradient is not finite; the first update would be rejected"
         elif term.value == 0:
-            yield f"{term.name}: is 0 on this batch, so it teaches nothing"
+            yield f"{term.name}: is 0 on this batch"
         elif term.gradient == 0:
-            yield f"{term.name}: never reaches the student (its gradient there is 0)"
-        if term.against > LOUD:
+            yield f"{term.name}: has no gradient at the student"
+        if term.against > MAX_RATIO:
             yield (
                 f"{term.name}: dominates, at {term.against:.0f} times the gradient of the enhancement loss; "
                 "lower distill.weight, or set it to balanced"
             )
-        if len(found.terms) > 1 and term.share > ALONE:
+        if len(found.terms) > 1 and term.share > MAX_SHARE:
             yield f"{term.name}: dominates, with {term.share:.0%} of the gradient of all terms"
     if found.unreached:
         names = ", ".join(found.unreached[:5]) + (", …" if len(found.unreached) > 5 else "")
-        yield f"{len(found.unreached)} tensors of the connectors get no gradient: {names}"
+        yield f"{len(found.unreached)} tensors of the connectors have no gradient: {names}"
 
 
 def _sizes(distiller: Distiller) -> dict[str, int]:
@@ -135,5 +161,5 @@ def _sizes(distiller: Distiller) -> dict[str, int]:
 
 
 def _ratio(one: float, other: float) -> float:
-    """Nothing over nothing is nothing."""
+    """Return one / other, and 0 for 0 / 0."""
     return one / other if other else 0.0 if one == 0 else math.inf

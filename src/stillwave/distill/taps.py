@@ -1,17 +1,4 @@
-"""Taps: features of any `nn.Module`, taken by naming its layers. The module is not edited.
-
-A tap is written `layer`, `layer:layout`, `layer@k` or `layer@k:layout`:
-
-- `layer`: a name of `module.named_modules()`; its output is tapped (the first tensor of a tuple, as for a
-  GRU);
-- `@k`: the k-th call, from 1, for a layer that is called several times in one forward pass;
-- `layout`: what the output's axes are, one letter each: `b` example, `c` channel, `t` frame, `d` bin. An
-  absent `c` or `d` has size 1. A 4-D output is `bctd` unless told; a 3-D one must be told (`btc` for a
-  batch-first GRU).
-
-Whatever the layout, features come out as [B, C, T, D]; complex ones as real with 2·C channels (real parts
-first).
-"""
+"""Record the outputs of named layers of any `nn.Module` with forward hooks. The module is not modified."""
 
 from __future__ import annotations
 
@@ -43,7 +30,7 @@ _TAP = re.compile(r"(?P<layer>[^@:]+)(@(?P<call>[0-9]+))?(:(?P<layout>[a-z]+))?"
 
 @dataclass(frozen=True)
 class Tap:
-    """One parsed tap."""
+    """A parsed tap: layer, call (from 1; None if it is called once) and axes of the output."""
 
     text: str
     layer: str
@@ -52,24 +39,24 @@ class Tap:
 
     @classmethod
     def parse(cls, text: str) -> Tap:
-        """Raises `DistillError` if `text` does not read as a tap."""
+        """Parse a tap. Raise DistillError if its syntax is invalid."""
         match = _TAP.fullmatch(text)
         if match is None or match["call"] == "0":
-            raise DistillError(f"tap '{text}' does not read as layer, layer:layout or layer@k (k from 1)")
+            raise DistillError(f"tap '{text}' is invalid; write layer, layer:layout or layer@k (k from 1)")
         layout = match["layout"]
         if layout and (
             set(layout) - set(AXES) or len(set(layout)) < len(layout) or not {"b", "t"} <= set(layout)
         ):
             raise DistillError(
                 f"tap '{text}': layout '{layout}' must hold b and t, and may hold c and d, "
-                "each once (such as btc)"
+                "each once, for example btc"
             )
         return cls(text, plain_name(match["layer"]), int(match["call"]) if match["call"] else None, layout)
 
 
 @dataclass
 class _Call:
-    """What a hook saw: the wanted call's output, and how many calls there were."""
+    """Output of the requested call of a layer, and the number of calls."""
 
     output: Tensor | None = None
     version: int = 0
@@ -77,15 +64,35 @@ class _Call:
 
 
 class Taps:
-    """Named layers of one module, whose outputs can be recorded.
+    """Named layers of a module whose outputs are recorded.
+
+    A tap is written `layer`, `layer:layout`, `layer@k` or `layer@k:layout`:
+
+    - `layer`: a name of `module.named_modules()`. If the output of the layer is a tuple, list or dict, its first tensor
+      is recorded.
+    - `@k`: the k-th call of the layer, from 1; required if it is called several times in a forward pass.
+    - `layout`: the axes of the output, one letter each: `b` example, `c` channel, `t` frame, `d` frequency bin. `c` and
+      `d` may be absent. The default for four axes is `bctd`; for others the layout is required (`btc` for a batch-first
+      GRU).
+
+    Feature maps are returned as [B, C, T, D] for every layout; an absent axis has size 1. A complex output is
+    returned as [B, 2·C, T, D], real parts first.
 
     Args:
-        module: any network.
-        names: taps, see the module's head.
-        role: what messages call the module (`student`, `teacher`).
+        module: The network.
+        names: The taps.
+        role: Name of the module in error messages (`student`, `teacher`).
 
     Raises:
-        DistillError: a layer that does not exist (with the nearest that do), or a tap that does not read.
+        DistillError: A layer does not exist, or the syntax of a tap is invalid.
+
+    Examples:
+        >>> network = nn.Sequential(nn.Linear(8, 4), nn.GRU(4, 3, batch_first=True))
+        >>> taps = Taps(network, ["0:btc", "1:btc"])
+        >>> with taps.record() as features:
+        ...     output = network(torch.zeros(2, 10, 8))
+        >>> {name: tuple(feature.shape) for name, feature in features.items()}
+        {'0:btc': (2, 4, 10, 1), '1:btc': (2, 3, 10, 1)}
 
     """
 
@@ -102,13 +109,16 @@ class Taps:
 
     @contextmanager
     def record(self) -> Iterator[dict[str, Tensor]]:
-        """Run one forward pass inside; afterwards the yielded dict maps each tap to its feature [B, C, T, D].
+        """Record one forward pass that is run in the context.
 
-        A compiled network runs uncompiled inside, if there are taps: compiled code calls no hooks.
+        A compiled network runs uncompiled, since compiled code does not call hooks.
+
+        Yields:
+            A dict; on exit it is filled with the feature map [B, C, T, D] of each tap.
 
         Raises:
-            DistillError: on leaving, if a layer was not called, was called several times, gave something that
-                cannot be read as [B, C, T, D], or was changed in place by a later layer.
+            DistillError: On exit, if a layer was not called, was called more often than expected, has an output that
+                cannot be arranged as [B, C, T, D], or its output was modified in place by a later layer.
 
         """
         features: dict[str, Tensor] = {}
@@ -127,15 +137,18 @@ class Taps:
             features[name] = self._arrange(tap, self._output(tap, calls[name]))
 
     def shapes(self, *example: Any, **options: Any) -> dict[str, Layer]:
-        """Shape of each tap, as found by `dry_run`."""
+        """Run `dry_run` and return the shape of each tap."""
         return self.layers(self.dry_run(*example, **options)[0])
 
     def dry_run(self, *example: Any, **options: Any) -> tuple[dict[str, Tensor], Any]:
-        """Feature of each tap and the output: evaluation mode, no gradient, random state and modes put back.
+        """Run the module on an example in evaluation mode, without gradients; random state and modes are restored.
+
+        Returns:
+            The feature map [B, C, T, D] of each tap, and the output of the module.
 
         Raises:
-            DistillError: as `record`, if the network cannot run on the example, or if the first axis of a feature is
-                not the batch of the first argument.
+            DistillError: As in `record`, if the module cannot run on the example, or if the first axis of a feature
+                map is not the batch size of the first argument.
 
         """
         with _dry(self.module), self.record() as features:
@@ -143,7 +156,7 @@ class Taps:
                 output = self.module(*example, **options)
             except StillwaveError:
                 raise
-            except Exception as error:  # whatever the network itself raises
+            except Exception as error:  # any error of the network
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
                 raise DistillError(
                     f"the {self.role} cannot run on the example ({describe(self.module, example)}): {reason}"
@@ -153,7 +166,7 @@ class Taps:
         return features, output
 
     def layers(self, features: dict[str, Tensor]) -> dict[str, Layer]:
-        """The shapes of these features."""
+        """Return the shapes of feature maps."""
         modules = named_layers(self.module)
         sizes = {
             name: sum(p.numel() for p in modules[tap.layer].parameters()) for name, tap in self.taps.items()
@@ -166,7 +179,7 @@ class Taps:
     def _check_batch(self, name: str, feature: Tensor, example: tuple[Any, ...]) -> None:
         if example and isinstance(example[0], Tensor) and feature.shape[0] != example[0].shape[0]:
             raise DistillError(
-                f"the {self.role}'s layer '{name}' gave {feature.shape[0]} examples "
+                f"the {self.role}'s layer '{name}' returned {feature.shape[0]} examples "
                 f"for {example[0].shape[0]}; check its layout (b is the axis of examples)"
             )
 
@@ -176,7 +189,7 @@ class Taps:
             raise DistillError(f"{where} was not called in the forward pass; tap a layer that is")
         if tap.call is None and call.count > 1:
             raise DistillError(
-                f"{where} was called {call.count} times in one forward pass; say which call, "
+                f"{where} was called {call.count} times in one forward pass; name the call, "
                 f"from '{tap.layer}@1' to '{tap.layer}@{call.count}'"
             )
         if tap.call is not None and tap.call > call.count:
@@ -184,7 +197,7 @@ class Taps:
                 f"{where} was called {call.count} times, so there is no '{tap.layer}@{tap.call}'"
             )
         if call.output is None:
-            raise DistillError(f"{where} did not give a tensor (or a tuple that holds one)")
+            raise DistillError(f"{where} did not return a tensor, or a tuple, list or dict with one")
         if _version(call.output) != call.version:
             raise DistillError(
                 f"the output of {where} is changed in place by a later layer (such as ReLU(inplace=True)); "
@@ -195,10 +208,10 @@ class Taps:
     def _arrange(self, tap: Tap, output: Tensor) -> Tensor:
         layout = tap.layout or (AXES if output.ndim == 4 else None)
         shape = "×".join(str(size) for size in output.shape)
-        where = f"the {self.role}'s layer '{tap.layer}' gives {output.ndim} axes ({shape})"
+        where = f"the {self.role}'s layer '{tap.layer}' returns {output.ndim} axes ({shape})"
         if layout is None:
             raise DistillError(
-                f"{where}; say what they are, as in '{tap.layer}:btc' (b example, t frame, c channel, d bin)"
+                f"{where}; name them, for example '{tap.layer}:btc' (b example, t frame, c channel, d bin)"
             )
         if len(layout) != output.ndim:
             raise DistillError(f"{where}, but its layout '{layout}' names {len(layout)}")
@@ -210,17 +223,17 @@ class Taps:
 
 
 def _hook(tap: Tap, call: _Call) -> Any:
-    def keep(module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001
+    def store(module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001
         call.count += 1
         if call.count == (tap.call or 1):
             call.output = first_tensor(output)
             call.version = 0 if call.output is None else _version(call.output)
 
-    return keep
+    return store
 
 
 def _version(tensor: Tensor) -> int:
-    """How often a tensor was changed in place. Within `torch.inference_mode()` nothing counts that."""
+    """Return the number of in-place changes of a tensor; `torch.inference_mode()` does not count them."""
     return 0 if tensor.is_inference() else tensor._version
 
 

@@ -65,7 +65,7 @@ class OptimizerStep:
         rate = learning_rate(self.recipe.optimiser, steps, done)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = rate
-        shares = self.plan.shares(step)
+        shares = self.plan.weights(step)
         self.optimiser.zero_grad()
         sums: dict[str, float] = {}
         self._seen = {}

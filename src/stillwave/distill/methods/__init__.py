@@ -1,4 +1,4 @@
-"""The distillation methods, one file each. Importing this package registers all of them."""
+"""The distillation methods, one module each. Importing this package registers all of them."""
 
 from importlib import import_module
 from pkgutil import iter_modules

@@ -1,18 +1,19 @@
-"""AT: attention transfer, maps of where the energy is.
+"""AT: attention transfer by energy maps.
 
 S. Zagoruyko, N. Komodakis, "Paying More Attention to Attention", ICLR 2017, arXiv 1612.03928.
 
-    A_btd = 1/C Σ_c |F_bctd|^p, p = `power`, then each example's map divided by its L2 norm
+    A_btd = 1/C Σ_c |F_bctd|^p, p = `power`, then the map of each example divided by its L2 norm
     `mode: code`    L = Σ_pairs mean_btd (A^s − A^t)²                    the published programs
     `mode: paper`   L = Σ_pairs 1/2 · 1/(B·T·D) Σ_b ‖A_b^s − A_b^t‖₂       the paper: not squared, and β/2 with
                     β = 1000 over the number of elements
 
-Ours: `norm: frame` or `bin` gives each frame or bin of an example unit norm instead, so that one loud onset does not
-take it all; `reduction: sum_per_example` multiplies by T·D, since entries of unit vectors shrink as examples
-get longer. Silent vectors (1e-5 of their example's loudest, in amplitude) are 0 and carry no gradient.
+Options of this project: `norm: frame` or `bin` normalises each frame or bin of an example instead, so that one loud
+onset does not dominate; `reduction: sum_per_example` multiplies by T·D, since the entries of unit vectors decrease with
+the length of the examples. Silent vectors (1e-5 of the loudest of their example, in amplitude) are 0 and carry no
+gradient.
 
-Any B and C; T and D are averaged to the smaller of a pair. No connector. Blind to every sign, to which channel
-holds the energy, and to the level of the features.
+Any B and C; T and D are averaged to the smaller of a pair. No connectors. Invariant to signs, to which channel has the
+energy, and to the level of the features.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from stillwave.schema.methods import AtConfig
 
 @register("at")
 class AttentionTransfer(Method):
-    """One loss for each pair of layers, named after it."""
+    """One loss for each layer pair."""
 
     Config = AtConfig
     title = "maps of the energy over frames and bins (AT, ICLR 2017)"
@@ -42,11 +43,11 @@ class AttentionTransfer(Method):
 
     @classmethod
     def build(cls, config: AtConfig, shapes: Shapes) -> AttentionTransfer:
-        """Raises `DistillError` if no layers can be paired."""
+        """Pair the layers. Raise DistillError if there is no pair."""
         return cls(config, one_to_one(shapes))
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """See the file's head. Any B and T."""
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return the losses by layer pair, for any B and T."""
         maps = features(self.pairs, student, teacher)
         with full_precision(student.features[self.pairs[0].set][0].device):
             return {pair.label: self._distance(*both) for pair, both in zip(self.pairs, maps, strict=True)}
@@ -60,7 +61,7 @@ class AttentionTransfer(Method):
         return scale * _norms(difference.flatten(1)).mean() / (2 * size[0] * size[1])
 
     def _map(self, feature: Tensor) -> Tensor:
-        """[B, C, T, D] → [B, T, D], or [B, D, T] with `norm: bin`."""
+        """Map [B, C, T, D] to [B, T, D], or to [B, D, T] with `norm: bin`."""
         energy = feature.abs().pow(self.config.power).mean(1)
         if self.config.norm == "example":
             return unit(energy.flatten(1)).view_as(energy)
@@ -76,7 +77,7 @@ def _pooled(feature: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _norms(vectors: Tensor) -> Tensor:
-    """L2 norms; where a vector is 0, with gradient 0 (the norm's own is not defined there)."""
+    """Return L2 norms; the gradient of a zero vector is 0."""
     squares = vectors.square().sum(-1)
     zero = squares <= 0
     return squares.masked_fill(zero, 1.0).sqrt().masked_fill(zero, 0.0)

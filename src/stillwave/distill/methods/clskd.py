@@ -1,21 +1,21 @@
-"""CLSKD-style: fused layers, whose examples are compared with one another frame by frame.
+"""CLSKD-style: fused layers, with similarities between the examples of the batch at each frame.
 
 After J. Cheng et al., "Cross-Layer Similarity Knowledge Distillation for Speech Enhancement", Interspeech 2022, pp.
-926–930. Reconstructed: of the source only the abstract was at hand (paths across layers, a similarity at each
-frame), and the same authors' later program.
+926–930. Reconstructed from the abstract (paths across layers, frame-level similarity) and from a later program of the
+same authors.
 
-    G_t = M_:,t M_:,tᵀ [B, B]: inner products of the batch's examples at frame t     G~: rows of unit L2 norm
+    G_t = M_:,t M_:,tᵀ [B, B]: inner products of the examples of the batch at frame t     G~: rows of unit L2 norm
     L_l = 1/(T·B²) Σ_t ‖G~^t_t − G~^s_t‖²_F,     L = Σ_levels L_l
 
-Choices where the source is silent: the mean over frames; the student's levels are fused as in ReviewKD with
-InstanceNorm (`fuse: student`, see `levels.py`), `fusion_channels` wide (default: as ReviewKD); where the teacher has
-more layers in a set, the last of each share is met; the mask is no level. `fuse: teacher`, the abstract's other
-reading: the student's own layers meet the average of the teacher's levels visited so far, each channel standardised
-over the batch, bins resized to the level's (nearest); they must agree in channels, and nothing is trained beside the
-student. `fuse: off`: layer against layer.
+Choices of this project: the mean over frames; the student's levels are fused as in ReviewKD with InstanceNorm
+(`fuse: student`, see `fusion_levels.py`), with `fusion_channels` channels (default: as ReviewKD); if the teacher has
+more layers in a set, the last of each part is compared; masks are left out. `fuse: teacher`, the other reading of the
+abstract: the student's own layers are compared with the average of the teacher's levels visited so far, each channel
+standardised over the batch, bins resized to those of the level (nearest); the teacher layers must have equal
+channels, and there are no connectors. `fuse: off`: no fusion.
 
-Any T; both sides with the same frames; any C and D. A batch of one has nothing to compare: 0, which `skipped` counts.
-Blind to sign, level and rotations of each frame's row.
+Any T; equal numbers of frames; any C and D. The loss of a batch of one example is 0, counted in `skipped`. Invariant to
+sign, level and rotation of each frame's row.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from stillwave.schema.methods import ClskdConfig
 
 @register("clskd")
 class CrossLayerSimilarity(Method):
-    """One loss for each level, named after its set and layer."""
+    """One loss for each level."""
 
     Config = ClskdConfig
     title = "CLSKD-style: fused layers, examples compared at each frame (Interspeech 2022, reconstructed)"
@@ -60,15 +60,15 @@ class CrossLayerSimilarity(Method):
 
     @classmethod
     def build(cls, config: ClskdConfig, shapes: Shapes) -> CrossLayerSimilarity:
-        """Raises `DistillError` if there is no level, frames differ, or teacher layers to average in channels."""
+        """Pair the levels. Raise DistillError if there is none, or frames or channels differ."""
         found = levels(shapes, "clskd")
         if config.fuse == "teacher":
             for visits in found.values():
                 _check_channels(visits)
         return cls(config, list(found.values()))
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """See the file's head."""
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return the losses by level."""
         found: dict[str, Tensor] = {}
         for index, visits in enumerate(self.sets):
             ours, theirs = maps(visits, student, teacher)
@@ -88,17 +88,19 @@ class CrossLayerSimilarity(Method):
 
 @torch.no_grad()
 def averages(visited: Sequence[Tensor]) -> list[Tensor]:
-    """For each level, the mean of the standardised maps up to it, at its bins."""
-    so_far: list[Tensor] = []
+    """Return for each level the mean of the standardised maps up to it, with its bins."""
+    visited_maps: list[Tensor] = []
     found = []
     for feature in visited:
-        so_far.append(_standardised(feature).permute(0, 2, 3, 1))
-        found.append(torch.stack([resized(f, feature.shape[3]) for f in so_far]).mean(0).permute(0, 3, 1, 2))
+        visited_maps.append(_standardised(feature).permute(0, 2, 3, 1))
+        found.append(
+            torch.stack([resized(f, feature.shape[3]) for f in visited_maps]).mean(0).permute(0, 3, 1, 2)
+        )
     return found
 
 
 def _standardised(feature: Tensor) -> Tensor:
-    """Each channel with mean 0 and variance 1 over the batch; 0 where it does not vary."""
+    """Standardise each channel over the batch; 0 if it is constant."""
     variance, mean = torch.var_mean(feature, (0, 2, 3), correction=0, keepdim=True)
     return (feature - mean) * variance.masked_fill(variance == 0, 1.0).rsqrt()
 
@@ -109,5 +111,5 @@ def _check_channels(visits: Levels) -> None:
         if layer.channels != first.channels:
             raise DistillError(
                 f"clskd with fuse 'teacher' averages teacher layers, but '{first.name}' has {first.channels} channels "
-                f"and '{layer.name}' has {layer.channels}; tap layers of the same number, or choose fuse 'student'"
+                f"and '{layer.name}' has {layer.channels}; tap layers with equal channels, or use fuse 'student'"
             )

@@ -1,23 +1,23 @@
-"""DFKD-style distillation: the estimates' low and high bands by different measures, parted where speech ends.
+"""DFKD-style: estimates below and above a crossover frequency, compared by different losses.
 
 After Yuan, Liu, Chen, Zhou, Li, Hu, "Dynamic Frequency-Adaptive Knowledge Distillation for Speech Enhancement",
-arXiv 2502.04711. Reconstructed from second-hand accounts: a crossover at the steepest slope of the output's spectrum,
-a modified cosine loss below it and a weighted loss above. Each formula here is our reading.
+arXiv 2502.04711. Reconstructed from second-hand accounts: a crossover at the steepest slope of the output spectrum, a
+modified cosine loss below it and a weighted loss above. Each formula here is our reading.
 
 With X^s, X^t the spectra of both estimates (512 points, hop 256), for each example:
 
 - Crossover d*: E_d = mean_t log(|X^t_td|² + 1e-8), averaged over 5 bins; d* is the bin between 500 Hz and 6 kHz after
-  which E falls most. An integer: no gradient. `crossover: fixed` puts it at `fixed_hz` for all, as a control.
+  which E decreases most. It is an integer and has no gradient. `crossover: fixed` sets it to `fixed_hz`, as a control.
 - Below: L_low = mean_t [ 1 − cos(s_t, t_t) + (log ‖s_t‖ − log ‖t_t‖)² ], s_t and t_t the bins d < d* of a frame as real
-  vectors; the second part because a cosine does not see level.
-- From d* on: L_high = η · mean_td (|Re| + |Im|)(X^s_c − X^t_c), _c the modulus to the power of the enhancement loss's
+  vectors; the second term because a cosine does not depend on the level.
+- From d* on: L_high = η · mean_td (|Re| + |Im|)(X^s_c − X^t_c), _c: magnitude to the power of the enhancement loss's
   `compression`, η = `high`.
 
-Losses `low` and `high`, means over the batch. Silence: a frame in which the teacher's low band is 60 dB below its
-loudest is left out of L_low; and both vectors are given one more component of just that size (at least 1e-4), so that
-a frame in which the student is silent has a finite value and gradient, and equal ones are at exactly 0.
+Losses `low` and `high`, means over the batch. Silence: frames in which the teacher's low band is 60 dB below its
+loudest are left out of L_low; both vectors get an additional component of that size (at least 1e-4), so that a silent
+student frame has a finite loss and gradient, and the loss of equal frames is exactly 0.
 
-Waveforms [B, N], any B and N. Sees phase and polarity throughout, level too.
+Waveforms [B, N], any B and N. Depends on phase, polarity and level.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from stillwave.schema import SAMPLE_RATE
 from stillwave.schema.methods import DfkdConfig
 from stillwave.stft import Stft
 
-LOWEST_HZ, HIGHEST_HZ = 500.0, 6000.0
+MIN_HZ, MAX_HZ = 500.0, 6000.0
 SMOOTH = 5
 SILENCE = 1e-3
-"""Of a frame's norm to the loudest: 60 dB."""
+"""Norm of a frame relative to the loudest: −60 dB."""
 
 
 @register("dfkd")
@@ -63,16 +63,16 @@ class Dfkd(Method):
 
     @classmethod
     def build(cls, config: DfkdConfig, shapes: Shapes) -> Dfkd:
-        """Refuses a fixed crossover that leaves nothing above it."""
+        """Raise DistillError if a fixed crossover leaves no bins above it."""
         if config.crossover == "fixed" and config.fixed_hz >= SAMPLE_RATE / 2:
             raise DistillError(
-                f"fixed_hz is {config.fixed_hz:g}, above all there is; give less than {SAMPLE_RATE // 2}"
+                f"fixed_hz is {config.fixed_hz:g}, above the highest frequency; use less than {SAMPLE_RATE // 2}"
             )
         return cls(config, shapes.loss.compression)
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """See the file's head."""
-        found = estimates(student, teacher, given)
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return the losses of both bands."""
+        found = estimates(student, teacher, inputs)
         with full_precision(found.student.device):
             ours, theirs = self.stft.analyse(found.student), self.stft.analyse(found.teacher)
             bins = torch.arange(self.stft.bins, device=ours.device)
@@ -83,7 +83,7 @@ class Dfkd(Method):
             }
 
     def _crossover(self, teacher: Tensor) -> Tensor:
-        """[B]: the first bin of the upper band."""
+        """Return the first bin of the upper band, [B]."""
         if self.config.crossover == "fixed":
             bin_of = round(self.config.fixed_hz * self.stft.n_fft / SAMPLE_RATE)
             return torch.full((len(teacher),), max(1, min(bin_of, self.stft.bins - 1)), device=teacher.device)
@@ -96,20 +96,20 @@ class Dfkd(Method):
 
 
 def crossover(powers: Tensor, hertz: float) -> Tensor:
-    """Of powers [B, T, F] with bins `hertz` apart: [B], the bin after which the spectrum falls most."""
+    """Return the bin after which the spectrum decreases most, [B], for powers [B, T, F] with bins `hertz` apart."""
     envelope = (powers + FLOOR).log().mean(1)
     padded = F.pad(envelope.unsqueeze(1), (SMOOTH // 2, SMOOTH // 2), mode="replicate")
     slope = F.avg_pool1d(padded, SMOOTH, 1).squeeze(1).diff(dim=1)
-    first, last = round(LOWEST_HZ / hertz), round(HIGHEST_HZ / hertz)
+    first, last = round(MIN_HZ / hertz), round(MAX_HZ / hertz)
     return slope[:, first : last + 1].argmin(1) + first
 
 
 def _low(student: Tensor, teacher: Tensor) -> Tensor:
-    """Of spectra [B, T, F] whose upper bins are 0."""
+    """Return L_low of spectra [B, T, F] whose upper bins are 0."""
     norms = power(teacher).sum(-1).sqrt()
     floor = (SILENCE * norms.amax(1, keepdim=True)).clamp_min(FLOOR**0.5)
     ours, theirs = (power(x).sum(-1) + floor.square() for x in (student, teacher))
     product = (torch.view_as_real(student) * torch.view_as_real(teacher)).sum((-1, -2)) + floor.square()
     distance = 1 - product * (ours * theirs).rsqrt() + ((ours / theirs).log() / 2).square()
-    heard = norms > floor
-    return ((distance * heard).sum(1) / heard.sum(1).clamp_min(1)).mean()
+    active = norms > floor
+    return ((distance * active).sum(1) / active.sum(1).clamp_min(1)).mean()

@@ -1,35 +1,33 @@
-"""I²SRF-TFCKD: intra- and inter-set distillation with recursive fusion and time-frequency calibration.
+"""I²SRF-TFCKD: intra-set and inter-set distillation with recursive fusion and time-frequency calibration.
 
 J. Cheng et al., "Leveraging Local and Global Knowledge Integration with Time-Frequency Calibrated
-Distillation for Speech Enhancement", arXiv 2506.13127. `embedding: released` with its defaults is what the
-authors' program computes; the golden tests hold it to that.
+Distillation for Speech Enhancement", arXiv 2506.13127. `embedding: released` with its defaults computes the authors'
+program, as verified by the golden tests.
 
-Inside a set with n student and m teacher layers, and between the fused features of all sets:
+Within a set of n student and m teacher layers, and between the fused features of all sets:
 
     L = 1/n Σ_ij [ 1/(B·T) Σ_bt α^time_btij J^time_btij + 1/(B·B) Σ_bt α^batch_btij J^batch_btij
                    + 1/(B·T) Σ_bt α^freq_btij 1/K Σ_k J^freq_btkij ]
 
-J is the distance between row distributions (`similarity.py`), α the calibration (`calibration.py`). The
-second divisor makes the batch stream grow as T/B; `scale: balanced` divides it by B·T. What the authors' program
-calls frequency is our batch stream; `frequency: true` adds a stream of K bands (`bands.py`, ours).
+J is the distance between row distributions (`similarity.py`), α the calibration (`calibration.py`). The second divisor
+makes the batch stream grow as T/B; `scale: balanced` divides it by B·T. The frequency stream of the authors' program is
+our batch stream; `frequency: true` adds a stream of K bands (`bands.py`, this project).
 
-Blind to: polarity, rotations of the compared axis, and the level of a row (`similarity.py`). The frequency
-stream never compares two frames or two bands' levels: another rotation of the channels at each frame costs it
-nothing.
+Invariant to polarity, rotations of the compared axis, and the level of a row (`similarity.py`). The frequency stream
+does not compare frames, nor the levels of bands: it is invariant to a different rotation of the channels at each frame.
 
 Choices that the paper leaves open:
 
-- Order of visit: a set named `decoder` is fused from its last layer to its first, any other from first to
-  last.
-- `pairs: one_to_one`: student layer i (from 1) learns from teacher layer ⌈i·m/n⌉, the last from the last,
-  with weight 1.
-- `calibration: false` weighs each teacher layer 1/m. Teacher fusers learn only through the keys of the
-  inter-set calibration; without it they stay as they were drawn, and are not among the trained parameters.
-- `cross_weighting`: each stream's distances get the other stream's weights. It needs exactly two streams: time
-  and batch as in the released program, or, as the paper's abstract reads, time and frequency.
-- `centre` (ours): features of one sign, or with a large part that all frames share, have cosines near 1 whatever
-  they say, and P is flat. Without their mean they spread. With one frame and one example nothing is left.
-- `fusion_channels`: by default as many as the teacher's widest tapped layer has (128 in the paper).
+- Order of visit: a set named `decoder` is fused from its last layer to its first, any other from first to last.
+- `pairs: one_to_one`: student layer i (from 1) is compared with teacher layer ⌈i·m/n⌉, the last with the last, with
+  weight 1.
+- `calibration: false` weights each teacher layer 1/m. The teacher's fusers are trained only through the keys of the
+  inter-set calibration; without it they keep their initial values and are not trainable.
+- `cross_weighting`: the distances of each stream get the weights of the other. It requires exactly two streams: time
+  and batch as in the released program, or, as the abstract reads, time and frequency.
+- `centre` (this project): features of one sign, or with a large part common to all frames, have cosines near 1, and P
+  is flat; subtracting the mean spreads them. With one frame and one example, nothing remains.
+- `fusion_channels`: by default the channels of the teacher's widest tapped layer (128 in the paper).
 """
 
 from __future__ import annotations
@@ -54,6 +52,7 @@ from stillwave.distill.method import (
     register,
     to_float32,
 )
+from stillwave.distill.pairing import check_frames
 from stillwave.distill.similarity import STREAMS, Stream
 from stillwave.errors import nearest
 from stillwave.schema import I2srfTfckdConfig
@@ -63,13 +62,16 @@ INTER = "inter"
 
 @register("i2srf_tfckd")
 class I2srfTfckd(Method):
-    """The flagship. Losses: one named after each set, and `inter`; each already carries its set's weight.
+    """One loss for each tap set, and `inter`; each includes the weight of its set.
 
-    `weights[set][stream]`: the α of the last call, [B, T, n, m], detached.
+    Args:
+        config: Options.
+        shapes: Layers of both networks.
+
     """
 
     Config = I2srfTfckdConfig
-    title = "sets of layers, calibrated in time and batch, and their recursive fusion (arXiv 2506.13127)"
+    title = "tap sets and their recursive fusion, calibrated in time and batch (arXiv 2506.13127)"
     published_weight = 1.0
 
     def __init__(self, config: I2srfTfckdConfig, shapes: Shapes) -> None:
@@ -98,33 +100,31 @@ class I2srfTfckd(Method):
             self.fusers[side] = nn.ModuleDict(
                 {name: _fuser(name, ls, width, config.fusion) for name, ls in layers.items()}
             )
-        self._teacher_learns = inter.calibrated
-        self.fusers["teacher"].requires_grad_(self._teacher_learns)
+        self._teacher_trained = inter.calibrated
+        self.fusers["teacher"].requires_grad_(self._teacher_trained)
 
     @classmethod
     def build(cls, config: I2srfTfckdConfig, shapes: Shapes) -> I2srfTfckd:
-        """Raises `DistillError` if the layers or options do not fit together."""
+        """Return the method. Raise DistillError if layers or options do not match."""
         return cls(config, shapes)
 
     @property
     def weights(self) -> dict[str, dict[Stream, Tensor]]:
-        """α of the last call by term and stream."""
+        """α of the last call by loss and stream, [B, T, n, m], detached."""
         each = cast("dict[str, CalibratedDistance]", dict(self.comparisons.items()))
         return {name: comparison.weights for name, comparison in each.items()}
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """See the module's head. Any B and T with `embedding: pooled`; at B = 1 the batch stream is 0."""
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return the losses, for any B and T with `embedding: pooled`. At B = 1 the batch stream is 0."""
         device = next(iter(student.features.values()))[0].device
         with full_precision(device):
-            of_student = {name: [to_float32(f) for f in fs] for name, fs in student.features.items()}
-            of_teacher = {name: [to_float32(f.detach()) for f in fs] for name, fs in teacher.features.items()}
-            return {
-                name: w * self._term(name, of_student, of_teacher) for name, w in self.set_weights.items()
-            }
+            ours = {name: [to_float32(f) for f in fs] for name, fs in student.features.items()}
+            theirs = {name: [to_float32(f.detach()) for f in fs] for name, fs in teacher.features.items()}
+            return {name: w * self._term(name, ours, theirs) for name, w in self.set_weights.items()}
 
     def _term(self, name: str, student: dict[str, list[Tensor]], teacher: dict[str, list[Tensor]]) -> Tensor:
         if name == INTER:
-            with torch.set_grad_enabled(torch.is_grad_enabled() and self._teacher_learns):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and self._teacher_trained):
                 of_teacher = self.fuse("teacher", teacher)
             of_student = self.fuse("student", student)
             student, teacher = {INTER: list(of_student.values())}, {INTER: list(of_teacher.values())}
@@ -132,14 +132,14 @@ class I2srfTfckd(Method):
         return loss
 
     def fuse(self, side: str, features: dict[str, list[Tensor]]) -> dict[str, Tensor]:
-        """The fused feature map of each set of one side (`student` or `teacher`)."""
+        """Return the fused feature map of each set of one network (`student` or `teacher`)."""
         fusers = self.fusers[side]
         assert isinstance(fusers, nn.ModuleDict)
         return {name: fuser(visit(name, features[name])) for name, fuser in fusers.items()}
 
 
 def visit(name: str, layers: Sequence[Tensor]) -> list[Tensor]:
-    """Layers in the order in which they are fused."""
+    """Return the layers in order of fusion."""
     return list(layers)[::-1] if name == "decoder" else list(layers)
 
 
@@ -165,7 +165,7 @@ def _bands(config: I2srfTfckdConfig, shapes: Shapes) -> Bands | None:
 
 
 def _terms(config: I2srfTfckdConfig, shapes: Shapes) -> list[str]:
-    """Names of the losses; a weight of 0 leaves a term out."""
+    """Return the names of the losses; a weight of 0 leaves a term out."""
     names = [*(shapes.student if config.intra else ()), *([INTER] if config.inter else [])]
     return [name for name in names if config.set_weights.get(name, 1.0) != 0]
 
@@ -175,43 +175,31 @@ def _check(config: I2srfTfckdConfig, shapes: Shapes) -> None:
     names = list(shapes.student)
     for name in config.set_weights:
         if name not in [*names, INTER]:
-            raise DistillError(
-                f"set_weights names '{name}', which is no set; {nearest(name, [*names, INTER])}"
-            )
+            raise DistillError(f"set_weights: there is no set '{name}'; {nearest(name, [*names, INTER])}")
     if not _terms(config, shapes):
-        raise DistillError("set_weights leaves every term out: give at least one set a weight above 0")
+        raise DistillError("set_weights: all weights are 0; at least one must be above 0")
     for name in names:
         if name == INTER or hasattr(nn.ModuleDict, name) or not name.isidentifier():
-            raise DistillError(f"a set cannot be called '{name}'; choose another plain word")
-        _check_frames(f"set '{name}'", [*shapes.student[name], *shapes.teacher[name]])
+            raise DistillError(f"a set cannot be named '{name}'; use another identifier")
+        check_frames([*shapes.student[name], *shapes.teacher[name]], f"set '{name}'")
     if config.inter:
-        _check_frames("the inter-set term (inter: true)", _layers(shapes.student, shapes.teacher))
+        check_frames(_layers(shapes.student, shapes.teacher), "the inter-set term (inter: true)")
 
 
 def _check_options(config: I2srfTfckdConfig) -> None:
     streams = [stream for stream in STREAMS if getattr(config, stream)]
     if config.cross_weighting and not (len(streams) == 2 and config.calibration and config.pairs == "all"):
         raise DistillError(
-            "cross_weighting exchanges the weights of two streams: it needs exactly two of time, batch and "
+            "cross_weighting exchanges the weights of two streams: it requires exactly two of time, batch and "
             f"frequency (not {len(streams)}), calibration, and pairs 'all'"
         )
     if config.frequency and config.embedding == "released":
         raise DistillError(
-            "embedding 'released' is the authors' program, which has no frequency stream; "
-            "choose embedding 'pooled' or frequency false"
+            "embedding 'released' has no frequency stream, as in the authors' program; "
+            "use embedding 'pooled' or frequency false"
         )
     for name, weight in config.set_weights.items():
         if weight < 0:
             raise DistillError(
-                f"set_weights.{name} is {weight}; a weight must be 0 (leave the term out) or above"
-            )
-
-
-def _check_frames(what: str, layers: Sequence[Layer]) -> None:
-    first = layers[0]
-    for layer in layers:
-        if layer.frames != first.frames:
-            raise DistillError(
-                f"{what} compares frames one by one, but layer '{first.name}' has {first.frames} and "
-                f"'{layer.name}' has {layer.frames}; tap layers with the same number of frames"
+                f"set_weights.{name} is {weight}; weights must not be negative (0 leaves the term out)"
             )

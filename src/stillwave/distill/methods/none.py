@@ -1,4 +1,4 @@
-"""No distillation: L = L_SE, the reference of every comparison. In a run the teacher is not even loaded."""
+"""No distillation: L = L_SE, the baseline of every comparison. The teacher is not loaded."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from stillwave.schema.methods import NoneConfig
 
 @register("none")
 class Nothing(Method):
-    """Compares nothing."""
+    """No loss."""
 
     Config = NoneConfig
-    title = "nothing: the student alone"
+    title = "no distillation: the baseline"
     uses_features = False
 
     @classmethod
     def build(cls, config: NoneConfig, shapes: Shapes) -> Nothing:
-        """Never refuses."""
+        """Return the method."""
         return cls()
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """No loss."""
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return no loss."""
         return {}

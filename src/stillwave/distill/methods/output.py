@@ -1,21 +1,21 @@
-"""Response distillation: the student's estimate against the teacher's.
+"""Response distillation: the student's estimate compared with the teacher's.
 
-Goes back to G. Hinton, O. Vinyals, J. Dean, arXiv 1503.02531; for regression there is no temperature, and no one
-paper defines the form. With x^s, x^t both estimates, Y the noisy spectrum, everything of the teacher constant:
+After G. Hinton, O. Vinyals, J. Dean, arXiv 1503.02531; regression has no temperature, and no single paper defines the
+form. With x^s, x^t the estimates and Y the noisy spectrum; the teacher is constant:
 
-- `target: spectrum`   L = L_SE(x^s, x^t), the run's own enhancement loss with the teacher's estimate for the clean
-  speech. Its least value is that of a perfect estimate, which for SI-SDR is not 0.
+- `target: spectrum`   L = L_SE(x^s, x^t), the enhancement loss of the training with the teacher's estimate as
+  reference. Its minimum is that of a perfect estimate, which is not 0 for SI-SDR.
 - `target: mask`       L = mean_btd w |M^s − M^t|², M = X · conj(Y) / (|Y|² + 1e-8) the *effective* complex mask, of
-  re-analysed estimates: what the network's own mask did, within bounds, and defined for networks without one.
+  re-analysed estimates: the applied mask, bounded, and defined for networks without a mask.
   w = (|Y|² + 1e-8)^c over its mean in the example, c the loss's compression: bins without energy, in which a mask
-  is arbitrary, count little.
-- `target: waveform`   L = mean |x^s − x^t|; loud examples count more.
+  is arbitrary, get small weights.
+- `target: waveform`   L = mean |x^s − x^t|; loud examples have larger weight.
 
-`gate: true` (teacher-bounded regression, G. Chen et al., NeurIPS 2017): an example counts only where the student's
+`gate: true` (teacher-bounded regression, G. Chen et al., NeurIPS 2017): an example counts only if the student's
 enhancement loss against the clean speech is above the teacher's; the others are 0 in the mean.
 
-Estimates are [B, N], or [B, M, N] of which the first channel counts. Any B and N. Sees phase, polarity and level;
-with it the student learns the teacher's mistakes as well.
+Estimates are [B, N], or [B, M, N], of which the first channel is used. Any B and N. Depends on phase, polarity and
+level; the student also learns the teacher's errors.
 """
 
 from __future__ import annotations
@@ -23,23 +23,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from stillwave.distill.estimates import FLOOR, estimates, required, waveform
 from stillwave.distill.grams import zero_loss
-from stillwave.distill.method import (
-    BatchInputs,
-    DistillError,
-    Method,
-    ModelOutputs,
-    Shapes,
-    full_precision,
-    register,
-    to_float32,
-)
+from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
 from stillwave.losses import EnhancementLoss
 from stillwave.schema import LossConfig
 from stillwave.schema.methods import OutputConfig
 from stillwave.stft import Stft
-
-FLOOR = 1e-8
 
 
 @register("output")
@@ -60,16 +50,16 @@ class Output(Method):
 
     @classmethod
     def build(cls, config: OutputConfig, shapes: Shapes) -> Output:
-        """Never refuses."""
+        """Return the method."""
         return cls(config, shapes.loss)
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """See the file's head. Raises DistillError for `gate` without clean speech."""
-        ours, theirs = _waveform(student.estimate), _waveform(teacher.estimate.detach())
-        noisy, share = _waveform(given.noisy), 1.0
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return the loss. Raise DistillError for `gate` without clean reference."""
+        ours, theirs, clean = estimates(student, teacher, inputs)
+        noisy, share = waveform(inputs.noisy), 1.0
         with full_precision(ours.device):
             if self.config.gate:
-                kept = self._gate(ours.detach(), theirs, given.clean)
+                kept = self._gate(ours.detach(), theirs, required(clean, "output with gate: true"))
                 if not kept.any():
                     return {self.config.target: zero_loss(ours)}
                 share = float(kept.sum()) / len(kept)
@@ -77,7 +67,7 @@ class Output(Method):
             return {self.config.target: share * self._distance(ours, theirs, noisy)}
 
     def _distance(self, student: Tensor, teacher: Tensor, noisy: Tensor) -> Tensor:
-        """A mean over examples, whatever the target."""
+        """Return the mean over examples."""
         if self.config.target == "spectrum":
             total: Tensor = self.loss(student, teacher)["total"]
             return total
@@ -92,18 +82,10 @@ class Output(Method):
         return (weights * torch.view_as_real(difference).square().sum(-1)).mean()
 
     @torch.no_grad()
-    def _gate(self, student: Tensor, teacher: Tensor, clean: Tensor | None) -> Tensor:
-        """[B]: in which examples the teacher is nearer to the clean speech."""
-        if clean is None:
-            raise DistillError("output with gate: true compares with the clean speech; give clean=…")
-        clean = _waveform(clean)
+    def _gate(self, student: Tensor, teacher: Tensor, clean: Tensor) -> Tensor:
+        """Return in which examples the teacher's estimate is closer to the clean reference, [B]."""
         ours, theirs = (
             torch.stack([self.loss(x[b : b + 1], clean[b : b + 1])["total"] for b in range(len(x))])
             for x in (student, teacher)
         )
-        return ~(ours <= theirs)  # NaN must show in the loss
-
-
-def _waveform(signal: Tensor) -> Tensor:
-    """[B, N] of the first channel, at least float32."""
-    return to_float32(signal[:, 0] if signal.ndim == 3 else signal)
+        return ~(ours <= theirs)  # NaN counts as True, so that it propagates to the loss

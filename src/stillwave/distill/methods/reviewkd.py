@@ -1,24 +1,24 @@
-"""ReviewKD: each level of the student, fused with all deeper ones, must look like the teacher's.
+"""ReviewKD: each level of the student, fused with all deeper levels, is compared with the teacher's level.
 
 P. Chen et al., "Distilling Knowledge via Knowledge Review", CVPR 2021, arXiv 2104.09044.
 
-    O_k: the student's levels, fused recursively from the bottleneck outwards (`levels.py`; no activation, so that
-         signed features can be met), with C^t_k channels; `mid` = min(512, C of the level visited first) inside
-    HCL(O, F) = Σ_l w_l mean(P_l(O) − P_l(F))² / Σ w_l,   w = 1, 1/2, 1/4, 1/8 for those that are there
+    O_k: the student's levels, fused recursively from the bottleneck outwards (`fusion_levels.py`; no activation, so
+         that signed features can be fitted), with C^t_k channels; `mid` = min(512, C of the level visited first) inside
+    HCL(O, F) = Σ_l w_l mean(P_l(O) − P_l(F))² / Σ w_l,   w = 1, 1/2, 1/4, 1/8 for the levels present
     L = Σ_levels HCL(O_k, F^t_k)
 
-P_0 takes everything; then `hcl: square` (published) averages to l×l, l = 4, 2, 1, skipping l ≥ T, and
-`hcl: frequency` (ours, default) averages bins to 16, 8, 4, skipping those ≥ D, and keeps every frame: four by four
-cells make nothing of a sentence. `norm: batch` (published) standardises over the batch, `norm: instance` (ours,
-default) each example by itself, which suits small batches. BatchNorm's running averages are not kept.
+P_0 is the identity; `hcl: square` (published) then averages to l×l, l = 4, 2, 1, skipping l ≥ T, and `hcl: frequency`
+(this project, default) averages bins to 16, 8, 4, skipping those ≥ D, and keeps all frames, since 4×4 cells remove the
+structure of a sentence. `norm: batch` (published) normalises over the batch, `norm: instance` (this project, default)
+each example, which suits small batches. Running averages of BatchNorm are not kept.
 
-Levels: all of a set, the mask too, which is why nothing rectifies the output. `middle: last` (default): where the
-teacher has more layers in a set, the student's meet the last of each share; `all`: every teacher layer is met, the
-student's layer entering the recursion again for each. The paper compares what is there before activations; here
-it is what the taps name.
+Levels: all layers of a set, including the mask, which is why the output has no activation. `middle: last` (default):
+if the teacher has more layers in a set, the student's are compared with the last of each part; `all`: each teacher
+layer is compared, the student's layer enters the recursion once for each. The paper compares features before
+activations; here the taps determine this.
 
-Both convolutions start uniform (Kaiming, a = 1), λ rises over the first 8 % of the updates; the published weight is 1
-(5 in one setting). Any B and T; both sides with the same frames. Level matters: loud layers decide.
+Both convolutions are initialised uniformly (Kaiming, a = 1), λ rises over the first 8 % of the updates; the published
+weight is 1 (5 in one setting). Any B and T; equal numbers of frames. Depends on level: loud layers dominate.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from stillwave.distill.fusion_levels import LevelFuser, Levels, levels, maps
 from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
 from stillwave.schema.methods import ReviewkdConfig
 
-WIDEST = 512
+MAX_WIDTH = 512
 SQUARES = (4, 2, 1)
 BANDS = (16, 8, 4)
 
 
 @register("reviewkd")
 class ReviewKD(Method):
-    """One loss for each level, named after its set and layer."""
+    """One loss for each level."""
 
     Config = ReviewkdConfig
     title = "fused student layers against the teacher's, level by level (ReviewKD, CVPR 2021)"
@@ -52,12 +52,12 @@ class ReviewKD(Method):
 
     @classmethod
     def build(cls, config: ReviewkdConfig, shapes: Shapes) -> ReviewKD:
-        """Raises `DistillError` if there is no level, or frames differ."""
+        """Pair the levels. Raise DistillError if there is none, or frames differ."""
         found = levels(shapes, "reviewkd", every=config.middle == "all", masks=True)
         return cls(config, list(found.values()))
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """See the file's head. Any B and T."""
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return the losses by level, for any B and T."""
         found = {}
         for visits, fuser in zip(self.sets, self.fusers, strict=True):
             ours, theirs = maps(visits, student, teacher)
@@ -70,16 +70,16 @@ class ReviewKD(Method):
 def review(
     visits: Levels, norm: Norm = "instance", width: int | None = None, resize: bool = True
 ) -> LevelFuser:
-    """A fuser of these levels as ReviewKD builds and starts it."""
+    """Return a fuser of these levels, initialised as in ReviewKD."""
     pairs = list(visits.values())
-    fuser = LevelFuser(pairs, width or min(WIDEST, pairs[0].student.channels), "none", norm, resize)
+    fuser = LevelFuser(pairs, width or min(MAX_WIDTH, pairs[0].student.channels), "none", norm, resize)
     for unit in [*fuser.units, *fuser.outputs]:
         nn.init.kaiming_uniform_(unit.conv.weight, a=1)
     return fuser
 
 
 def hierarchical(error: Tensor, kind: str) -> Tensor:
-    """HCL of a difference of two maps [B, C, T, D]: averaging is linear, so it can come after the difference."""
+    """Return HCL of the difference of two maps [B, C, T, D]; averaging is linear and commutes with it."""
     total, weight, weights = error.square().mean(), 1.0, 1.0
     frames, bins = error.shape[2:]
     for size in SQUARES if kind == "square" else BANDS:

@@ -1,4 +1,4 @@
-"""RKD: relational distillation, distances and angles between embeddings.
+"""RKD: distances and angles between embeddings.
 
 W. Park, D. Kim, Y. Lu, M. Cho, "Relational Knowledge Distillation", CVPR 2019, arXiv 1904.05068.
 
@@ -6,19 +6,19 @@ W. Park, D. Kim, Y. Lu, M. Cho, "Relational Knowledge Distillation", CVPR 2019, 
     u_ab = (e_b − e_a) / ‖e_b − e_a‖     A_abc = ⟨u_ab, u_ac⟩     L_A = mean_abc hub(A^s − A^t)
     L = `distance` · L_D + `angle` · L_A        hub(x) = x²/2 where |x| < 1, else |x| − 1/2
 
-What an embedding is, in a network of feature maps, is our choice, and each goes by its own name:
+The embedding is a choice of this project:
 
-- `relation: examples` (`rkd`): an example's feature map averaged over T, D averaged to `bands`. Wants batches of
-  at least 3.
-- `relation: frames` (`rkd-frames`): the frames of one example, [C·D] each, at most `frames` of them at the same,
-  evenly spaced places in both networks, others at each batch; averaged over examples. Works for a batch of one.
+- `relation: examples` (`rkd`): the feature map of an example averaged over T, D averaged to `bands`. Requires batches
+  of at least 3 examples.
+- `relation: frames` (`rkd-frames`): the frames of one example, [C·D] each, at most `frames` at evenly spaced indices,
+  equal in both networks and shifted at each batch; averaged over examples. Works for a batch of one.
 
-Layers: those nearest to the bottleneck (encoder's last, middle's last, decoder's first), averaged over. Below 3
-embeddings there is no angle: the losses are 0, and `skipped` counts it. Embeddings nearer to one another than
-1e-5 of the largest distance count as one: distance 0, no direction, no gradient.
+Layers: those nearest to the bottleneck (last of the encoder, last of the middle, first of the decoder), averaged.
+With fewer than 3 embeddings the losses are 0, counted in `skipped`. Embeddings closer than 1e-5 of the largest
+distance count as equal: distance 0, no direction, no gradient.
 
-Angles come from Gram matrices, ⟨e_b − e_a, e_c − e_a⟩ = G_bc − G_ab − G_ac + G_aa, in double precision since the
-differences cancel: no tensor of all differences. Any C and D on either side. Blind to sign, rotation, level.
+Angles are computed from Gram matrices, ⟨e_b − e_a, e_c − e_a⟩ = G_bc − G_ab − G_ac + G_aa, in double precision since
+the differences cancel, without a tensor of all differences. Any C and D. Invariant to sign, rotation and level.
 """
 
 from __future__ import annotations
@@ -31,16 +31,22 @@ from torch.nn import functional as F  # noqa: N812
 
 from stillwave.distill.grams import even_indices, zero_loss
 from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
-from stillwave.distill.pairing import LayerPair, check_frames, features, one_to_one, pool_bins
-from stillwave.distill.regressors import bottleneck_pairs
+from stillwave.distill.pairing import (
+    LayerPair,
+    bottleneck_pairs,
+    check_pairs,
+    features,
+    one_to_one,
+    pool_bins,
+)
 from stillwave.distill.similarity import SILENCE
 from stillwave.schema.methods import RkdConfig
 
-LEAST = 3
+MIN_COUNT = 3
 
 
 class Relations(NamedTuple):
-    """Of sets of n embeddings: ψ [sets, n, n] and the angles' cosines [sets, n, n, n], vertex first."""
+    """Relations in sets of n embeddings: ψ [sets, n, n], and cosines of angles [sets, n, n, n], vertex first."""
 
     distances: Tensor
     angles: Tensor
@@ -66,17 +72,17 @@ class Relational(Method):
 
     @classmethod
     def build(cls, config: RkdConfig, shapes: Shapes) -> Relational:
-        """Raises `DistillError` if no layers can be paired, or frames are compared and their numbers differ."""
+        """Pair the layers. Raise DistillError if there is no pair, or, for frames, their numbers differ."""
         pairs = bottleneck_pairs(one_to_one(shapes))
         if config.relation == "frames":
-            check_frames(pairs, "rkd of frames")
+            check_pairs(pairs, "rkd of frames")
         return cls(config, pairs)
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """See the file's head. Any B and T."""
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return both losses, for any B and T."""
         maps = list(features(self.pairs, student, teacher))
         first = maps[0][0]
-        if first.shape[0 if self.config.relation == "examples" else 2] < LEAST:
+        if first.shape[0 if self.config.relation == "examples" else 2] < MIN_COUNT:
             self.skipped += 1
             return {name: torch.stack([zero_loss(ours) for ours, _ in maps]).sum() for name in self.weights}
         with full_precision(first.device):
@@ -94,7 +100,7 @@ class Relational(Method):
         return {name: F.smooth_l1_loss(*both[name]) for name in self.weights}
 
     def _embeddings(self, feature: Tensor) -> Tensor:
-        """[B, C, T, D] → [sets, n, numbers]: one set of B examples, or B sets of frames."""
+        """Map [B, C, T, D] to [sets, n, numbers]: one set of B examples, or B sets of frames."""
         if self.config.relation == "examples":
             pooled = pool_bins(feature.mean(2, keepdim=True), min(self.config.bands, feature.shape[3]))
             return pooled.flatten(1).unsqueeze(0)
@@ -104,7 +110,7 @@ class Relational(Method):
 
 
 def relations(embeddings: Tensor) -> Relations:
-    """Of [sets, n, numbers], in the precision of the embeddings."""
+    """Return the relations of embeddings [sets, n, numbers], in their precision."""
     wide = embeddings.double()
     wide = wide - wide.mean(1, keepdim=True)
     gram = wide @ wide.mT

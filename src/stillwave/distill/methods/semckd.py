@@ -1,30 +1,30 @@
-"""SemCKD: every student layer learns from every teacher layer, weighted example by example.
+"""SemCKD: each student layer is compared with each teacher layer, weighted for each example.
 
 D. Chen et al., "Cross-Layer Distillation with Semantic Calibration", AAAI 2021, arXiv 2012.03236; the formulas are
 those of the authors' program.
 
     G [B, B]: inner products of the examples' whole feature maps, one matrix a layer
-    q_ib, k_jb: row b of student layer i's, teacher layer j's matrix, embedded by a small network a layer, unit norm
+    q_ib, k_jb: row b of the matrix of student layer i, teacher layer j, embedded by a small network a layer, unit norm
     α_bij = softmax over j of ⟨q_ib, k_jb⟩
     L = 1/(B·n) Σ_bij α_bij · mean_ctd (r_ij(F^s_i) − F^t_j)²
 
-r_ij: `regressor: 1x1` (ours, default), a convolution with a bias; `released`, three (1×1 to twice the teacher's
-channels, 3×3, 1×1; BatchNorm and ReLU between, no bias), some ten million parameters in all for DPDCRN.
+r_ij: `regressor: 1x1` (this project, default), a convolution with bias; `released`, three convolutions (1×1 to twice
+the teacher's channels, 3×3, 1×1; BatchNorm and ReLU between, no bias), about ten million parameters for DPDCRN.
 
-`rows: released` embeds the row of G as it is (B → B/2 → B/4): one batch size only, another is refused, and the place
-of an example in the batch means something to it. `any_batch` (ours, default) embeds 8 quantiles of the example's
-cosines to the others (0 if it is alone) and the logarithm of its mean square.
+`rows: released` embeds the row of G itself (B → B/2 → B/4): other batch sizes are refused, and the position of an
+example in the batch affects its embedding. `any_batch` (this project, default) embeds 8 quantiles of the example's
+cosines to the others (0 if there is no other) and the logarithm of its mean square.
 
-`within_sets: true` (ours, default): layers of one set meet; else all of all. n counts the student's layers in all
-sets, so that the losses add up to one mean. The mask takes no part. Where a set has one teacher layer there is
-nothing to weigh: α = 1, and no embedding is built.
+`within_sets: true` (this project, default) compares the layers of one set; else all layers with all. n counts the
+student layers of all sets, so that the losses add up to one mean. Masks are left out. With one teacher layer in a
+set, α = 1 and no embedding is built.
 
-α falls where a teacher layer is easy to predict, of low level for instance. `standardise` (ours): the teacher's
-channels have mean 0 and variance 1, by averages that run over batches. `detach_attention` (ours): the student cannot
-lower the loss through q; the embeddings still learn.
+α can prefer teacher layers that are easy to predict, for example of low level. `standardise` (this project): the
+teacher's channels have mean 0 and variance 1, by running averages. `detach_attention` (this project): the student
+cannot lower the loss through q; the embeddings are still trained.
 
-Any T; both sides with the same frames; the larger D is averaged to the smaller. α is blind to signs and rotations,
-and with it nothing else.
+Any T; equal numbers of frames; the larger D is averaged to the smaller. α is invariant to signs and rotations; the rest
+of the loss is not.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from stillwave.distill.calibration import Embedding, EmbeddingSize, sorted_others
 from stillwave.distill.fusion import Unit
-from stillwave.distill.groups import Group, Member, Standardise, groups
+from stillwave.distill.groups import Group, Member, groups
 from stillwave.distill.method import (
     BatchInputs,
     DistillError,
@@ -47,20 +47,26 @@ from stillwave.distill.method import (
     register,
 )
 from stillwave.distill.pairing import pool_bins
+from stillwave.distill.running_statistics import Standardise
 from stillwave.distill.similarity import inverse_norms
 from stillwave.schema.methods import SemckdConfig
 
 QUANTILES = 8
-QUIETEST = 1e-8
-"""Added to mean squares before their logarithm."""
+FLOOR = 1e-8
+"""Added to mean squares before the logarithm."""
 
 
 @register("semckd")
 class SemCKD(Method):
-    """One loss for each set, or `all`. `weights` are the last α [B, n, m] by the same names, detached."""
+    """One loss for each group: a tap set, or `all`.
+
+    Attributes:
+        weights: α of the last call by group, [B, n, m], detached.
+
+    """
 
     Config = SemckdConfig
-    title = "all student layers against all teacher layers of a set, weighted (SemCKD, AAAI 2021)"
+    title = "all student layers with all teacher layers of a set, weighted (SemCKD, AAAI 2021)"
     published_weight = 400.0
 
     def __init__(self, config: SemckdConfig, found: list[Group], batch: int) -> None:
@@ -73,15 +79,15 @@ class SemCKD(Method):
 
     @classmethod
     def build(cls, config: SemckdConfig, shapes: Shapes) -> SemCKD:
-        """Raises `DistillError` if no layers can meet, or frames differ."""
-        return cls(config, groups(shapes, "semckd", apart=config.within_sets), shapes.batch)
+        """Group the layers. Raise DistillError if there is no group, or frames differ."""
+        return cls(config, groups(shapes, "semckd", by_set=config.within_sets), shapes.batch)
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """See the file's head. Raises DistillError for another batch size with `rows: released`."""
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return the losses by group. Raise DistillError for another batch size with `rows: released`."""
         found = {}
         for group, part in zip(self.groups, self.parts, strict=True):
-            ours = [member.of(student) for member in group.students]
-            theirs = [member.of(teacher).detach() for member in group.teachers]
+            ours = [member.feature(student) for member in group.students]
+            theirs = [member.feature(teacher).detach() for member in group.teachers]
             with full_precision(ours[0].device):
                 weights, distances = part(ours, theirs)
                 found[group.name] = (weights * distances).sum((1, 2)).mean() / self.count
@@ -95,7 +101,7 @@ class _Weighted(nn.Module):
     def __init__(self, group: Group, config: SemckdConfig, batch: int) -> None:
         super().__init__()
         self.config = config
-        self.attention = _Attention(group, config, batch) if group.chooses else None
+        self.attention = _Attention(group, config, batch) if group.weighted else None
         self.regressors = nn.ModuleList(
             nn.ModuleList(_regressor(s, t, config) for t in group.teachers) for s in group.students
         )
@@ -104,17 +110,17 @@ class _Weighted(nn.Module):
         )
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Both [B, n, m]."""
+        """Return α and the distances, both [B, n, m]."""
         weights = student[0].new_ones(len(student[0]), len(student), 1)
         if self.attention is not None:
-            looked_at = [f.detach() for f in student] if self.config.detach_attention else student
-            weights = self.attention(looked_at, teacher)
+            queries = [f.detach() for f in student] if self.config.detach_attention else student
+            weights = self.attention(queries, teacher)
         targets = [s(f) for s, f in zip(self.standards, teacher, strict=True)] if self.standards else teacher
         rows = [self._row(f, of_f, targets) for f, of_f in zip(student, self.regressors, strict=True)]
         return weights, torch.stack(rows, 1)
 
     def _row(self, feature: Tensor, regressors: nn.Module, targets: Sequence[Tensor]) -> Tensor:
-        """Mean squared error of one student layer at each teacher layer [B, m]."""
+        """Return the mean squared error of one student layer at each teacher layer, [B, m]."""
         assert isinstance(regressors, nn.ModuleList)
         found = []
         pooled: dict[int, Tensor] = {}
@@ -138,33 +144,33 @@ class _Attention(nn.Module):
         self.keys = nn.ModuleList(Embedding(size, "embedding") for _ in group.teachers)
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        """α [B, n, m]."""
+        """Return α [B, n, m]."""
         queries = torch.cat([e(self._rows(f)) for e, f in zip(self.queries, student, strict=True)], 1)
         keys = torch.cat([e(self._rows(f)) for e, f in zip(self.keys, teacher, strict=True)], 1)
         return (queries @ keys.mT).softmax(-1)
 
     def _rows(self, feature: Tensor) -> Tensor:
-        """What is embedded of each example, [B, 1, …]."""
+        """Return the input of the embedding for each example, [B, 1, …]."""
         if self.built_for is None:
             return row_statistics(feature).unsqueeze(1)
         if len(feature) != self.built_for:
             raise DistillError(
                 f"semckd with rows 'released' was built for batches of {self.built_for} examples and got "
-                f"{len(feature)}; keep the batch size fixed or choose rows 'any_batch'"
+                f"{len(feature)}; use a fixed batch size or rows 'any_batch'"
             )
         flat = feature.flatten(1)
         return (flat @ flat.mT).unsqueeze(1)
 
 
 def row_statistics(feature: Tensor) -> Tensor:
-    """Quantiles of each example's cosines to the others, falling, and its log mean square: [B, QUANTILES + 1]."""
+    """Return descending quantiles of each example's cosines, and its log mean square: [B, QUANTILES + 1]."""
     flat = feature.flatten(1)
     gram = flat @ flat.mT / flat.shape[1]
     squares = gram.diagonal()
     inverse = inverse_norms(squares.unsqueeze(1))
     cosine = gram * inverse * inverse.mT
     quantiles = sorted_others(cosine.unsqueeze(1), QUANTILES).squeeze(1)
-    return torch.cat([quantiles, (squares + QUIETEST).log().unsqueeze(1)], 1)
+    return torch.cat([quantiles, (squares + FLOOR).log().unsqueeze(1)], 1)
 
 
 def _regressor(student: Member, teacher: Member, config: SemckdConfig) -> nn.Module:

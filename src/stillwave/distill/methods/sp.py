@@ -1,19 +1,19 @@
-"""SP: similarity-preserving distillation.
+"""SP: similarities between the examples of a batch.
 
 F. Tung, G. Mori, "Similarity-Preserving Knowledge Distillation", ICCV 2019, arXiv 1907.09682.
 
-    V [B, C·T·D]: each example's feature map flattened     G = V Vᵀ     G~: G with rows of unit L2 norm
+    V [B, C·T·D]: the feature map of each example, flattened     G = V Vᵀ     G~: G with rows of unit L2 norm
     L = Σ_layers 1/B² ‖G~^t − G~^s‖²_F
 
-`centre: true` (ours) subtracts the batch's mean from V first: the Gram matrix of features that are all positive is
-nearly of rank one, and teaches little.
+`centre: true` (this project) subtracts the batch mean from V first: the Gram matrix of positive features is nearly of
+rank one and has small gradients.
 
-Layers, our choice for networks with sets: those nearest to the bottleneck (the encoder's last, the middle's
-last, the decoder's first). The published programs take the last spatial feature only.
+Layers, chosen by this project: those nearest to the bottleneck (last of the encoder, last of the middle, first of the
+decoder). The published programs use the last spatial feature only.
 
-Any C, T and D on either side. A batch of one has nothing to compare: its loss is 0, and `skipped` counts it.
-Blind to sign, to the level of an example's features and to rotations; and since frame k of one example meets
-frame k of another, it sees noise type and level rather than speech.
+Any C, T and D. The loss of a batch of one example is 0, counted in `skipped`. Invariant to sign, rotation and the level
+of an example's features; since frame k of one example is compared with frame k of another, it reflects noise type and
+level more than speech.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ from torch import Tensor
 
 from stillwave.distill.grams import gram_distance, zero_loss
 from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
-from stillwave.distill.pairing import LayerPair, features, one_to_one
-from stillwave.distill.regressors import bottleneck_pairs
+from stillwave.distill.pairing import LayerPair, bottleneck_pairs, features, one_to_one
 from stillwave.schema.methods import SpConfig
 
 
 @register("sp")
 class SimilarityPreserving(Method):
-    """One loss for each layer, named after it."""
+    """One loss for each layer."""
 
     Config = SpConfig
     title = "similarities of the examples of a batch (SP, ICCV 2019)"
@@ -45,11 +44,11 @@ class SimilarityPreserving(Method):
 
     @classmethod
     def build(cls, config: SpConfig, shapes: Shapes) -> SimilarityPreserving:
-        """Raises `DistillError` if no layers can be paired."""
+        """Pair the layers. Raise DistillError if there is no pair."""
         return cls(config, bottleneck_pairs(one_to_one(shapes)))
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """See the file's head. Any B and T."""
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return the losses by layer, for any B and T."""
         maps = list(features(self.pairs, student, teacher))
         if maps[0][0].shape[0] < 2:
             self.skipped += 1

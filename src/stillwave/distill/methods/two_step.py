@@ -1,22 +1,22 @@
-"""Two-step distillation: similarity-preserving pre-training inside the features, then the task alone.
+"""Two-step-style: similarity-preserving pre-training within the features, then the enhancement loss alone.
 
 R. Daod Nathoo, M. Kegler, M. Stamenovic, "Two-Step Knowledge Distillation for Tiny Speech Enhancement", ICASSP
-2024, arXiv 2309.08144. Step one trains on L_KD alone, step two on the enhancement loss alone, without the teacher
-(the trainer's schedule; see `schedule.py`). There is no weight to mix them.
+2024, arXiv 2309.08144. Step one trains on L_KD alone, step two on the enhancement loss alone, without the teacher (see
+`schedule.py`). There is no mixing weight.
 
     L_KD = Σ_kinds mean_pairs mean over all entries of (G~^t − G~^s)²
 
-with row-normalised Gram matrices G~ *inside* the activations, of the kinds that `grams.py` lists.
+with row-normalised Gram matrices G~ *within* the activations, of the kinds listed in `grams.py`.
 
-Reconstructed (two-step-*style*): the source's abstract fixes the steps, not the axes of its matrices. `st` + `sf`
-(frames with frames, bins with bins, of one example) is the literal reading of "intra-activation" and needs no batch;
-`btf` (examples, at each frame and bin) is the other plausible one; `b` is SP, `bt` the loss of CLSKD. The share of
+Reconstructed: the abstract specifies the steps, not the axes of the matrices. `st` + `sf` (frames with frames, bins
+with bins, of one example) is the literal reading of "intra-activation" and does not depend on the batch; `btf`
+(examples, at each frame and bin) is the other plausible one; `b` is SP, `bt` the loss of CLSKD. The fraction of
 updates of step one is unknown too: a quarter here.
 
-Memory: `st` compares at most `most_bins` bins and `sf` at most `most_frames` frames at a time, evenly spaced,
-others at each batch. Any B and T; the b-kinds are 0 for a batch of one, which `skipped` counts. Any C; D is
-averaged to the smaller of a pair. Blind to sign and rotation, which step two puts right; and after step one the
-output, if no layer of it was compared, has learnt nothing yet.
+Memory: `st` compares at most `most_bins` bins and `sf` at most `most_frames` frames, evenly spaced and shifted at each
+batch. Any B and T; the b-kinds are 0 for a batch of one example, counted in `skipped`. Any C; D is averaged to the
+smaller of a pair. Invariant to sign and rotation, which step two corrects; after step one the output layer is untrained
+unless one of the compared layers depends on it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from torch import Tensor
 
 from stillwave.distill.grams import ALIGNS_BINS, ALIGNS_FRAMES, even_indices, gram_distance, zero_loss
 from stillwave.distill.method import BatchInputs, Method, ModelOutputs, Shapes, full_precision, register
-from stillwave.distill.pairing import LayerPair, check_frames, features, one_to_one, same_bins
+from stillwave.distill.pairing import LayerPair, check_pairs, features, one_to_one, same_bins
 from stillwave.schema.methods import Gram, TwoStepConfig
 
 
 @register("two_step")
 class TwoStep(Method):
-    """One loss for each kind of Gram matrix, named after it."""
+    """One loss for each kind of Gram matrix."""
 
     Config = TwoStepConfig
-    title = "two-step-style: similarities inside features first, then the task alone (ICASSP 2024)"
+    title = "two-step-style: similarities within features, then the enhancement loss alone (ICASSP 2024)"
     schedule = "two_step"
     first_step = 0.25
     skipped: Tensor
@@ -50,25 +50,25 @@ class TwoStep(Method):
 
     @classmethod
     def build(cls, config: TwoStepConfig, shapes: Shapes) -> TwoStep:
-        """Raises `DistillError` if no layers can be paired, or their frames differ and a kind aligns them."""
+        """Pair the layers. Raise DistillError if there is no pair, or frames differ for kinds that align them."""
         pairs = one_to_one(shapes)
         aligning = [kind for kind in config.grams if kind in ALIGNS_FRAMES]
         if aligning:
-            check_frames(pairs, f"two_step with {', '.join(aligning)}")
+            check_pairs(pairs, f"two_step with {', '.join(aligning)}")
         return cls(config, pairs)
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """See the file's head."""
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return the losses by kind."""
         maps = list(features(self.pairs, student, teacher))
-        alone = maps[0][0].shape[0] < 2
-        if alone and any(kind.startswith("b") for kind in self.config.grams):
+        single = maps[0][0].shape[0] < 2
+        if single and any(kind.startswith("b") for kind in self.config.grams):
             self.skipped += 1
         with full_precision(maps[0][0].device):
             found: dict[str, Tensor] = {
                 kind: torch.stack(
                     [
                         zero_loss(ours)
-                        if alone and kind.startswith("b")
+                        if single and kind.startswith("b")
                         else self._distance(ours, theirs, kind)
                         for ours, theirs in maps
                     ]

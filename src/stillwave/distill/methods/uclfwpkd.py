@@ -1,24 +1,24 @@
-"""UCLFWPKD: fused student layers, compared by probabilities over the batch, frame by frame.
+"""UCLFWPKD: fused student layers, compared by similarity distributions over the batch at each frame.
 
 J. Cheng et al., "Residual Fusion Probabilistic Knowledge Distillation for Speech Enhancement", IEEE/ACM TASLP 2024;
 the formulas are those of the authors' program.
 
-    O_k: the student's levels, fused recursively from the bottleneck outwards (`levels.py`, PReLU), as wide as the
-         teacher's
-    P_t [B, B]: similarities (cos + 1)/2 of the batch's examples at frame t, rows summing to 1 (`similarity.py`)
+    O_k: the student's levels, fused recursively from the bottleneck outwards (`fusion_levels.py`, PReLU), with the
+         teacher's channels
+    P_t [B, B]: similarities (cos + 1)/2 of the examples of the batch at frame t, rows summing to 1 (`similarity.py`)
     ω_bt = sigmoid(mean over C and D of F^t_bt)
     L = Σ_levels Σ_t 1/B² Σ_bb' ω_bt (P^t − P^s)(log P^t − log P^s)
 
-Every layer is a level, the mask too. Where the teacher has more layers in a set, each is met, the last one by the
-student's unfused output, the first by the most fused one. `fuse: false` compares the student's own layers: only
-cosines are compared, so the fuser is freedom to match without the student.
+Every layer is a level, including the mask. If the teacher has more layers in a set, each is compared, the last with the
+student's unfused output, the first with the most fused one. `fuse: false` compares the student's own layers: only
+cosines are compared, so the fuser can match the teacher without a change of the student.
 
-`reduction: released` sums over T as above; `mean_over_T` (default, ours) does not grow with the segment.
-`frame_weight: released` is ω as above, about ½ everywhere for standardised features; `energy` (ours): sigmoid of the
-clean signal's log energy in the frame, standardised over the example; `uniform`: ½.
+`reduction: released` sums over T as above; `mean_over_T` (default, this project) does not grow with the segment.
+`frame_weight: released` is ω as above, about ½ for standardised features; `energy` (this project): sigmoid of the log
+energy of the clean signal in the frame, standardised over the example; `uniform`: ½.
 
-Any T; both sides with the same frames; any C and D. A batch of one has nothing to compare: 0, which `skipped` counts.
-Blind to sign (of the mask too), level and rotations of each frame's row.
+Any T; equal numbers of frames; any C and D. The loss of a batch of one example is 0, counted in `skipped`. Invariant to
+sign (of the mask too), level and rotation of each frame's row.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from stillwave.distill.estimates import required
 from stillwave.distill.fusion_levels import LevelFuser, Levels, levels, maps
 from stillwave.distill.grams import zero_loss
 from stillwave.distill.method import (
     BatchInputs,
-    DistillError,
     Method,
     ModelOutputs,
     Shapes,
@@ -44,8 +44,8 @@ from stillwave.distill.method import (
 from stillwave.distill.similarity import distribution, jeffreys, similarities
 from stillwave.schema.methods import UclfwpkdConfig
 
-QUIETEST = 1e-6
-"""Energies of frames are at least so much of the example's largest (−60 dB)."""
+MIN_ENERGY = 1e-6
+"""Smallest energy of a frame relative to the largest of the example (−60 dB)."""
 
 
 @register("uclfwpkd")
@@ -69,13 +69,13 @@ class ResidualFusion(Method):
 
     @classmethod
     def build(cls, config: UclfwpkdConfig, shapes: Shapes) -> ResidualFusion:
-        """Raises `DistillError` if there is no level, or frames differ."""
+        """Pair the levels. Raise DistillError if there is none, or frames differ."""
         found = levels(shapes, "uclfwpkd", every=True, masks=True)
         kind = EnergyWeighted if config.frame_weight == "energy" else cls
         return kind(config, list(found.values()))
 
-    def losses(self, student: ModelOutputs, teacher: ModelOutputs, given: BatchInputs) -> dict[str, Tensor]:
-        """See the file's head."""
+    def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
+        """Return the losses by level."""
         found: dict[str, Tensor] = {}
         for index, visits in enumerate(self.sets):
             ours, theirs = maps(visits, student, teacher)
@@ -85,26 +85,23 @@ class ResidualFusion(Method):
                 continue
             with full_precision(ours[0].device):
                 fused = self.fusers[index](ours) if self.config.fuse else ours
-                weights = [self._frame_weights(f, given) for f in theirs]
+                weights = [self._frame_weights(f, inputs) for f in theirs]
                 found |= dict(zip(visits, self._distances(fused, theirs, weights), strict=True))
         return found
 
-    def _frame_weights(self, teacher: Tensor, given: BatchInputs) -> Tensor:
-        """ω [B, T], or one for all."""
+    def _frame_weights(self, teacher: Tensor, inputs: BatchInputs) -> Tensor:
+        """Return ω, [B, T] or scalar."""
         if self.config.frame_weight == "uniform":
             return teacher.new_tensor(0.5)
         if self.config.frame_weight == "released":
             return teacher.mean((1, 3)).sigmoid()
-        if given.clean is None:
-            raise DistillError(
-                "uclfwpkd with frame_weight 'energy' weighs frames by the clean speech; give clean=…"
-            )
-        return loudness(to_float32(given.clean), teacher.shape[2]).to(teacher.dtype).sigmoid()
+        clean = required(inputs.clean, "uclfwpkd with frame_weight 'energy'")
+        return log_energy(to_float32(clean), teacher.shape[2]).to(teacher.dtype).sigmoid()
 
     def _distances(
         self, student: Sequence[Tensor], teacher: Sequence[Tensor], weights: Sequence[Tensor]
     ) -> list[Tensor]:
-        # Without fusion one map may stand at several levels; its similarities are made once.
+        # Without fusion, levels may share a map; its similarities are computed once.
         ours, theirs = ({id(f): f for f in side} for side in (student, teacher))
         rows = jeffreys(
             [_probabilities(f) for f in ours.values()],
@@ -120,7 +117,7 @@ class ResidualFusion(Method):
 
 
 class EnergyWeighted(ResidualFusion):
-    """With `frame_weight: energy`, which looks at the clean signal."""
+    """The method with `frame_weight: energy`, which requires the clean signal."""
 
     uses_clean = True
     uses_estimate = True  # so that the signals of all processes are gathered
@@ -131,10 +128,10 @@ def _probabilities(feature: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def loudness(signal: Tensor, frames: int) -> Tensor:
-    """Log energy of [B, N] in so many equal parts, standardised over each example; 0 where it does not vary."""
+def log_energy(signal: Tensor, frames: int) -> Tensor:
+    """Return the log energy of [B, N] in equal parts, standardised over each example; 0 if it is constant."""
     energy = F.adaptive_avg_pool1d(signal.square().unsqueeze(1), frames).squeeze(1)
     peak = energy.amax(1, keepdim=True)
-    logs = (energy / peak.masked_fill(peak == 0, 1.0)).clamp_min(QUIETEST).log()
+    logs = (energy / peak.masked_fill(peak == 0, 1.0)).clamp_min(MIN_ENERGY).log()
     variance, mean = torch.var_mean(logs, 1, correction=0, keepdim=True)
-    return (logs - mean) * variance.masked_fill(variance < QUIETEST, 1.0).rsqrt()
+    return (logs - mean) * variance.masked_fill(variance < MIN_ENERGY, 1.0).rsqrt()

@@ -2,8 +2,8 @@ import pytest
 import torch
 import toys
 
-from stillwave.distill.pairing import one_to_one
-from stillwave.distill.regressors import RunningAverage, bottleneck_pair, bottleneck_pairs
+from stillwave.distill.pairing import bottleneck_pair, bottleneck_pairs, one_to_one
+from stillwave.distill.running_statistics import RunningAverage
 
 
 def shapes(names=("encoder", "middle", "decoder")):
@@ -28,11 +28,11 @@ def places(pairs):
         (("all",), "middle", ("all", 2, 2)),
     ],
 )
-def test_the_latent(names, where, place):
+def test_bottleneck_pair(names, where, place):
     assert places([bottleneck_pair(shapes(names), where)]) == [place]
 
 
-def test_nearest_to_the_bottleneck():
+def test_bottleneck_pairs():
     assert places(bottleneck_pairs(one_to_one(shapes()))) == [
         ("encoder", 2, 2),
         ("middle", 0, 3),
@@ -49,7 +49,7 @@ def test_the_average_is_the_mean_of_the_first_batches():
     assert running.batches == 3
 
 
-def test_the_average_forgets():
+def test_the_average_is_exponential_after_100_batches():
     running = RunningAverage(1)
     for _ in range(100):
         running(torch.zeros(1))
@@ -58,7 +58,7 @@ def test_the_average_forgets():
     assert last.item() == pytest.approx(1 - 0.99**100, rel=1e-4)
 
 
-def test_before_its_first_batch_it_is_what_it_is_given():
+def test_before_the_first_batch_the_input_is_returned():
     running = RunningAverage(2).eval()
     given = torch.tensor([3.0, 5.0], requires_grad=True)
     found = running(given)
