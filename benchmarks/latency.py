@@ -3,7 +3,8 @@
     python benchmarks/latency.py [--presets dpdcrn-xs bsrnn-xs] [--frames 2000] [--rounds 8]
 
 The weights do not matter for the time, so no training is needed; `stillwave latency` measures any network the same
-way. The picture goes to docs/pictures/. Run it where nothing else runs: the page says if the core was shared.
+way. The picture goes to docs/pictures/. Run it where nothing else runs: the
+page has a note if other programs used the core.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from stillwave.files import write_text
 from stillwave.profiling.latency import Latency, measure
-from stillwave.profiling.latency_backends import ENGINES, TITLES
+from stillwave.profiling.latency_backends import BACKENDS, TITLES
 from stillwave.profiling.latency_figures import draw
 from stillwave.profiling.latency_tables import markdown
 from stillwave.schema import PRESETS
@@ -53,7 +54,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     causal = [name for name, config in PRESETS.items() if config.causal]
     parser.add_argument("--presets", nargs="+", default=causal)
-    parser.add_argument("--engines", nargs="+", default=list(ENGINES))
+    parser.add_argument("--backends", nargs="+", default=list(BACKENDS))
     parser.add_argument("--frames", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--streams", type=int, default=256, help="most streams in one batch; 0 for none")

@@ -240,7 +240,7 @@ def test_a_dry_run_says_what_would_become_of_what_and_does_nothing(tmp_path, run
     )
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{tmp_path / 'in' / 'a.wav'} → {tmp_path / 'out' / 'a.wav'}\n"
-    assert "b-enhanced.wav: is named '-enhanced' already" in result.stderr
+    assert "b-enhanced.wav: is named '…-enhanced'" in result.stderr
     assert not (tmp_path / "out").exists()
     recording(tmp_path / "out" / "a.wav")
     rows = json.loads(run(tmp_path / "in", "-o", tmp_path / "out", "-n", "--json").stdout)
@@ -264,9 +264,9 @@ def test_a_second_run_over_the_same_names_enhances_nothing_twice(tmp_path, run):
             "one.wav: names one file for 2 inputs; give the name of a folder",
         ),
         ([".", "-o", "one.wav"], "one.wav: names one file for a folder"),
-        (["a.wav", "-o", "none/of/these"], "none/of/these: there is no folder none/of; make it first"),
-        (["a.wav", "b.wav", "-o", "no/out"], "no/out: there is no folder no; make it first"),
-        (["a.wav", "-o", "no/out/x.wav"], "no/out/x.wav: there is no folder no; make it first"),
+        (["a.wav", "-o", "none/of/these"], "none/of/these: there is no folder none/of; create it"),
+        (["a.wav", "b.wav", "-o", "no/out"], "no/out: there is no folder no; create it"),
+        (["a.wav", "-o", "no/out/x.wav"], "no/out/x.wav: there is no folder no; create it"),
     ],
 )
 def test_outputs_that_are_mistakes_are_refused_before_anything_is_done(

@@ -1,4 +1,4 @@
-"""What is measured: for each model, the engines that can run it, with the files that they need."""
+"""Prepare the models to measure: the file for each model and backend."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from stillwave.exporting.export import Precision
     from stillwave.models import Denoiser
 
-ENGINES = ("torch", "onnx", "int8")
+BACKENDS = ("torch", "onnx", "int8")
 TITLES = {"torch": "PyTorch", "onnx": "ONNX", "int8": "ONNX int8", "fp16": "ONNX fp16"}
 PRECISIONS = {"float32": "onnx", "float16": "fp16", "int8": "int8"}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One model on one engine."""
+    """One model on one backend."""
 
     model: str
     backend: str
@@ -32,37 +32,38 @@ class Variant:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """Title for display."""
         return f"{self.model}, {TITLES[self.backend]}"
 
     @property
     def spec(self) -> dict[str, Any]:
-        """For the worker."""
-        return {"engine": "torch" if self.backend == "torch" else "onnx", "path": str(self.path)}
+        """Description for the worker."""
+        return {"backend": "torch" if self.backend == "torch" else "onnx", "path": str(self.path)}
 
     @property
     def file_bytes(self) -> int:
-        """What has to be shipped: the ONNX file, or the checkpoint's weights."""
+        """Size of the ONNX file, or of the checkpoint's weights."""
         return (self.path if self.path.is_file() else self.path / "weights.safetensors").stat().st_size
 
 
 def variants(
-    targets: Sequence[str], backends: Sequence[str], folder: Path, tell: Callable[[str, int, int], None]
+    targets: Sequence[str], backends: Sequence[str], folder: Path, report: Callable[[str, int, int], None]
 ) -> tuple[list[Variant], list[tuple[str, str, str]]]:
-    """Every model on every engine, and (model, engine, reason) of what cannot be. Files are made in `folder`.
+    """Return every model on every backend, and (model, backend, reason) of those that are skipped.
 
-    An `.onnx` file runs as what it is, and a shipped model in both of its forms. A preset gets random weights, the same
-    each time, and so does PyTorch's form of a shipped model. What exists on disk comes first, then what ships.
+    An `.onnx` file is measured as it is, a shipped model as both of its files. Presets, and shipped models on PyTorch,
+    have random weights, which are always the same. Existing paths take precedence over names. Files are written to
+    `folder`.
 
-    Raises StillwaveError for an unknown target or engine, or a network that cannot stream.
+    Raises StillwaveError for an unknown target or backend, or a non-causal network.
     """
     for backend in backends:
-        if backend not in ENGINES:
-            raise StillwaveError(f"engine '{backend}': there is none; {nearest(backend, ENGINES)}")
+        if backend not in BACKENDS:
+            raise StillwaveError(f"unknown backend '{backend}'; {nearest(backend, BACKENDS)}")
     found: list[Variant] = []
     skipped: list[tuple[str, str, str]] = []
     for place, target in enumerate(targets):
-        tell(f"preparing {target}", place, len(targets))
+        report(f"preparing {target}", place, len(targets))
         path, own = Path(target), folder / str(place)
         card = None if path.exists() else pretrained.SHIPPED.known(target)
         if path.is_file() and path.suffix == ".onnx":
@@ -79,7 +80,7 @@ def variants(
         for backend in backends:
             try:
                 found.append(Variant(path.name, backend, make(backend), macs))
-            except CheckpointError:  # weights that are damaged, not an engine that is missing
+            except CheckpointError:  # damaged weights, not a missing backend
                 raise
             except StillwaveError as error:
                 skipped.append((path.name, backend, str(error)))
@@ -87,12 +88,12 @@ def variants(
 
 
 def _form(source: Path, folder: Path, backend: str) -> Path:
-    """What an engine runs of a checkpoint."""
+    """Return the path that a backend executes for a checkpoint."""
     return source if backend == "torch" else _exported(source, folder / f"{backend}.onnx", backend)
 
 
 def _shipped_form(card: pretrained.Card, folder: Path, backend: str) -> Path:
-    """What an engine runs of a shipped model."""
+    """Return the path that a backend executes for a shipped model."""
     if backend == "torch":
         return _random(card.network, folder)
     return pretrained.find(card.name + (pretrained.INT8 if backend == "int8" else ""))
@@ -103,12 +104,12 @@ def _file(path: Path) -> Variant:
 
     meta = read(path).meta
     if meta.kind != "stream":
-        raise StillwaveError(f"{path}: was exported for whole signals, so it has no frames to time")
+        raise StillwaveError(f"{path}: is an offline graph, which has no frames to measure")
     return Variant(path.name, PRECISIONS[meta.precision], path, _macs_of_card(meta.card))
 
 
 def _checkpoint(target: str, folder: Path) -> Path:
-    """The checkpoint folder of a target that needs PyTorch."""
+    """Return the checkpoint folder of a target that needs PyTorch."""
     if not Path(target).exists() and target in PRESETS:
         return _random(PRESETS[target], folder)
     path = pretrained.SHIPPED.locate(target, PRESETS)
@@ -119,14 +120,14 @@ def _checkpoint(target: str, folder: Path) -> Path:
 
 
 def _random(config: ModelConfig, folder: Path) -> Path:
-    """A checkpoint of a network with random weights. Raises MissingExtraError."""
+    """Save a network with random weights. Raises MissingExtraError."""
     try:
         import torch
 
         from stillwave import checkpoint
         from stillwave.models import build
     except ModuleNotFoundError:
-        raise MissingExtraError("timing PyTorch", "train") from None
+        raise MissingExtraError("measuring PyTorch", "train") from None
     folder.mkdir(parents=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -141,7 +142,7 @@ def _frame_macs(source: Path) -> int:
 
     model: Denoiser = checkpoint.load(source)[0]
     if not model.causal:
-        raise StillwaveError(f"{source}: this network needs the whole signal, so it has no frames to time")
+        raise StillwaveError(f"{source}: this network needs the whole signal, so it has no frames to measure")
     return count_frame_macs(model)
 
 
@@ -152,12 +153,12 @@ def _exported(source: Path, path: Path, backend: str) -> Path:
     precision: Precision = "int8" if backend == "int8" else "float32"
     export(source, path, precision=precision)
     if read(path).meta.precision != precision:
-        raise StillwaveError(f"export does not write {precision}")
+        raise StillwaveError(f"export did not write {precision}")
     return path
 
 
 def _macs_of_card(card: dict[str, Any]) -> int | None:
-    """From the network that a file's card names; None without PyTorch or a card."""
+    """Return the MACs of a frame of the network in a file's card; None without PyTorch or a card."""
     try:
         from stillwave.models import build
         from stillwave.profiling.complexity import count_frame_macs

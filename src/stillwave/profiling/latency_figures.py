@@ -1,6 +1,6 @@
-"""The picture of a latency report: the time of a frame by engine, and what several streams make of the core.
+"""The figure of a latency report: time per frame by backend, and real-time factor of several streams.
 
-Like the other reports' it has no background and a grey ink that can be read on white as on black.
+It has no background and grey text, for light and dark pages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from stillwave.profiling.latency_backends import TITLES
 INK = "#808791"
 COLOURS = {"torch": "#dd7f1f", "onnx": "#2f7fe0", "int8": "#2f9e68", "fp16": "#8f6bd9"}
 MARKS = "osD^vPX*"
-"""One for each model."""
+"""Markers of the models."""
 SUFFIXES = (".png", ".svg")
 
 
@@ -59,8 +59,8 @@ def _frames(axis: Any, rows: list[LatencyRow]) -> None:
         )  # fmt: skip
     axis.set_yticks(range(len(rows)), [f"{row.model}  {TITLES[row.backend]}" for row in reversed(rows)])
     axis.set(
-        xscale="log", xlabel="ms a frame", ylim=(-0.6, len(rows) - 0.4),
-        title="One frame: median, to p99 (thick), to the longest",
+        xscale="log", xlabel="ms per frame", ylim=(-0.6, len(rows) - 0.4),
+        title="Time per frame: median, p99 (thick), maximum",
     )  # fmt: skip
     _plain(axis)
 

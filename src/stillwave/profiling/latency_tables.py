@@ -1,4 +1,4 @@
-"""The figures of `latency.py` as tables, in words and in Markdown."""
+"""Latency results as tables, notes and Markdown."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from stillwave.profiling.latency import WARMUP, Latency, LatencyRow, machine
 from stillwave.profiling.latency_backends import TITLES
 
 SHARED = 0.97
-"""Below this share of the core, the times say more about its other users."""
+"""Below this share of the core, a note warns that other programs ran there."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A title, the heads of columns, and lines of cells. The first two columns are words."""
+    """A title, the column heads, and lines of cells. The first two columns are model and backend."""
 
     title: str
     heads: tuple[str, ...]
@@ -22,52 +22,46 @@ class Table:
 
 
 def tables(found: Latency) -> list[Table]:
-    """All tables of a run; that of several streams only if they were tried."""
+    """Return all tables; that of several streams only if they were measured."""
     return [times(found), costs(found), *([loads(found)] if any(row.streams for row in found.rows) else [])]
 
 
 def times(found: Latency) -> Table:
-    """What one frame of one stream takes."""
-    heads = ("model", "engine", "median", "of turns", "mean", "p95", "p99", "max", "> hop")
+    """Return the table of times per frame."""
+    heads = ("model", "backend", "median", "mean", "p95", "p99", "max", "> hop")
     lines = []
     for row in found.rows:
         t = row.frame
-        low, high = (_ms(value) for value in t.spread)
-        figures = [_ms(value) for value in (t.mean, t.p95, t.p99, t.max)]
-        over = f"{100 * row.over_hop:.1f} %"
-        lines.append((*_names(row), _ms(t.median), f"{low}–{high}", *figures, over))
-    return Table("One frame, in ms", heads, lines)
+        values = (_ms(value) for value in (t.median, t.mean, t.p95, t.p99, t.max))
+        lines.append((*_names(row), *values, f"{100 * row.over_hop:.1f} %"))
+    return Table("Time per frame in ms", heads, lines)
 
 
 def costs(found: Latency) -> Table:
-    """What the engine needs, and how much of the core it makes use of."""
-    heads = ("model", "engine", "net ms", "RTF", "MB", "state kB", "file kB", "MMAC/s", "GMAC/s", "peak")
+    """Return the table of real-time factor, memory, sizes and complexity."""
+    heads = ("model", "backend", "RTF", "MB", "state kB", "file kB", "MMAC/s")
     lines = []
     for row in found.rows:
         macs = f"{row.macs_per_second / 1e6:.1f}" if row.macs_per_second else "–"
-        reached = f"{row.achieved / 1e9:.2f}" if row.achieved else "–"
-        dry_mix = f"{100 * row.achieved / found.peak:.1f} %" if row.achieved else "–"
         memory = "–" if row.memory_bytes is None else f"{row.memory_bytes / 1e6:.1f}"
         sizes = (f"{row.state_bytes / 1e3:.1f}", f"{row.file_bytes / 1e3:.0f}")
-        factors = (_ms(row.network.median), f"{row.real_time_factor:.3f}")
-        lines.append((*_names(row), *factors, memory, *sizes, macs, reached, dry_mix))
-    return Table("What it costs", heads, lines)
+        lines.append((*_names(row), f"{row.real_time_factor:.3f}", memory, *sizes, macs))
+    return Table("Resources", heads, lines)
 
 
 def loads(found: Latency) -> Table:
-    """Real-time factors of several streams in one batch."""
+    """Return the table of real-time factors of several streams in one batch."""
     counts = sorted({count for row in found.rows for count in row.streams})
     lines = []
     for row in found.rows:
         cells = (f"{row.streams[count]:.2f}" if count in row.streams else "" for count in counts)
         lines.append((*_names(row), *cells, str(row.full_at or 0)))
-    heads = ("model", "engine", *(str(count) for count in counts), "in real time")
-    return Table("Real-time factor of several streams on the core, by their number", heads, lines)
+    heads = ("model", "backend", *(str(count) for count in counts), "in real time")
+    return Table("Real-time factor by number of streams in one batch", heads, lines)
 
 
 def notes(found: Latency) -> list[str]:
-    """What was measured, on what, and what to make of it."""
-    low, high = (value / 1e9 for value in found.peak_spread)
+    """Return remarks on the measurement and the machine."""
     hops = sorted({f"{1000 * row.hop_seconds:g} ms" for row in found.rows})
     delays = sorted({f"{1000 * row.delay_seconds:g} ms" for row in found.rows})
     pinned = "pinned to one core" if found.pinned else "not pinned to a core"
@@ -75,32 +69,30 @@ def notes(found: Latency) -> list[str]:
     where = f"{facts['processor']}, {facts['cores']} cores, load {facts.get('load', '?')}; "
     where += ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     lines = [
-        f"Algorithmic delay {', '.join(delays)} (one window), whatever the machine; a frame must take less than the "
-        f"hop of {', '.join(hops)}.",
-        f"{found.frames} frames an engine in {found.rounds} turns, the first {WARMUP} of each turn not counted; one "
-        f"thread, a process for each engine, {pinned}. A frame is analysis, network and synthesis; frames follow one "
-        "another without a pause. MB is the peak of memory above the bare interpreter.",
-        f"The core's peak: {found.peak / 1e9:.1f} GMAC/s ({low:.1f}–{high:.1f}), a float32 matrix product in the same "
-        "run. GMAC/s are the network's MACs over its own median time (net ms), peak their share of that. RTF, the "
-        "real-time factor, is the mean frame over the hop.",
+        f"Algorithmic delay {', '.join(delays)} (one window) on any machine; a frame must take less than the hop of "
+        f"{', '.join(hops)}.",
+        f"{found.frames} frames per backend in {found.rounds} turns, the first {WARMUP} of each turn excluded; one "
+        f"thread, one process per backend, {pinned}. A frame is analysis, network and synthesis; frames follow one "
+        "another without a pause. RTF is the mean time per frame over the hop, MB the peak memory above the bare "
+        "interpreter.",
         where + ".",
     ]
     shared = min(row.core_share for row in found.rows)
     if shared < SHARED:
         lines.append(
-            f"The core was shared: an engine had it for {100 * shared:.0f} % of its time, so the times "
-            "hold the other programs' as well. Measure again where nothing else runs."
+            f"Other programs used the core: a backend had it for {100 * shared:.0f} % of the time, so the "
+            "times are too long. Repeat the measurement without other programs."
         )
     return lines + [
-        f"Left out: {model}, {TITLES[backend]}: {reason}." for model, backend, reason in found.skipped
+        f"Skipped: {model}, {TITLES[backend]}: {reason}." for model, backend, reason in found.skipped
     ]
 
 
 def markdown(found: Latency, picture: str | None = None) -> str:
-    """The page: notes, tables, and the picture's name if there is one."""
+    """Return notes and tables as Markdown, with a link to the picture if given."""
     parts = ["\n".join(f"- {line}" for line in notes(found))]
     if picture:
-        parts.append(f"![Time of a frame, and real-time factor of several streams]({picture})")
+        parts.append(f"![Time per frame, and real-time factor of several streams]({picture})")
     for table in tables(found):
         parts.append(f"**{table.title}**\n\n{_markdown(table)}")
     return "\n\n".join(parts) + "\n"
