@@ -1,16 +1,13 @@
-"""Trained networks that come with the package: `NAME.onnx`, `NAME.int8.onnx` and their card, `NAME.json`.
+"""Shipped models: `NAME.onnx`, `NAME.int8.onnx` and the model card `NAME.json`. Needs no PyTorch.
 
-Wherever a model is asked for, on the command line and in `stillwave.load`, it is named in one way:
+Every command and `stillwave.load` resolve the name of a model in the same way:
 
-| given | means |
+| given | meaning |
 |---|---|
 | nothing | the default model |
-| something that exists on disk | that: a checkpoint, a run folder, an exported file |
-| a plain name (`bsrnn-s`) | the model that ships under it, in float32 |
-| a plain name with `-int8` (`bsrnn-s-int8`) | the same with its weights in 8 bits |
-
-What is on disk comes first: a folder that somebody trained is never passed over for weights of the same name.
-Nothing here needs PyTorch.
+| an existing path | a checkpoint, run folder or exported file; paths take precedence over names |
+| a name (`bsrnn-s`) | the shipped model, in float32 |
+| a name with `-int8` (`bsrnn-s-int8`) | the shipped model with weights in 8 bits |
 """
 
 from __future__ import annotations
@@ -34,33 +31,33 @@ __all__ = [
 ]
 
 DEFAULT = "bsrnn-m"
-"""What `enhance`, `stream`, `live` and `stillwave.load()` use when they are not told."""
+"""Name of the default model of all commands and `stillwave.load()`."""
 SHIPPED = ModelRegistry(Path(__file__).parent / "shipped", DEFAULT)
 
 
 def names() -> list[str]:
-    """Names of the models that ship."""
+    """Return the names of the shipped models."""
     return SHIPPED.names()
 
 
 def default() -> str:
-    """The default model's name."""
+    """Return the name of the default model."""
     return SHIPPED.default
 
 
 def find(name: str) -> Path:
-    """A shipped model's file, compared with its card; `NAME-int8` is its small form. Raises CheckpointError."""
+    """Return the file of a shipped model (`NAME-int8` for 8 bits), verified by its SHA-256. Raises CheckpointError."""
     return SHIPPED.find(name)
 
 
 def card(name: str) -> Card:
-    """What is known of a shipped model. Raises CheckpointError."""
+    """Return the card of a shipped model. Raises CheckpointError."""
     return SHIPPED.card(name)
 
 
 def locate(model: Path | str | None = None) -> Path:
-    """The file or folder that `model` means, as the table above says.
+    """Return the path that `model` stands for (see the module).
 
-    Raises CheckpointError, with the names there are, for what neither exists nor ships.
+    Raises CheckpointError, which lists the known names, for anything else.
     """
     return SHIPPED.locate(model)

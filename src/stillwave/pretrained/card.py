@@ -1,4 +1,4 @@
-"""What is known of a model that ships: a frozen, typed record, kept as JSON beside its weights."""
+"""The card of a shipped model, stored as JSON next to its weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class File(Frozen):
-    """One file of weights, beside the card."""
+    """A file of weights in the folder of the card."""
 
     name: str
     bytes: Count
@@ -23,64 +23,64 @@ class File(Frozen):
 
 
 class Reach(Frozen):
-    """How far an output sample sees, in samples; None: the whole signal, or an endless memory."""
+    """Receptive field in samples; None for the whole signal or an unlimited past."""
 
     past: int | None
     future: int | None
 
 
 class Cost(Frozen):
-    """What the network costs, as `stillwave models` counts it (`profiling/complexity.py`)."""
+    """Complexity of the network, as `stillwave info` reports it (`profiling/complexity.py`)."""
 
     parameters: Count
     size_bytes: Count
-    """Of the parameters in float32."""
+    """Size of the parameters in float32."""
     seconds: float
-    """Length of the signal that `macs` were counted on."""
+    """Duration of the signal that `macs` were counted on."""
     macs: dict[str, float]
-    """MACs for each second, by layer type."""
+    """MAC/s by layer type."""
     frame_macs: Count
-    """MACs of one frame as it streams, which `stillwave latency` shows."""
+    """MACs of one frame in streaming."""
     receptive_field: Reach
     state_bytes: int | None
 
     @property
     def total_macs(self) -> float:
-        """MACs for each second, all layer types together."""
+        """Total MAC/s."""
         return sum(self.macs.values())
 
 
 class Training(Frozen):
-    """How the weights were made. None: not recorded."""
+    """How the network was trained; None for what was not recorded."""
 
     method: str
-    """Of distillation; `none` for a network that was trained alone."""
+    """Distillation method; `none` for training without a teacher."""
     teacher: str | None = None
-    """The teacher's network and the SHA-256 of its weights."""
+    """Network and SHA-256 of the teacher."""
     recipe: dict[str, Any] | None = None
-    """Resolved; paths are cut to their last part."""
+    """Resolved recipe; of paths, only the last part."""
     earlier: tuple[dict[str, Any] | None, ...] = ()
-    """Recipes of the runs whose weights this one began with, latest first; `updates` and `hours` hold theirs too."""
+    """Recipes of the runs that provided initial weights, latest first; `updates` and `hours` include these runs."""
     averaged: str | None = None
-    """How the weights of several runs became one, in words."""
+    """Description, if the weights are an average."""
     commit: str | None = None
     seed: int | None = None
     updates: int | None = None
     hours: float | None = None
-    """Of audio heard, segment by segment."""
+    """Hours of audio in all training segments."""
     wall_hours: float | None = None
     hardware: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     day: str | None = None
-    """On which training began, as YYYY-MM-DD."""
+    """Start of training, as YYYY-MM-DD."""
     development: dict[str, float] = Field(default_factory=dict)
-    """Scores by which this checkpoint was chosen."""
+    """Scores on the development set that this checkpoint was selected by."""
     weights_sha256: Sha256
-    """Of the checkpoint that was exported."""
+    """SHA-256 of the weights of the exported checkpoint."""
 
 
 class CardSource(Frozen):
-    """A collection of recordings that the weights were trained on."""
+    """A dataset that the network was trained on."""
 
     part: Literal["speech", "noise", "rooms"]
     name: str
@@ -90,7 +90,7 @@ class CardSource(Frozen):
 
 
 class Mean(Frozen):
-    """A mean over the test set's recordings with its 95 % interval."""
+    """Mean over the recordings of the test set, with its 95 % confidence interval."""
 
     mean: float
     low: float | None = None
@@ -98,7 +98,7 @@ class Mean(Frozen):
 
 
 class CardScores(Frozen):
-    """Scores on a test set that nothing was chosen on."""
+    """Scores on a test set that was not used for training or selection."""
 
     test_set: str
     recordings: Count
@@ -107,30 +107,30 @@ class CardScores(Frozen):
 
 
 class Card(Frozen):
-    """The record of one model."""
+    """Facts about a shipped model."""
 
     format: Literal[1] = FORMAT
     name: str
     title: str
     network: ModelConfig
     preset: str | None = None
-    """The network's name in a recipe, where it has one."""
+    """Preset of the network, if there is one."""
     sample_rate: Count = SAMPLE_RATE
     hop: Count
-    """Samples from frame to frame."""
+    """Distance of two frames, in samples."""
     delay_ms: NotNegative
-    """From a sample's arrival to its estimate, computing time apart."""
+    """Algorithmic delay."""
     lookahead_frames: Annotated[int, Field(ge=0)] = 0
     training: Training
     data: tuple[CardSource, ...]
     cost: Cost
     scores: CardScores | None = None
     failures: tuple[str, ...] = ()
-    """Where it is known to fail, a sentence each."""
+    """Known failures, one sentence each."""
     licence: str
-    """Of the weights."""
+    """Licence of the weights."""
     files: dict[Precision, File]
 
     def score(self, metric: str, system: str = "float") -> Mean | None:
-        """A score of one of `scores.systems`, where there is one."""
+        """Return the score of one of `scores.systems`, or None."""
         return self.scores.systems.get(system, {}).get(metric) if self.scores else None

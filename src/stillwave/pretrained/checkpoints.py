@@ -1,7 +1,7 @@
-"""Checkpoints that ship: networks to distil from, or to train further. They need the `train` extra to be used.
+"""Locate the shipped teacher.
 
-The wheel holds the teacher alone (1.7 MB), in `stillwave/pretrained/checkpoints`; a checkout holds those of all models
-that ship, in `weights`. Nothing here needs PyTorch.
+The wheel contains the checkpoint of the teacher (1.7 MB) in `stillwave/pretrained/checkpoints`; a checkout contains
+the checkpoints of all shipped models in `weights`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from pathlib import Path
 from stillwave.errors import CheckpointError
 
 TEACHER = "denoiser-teacher"
-"""The two-way network that taught the models that ship."""
+"""The non-causal network that the shipped models were distilled from."""
 
 
 def teacher() -> Path:
-    """The folder of the teacher that ships. Raises CheckpointError where this copy of stillwave lacks it."""
+    """Return the checkpoint folder of the shipped teacher. Raises CheckpointError if it is missing."""
     here = Path(__file__).resolve()
     folders = [here.parent / "checkpoints", here.parents[3] / "weights"]  # in a wheel; in a checkout
     for folder in folders:
         if (folder / TEACHER / "card.json").is_file():
             return folder / TEACHER
     raise CheckpointError(
-        f"this copy of stillwave has no teacher ({folders[0] / TEACHER} does not exist); install stillwave again"
+        f"the shipped teacher is missing ({folders[0] / TEACHER} does not exist); install stillwave again"
     )

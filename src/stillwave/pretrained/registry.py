@@ -1,4 +1,4 @@
-"""A folder of models: which there are, and each with its card, compared with it before it is handed out."""
+"""A folder of exported models with their cards; resolves names to verified files."""
 
 from __future__ import annotations
 
@@ -16,41 +16,39 @@ from stillwave.errors import CheckpointError
 from stillwave.pretrained.card import FORMAT, Card, File, Precision
 
 INT8 = "-int8"
-"""Behind a model's name: its small form."""
+"""Suffix of a name for the file with weights in 8 bits."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
 class ModelRegistry:
-    """The models of `folder`, and the name of the one that is meant when none is named."""
+    """The models in `folder`, and the name of the default one."""
 
     folder: Path
     default: str
 
     def names(self) -> list[str]:
-        """Names of the models, sorted."""
+        """Return the names of the models, sorted."""
         return sorted(path.stem for path in self.folder.glob("*.json"))
 
     def has(self, name: str) -> bool:
-        """Whether `name`, with or without `-int8`, is one of them."""
-        return _parted(name)[0] in self.names()
+        """Whether there is a model `name`, with or without `-int8`."""
+        return _split_name(name)[0] in self.names()
 
     def known(self, name: str) -> Card | None:
-        """The card of a model, or None where there is none of that name. Raises CheckpointError."""
+        """Return the card of a model, or None if there is none. Raises CheckpointError for an invalid card."""
         return self.card(name) if self.has(name) else None
 
     def card(self, name: str) -> Card:
-        """The card of a model. Raises CheckpointError: unknown, or a card that cannot be read."""
-        base, _ = _parted(name)
+        """Return the card of a model. Raises CheckpointError if it is unknown or its card is invalid."""
+        base, _ = _split_name(name)
         if base not in self.names():
             raise self.unknown(name)
         file = self.folder / f"{base}.json"
         try:
             raw = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise CheckpointError(
-                f"{file}: this card cannot be read ({error}); {self._repair(base)}"
-            ) from None
+            raise CheckpointError(f"{file}: cannot read the card ({error}); {self._repair(base)}") from None
         found = raw.get("format") if isinstance(raw, dict) else None
         if isinstance(found, int) and found > FORMAT:
             raise CheckpointError(
@@ -62,15 +60,15 @@ class ModelRegistry:
             fault = error.errors()[0]
             key = ".".join(str(part) for part in fault["loc"]) or "the file"
             raise CheckpointError(
-                f"{file}: is not a model's card: {key}: {fault['msg']}; {self._repair(base)}"
+                f"{file}: is not a valid card: {key}: {fault['msg']}; {self._repair(base)}"
             ) from None
 
     def find(self, name: str) -> Path:
-        """The file of a model, with `-int8` behind its name the small one, after a look at its SHA-256.
+        """Return the file of a model, verified by its SHA-256; for a name with `-int8` the one in 8 bits.
 
-        Raises CheckpointError: unknown, absent, cut short, or not what the card describes.
+        Raises CheckpointError if the model is unknown, or the file missing, truncated or changed.
         """
-        base, precision = _parted(name)
+        base, precision = _split_name(name)
         files = self.card(name).files
         if precision not in files:
             raise CheckpointError(
@@ -81,9 +79,9 @@ class ModelRegistry:
         return path
 
     def locate(self, model: Path | str | None, presets: Iterable[str] = ()) -> Path:
-        """The path that `model` means: the default's, its own if it exists, or a model's.
+        """Return the path of the default model (None), of an existing path, or of a model by name.
 
-        `presets` are further names that the caller knows, for the message. Raises CheckpointError.
+        `presets` are further names for the error message. Raises CheckpointError.
         """
         if model is None:
             return self.find(self.default)
@@ -94,7 +92,7 @@ class ModelRegistry:
         raise self.unknown(str(model), presets)
 
     def unknown(self, name: str, presets: Iterable[str] = ()) -> CheckpointError:
-        """The fault of a model that is not there."""
+        """Return the error for an unknown model."""
         known = self.names()
         others = sorted(set(presets) - set(known))
         lists = self._list(known) + (f"; presets: {', '.join(others)}" if others else "")
@@ -116,22 +114,22 @@ class ModelRegistry:
         if len(data) < file.bytes:
             fault = f"is cut short, {len(data):,} of {file.bytes:,} bytes"
         elif hashlib.sha256(data).hexdigest() != file.sha256:
-            fault = f"is not the file that its card, {base}.json, describes"
+            fault = f"does not match its card, {base}.json"
         else:
             return
         raise CheckpointError(f"{path}: {fault}; {self._repair(base)}")
 
     def _repair(self, base: str) -> str:
         others = [name for name in self.names() if name != base]
-        return "install stillwave again" + (f", or take another model: {', '.join(others)}" if others else "")
+        return "install stillwave again" + (f", or use another model: {', '.join(others)}" if others else "")
 
     @staticmethod
     def _list(known: list[str]) -> str:
         if not known:
-            return "no model ships with this copy of stillwave"
+            return "this installation has no models"
         return f"models: {', '.join(known)} (each also with {INT8})"
 
 
-def _parted(name: str) -> tuple[str, Precision]:
-    """A model's name and the form that is meant."""
+def _split_name(name: str) -> tuple[str, Precision]:
+    """Return the name without suffix, and the precision."""
     return (name.removesuffix(INT8), "int8") if name.endswith(INT8) else (name, "float")
