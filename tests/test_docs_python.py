@@ -127,7 +127,7 @@ def _of_streaming(names: dict[str, Any]) -> None:
     whole = enhancer.enhance(np.concatenate(names["microphone"]), 48_000)
     assert np.abs(heard - whole).max() < 1e-5
     assert names["out"].shape == (8, 480)
-    assert names["lane"].delay_samples == 1725 + 3 * 480
+    assert names["processor"].delay_samples == 1725 + 3 * 480
 
 
 def _of_own_networks(names: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ def test_its_python_runs(tmp_path, monkeypatch, file):
     exec(streams, names)
     assert names["out"].shape == (8, 300)
     exec(lanes, names)
-    names["lane"].exchange(np.zeros((1, 480), np.float32))
+    names["processor"].exchange(np.zeros((1, 480), np.float32))
     names["worker"].stop()
     assert names["worker"].error is None
 

@@ -17,7 +17,7 @@ from stillwave.errors import AudioError, MissingExtraError, StillwaveError
 from stillwave.inference.stream import Stream
 from stillwave.live.devices import devices, find, running
 from stillwave.live.keyboard import keyboard
-from stillwave.live.meters import counts, decibels, heard, table
+from stillwave.live.meters import counts, decibels, output_state, table
 from stillwave.live.processor import LiveProcessor
 
 
@@ -62,10 +62,10 @@ def test_a_device_by_number_or_name(sound, wanted, kind, number):
         (
             "usb",
             "output",
-            r"'usb' fits more than one output device \(2: USB Headset; 3: USB Headset \(virtual\)\)",
+            r"'usb' matches more than one output device \(2: USB Headset; 3: USB Headset \(virtual\)\)",
         ),
-        ("1", "input", r"'1' is no input device \(0: Built-in Microphone; 2: USB Headset\)"),
-        ("none", "output", "'none' is no output device"),
+        ("1", "input", r"'1' matches no input device \(0: Built-in Microphone; 2: USB Headset\)"),
+        ("none", "output", "'none' matches no output device"),
     ],
 )
 def test_a_device_that_cannot_be_meant_is_refused(sound, wanted, kind, words):
@@ -133,7 +133,7 @@ def test_faults_of_the_device_are_counted_and_nothing_stops(sound, file):
     with running(lane, find(None, "input"), find(None, "output")) as opened:
         while len(opened.heard) < 20:
             pass
-    assert lane.figures.device_faults == 7
+    assert lane.statistics.device_faults == 7
 
 
 def test_devices_that_do_not_open_are_one_sentence(sound, run, file):
@@ -154,7 +154,7 @@ def test_too_few_microphones_are_refused(sound):
             return {}
 
     with (
-        pytest.raises(AudioError, match="has 2 channels, this network takes 8 microphones"),
+        pytest.raises(AudioError, match="has 2 channels, this network needs 8 microphones"),
         running(LiveProcessor(Stream(Eight()), 160), find(None, "input"), find(None, "output")),
     ):
         pass
@@ -222,19 +222,19 @@ def test_keys_come_one_by_one_from_a_terminal(monkeypatch):
     assert termios.tcgetattr(theirs) == before
 
 
-def test_meters_say_what_is_heard(file):
+def test_meters_show_the_played_signal(file):
     from rich.console import Console
 
     from stillwave.inference import load
 
     lane = LiveProcessor(load(file).open(16_000), 160)
-    assert heard(lane).startswith("dry")
-    lane.figures.clean = True
-    assert heard(lane) == "clean"
+    assert output_state(lane).startswith("dry")
+    lane.statistics.clean = True
+    assert output_state(lane) == "clean"
     lane.bypass = True
-    assert heard(lane) == "bypassed"
-    lane.figures.late, lane.figures.blocks, lane.figures.peak_in = 3, 100, 1.0
-    assert counts(lane.figures) == "3 of 100 blocks late, 0 times dry, 0 skipped, 0 device faults"
+    assert output_state(lane) == "bypassed"
+    lane.statistics.late, lane.statistics.blocks, lane.statistics.peak_in = 3, 100, 1.0
+    assert counts(lane.statistics) == "3 of 100 blocks late, 0 fallbacks to dry, 0 skipped, 0 device faults"
     assert (decibels(1), decibels(0), decibels(0.1)) == (0, -60, pytest.approx(-20))
     console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     console.print(table(lane))

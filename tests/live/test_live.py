@@ -79,9 +79,9 @@ def test_in_time_all_is_clean_after_the_stated_delay(lag):
     out = played(given, blocks)
     assert given.delay_samples == 511 + (lag + 1) * BLOCK
     assert np.abs(out - late(blocks, given) / 2).max() < 1e-6
-    figures = given.figures
-    assert (figures.blocks, figures.late, figures.fallbacks, figures.skipped) == (60, 0, 0, 0)
-    assert figures.clean
+    statistics = given.statistics
+    assert (statistics.blocks, statistics.late, statistics.fallbacks, statistics.skipped) == (60, 0, 0, 0)
+    assert statistics.clean
 
 
 def test_a_slow_spell_gives_the_dry_signal_and_then_the_clean_one_again():
@@ -91,9 +91,9 @@ def test_a_slow_spell_gives_the_dry_signal_and_then_the_clean_one_again():
     for first, last, gain in ((0, 42, 0.5), (43, 75, 1), (76, 120, 0.5)):
         inside = slice(first * BLOCK, last * BLOCK)
         assert np.abs(out - gain * dry)[inside].max() < 1e-6
-    assert given.figures.fallbacks == 1
-    assert given.figures.skipped == 0
-    assert given.figures.clean
+    assert given.statistics.fallbacks == 1
+    assert given.statistics.skipped == 0
+    assert given.statistics.clean
 
 
 def test_what_is_late_is_counted_exactly():
@@ -101,13 +101,13 @@ def test_what_is_late_is_counted_exactly():
     given = lane(lag=2)
     played(given, ramp(120), busy=lambda index: 40 <= index < 50)
     # Callback k asks for block k − 2: 42 … 50 ask for 40 … 48, and the worker comes round after callback 50.
-    assert given.figures.late == 9
+    assert given.statistics.late == 9
 
 
 def test_nothing_jumps_where_clean_and_dry_change():
     given, blocks = lane(lag=1), ramp(200)
     out = played(given, blocks, busy=lambda index: index % 60 in range(20, 30))
-    assert given.figures.fallbacks == 3
+    assert given.statistics.fallbacks == 3
     steps = np.abs(np.diff(out)).max()
     steepest = 0.5 * 2 * np.pi * 100 / 16_000 + 0.25 * np.pi / 2 / BLOCK  # of the sine, and of the fade
     assert steps < 1.05 * steepest
@@ -116,7 +116,7 @@ def test_nothing_jumps_where_clean_and_dry_change():
 def test_within_the_lag_nothing_is_missed():
     given, blocks = lane(lag=3), ramp(100)
     out = played(given, blocks, busy=lambda index: index % 3 != 0)
-    assert given.figures.late == 0
+    assert given.statistics.late == 0
     assert np.abs(out - late(blocks, given) / 2).max() < 1e-6
 
 
@@ -125,14 +125,14 @@ def test_a_machine_that_is_always_too_slow_is_dry_throughout():
     out = played(given, blocks, busy=lambda index: index % 5 != 4)
     dry = late(blocks, given)
     assert np.abs(out - dry)[20 * BLOCK :].max() < 1e-6
-    assert not given.figures.clean
-    assert given.figures.fallbacks <= 1
+    assert not given.statistics.clean
+    assert given.statistics.fallbacks <= 1
 
 
 def test_a_long_standstill_is_skipped_and_what_follows_is_in_its_place():
     given, blocks = lane(lag=2), ramp(300)
     out = played(given, blocks, busy=lambda index: 50 <= index < 150)
-    assert given.figures.skipped > 50
+    assert given.statistics.skipped > 50
     dry = late(blocks, given)
     assert np.abs(out - dry / 2)[220 * BLOCK :].max() < 1e-6
     assert len(given._ready) <= given.lag + 2
@@ -149,7 +149,7 @@ def test_bypass_is_a_fade_and_no_miss():
     assert np.abs(out - dry / 2)[: 39 * BLOCK].max() < 1e-6
     assert np.abs(out - dry)[42 * BLOCK : 79 * BLOCK].max() < 1e-6
     assert np.abs(out - dry / 2)[82 * BLOCK :].max() < 1e-6
-    assert (given.figures.late, given.figures.fallbacks) == (0, 0)
+    assert (given.statistics.late, given.statistics.fallbacks) == (0, 0)
 
 
 def test_the_rate_of_the_device_is_its_own():
@@ -177,10 +177,12 @@ def test_damaged_samples_do_not_reach_the_loudspeaker():
 def test_load_and_levels_are_measured():
     given = lane()
     played(given, ramp(200))
-    assert given.figures.load == pytest.approx(0.1, rel=0.01)  # a millisecond by the clock for ten of sound
-    assert given.figures.slowest_ms == pytest.approx(1)
-    assert given.figures.peak_in == pytest.approx(0.5, rel=0.01)
-    assert given.figures.peak_out == pytest.approx(0.25, rel=0.01)
+    assert given.statistics.load == pytest.approx(
+        0.1, rel=0.01
+    )  # a millisecond by the clock for ten of sound
+    assert given.statistics.slowest_ms == pytest.approx(1)
+    assert given.statistics.peak_in == pytest.approx(0.5, rel=0.01)
+    assert given.statistics.peak_out == pytest.approx(0.25, rel=0.01)
 
 
 def test_a_thread_that_is_stuck_does_not_hold_the_callback():
@@ -211,7 +213,7 @@ def test_a_network_that_fails_ends_the_worker_and_the_dry_signal_goes_on():
 
 
 def test_what_cannot_be_a_lane_is_refused():
-    with pytest.raises(AudioError, match="a device is one stream, this one is 2"):
+    with pytest.raises(AudioError, match="a device needs a single stream, this one has 2"):
         LiveProcessor(Stream(Halved(), streams=2), BLOCK)
     for block, lag in ((0, 2), (BLOCK, 0)):
         with pytest.raises(AudioError, match="block and lag must be at least 1"):

@@ -54,7 +54,7 @@ def latency(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure time per frame on one thread, delay, memory and utilisation of the core, by backend.
+    """Measure time per frame on one thread, delay and memory, by backend.
 
     Example:
         stillwave latency

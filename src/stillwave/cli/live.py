@@ -157,8 +157,8 @@ def _show(processor: LiveProcessor, worker: LiveWorker, seconds: float | None) -
 def _end(processor: LiveProcessor, worker: LiveWorker, as_json: bool) -> None:
     from stillwave.live.meters import counts
 
-    err.print(counts(processor.figures), highlight=False)
+    err.print(counts(processor.statistics), highlight=False)
     if as_json:
-        typer.echo(json.dumps(asdict(processor.figures), indent=2, allow_nan=False))
+        typer.echo(json.dumps(asdict(processor.statistics), indent=2, allow_nan=False))
     if worker.error is not None:
         raise worker.error

@@ -22,14 +22,14 @@ _STARTS: tuple[tuple[str, dict[int, bytes]], ...] = (
     ("WavPack", {0: b"wvpk"}),
     ("WMA", {0: b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"}),
 )
-"""Formats, with the bytes at their places. Formats that begin with few fixed bits (MP3 without tags, ADTS) are not
-here: raw samples often look like them."""
+"""Formats with their bytes by position. Formats with few fixed bits (MP3 without tags, ADTS) are omitted, since raw
+samples often match them."""
 HEAD = 16
-"""So many bytes are enough to tell."""
+"""Number of bytes that `container` needs."""
 
 
 def container(head: bytes) -> str | None:
-    """The name of the file format that begins so, or None.
+    """Return the name of the file format that starts with these bytes, or None.
 
     Examples:
         >>> container(b"RIFF....WAVEfmt "), container(b"ID3."), container(bytes(16))

@@ -1,4 +1,4 @@
-"""Sound devices through sounddevice (PortAudio), an optional extra: which there are, and a lane between two of them."""
+"""Audio devices through sounddevice (PortAudio), an optional extra."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Kind = Literal["input", "output"]
 
 @dataclass(frozen=True)
 class Device:
-    """A sound device. `default` names what it is the system's default for."""
+    """An audio device. `default` lists the directions that it is the system's default for."""
 
     number: int
     name: str
     inputs: int
-    """Channels."""
+    """Number of input channels."""
     outputs: int
     rate: int
-    """Its own sampling rate, in Hz."""
+    """Default sampling rate, in Hz."""
     default: tuple[Kind, ...] = ()
 
 
 def devices() -> list[Device]:
-    """All sound devices. Raises MissingExtraError without sounddevice, StillwaveError without PortAudio."""
+    """Return all devices. Raises MissingExtraError without sounddevice, StillwaveError without PortAudio."""
     sound = _sounddevice()
     chosen = dict(zip(("input", "output"), sound.default.device, strict=True))
     found = []
@@ -42,50 +42,52 @@ def devices() -> list[Device]:
 
 
 def find(wanted: str | None, kind: Kind) -> Device:
-    """The device of that number or name (a part of it will do, in any case), or the system's default.
+    """Return the device with this number or name (or part of a name, ignoring case), or the system's default.
 
-    Raises AudioError where none or more than one fits.
+    Raises AudioError if no device or more than one matches.
     """
-    able = [device for device in devices() if (device.inputs if kind == "input" else device.outputs)]
+    candidates = [device for device in devices() if (device.inputs if kind == "input" else device.outputs)]
     if wanted is None:
-        chosen = [device for device in able if kind in device.default] or able[:1]
+        chosen = [device for device in candidates if kind in device.default] or candidates[:1]
         if not chosen:
-            raise AudioError(f"there is no {kind} device; `stillwave live --list` shows what there is")
+            raise AudioError(f"there is no {kind} device; `stillwave live --list` lists all devices")
         return chosen[0]
     if wanted.isdecimal():
-        fitting = [device for device in able if device.number == int(wanted)]
+        matches = [device for device in candidates if device.number == int(wanted)]
     else:
-        exact = [device for device in able if device.name == wanted]
-        fitting = exact or [device for device in able if wanted.casefold() in device.name.casefold()]
-    if len(fitting) == 1:
-        return fitting[0]
-    known = "; ".join(f"{device.number}: {device.name}" for device in fitting or able) or "there is none"
-    how = "fits more than one" if fitting else "is no"
-    raise AudioError(f"'{wanted}' {how} {kind} device ({known}); give a number or more of a name")
+        exact = [device for device in candidates if device.name == wanted]
+        matches = exact or [device for device in candidates if wanted.casefold() in device.name.casefold()]
+    if len(matches) == 1:
+        return matches[0]
+    known = (
+        "; ".join(f"{device.number}: {device.name}" for device in matches or candidates) or "there is none"
+    )
+    how = "matches more than one" if matches else "matches no"
+    raise AudioError(f"'{wanted}' {how} {kind} device ({known}); give a number or a longer part of the name")
 
 
 @contextmanager
-def running(lane: LiveProcessor, source: Device, sink: Device) -> Iterator[Any]:
-    """Sound goes from `source` through `lane` to all of `sink`'s first two channels while this context lasts.
+def running(processor: LiveProcessor, source: Device, sink: Device) -> Iterator[Any]:
+    """Within this context, stream from `source` through `processor` to the first two channels of `sink`.
 
-    Raises AudioError for devices that cannot be opened so.
+    Raises AudioError if the devices cannot be opened.
     """
     sound = _sounddevice()
-    microphones = lane.stream.backend.microphones
+    microphones = processor.stream.backend.microphones
     if source.inputs < microphones:
         raise AudioError(
-            f"{source.name}: has {source.inputs} channels, this network takes {microphones} microphones"
+            f"{source.name}: has {source.inputs} channels, this network needs {microphones} microphones"
         )
 
     def callback(indata: Any, outdata: Any, frames: int, time: Any, status: Any) -> None:
-        del frames, time  # blocks have the size that was asked for
-        lane.figures.device_faults += bool(status)
-        outdata[:] = lane.exchange(indata.T)[:, None]
+        del frames, time  # blocks have the requested size
+        processor.statistics.device_faults += bool(status)
+        outdata[:] = processor.exchange(indata.T)[:, None]
 
     try:
         with sound.Stream(
-            samplerate=lane.stream.rate,
-            blocksize=lane.block,
+            samplerate=processor.stream.rate,
+            blocksize=processor.block,
             device=(source.number, sink.number),
             channels=(microphones, min(2, sink.outputs)),
             dtype="float32",
@@ -95,7 +97,7 @@ def running(lane: LiveProcessor, source: Device, sink: Device) -> Iterator[Any]:
             yield opened
     except sound.PortAudioError as error:
         raise AudioError(
-            f"{source.name} and {sink.name} cannot be opened at {lane.stream.rate} Hz: {error}; try --rate or "
+            f"{source.name} and {sink.name} cannot be opened at {processor.stream.rate} Hz: {error}; use --rate or "
             "other devices (--list)"
         ) from None
 
@@ -104,9 +106,8 @@ def _sounddevice() -> Any:
     try:
         return importlib.import_module("sounddevice")
     except ModuleNotFoundError:
-        raise MissingExtraError("live sound", "live") from None
+        raise MissingExtraError("live audio", "live") from None
     except OSError:
         raise StillwaveError(
-            "live sound needs the PortAudio library, which is not installed: apt install libportaudio2 "
-            "(or your system's package of that name)"
+            "live audio needs the PortAudio library: apt install libportaudio2 (or the package of your system)"
         ) from None

@@ -1,4 +1,4 @@
-"""Single keys from the terminal, without waiting for them."""
+"""Read single keys from the terminal without blocking."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def keyboard() -> Iterator[Callable[[], str]]:
-    """Yield a function that gives the key that was pressed, or "". Without a terminal no key is ever pressed."""
+    """Yield a function that returns the key that was pressed, or "". Without a terminal it always returns ""."""
     if not sys.stdin.isatty():
         yield lambda: ""
     elif sys.platform == "win32":
@@ -32,7 +32,7 @@ def _unbuffered() -> Iterator[Callable[[], str]]:
     before = termios.tcgetattr(terminal)
 
     def pressed() -> str:
-        # Past Python's buffer, which would hide from `select` that there is more.
+        # Unbuffered: `select` does not see keys in Python's buffer.
         waiting = select.select([terminal], [], [], 0)[0]
         return os.read(terminal, 1).decode("latin-1") if waiting else ""
 

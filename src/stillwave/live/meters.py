@@ -1,4 +1,4 @@
-"""What `stillwave live` shows: levels, whether the clean signal is heard, and what was missed."""
+"""Level meters and counters of `stillwave live`."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ _LOWEST_DB = -60.0
 
 
 def decibels(peak: float) -> float:
-    """Level relative to full scale in dB, at least −60."""
+    """Return the level of a peak in dBFS, at least −60."""
     return max(_LOWEST_DB, 20 * math.log10(max(peak, 1e-9)))
 
 
-def heard(lane: LiveProcessor) -> str:
-    """Which signal goes out, and why."""
-    if lane.bypass:
+def output_state(processor: LiveProcessor) -> str:
+    """Describe which signal is played."""
+    if processor.bypass:
         return "bypassed"
-    return "clean" if lane.figures.clean else "dry: the machine is too slow just now"
+    return "clean" if processor.statistics.clean else "dry: processing is too slow"
 
 
-def counts(figures: LiveStatistics) -> str:
-    """What was missed, in words."""
+def counts(statistics: LiveStatistics) -> str:
+    """Describe how many deadlines were missed."""
     return (
-        f"{figures.late} of {figures.blocks} blocks late, {figures.fallbacks} times dry, {figures.skipped} skipped, "
-        f"{figures.device_faults} device faults"
+        f"{statistics.late} of {statistics.blocks} blocks late, {statistics.fallbacks} fallbacks to dry, "
+        f"{statistics.skipped} skipped, {statistics.device_faults} device faults"
     )
 
 
-def table(lane: LiveProcessor) -> Table:
-    """All of it, to be drawn again and again."""
-    figures = lane.figures
+def table(processor: LiveProcessor) -> Table:
+    """Return meters and counters as a table, to be redrawn continuously."""
+    statistics = processor.statistics
     shown = Table.grid(padding=(0, 1))
-    for name, peak in (("in", figures.peak_in), ("out", figures.peak_out)):
+    for name, peak in (("in", statistics.peak_in), ("out", statistics.peak_out)):
         level = decibels(peak)
         style = "red" if peak >= 1 else "green"
         bar = ProgressBar(
@@ -48,9 +48,9 @@ def table(lane: LiveProcessor) -> Table:
         )
         shown.add_row(name, bar, f"{level:.0f} dB")
     shown.add_row(
-        "load", f"{100 * figures.load:.0f} % of the time there is, longest {figures.slowest_ms:.1f} ms", ""
+        "load", f"{100 * statistics.load:.0f} % of real time, longest {statistics.slowest_ms:.1f} ms", ""
     )
-    shown.add_row("sound", heard(lane), "")
-    shown.add_row("missed", counts(figures), "")
+    shown.add_row("output", output_state(processor), "")
+    shown.add_row("missed", counts(statistics), "")
     shown.add_row("keys", "b: bypass, q: quit", "")
     return shown

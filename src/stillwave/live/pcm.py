@@ -1,7 +1,4 @@
-"""Raw samples in pipes: bytes of interleaved little-endian PCM to blocks `[channels, n]` and back.
-
-Bytes come as the pipe gives them, so that a block may end within a sample: the rest waits for the next.
-"""
+"""Stream raw PCM through pipes: interleaved little-endian bytes to blocks `[channels, n]` and back."""
 
 from __future__ import annotations
 
@@ -17,40 +14,40 @@ from stillwave.inference.stream import Stream
 from stillwave.live.containers import HEAD, container
 
 FORMATS: dict[str, np.dtype[Any]] = {"s16le": np.dtype("<i2"), "f32le": np.dtype("<f4")}
-"""Sample formats by their names in ffmpeg."""
+"""Sample formats by their ffmpeg names."""
 MOST_SAMPLES = 16_384
-"""Samples a channel that are taken from a pipe at once, at most."""
+"""Greatest number of samples per channel that are read at once."""
 
 
 class PcmDecoder:
-    """Bytes to float32 `[channels, n]`, full scale ±1."""
+    """Decode bytes to float32 `[channels, n]`, full scale ±1. Incomplete samples wait for the next bytes."""
 
     def __init__(self, format: str, channels: int) -> None:
         self._type = _type(format)
         self._channels = channels
         self.rest = b""
-        """Bytes of a sample that has not come whole."""
+        """Bytes of an incomplete sample."""
 
     def push(self, data: bytes) -> Samples:
-        """The samples, of all channels, that are complete."""
+        """Return the samples that are complete in all channels."""
         data = self.rest + data
-        whole = len(data) - len(data) % (self._type.itemsize * self._channels)
-        self.rest = data[whole:]
-        rows = np.frombuffer(data[:whole], self._type).reshape(-1, self._channels).T
+        complete = len(data) - len(data) % (self._type.itemsize * self._channels)
+        self.rest = data[complete:]
+        rows = np.frombuffer(data[:complete], self._type).reshape(-1, self._channels).T
         scale = 1.0 if self._type.kind == "f" else 2.0 ** (8 * self._type.itemsize - 1)
         return np.ascontiguousarray(rows, np.float32) / np.float32(scale)
 
 
 class PcmEncoder:
-    """Float32 `[channels, n]` to bytes. Integers are rounded to the nearest step, and clipped at full scale."""
+    """Encode float32 `[channels, n]` to bytes. Integers are rounded and clipped at full scale."""
 
     def __init__(self, format: str) -> None:
         self._type = _type(format)
         self.clipped = 0
-        """Values that were beyond full scale."""
+        """Number of values beyond full scale."""
 
     def push(self, samples: Samples) -> bytes:
-        """All of `samples`, interleaved."""
+        """Return the samples, interleaved."""
         rows = samples.T
         if self._type.kind == "i":
             self.clipped += int(np.count_nonzero(np.abs(rows) > 1))
@@ -61,12 +58,12 @@ class PcmEncoder:
 
 @dataclass
 class Piped:
-    """What has gone through a pipe so far."""
+    """Progress of a pipe."""
 
     samples: int = 0
-    """A channel."""
+    """Samples per channel."""
     left_out: int = 0
-    """Bytes behind the last whole sample."""
+    """Bytes after the last complete sample."""
     clipped: int = 0
 
 
@@ -81,20 +78,30 @@ def run(
     watch: Callable[[Piped], object] | None = None,
     notice: Callable[[str], object] | None = None,
 ) -> Piped:
-    """Clean raw PCM from `source` into `sink` until it ends: what is there is read, and written at once.
+    """Enhance raw PCM from `source` to `sink` until it ends, reading and writing samples as they arrive.
 
-    As many samples go out as came in. By default sample n of the output is sample n of the input, cleaned: the
-    output starts `stream.delay_samples` later, and ends with the input's last sample. With `keep_delay` every
-    block is answered by one of its size, so that the output is that much behind and its last samples
-    never come. `watch` is called after each block, `notice` with a file format's name as soon as the input turns out to
-    begin as such a file does (its bytes are taken as samples all the same). Raises AudioError for an unknown format.
+    The output has the length of the input and is aligned with it; it is written `stream.delay_samples` later.
+
+    Args:
+        stream: Enhances the samples.
+        source: Binary stream to read.
+        sink: Binary stream to write.
+        format: Sample format, a key of `FORMATS`.
+        keep_delay: Write a block for each block read; the output starts with the delay, and its end is not written.
+        most: Greatest number of samples per channel to read at once.
+        watch: Called with the progress after each block.
+        notice: Called with the name of a file format if the input starts like such a file. It is read as samples.
+
+    Raises:
+        AudioError: `format` is unknown.
+
     """
     inputs = stream.streams * stream.backend.microphones
     decoder, encoder, done = PcmDecoder(format, inputs), PcmEncoder(format), Piped()
     skip = 0 if keep_delay else stream.delay_samples
     width = _type(format).itemsize * inputs
 
-    def give(samples: Samples) -> None:
+    def write(samples: Samples) -> None:
         nonlocal skip
         dropped = min(skip, samples.shape[1])
         skip -= dropped
@@ -106,29 +113,29 @@ def run(
     for data in _noticed(_chunks(source, most * width), notice):
         rows = decoder.push(data)
         done.samples += rows.shape[1]
-        give(_process(stream, rows))
+        write(_process(stream, rows))
         if watch:
             watch(done)
     if not keep_delay:
-        give(stream.flush().reshape(stream.streams, -1))
+        write(stream.flush().reshape(stream.streams, -1))
     done.left_out = len(decoder.rest)
     return done
 
 
 def _process(stream: Stream, rows: Samples) -> Samples:
-    """Interleaved channels are streams, or the microphones of one stream."""
+    """Process channels as streams, or as the microphones of one stream."""
     return stream.process(rows if stream.backend.microphones == 1 else rows[None])
 
 
 def _chunks(source: BinaryIO, most: int) -> Iterator[bytes]:
-    """What a pipe has, as soon as it has anything."""
+    """Yield the available bytes as soon as there are any."""
     read = getattr(source, "read1", source.read)
     while data := read(most):
         yield data
 
 
 def _noticed(chunks: Iterator[bytes], notice: Callable[[str], object] | None) -> Iterator[bytes]:
-    """The same chunks; `notice` is called once if they begin as a file of a known format does."""
+    """Yield the chunks; call `notice` once if they start like a file of a known format."""
     head, known = b"", notice is None
     for data in chunks:
         if not known and len(head) < HEAD:

@@ -1,15 +1,14 @@
-"""Between a sound device and a network: what a device's callback may wait for, which is nothing.
+"""Connect the callback of an audio device with a network in a worker thread, without blocking the callback.
 
-The callback gives a block and takes one; a worker cleans. The rule for a machine that is too slow:
+The callback (`LiveProcessor.exchange`) passes a block in and takes one out; the worker (`LiveProcessor.work`) enhances.
+If the machine is too slow:
 
-- A block goes out `lag` + 1 blocks after it came in, so that the worker has the time of `lag` blocks for it.
-- When a block is late, the dry signal fades in over the block before it, which is still clean. The dry signal is
-  delayed as the clean one is, so nothing jumps.
-- When blocks have been in time for `PATIENCE_SECONDS` at a stretch, the clean signal fades in again.
-- When more than `BACKLOG_SECONDS` wait, all but the newest blocks are skipped.
+- A block is played `lag` + 1 blocks after its input, so the worker has the time of `lag` blocks.
+- If a block is late, the output fades to the dry signal over the block before it. The dry signal has the same delay.
+- After `PATIENCE_SECONDS` without a late block, the output fades back to the clean signal.
+- If more than `BACKLOG_SECONDS` are waiting, all but the newest blocks are skipped.
 
-All of it is counted. Nothing here knows of a sound library, threads aside: `Lane.exchange` is for the callback,
-`Lane.work` for the worker.
+All of these events are counted. No audio library is needed here.
 """
 
 from __future__ import annotations
@@ -32,34 +31,45 @@ BACKLOG_SECONDS = 0.5
 
 @dataclass
 class LiveStatistics:
-    """What has happened so far. Counts are of blocks, but for `fallbacks` and `device_faults`."""
+    """Counters of live processing; numbers of blocks, except for `fallbacks` and `device_faults`."""
 
     blocks: int = 0
     late: int = 0
-    """Not clean in time: deadlines missed."""
+    """Blocks that were not enhanced in time."""
     fallbacks: int = 0
-    """How often the dry signal took over because of that."""
+    """How often the output changed to the dry signal because of late blocks."""
     skipped: int = 0
-    """Not cleaned at all, to catch up."""
+    """Blocks that were skipped to catch up."""
     device_faults: int = 0
-    """How often the device said that samples came too late or were lost."""
+    """How often the device reported an underflow or overflow."""
     load: float = 0.0
-    """Time the worker took over the time of the sound, lately."""
+    """Processing time relative to the duration of the signal, as a moving average."""
     slowest_ms: float = 0.0
-    """Longest time the worker took at once."""
+    """Longest processing time of one call."""
     clean: bool = False
-    """Whether the clean signal is what is heard."""
+    """Whether the clean signal is played."""
     peak_in: float = 0.0
     peak_out: float = 0.0
-    """Largest absolute sample lately; full scale is 1."""
+    """Decaying peak of the samples; full scale is 1."""
 
 
 @dataclass
 class LiveProcessor:
-    """One device's way through one stream, in blocks of `block` samples at the stream's rate.
+    """Enhances the signal of a device in blocks of `block` samples at the stream's rate.
 
-    `exchange` and `work` may be called from two threads; neither ever waits for the other. Raises AudioError
-    for a stream of several, a block or a lag below 1.
+    `exchange` and `work` may be called from two threads; neither waits for the other.
+
+    Args:
+        stream: A single stream.
+        block: Samples per block.
+        lag: Number of blocks that the worker may take, at least 1.
+        clock: Returns the time in seconds.
+        bypass: Play the dry signal. The network continues to run, so its state is current afterwards.
+        statistics: Counters.
+
+    Raises:
+        AudioError: `stream` has several streams, or `block` or `lag` is below 1.
+
     """
 
     stream: Stream
@@ -67,12 +77,11 @@ class LiveProcessor:
     lag: int = 2
     clock: Callable[[], float] = time.perf_counter
     bypass: bool = False
-    """Let the dry signal pass; the network goes on listening, so that it is ready when wanted again."""
-    figures: LiveStatistics = field(default_factory=LiveStatistics)
+    statistics: LiveStatistics = field(default_factory=LiveStatistics)
 
     def __post_init__(self) -> None:
         if self.stream.streams != 1:
-            raise AudioError(f"a device is one stream, this one is {self.stream.streams}")
+            raise AudioError(f"streams: a device needs a single stream, this one has {self.stream.streams}")
         if self.block < 1 or self.lag < 1:
             raise AudioError(f"block and lag must be at least 1, got {self.block} and {self.lag}")
         rate = self.stream.rate
@@ -83,121 +92,121 @@ class LiveProcessor:
         self._ready: dict[int, Samples] = {}
         self._dry: deque[Samples] = deque()
         self._delayed = np.zeros(self.stream.delay_samples, np.float32)
-        self._in_time = self._patience  # at the start nothing has been late
+        self._in_time = self._patience  # no late blocks at the start
         self._next, self._stale = 0, 0
-        self._came = threading.Event()
+        self._arrived = threading.Event()
 
     @property
     def delay_samples(self) -> int:
-        """From a sample's way in to its way out of the callback, at the stream's rate; the device adds its own."""
+        """Delay from input to output of the callback in samples at the stream's rate, without the device's own."""
         return self.stream.delay_samples + (self.lag + 1) * self.block
 
     def exchange(self, block: Samples) -> Samples:
-        """The device's callback: `[microphones, block]` in, `[block]` out. Never waits."""
-        figures = self.figures
+        """Pass `[microphones, block]` in and return `[block]`; for the callback of the device. Never blocks."""
+        statistics = self.statistics
         if block.shape != (self.stream.backend.microphones, self.block):
             raise AudioError(
                 f"block: expected the shape [{self.stream.backend.microphones}, {self.block}], got "
                 f"{list(block.shape)}"
                 + ("; transpose it (block.T)" if block.shape[:1] == (self.block,) and block.ndim == 2 else "")
             )
-        index, figures.blocks = figures.blocks, figures.blocks + 1
+        index, statistics.blocks = statistics.blocks, statistics.blocks + 1
         self._inbox.append((index, np.array(block, np.float32)))
-        self._came.set()
+        self._arrived.set()
         block, _ = silence_faults(block)
         out = self._mix(index - self.lag - 1, self._dry_block(block[0]))
-        figures.peak_in = max(0.9 * figures.peak_in, float(np.abs(block).max()))
-        figures.peak_out = max(0.9 * figures.peak_out, float(np.abs(out).max()))
+        statistics.peak_in = max(0.9 * statistics.peak_in, float(np.abs(block).max()))
+        statistics.peak_out = max(0.9 * statistics.peak_out, float(np.abs(out).max()))
         return out
 
     def _dry_block(self, block: Samples) -> Samples:
-        """The input, as late as the clean signal is."""
+        """Return the input with the delay of the clean signal."""
         joined = np.concatenate([self._delayed, block])
         self._dry.append(joined[: self.block])
         self._delayed = joined[self.block :]
         return self._dry.popleft() if len(self._dry) > self.lag + 1 else np.zeros(self.block, np.float32)
 
     def _mix(self, due: int, dry: Samples) -> Samples:
-        """Block `due`, clean or dry, faded where it changes from one to the other."""
+        """Return block `due`, clean or dry, with a fade between the two."""
         clean = self._ready.pop(due, None)
         for old in [index for index in list(self._ready) if index < due]:
             del self._ready[old]
-        heard = self.figures.clean
+        was_clean = self.statistics.clean
         stays = self._next_is_in_time(due + 1) and clean is not None and not self.bypass
-        self.figures.clean = stays
-        if heard and not stays and not self.bypass:
-            self.figures.fallbacks += 1
+        self.statistics.clean = stays
+        if was_clean and not stays and not self.bypass:
+            self.statistics.fallbacks += 1
         if clean is None:
             return dry
-        if heard and stays:
+        if was_clean and stays:
             return clean
-        if heard == stays:
+        if was_clean == stays:
             return dry
-        dry_mix = self._rise if stays else 1 - self._rise
-        faded: Samples = dry + dry_mix * (clean - dry)
+        fade = self._rise if stays else 1 - self._rise
+        faded: Samples = dry + fade * (clean - dry)
         return faded
 
     def _next_is_in_time(self, index: int) -> bool:
-        """Whether block `index` is clean, and so were those before it for long enough."""
+        """Whether block `index` is ready, and the blocks before it were for long enough."""
         if index < 0:
             return True
         if index in self._ready:
             self._in_time += 1
         else:
             self._in_time = 0
-            self.figures.late += 1
-        return self._in_time >= self._patience or (self.figures.clean and self._in_time > 0)
+            self.statistics.late += 1
+        return self._in_time >= self._patience or (self.statistics.clean and self._in_time > 0)
 
     def work(self, wait: float = 0.0) -> bool:
-        """Clean all that has come; False where nothing did within `wait` seconds. Errors of the network are raised."""
-        if not self._inbox and not self._came.wait(wait):
+        """Enhance all waiting blocks. Return False if none arrived within `wait` seconds."""
+        if not self._inbox and not self._arrived.wait(wait):
             return False
-        self._came.clear()
+        self._arrived.clear()
         taken = [self._inbox.popleft() for _ in range(len(self._inbox))]
         if not taken:
             return False
         if len(taken) > self._backlog:
             taken = taken[-self.lag :]
         if taken[0][0] != self._next:
-            self.figures.skipped += taken[0][0] - self._next
-            # What the stream still holds lies before the gap: its estimates are out of place until it is through.
+            self.statistics.skipped += taken[0][0] - self._next
+            # The stream still holds samples from before the gap; its output is unusable until they have passed.
             self._stale = self.stream.delay_samples
         self._next = taken[-1][0] + 1
         self._deliver(taken)
         return True
 
     def _deliver(self, taken: list[tuple[int, Samples]]) -> None:
-        begun = self.clock()
+        start = self.clock()
         noisy = np.concatenate([block for _, block in taken], axis=1)
         clean = self.stream.process(noisy if len(noisy) > 1 else noisy[0])
-        took = self.clock() - begun
+        seconds = self.clock() - start
         for position, (index, _) in enumerate(taken):
             if self._stale <= 0:
                 self._ready[index] = clean[position * self.block : (position + 1) * self.block]
             self._stale -= self.block
-        dry_mix = took * self.stream.rate / (len(taken) * self.block)
-        self.figures.load += 0.05 * (dry_mix - self.figures.load)
-        self.figures.slowest_ms = max(self.figures.slowest_ms, 1000 * took)
+        load = seconds * self.stream.rate / (len(taken) * self.block)
+        self.statistics.load += 0.05 * (load - self.statistics.load)
+        self.statistics.slowest_ms = max(self.statistics.slowest_ms, 1000 * seconds)
 
 
 class LiveWorker(threading.Thread):
-    """Cleans what comes through a lane until it is `stop`ped. `error` is what ended it otherwise."""
+    """Thread that enhances the blocks of a processor until `stop`. `error` is the exception that ended it."""
 
-    def __init__(self, lane: LiveProcessor) -> None:
+    def __init__(self, processor: LiveProcessor) -> None:
         super().__init__(name="stillwave-live", daemon=True)
-        self.lane = lane
+        self.processor = processor
         self.error: Exception | None = None
         self._stopped = threading.Event()
 
     def run(self) -> None:
-        """Work until stopped."""
+        """Enhance blocks until stopped."""
         try:
             while not self._stopped.is_set():
-                self.lane.work(wait=0.1)
-        except Exception as error:  # told by the main thread; the lane passes the dry signal meanwhile
+                self.processor.work(wait=0.1)
+        except Exception as error:  # reported by the main thread; the dry signal is played meanwhile
             self.error = error
 
     def stop(self) -> None:
-        """End the thread and wait for it."""
+        """Stop the thread and wait for it."""
         self._stopped.set()
         self.join()

@@ -30,7 +30,7 @@ class Reach(Frozen):
 
 
 class Cost(Frozen):
-    """Complexity of the network, as `stillwave info` reports it (`profiling/complexity.py`)."""
+    """Complexity of the network, as `stillwave models` reports it (`profiling/complexity.py`)."""
 
     parameters: Count
     size_bytes: Count
