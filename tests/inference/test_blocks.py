@@ -54,7 +54,7 @@ def test_a_lane_refuses_a_device_block_that_is_not_transposed(streaming):
     with pytest.raises(AudioError, match=r"\[1, 480\], got \[480, 1\]; transpose it \(block\.T\)"):
         lane.exchange(np.zeros((480, 1), np.float32))
     assert lane.exchange(np.full((1, 480), 1e36, np.float32)).max() == 0
-    assert lane.figures.peak_in == 0
+    assert lane.statistics.peak_in == 0
 
 
 def test_recordings_that_are_transposed_are_refused(enhancer):

@@ -221,7 +221,7 @@ def test_a_folder_without_torch_names_the_extra(student):
         except MissingExtraError as error:
             print(error)
     """)
-    assert "rather than an exported .onnx file needs the 'train' extra" in result.stdout, result.stderr
+    assert "instead of an exported .onnx file needs the 'train' extra" in result.stdout, result.stderr
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_a_file_can_replace_itself_only_when_told_to(tmp_path, enhancer):
     assert path.read_bytes() == before
     enhance_file(enhancer, path, path, overwrite=True)
     assert np.abs(audio.read(path)[0]).max() == pytest.approx(0.2, abs=1e-3)
-    with pytest.raises(AudioError, match="this is a folder"):
+    with pytest.raises(AudioError, match="is a folder"):
         enhance_file(enhancer, path, tmp_path, overwrite=True)
 
 
@@ -191,7 +191,7 @@ def test_what_an_earlier_run_made_is_not_taken_for_input(tmp_path):
     touch(tmp_path / "in" / "a.wav", tmp_path / "in" / "enhanced" / "a.wav")
     made = plan([tmp_path / "in"], tmp_path / "in" / "enhanced")
     assert pairs(made, tmp_path) == [("in/a.wav", "in/enhanced/a.wav")]
-    assert [reason for _, reason in made.skipped] == ["lies in the output folder"]
+    assert [reason for _, reason in made.skipped] == ["is in the output folder"]
     assert len(plan([tmp_path / "in"], tmp_path / "in").jobs) == 2
 
 
@@ -199,11 +199,11 @@ def test_plans_that_cannot_be_are_refused(tmp_path):
     touch(tmp_path / "x" / "a.wav", tmp_path / "y" / "a.wav", tmp_path / "file.wav")
     with pytest.raises(AudioError, match="there is no such file or folder"):
         plan([tmp_path / "none.wav"], tmp_path / "out")
-    with pytest.raises(AudioError, match=r"and so would .*x/a\.wav"):
+    with pytest.raises(AudioError, match=r"x/a\.wav would both be written"):
         plan([tmp_path / "x" / "a.wav", tmp_path / "y" / "a.wav"], tmp_path / "out")
-    with pytest.raises(AudioError, match="this is a file; give a folder"):
+    with pytest.raises(AudioError, match="is a file; give a folder"):
         plan([tmp_path / "x"], tmp_path / "file.wav")
-    with pytest.raises(AudioError, match=r"a\.wav: is among the inputs twice"):
+    with pytest.raises(AudioError, match=r"a\.wav: is given twice"):
         plan([tmp_path / "x" / "a.wav", tmp_path / "x" / ".." / "x" / "a.wav"], tmp_path / "out")
 
 
@@ -240,7 +240,7 @@ def test_an_hour_takes_no_more_memory_than_five_minutes(tmp_path, rate):
 
 def test_a_suffix_that_is_no_format_is_refused(tmp_path):
     (tmp_path / "in.wav").write_bytes(b"")
-    with pytest.raises(AudioError, match=r"'\.xyz' is no audio format.*known: .*\.aif"):
+    with pytest.raises(AudioError, match=r"cannot write '\.xyz'; use one of .*\.aif"):
         plan([tmp_path / "in.wav"], tmp_path / "out.xyz")
     assert plan([tmp_path / "in.wav"], tmp_path / "out").jobs[0].target == tmp_path / "out" / "in.wav"
 
@@ -260,5 +260,5 @@ def test_without_an_output_every_input_gets_one_beside_it(tmp_path, monkeypatch)
     assert {job.target for job in plan([Path()]).jobs} == {
         tmp_path / "day.one-enhanced" / name for name in ("x.flac", "deep/y.ogg")
     }
-    with pytest.raises(AudioError, match="is among the inputs twice"):
+    with pytest.raises(AudioError, match="is given twice"):
         plan([tmp_path / "a.b.wav", tmp_path / "a.b.wav"])

@@ -198,7 +198,7 @@ def test_a_full_gpu_is_one_sentence():
     def full(noisy):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(StillwaveError, match="too little memory for 1 windows at once; use a smaller batch"):
+    with pytest.raises(StillwaveError, match="out of memory for 1 windows at once; use a smaller batch"):
         short_windows(full).enhance(noise(1, 100), 16_000)
 
 

@@ -30,7 +30,7 @@ def test_a_double_beyond_float_is_silence_as_any_value_beyond_audio(tmp_path, en
     samples[8_000:8_003] = 1e300, -1e300, 1e36
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="DOUBLE")
     report = enhancer.enhance_file(tmp_path / "a.wav", tmp_path / "b.wav")
-    assert report.notes == ("3 samples beyond any audio (±2³²) were taken as silence",)
+    assert report.notes == ("3 samples beyond ±2³² were replaced by silence",)
     made, _ = audio.read(tmp_path / "b.wav")
     assert made.shape == (1, 16_000)
     assert not made[0, 8_000:8_003].any()
@@ -57,7 +57,7 @@ def test_channels_that_cannot_be_are_refused(enhancer, channels):
 
 @pytest.mark.parametrize("device", ["quantum", "cuda:", "", 0])
 def test_a_device_that_is_none_is_refused_for_every_model(device):
-    with pytest.raises(CheckpointError, match=r"^device: there is none called .*; expected auto, cpu, cuda"):
+    with pytest.raises(CheckpointError, match=r"^device: unknown device .*; expected auto, cpu, cuda"):
         stillwave.load(device=device)
 
 

@@ -21,8 +21,8 @@ def test_what_may_be_said_comes_back() -> None:
     ("change", "said"),
     [
         ({"stft": {"n_fft": 512, "hop": 128}}, "hop must be half of n_fft"),
-        ({"states": {}}, "a streaming network has states"),
-        ({"kind": "offline"}, "an offline network has no states"),
+        ({"states": {}}, "states: expected at least one"),
+        ({"kind": "offline"}, "states: expected none"),
         ({"format": 2}, "Input should be 1"),
         ({"states": {"a": [0]}}, "greater than or equal to 1"),
         ({"window": "hann"}, "Extra inputs are not permitted"),

@@ -18,16 +18,16 @@ NOISY = 0.1 * np.random.default_rng(0).standard_normal((2, 3_000)).astype(np.flo
 
 @pytest.mark.parametrize("model", [123, "", b"", ["bsrnn-m"], nn.Identity()])
 def test_load_takes_names_and_paths(model):
-    with pytest.raises(CheckpointError, match="model: expected a model's name, or the path"):
+    with pytest.raises(CheckpointError, match="model: expected the name of a model or the path"):
         stillwave.load(model)
 
 
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("bsrnn-m", "expected a network or an engine, got str; stillwave.load takes names"),
-        (None, "expected a network or an engine, got NoneType"),
-        (nn.Linear(2, 2), "Linear has no sample_rate and no microphones; set both"),
+        ("bsrnn-m", "expected a network or a backend, got str; stillwave.load accepts names"),
+        (None, "expected a network or a backend, got NoneType"),
+        (nn.Linear(2, 2), "Linear lacks sample_rate and microphones; set both"),
     ],
 )
 def test_an_enhancer_takes_networks(model, words):
@@ -43,10 +43,10 @@ def test_an_estimate_with_an_axis_for_its_channel_is_taken():
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        (lambda noisy: (noisy, noisy), r"the network gave tuple for \[1, 3000\]; expected an estimate"),
-        (lambda noisy: {"clean": noisy}, "the network gave dict"),
-        (lambda noisy: noisy[:, 1:], r"the network gave \[1, 2999\] for \[1, 3000\]"),
-        (lambda noisy: torch.stack([noisy, noisy], 1), r"the network gave \[1, 2, 3000\]"),
+        (lambda noisy: (noisy, noisy), r"the network returned tuple for \[1, 3000\]; expected an estimate"),
+        (lambda noisy: {"clean": noisy}, "the network returned dict"),
+        (lambda noisy: noisy[:, 1:], r"the network returned \[1, 2999\] for \[1, 3000\]"),
+        (lambda noisy: torch.stack([noisy, noisy], 1), r"the network returned \[1, 2, 3000\]"),
     ],
 )
 def test_what_is_no_estimate_is_one_sentence(rule, words):

@@ -118,4 +118,4 @@ def test_samples_that_are_no_audio_are_counted_for_their_file(tmp_path):
     samples[0, 10:13] = 1e20
     audio.write(job.source, samples, RATE, subtype="FLOAT")
     (outcome,) = run(Enhancer(Toy(half)), [job])
-    assert outcome.report.notes == ("3 samples beyond any audio (±2³²) were taken as silence",)
+    assert outcome.report.notes == ("3 samples beyond ±2³² were replaced by silence",)

@@ -151,13 +151,13 @@ def test_states_that_do_not_belong_are_refused(enhancer, network):
     state = enhancer.open().state()
     torch.manual_seed(9)
     stranger = Enhancer(build(network.config))  # the same shapes, other weights
-    with pytest.raises(StateError, match="this state is of another model"):
+    with pytest.raises(StateError, match="this state belongs to another model"):
         stranger.open().restore(state)
     with pytest.raises(StateError, match="another model"):
         Enhancer(build(PRESETS["bsrnn-xs"])).open().restore(state)
-    with pytest.raises(StateError, match="a stream at 16000 Hz, this one runs at 48000 Hz"):
+    with pytest.raises(StateError, match="a rate of 16000 Hz, this stream 48000 Hz"):
         enhancer.open(48_000).restore(state)
-    with pytest.raises(StateError, match="holds 1 streams, this one has 2"):
+    with pytest.raises(StateError, match="has 1 streams, this stream 2"):
         enhancer.open(streams=2).restore(state)
     name = next(name for name in state if name.startswith("network."))
     with pytest.raises(StateError, match=f"damaged: '{name}'"):
@@ -262,7 +262,7 @@ def test_a_rate_cannot_change_on_the_way(enhancer):
     stream = enhancer.open(48_000)
     stream.process(np.zeros(10), rate=48_000)
     with pytest.raises(
-        StateError, match="runs at 48000 Hz, the block is at 44100 Hz; flush it and open another"
+        StateError, match="stream is 48000 Hz, that of the block 44100 Hz; flush it and open another"
     ):
         stream.process(np.zeros(10), rate=44_100)
 

@@ -1,4 +1,4 @@
-"""What runs a causal network on spectra: an ONNX file without PyTorch, or (`torch_engine.py`) a module."""
+"""Backends execute causal networks on spectra: ONNX Runtime here, PyTorch in `torch_backend`."""
 
 from __future__ import annotations
 
@@ -14,65 +14,79 @@ if TYPE_CHECKING:
     from stillwave.inference.onnx_model import OnnxModel
 
 State = dict[str, NDArray[np.float32]]
-"""What a network remembers, by memory: `[S, …]`, S streams."""
+"""States of a network by name, `[S, …]` for S streams."""
 Spectra = NDArray[np.float32]
 
 
 class Backend(Protocol):
-    """A causal network, one frame or many at a time. It remembers nothing itself: states go in and out."""
+    """Executes a causal network on any number of frames. It holds no state: states are passed in and returned."""
 
     @property
     def sample_rate(self) -> int:
-        """In Hz."""
+        """Sampling rate of the network, in Hz."""
 
     @property
     def microphones(self) -> int:
-        """Channels of one stream's input."""
+        """Input channels of one stream."""
 
     @property
     def n_fft(self) -> int:
-        """Samples of a frame."""
+        """Length of a frame, in samples."""
 
     @property
     def hop(self) -> int:
-        """Samples from frame to frame, half of `n_fft`."""
+        """Distance of two frames in samples, half of `n_fft`."""
 
     @property
     def fingerprint(self) -> str:
-        """Tells models apart: a state belongs to one of them. SHA-256 of the weights, in hexadecimal."""
+        """SHA-256 of the weights in hexadecimal, which identifies the model that a state belongs to."""
 
     def begin(self, streams: int) -> State:
-        """The state of so many streams before their first frame: zeros."""
+        """Return the initial state of `streams` streams: zeros."""
 
     def step(self, spectrum: Spectra, state: State) -> tuple[Spectra, State]:
-        """`[S, 2·M, T, F]` (reals of all microphones, then imaginaries) to `[S, 2, T, F]`, and what follows."""
+        """Process the next frames.
+
+        Args:
+            spectrum: `[S, 2·M, T, F]`, real parts of all microphones, then imaginary parts.
+            state: State after the previous frames.
+
+        Returns:
+            The estimate `[S, 2, T, F]` and the new state.
+
+        """
 
 
 class OnnxBackend:
-    """A file that `stillwave export` wrote, run by ONNX Runtime on `threads` threads.
+    """Execute a streaming graph that `stillwave export` wrote with ONNX Runtime.
 
-    Raises CheckpointError for a file that is none, or one that was exported for whole signals or that looks ahead.
+    Args:
+        file: `.onnx` file, or the result of `onnx_model.read`.
+        threads: Number of CPU threads.
+
+    Raises:
+        CheckpointError: The file cannot be read, holds an offline graph, or its network has look-ahead.
+
     """
 
     concurrent = True
-    """Whether Python threads can run it at once, each on a core of its own."""
+    """Several Python threads can call it at once, each on its core."""
 
     def __init__(self, file: Path | str | OnnxModel, threads: int = 1) -> None:
         if isinstance(file, (str, Path)):
-            # Here, for what checks files takes as long to import as all else.
-            from stillwave.inference.onnx_model import read
+            from stillwave.inference.onnx_model import read  # imports pydantic, which is slow
 
             model = read(file, threads)
         else:
             model = file
         if model.meta.kind != "stream":
             raise CheckpointError(
-                f"{model.path}: was exported for whole signals; export without --offline for one that streams"
+                f"{model.path}: is an offline graph, which cannot stream; export it without --offline"
             )
         if model.meta.lookahead_frames:
             raise CheckpointError(
-                f"{model.path}: looks {model.meta.lookahead_frames} frame(s) ahead, and its estimates would come out "
-                "too early; export a network without look-ahead"
+                f"{model.path}: has a look-ahead of {model.meta.lookahead_frames} frame(s), which streams do not "
+                "support; export a network without look-ahead"
             )
         self.name = model.path.stem
         self.meta = model.meta
@@ -86,14 +100,14 @@ class OnnxBackend:
         return type(self), (self._model,)
 
     def begin(self, streams: int) -> State:
-        """Zeros."""
+        """See `Backend.begin`."""
         return {name: np.zeros((streams, *shape), np.float32) for name, shape in self.meta.states.items()}
 
     def step(self, spectrum: Spectra, state: State) -> tuple[Spectra, State]:
-        """See `Engine.step`."""
+        """See `Backend.step`."""
         feed: dict[str, Any] = {f"state.{name}": value for name, value in state.items()}
         try:
-            estimate, *after = self._session.run(self._outputs, {"spectrum": spectrum, **feed})
-        except Exception as error:  # ONNX Runtime's own classes have no common ancestor but this
+            estimate, *following = self._session.run(self._outputs, {"spectrum": spectrum, **feed})
+        except Exception as error:  # the only common base of ONNX Runtime's errors
             raise StillwaveError(f"the exported network failed: {str(error).splitlines()[0]}") from error
-        return estimate, dict(zip(state, after, strict=True))
+        return estimate, dict(zip(state, following, strict=True))

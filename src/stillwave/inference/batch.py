@@ -1,4 +1,4 @@
-"""Which file becomes which: files to a file or a folder, folders to a folder of the same structure."""
+"""Decide which input file becomes which output file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stillwave.files import walk
 
 @dataclass(frozen=True)
 class FileJob:
-    """One recording and where its estimate goes."""
+    """An input file and its output file."""
 
     source: Path
     target: Path
@@ -24,58 +24,61 @@ class FileJob:
 
 @dataclass
 class FileBatch:
-    """What is to be done, and what is not: (path, reason)."""
+    """Files to process, and skipped files with the reason."""
 
     jobs: list[FileJob] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
 BESIDE = "-enhanced"
-"""Behind the name of an input: the name of what is made of it when no output is given."""
+"""Suffix of the name of an output, if none is given."""
 
 
 def plan(inputs: Sequence[Path], output: Path | None = None, *, skip_existing: bool = False) -> FileBatch:
-    """Pair every input with its target, in a fixed order.
+    """Pair every input file with its target, in a fixed order.
 
-    Without an output, `talk.mp3` becomes `talk-enhanced.mp3` and the folder `day` becomes `day-enhanced`, each beside
-    its input. One file and an output with the suffix of an audio format: a file. Everything else goes into `output` as
-    a folder: files by their names, folders by the paths inside them (`files.walk`, so linked folders too), where only
-    the suffixes of `audio.FORMATS` are taken, and with ffmpeg those of `audio.MEDIA`. What cannot be written in its own
-    format (amr) becomes wav. The last folder of `output` may be missing; those above it may not.
+    Without `output`, `talk.mp3` becomes `talk-enhanced.mp3` and the folder `day` becomes `day-enhanced`, next to the
+    input. Files in folders are included if their suffix is in `audio.FORMATS`, or with ffmpeg in `audio.MEDIA`.
+    Formats that cannot be written (amr) become wav. Inputs named `…-enhanced` are skipped, unless one is the only
+    input and `output` is given.
 
-    What is named `…-enhanced` already is skipped, unless it is the only input and an output is given. With
-    `skip_existing` so are recordings whose target exists.
+    Args:
+        inputs: Files and folders.
+        output: A file name for a single file, else a folder, which is created if its parent exists; files keep their
+            names, and files in folders their relative paths.
+        skip_existing: Skip inputs whose target exists.
 
-    Raises `AudioError` for a missing input, a suffix that is no format, one file name for several recordings, an output
-    whose parent folder is missing, and two inputs with one target.
+    Raises:
+        AudioError: An input is missing, the output cannot be written, or two inputs have the same target.
+
     """
     for path in inputs:
         if not path.exists():
             raise AudioError(f"{path}: there is no such file or folder")
-    made = FileBatch()
+    batch = FileBatch()
     for path in inputs:
         if _is_enhanced(path) and not (output and len(inputs) == 1):
-            made.skipped.append((path, _ENHANCED))
+            batch.skipped.append((path, _ENHANCED))
         elif output is None:
-            _pair(made, path, _beside(path))
+            _pair(batch, path, _beside(path))
         else:
             _check_output(inputs, output)
             single = len(inputs) == 1 and _names_file(output) and not output.is_dir()
             _pair(
-                made,
+                batch,
                 path,
                 output if single or path.is_dir() else output / target_name(path).name,
             )
-    _check_unique(made.jobs)
+    _check_unique(batch.jobs)
     if skip_existing:
-        made.skipped += [
-            (job.source, "its output exists already") for job in made.jobs if _exists(job.target)
+        batch.skipped += [
+            (job.source, "its output exists already") for job in batch.jobs if _exists(job.target)
         ]
-        made.jobs = [job for job in made.jobs if not _exists(job.target)]
-    return made
+        batch.jobs = [job for job in batch.jobs if not _exists(job.target)]
+    return batch
 
 
-_ENHANCED = f"is named '{BESIDE}' already; to enhance it again, give it alone and an output"
+_ENHANCED = f"is named '…{BESIDE}'; to enhance it again, give it alone with an output"
 
 
 def _is_enhanced(path: Path) -> bool:
@@ -91,17 +94,17 @@ def _names_file(path: Path) -> bool:
 
 
 def _beside(path: Path) -> Path:
-    whole = path if path.name not in ("", "..") else path.resolve()  # "." and ".." have no name to add to
-    stem, suffix = (whole.name, "") if path.is_dir() else (whole.stem, target_suffix(whole))
-    return whole.with_name(stem + BESIDE + suffix)
+    named = path if path.name not in ("", "..") else path.resolve()  # "." and ".." have no name
+    stem, suffix = (named.name, "") if path.is_dir() else (named.stem, target_suffix(named))
+    return named.with_name(stem + BESIDE + suffix)
 
 
 def _check_output(inputs: Sequence[Path], output: Path) -> None:
-    """Refuse an output that cannot be, before anything is done."""
+    """Raise AudioError for an output that cannot be written."""
     single = len(inputs) == 1 and inputs[0].is_file()
     if output.exists():
         if not output.is_dir() and not (single and _names_file(output)):
-            raise AudioError(f"{output}: this is a file; give a folder for more than one recording")
+            raise AudioError(f"{output}: is a file; give a folder for more than one recording")
         return
     if _names_file(output) and not single:
         what = "a folder" if len(inputs) == 1 else f"{len(inputs)} inputs"
@@ -109,47 +112,47 @@ def _check_output(inputs: Sequence[Path], output: Path) -> None:
     if single and output.suffix and not _names_file(output):
         known = ", ".join(sorted((*FORMATS, *MEDIA_FORMATS)))
         raise AudioError(
-            f"{output}: '{output.suffix}' is no audio format that can be written; known: {known}; "
-            "for a folder give a name without a suffix, or make it first"
+            f"{output}: cannot write '{output.suffix}'; use one of {known}, "
+            "or a name without a suffix for a folder"
         )
     folder = output.parent if _names_file(output) else output
     if not folder.exists() and not folder.parent.is_dir():
-        raise AudioError(f"{output}: there is no folder {folder.parent}; make it first, or correct the name")
+        raise AudioError(f"{output}: there is no folder {folder.parent}; create it, or correct the name")
 
 
-def _pair(made: FileBatch, path: Path, target: Path) -> None:
+def _pair(batch: FileBatch, path: Path, target: Path) -> None:
     if path.is_dir():
-        _add_folder(made, path, target)
+        _add_folder(batch, path, target)
     else:
-        made.jobs.append(FileJob(path, target))
+        batch.jobs.append(FileJob(path, target))
 
 
-def _add_folder(made: FileBatch, folder: Path, output: Path) -> None:
-    earlier = output.resolve()
+def _add_folder(batch: FileBatch, folder: Path, output: Path) -> None:
+    target = output.resolve()
     found = walk(folder)
-    made.skipped += found.skipped
+    batch.skipped += found.skipped
     for path in found.files:
         relative = path.relative_to(folder)
-        if path.resolve().is_relative_to(earlier) and earlier != folder.resolve():
-            made.skipped.append((path, "lies in the output folder"))
+        if path.resolve().is_relative_to(target) and target != folder.resolve():
+            batch.skipped.append((path, "is in the output folder"))
         elif path.suffix.lower() not in FORMATS and path.suffix.lower() not in MEDIA:
-            made.skipped.append((path, f"not an audio format: '{path.suffix or path.name}'"))
+            batch.skipped.append((path, f"not an audio format: '{path.suffix or path.name}'"))
         elif path.stem.endswith(BESIDE) or any(part.endswith(BESIDE) for part in relative.parent.parts):
-            made.skipped.append((path, _ENHANCED))
+            batch.skipped.append((path, _ENHANCED))
         elif path.suffix.lower() in MEDIA and not ffmpeg_is_there():
-            made.skipped.append((path, f"'{path.suffix}' needs ffmpeg, which is not on the PATH"))
+            batch.skipped.append((path, f"'{path.suffix}' needs ffmpeg, which is not on the PATH"))
         else:
-            made.jobs.append(FileJob(path, output / target_name(relative)))
+            batch.jobs.append(FileJob(path, output / target_name(relative)))
 
 
 def _check_unique(jobs: Sequence[FileJob]) -> None:
     seen: dict[Path, Path] = {}
     for job in jobs:
         if job.target in seen and seen[job.target].resolve() == job.source.resolve():
-            raise AudioError(f"{job.source}: is among the inputs twice; give it once")
+            raise AudioError(f"{job.source}: is given twice; give it once")
         if job.target in seen:
             raise AudioError(
-                f"{job.source}: would be written to {job.target}, and so would {seen[job.target]}; "
-                "enhance them into folders of their own"
+                f"{job.source} and {seen[job.target]} would both be written to {job.target}; "
+                "use separate output folders"
             )
         seen[job.target] = job.source

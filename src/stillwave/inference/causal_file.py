@@ -1,4 +1,4 @@
-"""A recording through a causal network: frame after frame with its memory, so that there are no windows to join."""
+"""Enhance a recording with a causal network, frame by frame, without windows."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def causal_blocks(
     rates: tuple[int, int],
     dry_mix: float,
 ) -> Iterator[Samples]:
-    """Blocks `[channels, n]` at `rates[0]` Hz to blocks `[S, m]` at `rates[1]`, aligned, of the whole's length.
+    """Yield the aligned estimate `[S, m]` at `rates[1]` Hz of blocks `[channels, n]` at `rates[0]` Hz.
 
-    S is `channels` for a network of one microphone, which takes each by itself, else 1.
+    S is `channels` for a network for one microphone, else 1. The total length is that of the input.
     """
     rate_in, rate_out = rates
     streams = channels // backend.microphones
     pipeline = StreamingPipeline(backend, streams, rate_in, rate_out, dry_mix)
-    count = given = 0
+    received = returned = 0
     for block in blocks:
-        count += block.shape[1]
+        received += block.shape[1]
         samples = pipeline.push(block.reshape(streams, backend.microphones, block.shape[1]))
-        given += samples.shape[1]
+        returned += samples.shape[1]
         yield samples
-    length = (2 * count * rate_out + rate_in) // (2 * rate_in)
-    # What the signal is followed by, as in the transform of whole signals.
+    length = (2 * received * rate_out + rate_in) // (2 * rate_in)
+    # The signal is followed by silence, as in the offline STFT.
     silence = np.zeros((streams, backend.microphones, round(_TAIL_SECONDS * rate_in)), np.float32)
-    while given < length:
-        samples = pipeline.push(silence)[:, : length - given]
-        given += samples.shape[1]
+    while returned < length:
+        samples = pipeline.push(silence)[:, : length - returned]
+        returned += samples.shape[1]
         yield samples

@@ -1,16 +1,36 @@
-"""The input of a network that sees whole windows: brought to its rate, and kept for the mix."""
+"""Check blocks of a recording, and prepare them for an offline network."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from stillwave.audio import Resampler, Samples
+from stillwave.audio import Resampler, Samples, check, check_array, silence_faults
+from stillwave.errors import AudioError
+
+logger = logging.getLogger(__name__)
+
+
+def checked_blocks(blocks: Iterable[Samples], channels: int) -> Iterator[Samples]:
+    """Yield the blocks as float32, values beyond ±2³² replaced by silence."""
+    total = 0
+    for block in blocks:
+        rows = check_array(block, "block")
+        if rows.ndim != 2 or len(rows) != channels:
+            raise AudioError(f"block: expected the shape [{channels}, samples], got {list(rows.shape)}")
+        if rows.dtype != np.float32:
+            rows = check(rows, "block") if rows.size else rows.astype(np.float32)
+        rows, count = silence_faults(rows)
+        total += count
+        yield rows
+    if total:
+        logger.warning("samples beyond ±2³² were replaced by silence: %d", total)
 
 
 class ChunkedInput:
-    """Brings blocks to the network's rate and keeps the input, at the output's rate, until `take`n."""
+    """Iterate over blocks at the network's rate; keep the input at the output's rate until `take` returns it."""
 
     def __init__(
         self,
@@ -23,14 +43,14 @@ class ChunkedInput:
         keep: bool,
     ) -> None:
         self.length: int | None = None
-        """Samples of the whole output, once the input has ended."""
+        """Total length of the output in samples, once the input has ended."""
         self._blocks = blocks
         self._rate, self._rate_out = rate, rate_out
         self._channels, self._outputs = channels, outputs
         self._up = Resampler(rate, model_rate, channels)
         self._dry = Resampler(rate, rate_out, outputs) if keep else None
         self._kept = np.zeros((outputs, 0), np.float32)
-        # A little silence behind the end makes up for what two roundings of the length could lose.
+        # Silence at the end compensates for rounding the length twice.
         self._padding = 0 if rate == model_rate == rate_out else max(rate // model_rate, rate // rate_out) + 2
 
     def __iter__(self) -> Iterator[Samples]:
@@ -50,6 +70,6 @@ class ChunkedInput:
             self._kept = np.concatenate([self._kept, dry], axis=1)
 
     def take(self, count: int) -> Samples:
-        """The next `count` samples of the input."""
+        """Return the next `count` samples of the input."""
         taken, self._kept = self._kept[:, :count], self._kept[:, count:]
         return taken

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stillwave.audio import Samples, check, check_array, check_channels, check_rate, silence_faults
+from stillwave.audio import Samples, check, check_channels, check_rate
 from stillwave.errors import AudioError, StateError, StillwaveError
 from stillwave.inference.causal_file import causal_blocks
+from stillwave.inference.chunked_input import checked_blocks
 from stillwave.inference.loading import make_backend, open_model
 from stillwave.inference.offline_file import OfflineBlocks
 from stillwave.inference.windows import GRID
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 WINDOW_SECONDS, OVERLAP_SECONDS = 10.0, 2.0
 """Chosen by measurement: docs/design.md, "Long recordings"; benchmarks/enhance_blocks.py."""
 _BLOCK_SECONDS = 5
-logger = logging.getLogger(__name__)
 
 
 def load(
@@ -278,7 +277,7 @@ class Enhancer:
         rates = check_rate(rate), check_rate(rate if rate_out is None else rate_out)
         outputs = self.channels_out(channels)
         dry_mix = _dry_mix(limit_db)
-        blocks = _checked(blocks, channels)
+        blocks = checked_blocks(blocks, channels)
         if self.backend is not None:
             estimates = causal_blocks(self.backend, blocks, channels, rates, dry_mix)
         else:
@@ -286,22 +285,6 @@ class Enhancer:
             offline = OfflineBlocks(self._offline, self.window, self.overlap, self.batch)
             estimates = offline.enhance(blocks, channels, outputs, rates, dry_mix)
         yield from (samples for samples in estimates if samples.shape[1])
-
-
-def _checked(blocks: Iterable[Samples], channels: int) -> Iterator[Samples]:
-    """Yield the blocks as float32, values beyond ±2³² replaced by silence."""
-    total = 0
-    for block in blocks:
-        rows = check_array(block, "block")
-        if rows.ndim != 2 or len(rows) != channels:
-            raise AudioError(f"block: expected the shape [{channels}, samples], got {list(rows.shape)}")
-        if rows.dtype != np.float32:
-            rows = check(rows, "block") if rows.size else rows.astype(np.float32)
-        rows, count = silence_faults(rows)
-        total += count
-        yield rows
-    if total:
-        logger.warning("samples beyond ±2³² were replaced by silence: %d", total)
 
 
 def _dry_mix(limit_db: float | None) -> float:

@@ -1,4 +1,4 @@
-"""From file to file and from pipe to pipe, in constant memory."""
+"""Enhance from file to file and from pipe to pipe, in constant memory."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from stillwave.inference.enhancer import Enhancer
 
 _BLOCK = 2**17
-"""Frames read at once."""
+"""Frames that are read at once."""
 _LARGE = 2**24
-"""Bytes of a compressed file whose samples may be more than 4 GB."""
+"""Size in bytes from which the decoded samples of a compressed file may exceed 4 GB."""
 
 
 @dataclass(frozen=True)
 class FileReport:
-    """What became of one file. `peak` and `clipped` as in `audio.WriteReport`."""
+    """Facts about a written file. `peak` and `clipped` as in `audio.WriteReport`."""
 
     source: str
     target: str
@@ -49,11 +49,11 @@ class FileReport:
     peak: float
     clipped: int
     lost_tags: tuple[str, ...] = ()
-    """What the source holds beside its samples and the target has no place for."""
+    """Metadata of the source that the target cannot hold."""
     source_rate: int = 0
-    """Hz of the source."""
+    """Sampling rate of the source, in Hz."""
     notes: tuple[str, ...] = ()
-    """What a user should know of how the source was read."""
+    """Remarks for the user about reading the source."""
 
 
 def enhance_file(
@@ -67,31 +67,39 @@ def enhance_file(
     progress: Callable[[int], object] | None = None,
     expect: Callable[[int], object] | None = None,
 ) -> FileReport:
-    """Denoise `source` into `target`, whose suffix gives its format (wav, flac, ogg, opus, mp3, aiff, …;
-    with ffmpeg m4a, mp4, mkv, webm, …). Of a video, the first audio track is replaced and all else is copied.
+    """Enhance `source` and write the result to `target`, which appears only when it is complete.
 
-    Metadata is kept where the target's format holds it, and so are the sample format (`audio.subtype_for`), the
-    loudspeaker of each channel (`audio.surround`) and, by mp3 and opus, the bit rate; what is lost is in the report.
-    The channel for low-frequency effects of surround sound is passed on as it is. A rate that the format does not hold
-    becomes the next that it does, unless `rate_out` is given.
+    Metadata, sample format, channel layout and bit rate are kept if the target's format supports them; the report
+    lists what is lost. The LFE channel of surround recordings is copied unprocessed. In a video, the first audio track
+    is replaced and everything else is copied.
 
-    The target appears only when it is complete. `limit_db` and `rate_out` as in `Enhancer.enhance`; `progress` is
-    called with the number of frames written since the last call, `expect` once with how many there will be, as far as
-    the header says. Raises `AudioError`, also for a target that exists, unless `overwrite`.
+    Args:
+        enhancer: The network.
+        source: File to read.
+        target: File to write; its suffix sets the format (wav, flac, ogg, opus, mp3, …; with ffmpeg m4a, mp4, mkv, …).
+        limit_db: Greatest reduction of noise in dB, as in `Enhancer.enhance`.
+        rate_out: Sampling rate of the output in Hz; by default the source's, or the next one that the format supports.
+        overwrite: Replace an existing target.
+        progress: Called with the number of frames that were written since the last call.
+        expect: Called once with the number of frames that will be written, according to the header.
+
+    Raises:
+        AudioError: A file cannot be read or written, or `target` exists and `overwrite` is not set.
+
     """
     source, target = as_path(source, "source"), as_path(target, "target")
-    info = _looked_at(source, target)
+    info = _probe(source, target)
     check_target(target, overwrite)
-    route = find_output_properties(enhancer, info, target, rate_out)
-    frames = round(info.seconds * route.rate)
+    properties = find_output_properties(enhancer, info, target, rate_out)
+    frames = round(info.seconds * properties.rate)
     if expect:
         expect(frames)
-    with _open_target(target, info, route, frames, overwrite) as writer:
-        writer.lost(route.lost)
+    with _open_target(target, info, properties, frames, overwrite) as writer:
+        writer.lost(properties.lost)
         # The reader is closed before the writer renames: source and target may be one file.
         with open_reader(source) as reader:
             faults = _Faults()
-            for estimate in route.enhanced(enhancer, faults.silenced(reader.blocks(_BLOCK)), limit_db):
+            for estimate in properties.enhanced(enhancer, faults.silenced(reader.blocks(_BLOCK)), limit_db):
                 writer.write(estimate)
                 if progress:
                     progress(estimate.shape[1])
@@ -100,13 +108,13 @@ def enhance_file(
 
 
 class _Faults:
-    """Counts samples that are no audio, and makes them silence."""
+    """Replace values beyond ±2³² by silence and count them."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def silenced(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
-        """The same blocks without them."""
+        """Yield the blocks without such values."""
         for block in blocks:
             rows, count = silence_faults(block)
             self._count += count
@@ -114,41 +122,39 @@ class _Faults:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know of them."""
-        return (
-            (f"{self._count} samples beyond any audio (±2³²) were taken as silence",) if self._count else ()
-        )
+        """A remark with the count, if there were any."""
+        return (f"{self._count} samples beyond ±2³² were replaced by silence",) if self._count else ()
 
 
-def _looked_at(source: Path, target: Path) -> AudioInfo:
-    """What is known of the source; with its exact length where a WAV file might need more than 4 GB."""
+def _probe(source: Path, target: Path) -> AudioInfo:
+    """Probe the source; measure its exact length if a WAV target may exceed 4 GB."""
     info = probe(source)
-    unsure = not info.exact and not info.by_ffmpeg and target.suffix.lower() == ".wav"
-    return measure(source) if unsure and source.stat().st_size > _LARGE else info
+    inexact = not info.exact and not info.by_ffmpeg and target.suffix.lower() == ".wav"
+    return measure(source) if inexact and source.stat().st_size > _LARGE else info
 
 
 def _open_target(
-    target: Path, info: AudioInfo, route: OutputProperties, frames: int, overwrite: bool
+    target: Path, info: AudioInfo, properties: OutputProperties, frames: int, overwrite: bool
 ) -> AbstractContextManager[Writer | MediaWriter]:
     if is_media(target):
         return open_encoder(
             target,
-            route.rate,
-            route.outputs,
+            properties.rate,
+            properties.outputs,
             original=info.path,
             tags=info.tags,
-            subtype=route.subtype,
+            subtype=properties.subtype,
             overwrite=overwrite,
         )
     return open_writer(
         target,
-        route.rate,
-        route.outputs,
-        subtype=route.subtype,
+        properties.rate,
+        properties.outputs,
+        subtype=properties.subtype,
         tags=info.tags,
         frames=frames,
         overwrite=overwrite,
-        kept=route.kept,
+        kept=properties.kept,
     )
 
 
@@ -161,34 +167,45 @@ def enhance_pipe(
     rate_out: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> FileReport:
-    """Denoise a recording of any readable format from one stream into another, as WAV.
+    """Enhance a recording of any readable format from `source` and write it to `sink` as WAV.
 
-    Both are kept on disk in between (in the system's folder for temporary files): a WAV header holds the
-    length, so that nothing can be passed on before the end.
+    Input and output are stored in temporary files, since a WAV header contains the length.
+
+    Args:
+        enhancer: The network.
+        source: Binary stream with an audio file.
+        sink: Binary stream to write to.
+        limit_db: Greatest reduction of noise in dB, as in `Enhancer.enhance`.
+        rate_out: Sampling rate of the output in Hz; by default the source's.
+        progress: Called with the number of frames that were written since the last call.
+
+    Raises:
+        AudioError: The recording cannot be read.
+
     """
     with tempfile.TemporaryDirectory(prefix="stillwave-") as folder:
-        received, made = Path(folder) / "stdin", Path(folder) / "stdout.wav"
+        received, result = Path(folder) / "stdin", Path(folder) / "stdout.wav"
         with received.open("wb") as handle:
             shutil.copyfileobj(source, handle)
         try:
             report = enhance_file(
-                enhancer, received, made, limit_db=limit_db, rate_out=rate_out, progress=progress
+                enhancer, received, result, limit_db=limit_db, rate_out=rate_out, progress=progress
             )
         except AudioError as error:
             message = (
-                str(error).replace(str(received), "standard input").replace(str(made), "standard output")
+                str(error).replace(str(received), "standard input").replace(str(result), "standard output")
             )
             raise AudioError(message) from None
-        with made.open("rb") as handle:
+        with result.open("rb") as handle:
             shutil.copyfileobj(handle, sink)
         sink.flush()
     return report
 
 
 def check_target(target: Path, overwrite: bool) -> None:
-    """Refuse a target that is a folder, or that is there already and may not be replaced."""
+    """Raise AudioError if the target is a folder, or exists and `overwrite` is not set."""
     if target.is_dir():
-        raise AudioError(f"{target}: this is a folder; give a file name to write to")
+        raise AudioError(f"{target}: is a folder; give a file name")
     if not overwrite:
         refuse_existing(target)
 

@@ -1,4 +1,4 @@
-"""From what a user names or holds to what runs it: a file, a checkpoint, a module."""
+"""Open models by name or path, and choose the backend for a network."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def open_model(model: Path | str | bytes | None, device: str | None) -> OnnxModel | Backend | OfflineBackend:
-    """The network that `stillwave.load` means. Raises CheckpointError, MissingExtraError."""
+    """Open a model for `stillwave.load`. Raises CheckpointError, MissingExtraError."""
     if model is not None and (not isinstance(model, (str, bytes, PathLike)) or not fspath(model)):
         raise CheckpointError(
-            f"model: expected a model's name, or the path of a file or folder, got {model!r}; for a network that you "
-            "hold use stillwave.Enhancer(network)"
+            f"model: expected the name of a model or the path of a file or folder, got {model!r}; for a network "
+            "object use stillwave.Enhancer(network)"
         )
     check_device(device)
-    from stillwave import pretrained  # pydantic behind it takes as long to import as all else
+    from stillwave import pretrained  # imports pydantic, which is slow
 
     place = pretrained.locate(None if model is None else as_path(model))
     if place.is_file():
@@ -39,7 +39,7 @@ def open_model(model: Path | str | bytes | None, device: str | None) -> OnnxMode
         if error.name not in ("torch", "safetensors"):
             raise
         raise MissingExtraError(
-            "enhancing with a checkpoint rather than an exported .onnx file", "train"
+            "enhancing with a checkpoint instead of an exported .onnx file", "train"
         ) from None
     if device in (None, "auto"):
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -55,16 +55,14 @@ _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|meta)(:\d+)?")
 
 
 def check_device(device: object) -> None:
-    """Refuse what names no device. Whether it is there shows where a checkpoint goes to it."""
+    """Raise CheckpointError if `device` is not the name of a device, present or not."""
     if device in (None, "auto") or _DEVICE.fullmatch(str(device)):
         return
-    raise CheckpointError(
-        f"device: there is none called {device!r}; expected auto, cpu, cuda, cuda:1, … or mps"
-    )
+    raise CheckpointError(f"device: unknown device {device!r}; expected auto, cpu, cuda, cuda:1, … or mps")
 
 
 def make_backend(model: Any) -> tuple[Backend | None, OfflineBackend | None]:
-    """What runs `model`: frame by frame if it is causal, else on whole windows."""
+    """Return the backend for a causal network, or the offline backend for any other."""
     if hasattr(model, "step") and hasattr(model, "begin"):
         return model, None
     if isinstance(model, (TorchOfflineBackend, OnnxOfflineBackend)):
@@ -78,12 +76,13 @@ def make_backend(model: Any) -> tuple[Backend | None, OfflineBackend | None]:
     missing = [name for name in ("sample_rate", "microphones") if not hasattr(model, name)]
     if not callable(getattr(model, "eval", None)):
         raise StillwaveError(
-            f"model: expected a network or an engine, got {type(model).__name__}; stillwave.load takes names and paths"
+            f"model: expected a network or a backend, got {type(model).__name__}; "
+            "stillwave.load accepts names and paths"
         )
     if missing:
         raise StillwaveError(
-            f"model: {type(model).__name__} has no {' and no '.join(missing)}; set both on the network (such as "
-            "sample_rate = 16000 and microphones = 1)"
+            f"model: {type(model).__name__} lacks {' and '.join(missing)}; set both attributes, for example "
+            "sample_rate = 16000 and microphones = 1"
         )
     if getattr(model, "causal", False):
         from stillwave.inference.torch_backend import TorchBackend

@@ -1,9 +1,9 @@
-"""What an exported file says of itself: one JSON object under the key `stillwave` of an ONNX file's metadata.
+"""Metadata of exported files: a JSON object under the key `stillwave` in the metadata of an ONNX file.
 
-A streaming file (`kind: stream`) takes `spectrum` float32 `[streams, 2·microphones, frames, bins]` and a
-`state.NAME` `[streams, …]` for each of `states`; it gives `estimate` `[streams, 2, frames, bins]` and `next.NAME`.
-An offline file (`kind: offline`) takes `noisy` `[batch, samples]` (`[batch, microphones, samples]` of several
-microphones) and gives `estimate` `[batch, samples]`; its STFT is inside.
+A streaming graph (`kind: stream`) has the inputs `spectrum` float32 `[streams, 2·microphones, frames, bins]` and
+`state.NAME` `[streams, …]` for each of `states`, and the outputs `estimate` `[streams, 2, frames, bins]` and
+`next.NAME`. An offline graph (`kind: offline`) has the input `noisy` `[batch, samples]` (`[batch, microphones,
+samples]` for several microphones) and the output `estimate` `[batch, samples]`, with the STFT inside.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pydantic import Field, model_validator
 from stillwave.schema import SAMPLE_RATE, Count, Frozen
 
 KEY = "stillwave"
-"""The one entry of an ONNX file's `metadata_props`."""
+"""Key in `metadata_props` of the ONNX file."""
 FORMAT: Literal[1] = 1
 SPECTRUM, NOISY, ESTIMATE = "spectrum", "noisy", "estimate"
 STATE, NEXT = "state.", "next."
-"""Prefixes of a memory's name as an input and as an output."""
+"""Prefixes of a state's name as an input and as an output."""
 
 
 class StftMetadata(Frozen):
-    """The transform around a streaming network (`stillwave.stft`). Frames overlap by half."""
+    """STFT around a streaming network (`stillwave.stft`). Frames overlap by half."""
 
     n_fft: Count
     hop: Count
@@ -37,7 +37,7 @@ class StftMetadata(Frozen):
 
 
 class ModelMetadata(Frozen):
-    """An exported network: what it takes, what it remembers, what it was made from."""
+    """Facts about an exported network."""
 
     format: Literal[1] = FORMAT
     kind: Literal["stream", "offline"]
@@ -45,26 +45,26 @@ class ModelMetadata(Frozen):
     microphones: Count = 1
     stft: StftMetadata
     lookahead_frames: Annotated[int, Field(ge=0)] | None = 0
-    """Later frames that a frame of the estimate depends on; None: the whole signal."""
+    """Look-ahead in frames; None for a network that needs the whole signal."""
     delay_samples: Annotated[int, Field(ge=0)]
-    """From a sample's arrival to its estimate, computing time apart: a window. 0 for an offline file."""
+    """Algorithmic delay in samples: one window; 0 for an offline graph."""
     precision: Literal["float32", "float16", "int8"] = "float32"
     states: dict[str, list[Count]] = Field(default_factory=dict)
-    """Shapes of the memories without the axis of streams, in the order of the file's inputs."""
+    """Shapes of the states without the stream axis, in the order of the inputs."""
     initial: Literal["zeros"] = "zeros"
-    """What every state is before a signal's first frame."""
+    """Value of every state before the first frame."""
     card: dict[str, Any] = Field(default_factory=dict)
-    """The checkpoint's card: network, step, recipe, scores, versions, SHA-256 of the weights."""
+    """Card of the checkpoint."""
 
     @property
     def bins(self) -> int:
-        """Bins of a frame."""
+        """Number of bins of a frame."""
         return self.stft.hop + 1
 
     @model_validator(mode="after")
-    def _remembers(self) -> ModelMetadata:
+    def _has_states(self) -> ModelMetadata:
         if self.kind == "stream" and not self.states:
-            raise ValueError("a streaming network has states, this one names none")
+            raise ValueError("states: expected at least one for a streaming graph")
         if self.kind == "offline" and self.states:
-            raise ValueError("an offline network has no states, this one names some")
+            raise ValueError("states: expected none for an offline graph")
         return self

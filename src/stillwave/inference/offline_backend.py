@@ -1,4 +1,4 @@
-"""What runs a network on whole windows of samples: a PyTorch module, or an exported file without PyTorch."""
+"""Offline backends execute a network on windows of samples, with PyTorch or ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 
 class OfflineBackend(Protocol):
-    """A network on waveforms."""
+    """Executes a network on waveforms."""
 
     @property
     def sample_rate(self) -> int:
-        """In Hz."""
+        """Sampling rate of the network, in Hz."""
 
     @property
     def microphones(self) -> int:
-        """Channels of its input."""
+        """Number of input channels."""
 
     @property
     def device(self) -> str:
-        """Where it runs."""
+        """PyTorch device, `cpu` for ONNX Runtime."""
 
     def __call__(self, rows: Samples) -> Samples:
-        """`[B, n]`, or `[B, microphones, n]` for more than one, to estimates `[B, n]`."""
+        """Return the estimates `[B, n]` of `[B, n]`, or of `[B, M, n]` for M > 1 microphones."""
 
 
-_TURN = threading.Lock()
-"""PyTorch spreads one network over all cores: two at once would wait for each other and need twice the memory."""
+_LOCK = threading.Lock()
+"""PyTorch uses all cores for one call; a second call at once would only need more memory."""
 
 
 class TorchOfflineBackend:
-    """A `Denoiser`, or any module with `sample_rate` and `microphones`, put into eval mode."""
+    """Execute a `Denoiser`, or any module with `sample_rate` and `microphones`, which is set to eval mode."""
 
     def __init__(self, model: Denoiser, name: str = "") -> None:
         from stillwave.inference.torch_backend import input_dtype
@@ -51,34 +51,34 @@ class TorchOfflineBackend:
         self.device = "cpu" if parameter is None else str(parameter.device)
 
     def __call__(self, rows: Samples) -> Samples:
-        """See `OfflineBackend`. Raises StillwaveError where the device's memory is too small."""
+        """See `OfflineBackend`. Raises StillwaveError if the device runs out of memory."""
         import torch
 
         try:
-            with _TURN, torch.inference_mode():
+            with _LOCK, torch.inference_mode():
                 noisy = torch.from_numpy(np.ascontiguousarray(rows)).to(self.device, self._dtype)
                 estimate = self.model(noisy)
         except torch.cuda.OutOfMemoryError:
             raise StillwaveError(
-                f"{self.device} has too little memory for {len(rows)} windows at once; "
+                f"{self.device} is out of memory for {len(rows)} windows at once; "
                 "use a smaller batch or the CPU"
             ) from None
         if not isinstance(estimate, torch.Tensor) or estimate.numel() != len(rows) * rows.shape[-1]:
             found = list(estimate.shape) if isinstance(estimate, torch.Tensor) else type(estimate).__name__
             raise StillwaveError(
-                f"the network gave {found} for {list(rows.shape)}; expected an estimate [batch, samples] of the same "
-                "length"
+                f"the network returned {found} for {list(rows.shape)}; expected an estimate [batch, samples] "
+                "of the same length"
             )
         out: Samples = estimate.float().cpu().numpy().reshape(len(rows), rows.shape[-1])
         return out
 
 
 class OnnxOfflineBackend:
-    """A file exported for whole signals (`stillwave export --offline`)."""
+    """Execute an offline graph (`stillwave export --offline`) with ONNX Runtime."""
 
     device = "cpu"
     concurrent = True
-    """Whether threads can run it at once, each on a core of its own."""
+    """Several Python threads can call it at once, each on its core."""
 
     def __init__(self, model: OnnxModel) -> None:
         self.sample_rate, self.microphones = model.meta.sample_rate, model.meta.microphones
@@ -92,7 +92,7 @@ class OnnxOfflineBackend:
         """See `OfflineBackend`."""
         try:
             (estimate,) = self._session.run(["estimate"], {"noisy": np.ascontiguousarray(rows)})
-        except Exception as error:  # ONNX Runtime's own classes have no common ancestor but this
+        except Exception as error:  # the only common base of ONNX Runtime's errors
             raise StillwaveError(f"the exported network failed: {str(error).splitlines()[0]}") from error
         out: Samples = estimate
         return out

@@ -1,4 +1,4 @@
-"""A recording through a network that sees whole windows, in constant memory."""
+"""Enhance a recording with an offline network, window by window, in constant memory."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from stillwave.inference.windows import cut, join
 
 @dataclass
 class OfflineBlocks:
-    """Runs `whole` on windows of `window` samples that overlap by `overlap`, `batch` at once."""
+    """Execute `backend` on windows of `window` samples that overlap by `overlap`, `batch` at once."""
 
-    whole: OfflineBackend
+    backend: OfflineBackend
     window: int
     overlap: int
     batch: int
@@ -27,27 +27,29 @@ class OfflineBlocks:
     def enhance(
         self, blocks: Iterable[Samples], channels: int, outputs: int, rates: tuple[int, int], dry_mix: float
     ) -> Iterator[Samples]:
-        """Turn blocks `[channels, n]` at `rates[0]` Hz into blocks `[outputs, m]` at `rates[1]`."""
+        """Yield the estimate `[outputs, m]` at `rates[1]` Hz of blocks `[channels, n]` at `rates[0]` Hz."""
         rate, rate_out = rates
-        intake = ChunkedInput(blocks, rate, self.whole.sample_rate, rate_out, channels, outputs, dry_mix > 0)
-        pieces = cut(intake, self.window, self.overlap)
-        down = Resampler(self.whole.sample_rate, rate_out, outputs)
-        given = 0
-        # An empty block behind the others flushes the resampler.
+        chunks = ChunkedInput(
+            blocks, rate, self.backend.sample_rate, rate_out, channels, outputs, dry_mix > 0
+        )
+        pieces = cut(chunks, self.window, self.overlap)
+        down = Resampler(self.backend.sample_rate, rate_out, outputs)
+        returned = 0
+        # An empty block at the end flushes the resampler.
         end = np.zeros((outputs, 0), np.float32)
         for estimate in chain(join(self._estimates(pieces, outputs), self.overlap), [end]):
             samples = down.push(estimate, last=estimate is end)
-            if intake.length is not None:
-                samples = samples[:, : intake.length - given]
-            given += samples.shape[1]
+            if chunks.length is not None:
+                samples = samples[:, : chunks.length - returned]
+            returned += samples.shape[1]
             if dry_mix > 0:
-                samples = samples + np.float32(dry_mix) * (intake.take(samples.shape[1]) - samples)
+                samples = samples + np.float32(dry_mix) * (chunks.take(samples.shape[1]) - samples)
             yield samples
 
     def _estimates(
         self, pieces: Iterator[tuple[int, Samples]], outputs: int
     ) -> Iterator[tuple[int, Samples]]:
-        """Run the network over pieces, as many at once as fill a batch; pieces at once have one length."""
+        """Process pieces in batches; all pieces of a batch have the same length."""
         together = max(1, self.batch // outputs)
         while group := list(islice(pieces, together)):
             while group:
@@ -58,18 +60,18 @@ class OfflineBlocks:
                 yield from ((start, one) for (start, _), one in zip(same, estimates, strict=True))
 
     def _run(self, noisy: Samples) -> Samples:
-        """Pieces `[pieces, channels, n]` to estimates of the same shape, with one channel for arrays."""
-        rows = noisy.reshape(-1, noisy.shape[-1]) if self.whole.microphones == 1 else noisy
+        """Return the estimates `[pieces, outputs, n]` of pieces `[pieces, channels, n]`."""
+        rows = noisy.reshape(-1, noisy.shape[-1]) if self.backend.microphones == 1 else noisy
         estimates = np.zeros((len(rows), noisy.shape[-1]), np.float32)
-        # Digital silence stays silent, whatever the network's biases would make of it.
-        sounding = np.flatnonzero(rows.reshape(len(rows), -1).any(axis=1))
-        for first in range(0, len(sounding), self.batch):
-            chosen = sounding[first : first + self.batch]
+        # Digital silence gives digital silence, whatever the biases of the network.
+        active = np.flatnonzero(rows.reshape(len(rows), -1).any(axis=1))
+        for first in range(0, len(active), self.batch):
+            chosen = active[first : first + self.batch]
             estimates[chosen] = self._network(rows[chosen])
         return estimates.reshape(len(noisy), -1, noisy.shape[-1])
 
     def _network(self, rows: Samples) -> Samples:
-        out = self.whole(rows)
+        out = self.backend(rows)
         if not np.isfinite(out).all():
             raise StillwaveError("the network's estimate is not finite; its weights may be damaged")
         return out

@@ -1,7 +1,6 @@
-"""Reading exported networks (ONNX), without PyTorch: what a file is, whether it is whole, and a session to run it.
+"""Read exported networks (ONNX) without PyTorch.
 
-The file says what it is under one key of its metadata (`meta.py`); inputs and outputs are checked against that, so
-that whoever gets an `OnnxModel` can rely on it.
+Inputs and outputs of the graph are checked against the metadata of the file (`metadata.py`).
 """
 
 from __future__ import annotations
@@ -19,24 +18,23 @@ from stillwave.errors import CheckpointError
 from stillwave.inference.metadata import ESTIMATE, FORMAT, KEY, NEXT, NOISY, SPECTRUM, STATE, ModelMetadata
 
 _ONNX_STARTS = b"\x08"
-"""The first field of every ONNX file: its version, in protocol buffers' encoding."""
+"""First byte of every ONNX file: the tag of its version field."""
 
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """An exported network that can be run: `session` is an `onnxruntime.InferenceSession`.
+    """An exported network; `session` is an `onnxruntime.InferenceSession`.
 
-    It can be pickled: the bytes of the file go along, so that it need not be where it is opened. Copies share the
-    session, which remembers nothing and may be run from several threads.
+    Pickles contain the bytes of the file. Copies share the session, which has no state and is thread-safe.
     """
 
     path: Path
     session: Any
     meta: ModelMetadata
     sha256: str
-    """Of the file, in hexadecimal."""
+    """SHA-256 of the file, in hexadecimal."""
     data: bytes = field(default=b"", repr=False)
-    """The file's own."""
+    """Bytes of the file."""
     threads: int = 1
 
     def __reduce__(self) -> tuple[Callable[[Path, bytes, int], OnnxModel], tuple[Path, bytes, int]]:
@@ -50,10 +48,10 @@ class OnnxModel:
 
 
 def read(path: Path | str, threads: int = 1) -> OnnxModel:
-    """Open an exported network for running on `threads` threads of the CPU.
+    """Open an exported network for inference on `threads` CPU threads.
 
-    Raises CheckpointError: absent, cut short, no ONNX file, not written by stillwave, of a newer format, or with
-    other inputs and outputs than it says.
+    Raises CheckpointError for a file that is missing, damaged, not written by stillwave or of a newer format, or whose
+    inputs and outputs do not match its metadata.
     """
     path = Path(path)
     return _opened(path, _bytes(path), threads)
@@ -77,45 +75,45 @@ def _bytes(path: Path) -> bytes:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from None
     if data[:1] == b"\x80" or data[:4] == b"PK\x03\x04":
         raise CheckpointError(
-            f"{path}: is a pickled file, which could run any code when read; give one that `stillwave export` wrote"
+            f"{path}: is a pickled file, which could execute any code; give a file that `stillwave export` wrote"
         )
     if data[:1] != _ONNX_STARTS:
         what = "is empty" if not data else "is not an ONNX file"
-        raise CheckpointError(f"{path}: {what}; give one that `stillwave export` wrote")
+        raise CheckpointError(f"{path}: {what}; give a file that `stillwave export` wrote")
     return data
 
 
 def _session(path: Path, data: bytes, threads: int) -> Any:
     import onnxruntime
 
-    onnxruntime.disable_telemetry_events()  # Windows does not ask the environment, as `stillwave/__init__.py` has it
+    onnxruntime.disable_telemetry_events()  # Windows ignores the environment variable
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    # Waiting for work in a loop would take a whole core from the sound's other programs.
+    # Spinning would occupy a core that other audio programs need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A file whose products are of uint8 and int8, as exports once were, saturates on x86 without VNNI; with this,
-    # ONNX Runtime makes such weights uint8 itself (`quantise.unsigned` does that for new files).
+    # Older files have products of uint8 and int8, which saturate on x86 without VNNI; with this option, ONNX Runtime
+    # converts such weights to uint8 (new files: `quantise.unsigned`).
     options.add_session_config_entry("session.x64quantprecision", "1")
-    options.log_severity_level = 4  # faults are told once, in the sentence below
+    options.log_severity_level = 4  # errors are reported by the exception below
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own classes have no common ancestor but this
+    except Exception as error:  # the only common base of ONNX Runtime's errors
         reason = str(error).splitlines()[0]
         raise CheckpointError(
-            f"{path}: cannot be opened as an ONNX file: damaged, cut short, or for a newer ONNX Runtime ({reason})"
+            f"{path}: cannot be opened as an ONNX file: damaged, truncated, or for a newer ONNX Runtime ({reason})"
         ) from None
 
 
 def _meta(path: Path, properties: dict[str, str]) -> ModelMetadata:
     if KEY not in properties:
         raise CheckpointError(
-            f"{path}: was not written by `stillwave export` (it has no '{KEY}' among its metadata)"
+            f"{path}: was not written by `stillwave export` (its metadata have no key '{KEY}')"
         )
     try:
         raw = json.loads(properties[KEY])
     except ValueError as error:
-        raise CheckpointError(f"{path}: its '{KEY}' metadata are not JSON ({error})") from None
+        raise CheckpointError(f"{path}: the metadata '{KEY}' are not JSON ({error})") from None
     found = raw.get("format") if isinstance(raw, dict) else None
     if isinstance(found, int) and found > FORMAT:
         raise CheckpointError(
@@ -125,13 +123,13 @@ def _meta(path: Path, properties: dict[str, str]) -> ModelMetadata:
         return ModelMetadata.model_validate(raw)
     except ValidationError as error:
         fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"]) or "the whole"
-        raise CheckpointError(f"{path}: its '{KEY}' metadata: {key}: {fault['msg']}") from None
+        key = ".".join(str(part) for part in fault["loc"]) or "the object"
+        raise CheckpointError(f"{path}: the metadata '{KEY}': {key}: {fault['msg']}") from None
 
 
 def _check_graph(path: Path, session: Any, meta: ModelMetadata) -> None:
-    """Refuse a graph that is not what its metadata say: names, shapes, and float32 throughout."""
-    inputs, outputs = _promised(meta)
+    """Raise CheckpointError if names, types or shapes do not match the metadata."""
+    inputs, outputs = _expected(meta)
     for kind, wanted, found in (
         ("input", inputs, session.get_inputs()),
         ("output", outputs, session.get_outputs()),
@@ -140,21 +138,21 @@ def _check_graph(path: Path, session: Any, meta: ModelMetadata) -> None:
         for name in [*wanted, *shapes]:
             if name not in wanted or name not in shapes:
                 has = "has an" if name in shapes else "lacks the"
-                raise CheckpointError(f"{path}: {has} {kind} '{name}', which is not what its metadata say")
+                raise CheckpointError(f"{path}: {has} {kind} '{name}', contrary to its metadata")
             value, shape = shapes[name], wanted[name]
             if value.type != "tensor(float)" or not _fits(value.shape, shape):
                 raise CheckpointError(
                     f"{path}: its {kind} '{name}' is {value.type} {_axes(value.shape)}; "
-                    f"its metadata say tensor(float) {_axes(shape)}"
+                    f"expected tensor(float) {_axes(shape)} by its metadata"
                 )
 
 
 Shape = list[int | None]
-"""None: any length."""
+"""None stands for a dynamic axis."""
 
 
-def _promised(meta: ModelMetadata) -> tuple[dict[str, Shape], dict[str, Shape]]:
-    """Inputs and outputs by name, with shapes."""
+def _expected(meta: ModelMetadata) -> tuple[dict[str, Shape], dict[str, Shape]]:
+    """Return the shapes of inputs and outputs by name."""
     if meta.kind == "offline":
         microphones: Shape = [] if meta.microphones == 1 else [meta.microphones]
         return {NOISY: [None, *microphones, None]}, {ESTIMATE: [None, None]}
@@ -166,7 +164,7 @@ def _promised(meta: ModelMetadata) -> tuple[dict[str, Shape], dict[str, Shape]]:
 
 
 def _fits(found: list[Any], wanted: Shape) -> bool:
-    """Whether the shapes agree. Outputs often have axes that the graph leaves unnamed: these fit anything."""
+    """Whether the shapes match; dynamic axes of outputs match any size."""
     if len(found) != len(wanted):
         return False
     pairs = zip(found, wanted, strict=True)

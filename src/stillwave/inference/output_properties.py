@@ -1,4 +1,4 @@
-"""How one recording becomes another: the rate, sample format, channels and metadata of the output."""
+"""Rate, sample format, channels and metadata of an output file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class OutputProperties:
-    """What is decided before the first sample is read."""
+    """Properties of an output file, decided before the first sample is read."""
 
     rate_in: int
     rate: int
@@ -30,31 +30,31 @@ class OutputProperties:
     """Channels of the source."""
     outputs: int
     order: tuple[int, ...]
-    """The source's channel of each output channel; empty where the network makes one of many."""
+    """Source channel of each output channel; empty if the network combines several microphones."""
     untouched: int | None
-    """The source's channel that is passed on as it is."""
+    """Source channel that is copied unprocessed (LFE)."""
     kept: Kept
     lost: tuple[str, ...]
 
     def enhanced(
         self, enhancer: Enhancer, blocks: Iterable[Samples], limit_db: float | None
     ) -> Iterator[Samples]:
-        """The output `[outputs, m]` of a source that comes in blocks `[inputs, n]`."""
+        """Yield the output `[outputs, m]` for the blocks `[inputs, n]` of the source."""
         if self.untouched is None:
             estimates = enhancer.enhance_blocks(
                 blocks, self.rate_in, self.inputs, limit_db=limit_db, rate_out=self.rate
             )
         else:
-            estimates = self._around(enhancer, blocks, self.untouched, limit_db)
+            estimates = self._without_row(enhancer, blocks, self.untouched, limit_db)
         if self.order in ((), tuple(range(self.outputs))):
             yield from estimates
         else:
             yield from (np.ascontiguousarray(estimate[list(self.order)]) for estimate in estimates)
 
-    def _around(
+    def _without_row(
         self, enhancer: Enhancer, blocks: Iterable[Samples], row: int, limit_db: float | None
     ) -> Iterator[Samples]:
-        """Enhance all channels but one, which is only brought to the output's rate, and put it back into its place."""
+        """Enhance all channels except one, which is only resampled, and insert that one again."""
         resampler = Resampler(self.rate_in, self.rate, 1)
         held = np.zeros((1, 0), np.float32)
 
@@ -67,24 +67,24 @@ class OutputProperties:
         rest = enhancer.enhance_blocks(
             others(), self.rate_in, self.inputs - 1, limit_db=limit_db, rate_out=self.rate
         )
-        made = np.zeros((self.inputs - 1, 0), np.float32)
-        for estimate in rest:  # the two run through filters of their own, so that either may be ahead
-            made = np.concatenate([made, estimate], axis=1)
-            ready = min(made.shape[1], held.shape[1])
-            yield np.insert(made[:, :ready], row, held[0, :ready], axis=0)
-            made, held = made[:, ready:], held[:, ready:]
+        done = np.zeros((self.inputs - 1, 0), np.float32)
+        for estimate in rest:  # the two resamplers have different delays
+            done = np.concatenate([done, estimate], axis=1)
+            ready = min(done.shape[1], held.shape[1])
+            yield np.insert(done[:, :ready], row, held[0, :ready], axis=0)
+            done, held = done[:, ready:], held[:, ready:]
         held = np.concatenate([held, resampler.push(np.zeros((1, _TAIL), np.float32), last=True)], axis=1)
-        yield np.insert(made, row, held[0, : made.shape[1]], axis=0)
+        yield np.insert(done, row, held[0, : done.shape[1]], axis=0)
 
 
 _TAIL = 4096
-"""Samples of silence behind a recording, which bring out the last of what a filter has taken in."""
+"""Samples of silence that flush the resampler."""
 
 
 def find_output_properties(
     enhancer: Enhancer, info: AudioInfo, target: Path, rate_out: int | None
 ) -> OutputProperties:
-    """Decide what the output is. Raises `AudioError` where the target cannot hold it."""
+    """Return the properties of the output. Raises AudioError if the target does not support them."""
     media = is_media(target)
     subtype = info.subtype if media else subtype_for(target, info.subtype)
     rate = rate_out

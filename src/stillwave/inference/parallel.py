@@ -1,6 +1,6 @@
-"""Many recordings at once, on threads: the network releases Python's lock, so that threads share one copy of it.
+"""Enhance many files in parallel threads that share one network, which releases the GIL.
 
-A file is one task, whose samples depend on no other: any number of threads gives the same bytes.
+Each file is one task, independent of the others: any number of threads gives the same bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of one job: a report, or one sentence of what was wrong."""
+    """Result of a job: a report, or an error in one sentence."""
 
     job: FileJob
     report: FileReport | None = None
@@ -30,19 +30,19 @@ class FileResult:
 
 
 class Watcher:
-    """What a batch tells of its progress, from its threads; this one ignores it."""
+    """Receives the progress of a batch, from its threads. The base class ignores it."""
 
     def begin(self, job: FileJob) -> None:
-        """Called when work on a recording begins."""
+        """Report the start of a file."""
 
     def expect(self, job: FileJob, frames: int) -> None:
-        """Called when the length of a recording is known."""
+        """Report the length of a file in frames."""
 
     def advance(self, job: FileJob, frames: int) -> None:
-        """Called when so many more frames of its estimate are written."""
+        """Report that `frames` more frames were written."""
 
-    def end(self, outcome: FileResult) -> None:
-        """Called when a recording is done or has failed."""
+    def end(self, result: FileResult) -> None:
+        """Report that a file is done or has failed."""
 
 
 def run(
@@ -52,11 +52,19 @@ def run(
     watcher: Watcher | None = None,
     **options: Any,
 ) -> Iterator[FileResult]:
-    """Enhance recordings, `threads` at once, and yield what became of them in the order of `jobs`.
+    """Enhance files in parallel and yield their results in the order of `jobs`.
 
-    `options` are those of `enhance_file`. Whatever goes wrong with one recording is its own outcome. When the caller
-    stops iterating (Ctrl-C), recordings in work end at their next block, without a file. Temporary files that a killed
-    process left beside the targets are removed first.
+    The failure of a file is its result and stops no other file. When the caller stops iterating (Ctrl-C), files in
+    progress are abandoned at their next block. Temporary files that a killed process left next to the targets are
+    removed first.
+
+    Args:
+        enhancer: The network.
+        jobs: Input and output files.
+        threads: Number of files that are processed at once.
+        watcher: Receives progress.
+        **options: Options of `enhance_file`.
+
     """
     batch = _Batch(enhancer, watcher or Watcher(), options)
     for folder in {job.target.parent for job in jobs}:
@@ -93,14 +101,14 @@ class _Batch:
                 expect=lambda frames: self.watcher.expect(job, frames),
                 **self.options,
             )
-            outcome = FileResult(job, report)
+            result = FileResult(job, report)
         except StillwaveError as error:
-            outcome = FileResult(job, error=fault_text(error))
-        except Exception as error:  # one file's fault is that file's, whatever it is; the others go on
+            result = FileResult(job, error=fault_text(error))
+        except Exception as error:  # any failure concerns this file only
             self._check()
-            outcome = FileResult(job, error=f"{job.source}: {fault_text(error)}")
-        self.watcher.end(outcome)
-        return outcome
+            result = FileResult(job, error=f"{job.source}: {fault_text(error)}")
+        self.watcher.end(result)
+        return result
 
     def _check(self) -> None:
         if self.stop.is_set():

@@ -1,6 +1,6 @@
-"""The way of a signal through a causal network: rate, frames, network, overlap-add, rate, and the mix.
+"""The steps of streaming inference: resample, frame, network, overlap-add, resample, dry mix.
 
-A `StreamingPipeline` gives what is ready; `stream.py` makes a constant delay of it. All it remembers is in `state()`.
+A `StreamingPipeline` returns samples as soon as they are complete; `stream.py` adds the constant delay.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from stillwave.inference.streaming_resampler import StreamingResampler
 from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyze_frames
 
 FRAMES_AT_ONCE = 64
-"""Frames given to the network in one call: enough to keep a core busy, few enough for constant memory."""
+"""Greatest number of frames per call of the network, which bounds memory."""
 GREATEST = 1e20
-"""An estimated spectrum beyond this is a fault: its inverse transform could overflow."""
+"""Greatest valid magnitude of an estimated spectrum; the inverse transform of larger values could overflow."""
 Arrays = dict[str, NDArray[Any]]
 
 
 class StreamingPipeline:
-    """S streams of M microphones at `rate_in` to S streams at `rate_out`, aligned with their input.
+    """Enhance S streams of M microphones from `rate_in` to `rate_out`, aligned with the input.
 
-    `dry_mix` of the input stays in the mix. A frame of digital silence gives silence, whatever the network would
-    make of it. Where an estimate is not finite, or beyond any audio, that stream is silent and its network begins
-    anew. So finite input within ±`audio.contract.LOUDEST` gives finite output.
+    `dry_mix` is the amplitude factor of the dry signal in the output. A frame of digital silence gives silence. If an
+    estimate is not finite or too large, its frames are silenced and the state of that stream is reset, so finite input
+    within ±`audio.contract.LOUDEST` gives finite output.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class StreamingPipeline:
         rows = streams * backend.microphones
         self.backend, self.streams, self.dry_mix = backend, streams, np.float32(dry_mix)
         self.restarts = 0
-        """How often a network had to begin anew."""
+        """How often the state of a stream was reset because of an invalid estimate."""
         self._up = StreamingResampler(rate_in, backend.sample_rate, rows)
         self._framer = Framer(rows, backend.hop)
         self._state: State = backend.begin(streams)
@@ -46,7 +46,7 @@ class StreamingPipeline:
         self._kept = np.zeros((streams, 0), np.float32)
 
     def push(self, block: Samples) -> Samples:
-        """Take `[S, M, n]` and give the `[S, m]` that are complete."""
+        """Process a block `[S, M, n]` and return the samples `[S, m]` that are complete."""
         rows = block.reshape(block.shape[0] * block.shape[1], block.shape[2])
         frames = self._framer.push(self._up.push(rows))
         parts = [
@@ -54,39 +54,39 @@ class StreamingPipeline:
             for first in range(0, frames.shape[1], FRAMES_AT_ONCE)
         ]
         wet = self._down.push(np.concatenate([*parts, np.zeros((self.streams, 0), np.float32)], axis=1))
-        # Kept even where nothing of it is mixed in, so that a state fits a stream of any `dry_mix`.
+        # Kept for any `dry_mix`, so that states fit streams with another one.
         self._kept = np.concatenate([self._kept, self._dry.push(block[:, 0])], axis=1)
         dry, self._kept = self._kept[:, : wet.shape[1]], self._kept[:, wet.shape[1] :].copy()
         return wet + self.dry_mix * (dry - wet) if self.dry_mix else wet
 
     def _estimate(self, frames: Samples) -> NDArray[np.complex64]:
-        """Frames `[S·M, T, n_fft]` to estimated spectra `[S, T, F]`."""
+        """Return the estimated spectra `[S, T, F]` of frames `[S·M, T, n_fft]`."""
         spectra = analyze_frames(frames).reshape(self.streams, self.backend.microphones, frames.shape[1], -1)
-        both = np.concatenate([spectra.real, spectra.imag], axis=1)
-        given, self._state = self.backend.step(np.ascontiguousarray(both, np.float32), self._state)
-        given = self._without_faults(given)
+        parts = np.concatenate([spectra.real, spectra.imag], axis=1)
+        output, self._state = self.backend.step(np.ascontiguousarray(parts, np.float32), self._state)
+        output = self._without_faults(output)
         by_stream = frames.reshape(self.streams, -1, *frames.shape[1:])
-        sounding: NDArray[np.bool_] = (by_stream != 0).any(axis=(1, 3))
-        estimate: NDArray[np.complex64] = (given[:, 0] + 1j * given[:, 1]) * sounding[:, :, None]
+        active: NDArray[np.bool_] = (by_stream != 0).any(axis=(1, 3))
+        estimate: NDArray[np.complex64] = (output[:, 0] + 1j * output[:, 1]) * active[:, :, None]
         return estimate
 
-    def _without_faults(self, given: Spectra) -> Spectra:
-        """Replace faulty frames by silence; their networks begin anew, so that no fault lasts."""
+    def _without_faults(self, output: Spectra) -> Spectra:
+        """Replace invalid frames by silence and reset the state of their streams."""
         with np.errstate(invalid="ignore"):
-            if given.min() >= -GREATEST and given.max() <= GREATEST:  # false for NaN
-                return given
-            values: NDArray[np.bool_] = np.abs(given) <= GREATEST
+            if output.min() >= -GREATEST and output.max() <= GREATEST:  # false for NaN
+                return output
+            values: NDArray[np.bool_] = np.abs(output) <= GREATEST
         finite: NDArray[np.bool_] = np.logical_and.reduce(values, axis=(1, 3))
-        ill: NDArray[np.bool_] = ~np.logical_and.reduce(finite, axis=1)
-        self.restarts += int(ill.sum())
-        fresh = self.backend.begin(self.streams)
+        invalid: NDArray[np.bool_] = ~np.logical_and.reduce(finite, axis=1)
+        self.restarts += int(invalid.sum())
+        initial = self.backend.begin(self.streams)
         for name, value in self._state.items():
-            fresh[name][~ill] = value[~ill]
-        self._state = fresh
-        return np.where(finite[:, None, :, None], given, np.float32(0))
+            initial[name][~invalid] = value[~invalid]
+        self._state = initial
+        return np.where(finite[:, None, :, None], output, np.float32(0))
 
     def state(self) -> Arrays:
-        """Copies of all that this line remembers."""
+        """Return a copy of the state as arrays by name."""
         rates = {"up": self._up, "down": self._down, "dry": self._dry}
         arrays: Arrays = {f"network.{name}": value.copy() for name, value in self._state.items()}
         for name, rate in rates.items():
@@ -97,7 +97,7 @@ class StreamingPipeline:
         return arrays
 
     def restore(self, arrays: Arrays) -> None:
-        """Take over copies of what `state` gave; names and shapes are the caller's to check."""
+        """Set the state from the result of `state`. The caller checks names and shapes."""
         self._state = {name: arrays[f"network.{name}"].copy() for name in self._state}
         for name, rate in {"up": self._up, "down": self._down, "dry": self._dry}.items():
             rate.held, rate.numerator = arrays[f"{name}.held"].copy(), int(arrays[f"{name}.numerator"])

@@ -1,4 +1,4 @@
-"""Live sound through a causal network: a block in, a block of the same shape out, a constant delay behind it."""
+"""The public class for live signals: blocks in, blocks of the same shape out, with a constant delay."""
 
 from __future__ import annotations
 
@@ -17,21 +17,47 @@ from stillwave.inference.pipeline import Arrays, StreamingPipeline
 from stillwave.inference.streaming_resampler import StreamingResampler
 
 _AT_ONCE = 2**16
-"""Samples that go through at once, at most: bounds the memory for what is in between."""
+"""Greatest number of samples per call of the pipeline, which bounds memory."""
 
 
 class Stream:
-    """One or many streams of one model, in step with one another. Made by `Enhancer.open`.
+    """Enhance live signals block by block, with a constant delay. Opened by `Enhancer.open`.
 
-    Every `process` gives as many samples as it takes. What goes out now is the estimate of what came in
-    `delay_samples` before (the first `delay_samples` out are silence); `flush` gives the rest.
+    `process` returns as many samples as it is given. Its output is the estimate of the input `delay_samples` before
+    (the first `delay_samples` samples are silence); `flush` returns the rest. The result equals `Enhancer.enhance` of
+    the whole signal.
 
-    NaN, infinity and values beyond ±2³² in a block count as silence and are counted in `repaired`; nothing of them is
-    left in the stream. If a network's estimate is not finite all the same, its frames are silent and the network
-    begins anew, counted in `restarts`: it recovers with the next frame. Digital silence gives digital silence.
+    NaN, infinity and values beyond ±2³² are replaced by silence and counted in `repaired`. If the network's estimate
+    is not finite, its frames are silenced and its state is reset, counted in `restarts`; the output resumes with the
+    next frame. Digital silence gives digital silence.
 
-    Calls from several threads are run one after the other. A stream can be pickled and copied, with all that it
-    remembers; the copy goes on by itself.
+    Several threads may share a stream; their calls are serialised. A stream can be copied and pickled with its state.
+
+    Args:
+        backend: Executes the network.
+        rate: Sampling rate of input and output in Hz; by default the network's.
+        streams: Number of parallel signals.
+        dry_mix: Amplitude factor, 0 … 1, of the dry signal in the output.
+
+    Attributes:
+        rate: Sampling rate, in Hz.
+        streams: Number of parallel signals.
+        delay_samples: Delay of the output, in samples at `rate`.
+        repaired: Number of samples that were replaced by silence.
+
+    Raises:
+        AudioError: `rate` or `streams` is out of range.
+
+    Examples:
+        >>> import numpy as np
+        >>> import stillwave
+        >>> stream = stillwave.load("bsrnn-xs").open(rate=16_000)
+        >>> noisy = 0.1 * np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
+        >>> parts = [stream.process(block) for block in np.split(noisy, 10)] + [stream.flush()]
+        >>> clean = np.concatenate(parts)[stream.delay_samples :]
+        >>> clean.shape, stream.delay_samples
+        ((16000,), 511)
+
     """
 
     def __init__(
@@ -43,9 +69,7 @@ class Stream:
         self.rate = backend.sample_rate if rate is None else check_rate(rate)
         self.streams = int(streams)
         self.delay_samples = delay(backend.sample_rate, self.rate, backend.hop)
-        """Samples, at `rate`, by which the output is behind the input."""
         self.repaired = 0
-        """Samples that were NaN, infinite or beyond ±2³², and were taken as silence."""
         self._dry_mix = dry_mix
         self._restarts = 0
         self._lock = threading.RLock()
@@ -65,30 +89,39 @@ class Stream:
         vars(self).update(state, _lock=threading.RLock())
 
     def __copy__(self) -> Stream:
-        """A stream of the same engine with a memory of its own."""
+        """Return a stream with the same backend and a copy of the state."""
         return copy.deepcopy(self, {id(self.backend): self.backend})
 
     @property
     def delay_seconds(self) -> float:
-        """`delay_samples` in seconds."""
+        """Delay of the output, in seconds."""
         return self.delay_samples / self.rate
 
     @property
     def restarts(self) -> int:
-        """How often a stream's network had to begin anew because its estimate was not finite."""
+        """How often the state of a stream was reset because the estimate was not finite."""
         return self._restarts + self._pipeline.restarts
 
     def process(self, block: NDArray[Any], rate: int | None = None) -> Samples:
-        """The next samples, of any number (none, too): `[n]` of one stream, or `[streams, n]`. Types as `audio.check`.
+        """Enhance the next block.
 
-        With several microphones, `[microphones, n]` of one stream gives `[n]`, and `[streams, microphones, n]`
-        gives `[streams, n]`. `rate`, where given, must be the stream's: a stream cannot change its rate.
+        Args:
+            block: NumPy array `[n]` of one stream or `[streams, n]`, n ≥ 0; for a network for several microphones
+                `[microphones, n]` or `[streams, microphones, n]`. Types as in `Enhancer.enhance`.
+            rate: Sampling rate of the block in Hz; checked against the stream's.
 
-        Raises AudioError for another shape or type, StateError for another rate.
+        Returns:
+            Estimate `[n]` or `[streams, n]`, float32, delayed by `delay_samples`.
+
+        Raises:
+            AudioError: The shape or type is not accepted.
+            StateError: `rate` differs from the stream's.
+
         """
         if rate is not None and check_rate(rate) != self.rate:
             raise StateError(
-                f"this stream runs at {self.rate} Hz, the block is at {rate} Hz; flush it and open another one"
+                f"the rate of this stream is {self.rate} Hz, that of the block {rate} Hz; "
+                "flush it and open another stream"
             )
         with self._lock:
             rows = self._rows(block)
@@ -96,7 +129,7 @@ class Stream:
         return out[0] if block.ndim == (1 if self.backend.microphones == 1 else 2) else out
 
     def flush(self) -> Samples:
-        """The last `delay_samples` samples, `[m]` of one stream or `[streams, m]`; the stream then begins anew."""
+        """Return the last `delay_samples` samples, `[m]` of one stream or `[streams, m]`, and reset the stream."""
         silence = np.zeros((self.streams, self.backend.microphones, self.delay_samples), np.float32)
         with self._lock:
             rest = self._advance(silence)
@@ -104,17 +137,17 @@ class Stream:
         return rest[0] if self.streams == 1 else rest
 
     def reset(self) -> None:
-        """Forget what came so far: the next block is the beginning of a signal. The counts stay."""
+        """Start a new signal with the next block. `repaired` and `restarts` are kept."""
         with self._lock:
             self._restarts += self._pipeline.restarts
             self._begin()
 
     def _begin(self) -> None:
         self._pipeline = StreamingPipeline(self.backend, self.streams, self.rate, self.rate, self._dry_mix)
-        self._ahead = np.zeros((self.streams, self.delay_samples), np.float32)  # ready, and not given out yet
+        self._ahead = np.zeros((self.streams, self.delay_samples), np.float32)  # complete, not yet returned
 
     def state(self) -> Arrays:
-        """A copy of all that the stream remembers: NumPy arrays by name (`numpy.savez` keeps them)."""
+        """Return a copy of the state: NumPy arrays by name, which `numpy.savez` can store."""
         with self._lock:
             return {
                 "model": np.array(self.backend.fingerprint),
@@ -124,7 +157,7 @@ class Stream:
             }
 
     def restore(self, state: Arrays) -> None:
-        """Go on from a state: of this model, at this rate, with as many streams. Raises StateError otherwise."""
+        """Continue from a state. Raises StateError for a state of another model, rate or number of streams."""
         with self._lock:
             self._check_state(state)
             self._pipeline.restore(state)
@@ -138,13 +171,13 @@ class Stream:
         return ready[:, :count]
 
     def _rows(self, block: NDArray[Any]) -> Samples:
-        """A block as finite float32 `[S, M, n]`."""
+        """Return the block as finite float32 `[S, M, n]`."""
         block = check_array(block, "block")
         microphones = self.backend.microphones
         wanted = (self.streams, microphones)
         if wanted != _leading(block, microphones):
-            turned = block.ndim > 1 and wanted == _leading(np.swapaxes(block, -1, -2), microphones)
-            hint = "; transpose it (block.T)" if turned else ""
+            fits_transposed = block.ndim > 1 and wanted == _leading(np.swapaxes(block, -1, -2), microphones)
+            hint = "; transpose it (block.T)" if fits_transposed else ""
             raise AudioError(f"block: expected the shape {self._shapes()}, got {list(block.shape)}{hint}")
         if block.dtype.kind != "f" and block.size:
             return check(block.reshape(-1, block.shape[-1]), "block").reshape(*wanted, -1)
@@ -163,37 +196,32 @@ class Stream:
 
     def _check_state(self, state: Arrays) -> None:
         if not isinstance(state, Mapping):
-            raise StateError(f"state: expected what Stream.state gives, got {type(state).__name__}")
+            raise StateError(f"state: expected the result of Stream.state, got {type(state).__name__}")
         own = self.state()
-        strange = sorted(set(own) ^ set(state))
-        if strange or str(state["model"]) != str(own["model"]):
-            raise StateError(
-                "this state is of another model; restore it to a stream of the model that it is of"
-            )
+        if set(own) != set(state) or str(state["model"]) != str(own["model"]):
+            raise StateError("this state belongs to another model; restore it to a stream of that model")
         if int(state["rate"]) != self.rate:
-            raise StateError(
-                f"this state is of a stream at {int(state['rate'])} Hz, this one runs at {self.rate} Hz"
-            )
+            raise StateError(f"this state has a rate of {int(state['rate'])} Hz, this stream {self.rate} Hz")
         found = len(state["ahead"])
         if found != self.streams:
-            raise StateError(f"this state holds {found} streams, this one has {self.streams}")
+            raise StateError(f"this state has {found} streams, this stream {self.streams}")
         for name, array in state.items():
-            # What is held back for the next block varies in length; all else has one shape.
+            # Buffers vary in length; states of the network have fixed shapes.
             fixed = array.shape if name.startswith("network.") else array.shape[:-1]
             ours = own[name].shape if name.startswith("network.") else own[name].shape[:-1]
             if fixed != ours:
-                raise StateError(f"this state is damaged: '{name}' is {list(array.shape)}")
+                raise StateError(f"this state is damaged: '{name}' has the shape {list(array.shape)}")
 
 
 def delay(model_rate: int, rate: int, hop: int) -> int:
-    """The least delay, in samples at `rate`, at which blocks of any size can be answered in full.
+    """Return the least delay, in samples at `rate`, with which `process` can return blocks of any size.
 
-    After n samples are in, the network has completed c = hop·(⌊up(n)/hop⌋ − 1) samples at its own rate, and
-    down(c) of them are ready; the delay is the largest n − down(c). It is largest just before a frame is complete.
-    At the network's own rate that is 2·hop − 1: a window, less the sample that completes it.
+    After n input samples, the network has completed c = hop·(⌊up(n)/hop⌋ − 1) samples at its own rate, and
+    down(c) of them are resampled; the delay is the largest n − down(c). It is largest just before a frame is
+    complete. At the network's rate it is 2·hop − 1: a window less one sample.
     """
     up, down = StreamingResampler(rate, model_rate, 1), StreamingResampler(model_rate, rate, 1)
-    # n for frame k and n for frame k + up.up are `up.down · hop` apart, and so are the outputs: one period is all.
+    # Inputs and outputs of the frames k and k + up.up differ by the same time, so one period is sufficient.
     frames = np.arange(1, min(up.up, 2**16) + 2 * (up.reach + down.reach) // hop + 8, dtype=np.int64)
     before = up.needed(frames * hop) - 1
     ready = down.ready(np.maximum(0, frames - 2) * hop)
@@ -201,7 +229,7 @@ def delay(model_rate: int, rate: int, hop: int) -> int:
 
 
 def _leading(block: NDArray[Any], microphones: int) -> tuple[int, int] | None:
-    """(streams, microphones) of a block's shape; None for a shape that no stream has."""
+    """Return (streams, microphones) of a block, or None for a shape that no stream accepts."""
     if microphones == 1:
         return {1: (1, 1), 2: (block.shape[0], 1)}.get(block.ndim) if block.ndim in (1, 2) else None
     if block.ndim == 2:

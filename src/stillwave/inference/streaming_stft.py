@@ -1,8 +1,8 @@
-"""The transform of `stillwave.stft` in NumPy, for signals that come in blocks of any size.
+"""The STFT of `stillwave.stft` in NumPy, for signals in blocks of any size.
 
-Rows are independent signals: arrays are `[R, …]`. Frame t holds the samples (t − 1)·hop … (t + 1)·hop − 1 with
-silence before the first, so it is complete when (t + 1)·hop samples are in; with frame t, the samples
-(t − 1)·hop … t·hop − 1 of the estimate are complete.
+Arrays are `[R, …]` for R independent signals. Frame t holds the samples (t − 1)·hop … (t + 1)·hop − 1, with silence
+before the first, and is complete after (t + 1)·hop samples; with frame t, the samples (t − 1)·hop … t·hop − 1 of the
+estimate are complete.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ Spectrum = NDArray[np.complex64]
 
 @cache
 def sqrt_hann(n_fft: int) -> Samples:
-    """w(n) = sin(πn/n_fft), the square root of the periodic Hann window."""
+    """Return w(n) = sin(πn/n_fft), the square root of the periodic Hann window."""
     window: Samples = np.sin(np.arange(n_fft) * (math.pi / n_fft)).astype(np.float32)
-    window.flags.writeable = False  # one array for all
+    window.flags.writeable = False  # cached and shared
     return window
 
 
 def analyze_frames(frames: Samples) -> Spectrum:
-    """Frames `[..., n_fft]` of samples to `[..., F]`."""
+    """Return the spectra `[..., F]` of frames `[..., n_fft]`."""
     return np.fft.rfft(frames * sqrt_hann(frames.shape[-1])).astype(np.complex64, copy=False)
 
 
 class Framer:
-    """Takes blocks `[R, n]` of any size and gives the frames `[R, T, n_fft]` that are complete."""
+    """Collect blocks `[R, n]` of any size into frames `[R, T, n_fft]`."""
 
     def __init__(self, rows: int, hop: int) -> None:
         self.hop = hop
         self.held = np.zeros((rows, hop), np.float32)
-        """The end of the signal so far: one hop, and what is not a whole hop yet."""
+        """Last samples of the signal: one hop and an incomplete one."""
 
     def push(self, block: Samples) -> Samples:
-        """The frames that `block` completes, T ≥ 0 of them."""
+        """Return the frames that `block` completes, T ≥ 0."""
         signal = np.concatenate([self.held, block], axis=1)
         count = signal.shape[1] // self.hop - 1
         self.held = signal[:, count * self.hop :].copy()
@@ -49,18 +49,18 @@ class Framer:
 
 
 class OverlapAdder:
-    """Takes spectra `[R, T, F]` in order and gives the samples `[R, m]` that are complete.
+    """Synthesise samples `[R, m]` from consecutive spectra `[R, T, F]`.
 
-    m is T·hop, but one hop less for the first frames: what comes before the signal is not given.
+    m is T·hop, and one hop less at the first call, which skips the samples before the signal.
     """
 
     def __init__(self, rows: int, n_fft: int) -> None:
         self.n_fft = n_fft
         self.held = np.zeros((rows, 0), np.float32)
-        """The second half of the last frame; nothing before the first."""
+        """Second half of the last frame; empty before the first."""
 
     def push(self, spectra: Spectrum) -> Samples:
-        """Samples `[R, m]`, complete with these spectra."""
+        """Return the samples `[R, m]` that `spectra` complete."""
         rows, count, _ = spectra.shape
         if not count:
             return np.zeros((rows, 0), np.float32)

@@ -1,4 +1,4 @@
-"""A causal network of PyTorch as an engine. The one file of the runtime that needs PyTorch."""
+"""Execute causal networks with PyTorch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ from stillwave.models import Denoiser
 from stillwave.models.streaming import get_state, set_state, streaming
 
 _LOCKS: WeakKeyDictionary[nn.Module, threading.Lock] = WeakKeyDictionary()
-"""A module holds the memory of the stream that it runs, so it runs one at a time, whatever the number of engines."""
+"""One lock for each module: it holds the states during a call, so backends that share it take turns."""
 
 
 class TorchBackend:
-    """A causal `Denoiser`, put into eval mode; several threads may use it. `name` is what `repr` calls it.
+    """Execute a causal `Denoiser`, which is set to eval mode. Several threads may share it.
 
-    Raises StateError for a network that sees the whole signal.
+    Args:
+        model: The network.
+        fingerprint: Identifies the weights; by default computed from them.
+        name: Name for `repr`; by default the class.
+
+    Raises:
+        StateError: The network is not causal.
+
     """
 
     def __init__(self, model: Denoiser, fingerprint: str = "", name: str = "") -> None:
@@ -36,23 +43,25 @@ class TorchBackend:
         self._shapes = self._find_shapes()
 
     def begin(self, streams: int) -> State:
-        """Zeros."""
+        """See `Backend.begin`."""
         return {name: np.zeros((streams, *shape), np.float32) for name, shape in self._shapes.items()}
 
     def step(self, spectrum: Spectra, state: State) -> tuple[Spectra, State]:
-        """See `Engine.step`."""
+        """See `Backend.step`."""
         lock = _LOCKS.setdefault(self.model, threading.Lock())
         with lock, torch.inference_mode(), streaming(self.model):
             set_state(self.model, {name: self._tensor(value) for name, value in state.items()})
             estimate = self.model.estimate(self._tensor(spectrum))
-            after = get_state(self.model)
-            return estimate.float().cpu().numpy(), {name: after[name].float().cpu().numpy() for name in state}
+            following = get_state(self.model)
+            return estimate.float().cpu().numpy(), {
+                name: following[name].float().cpu().numpy() for name in state
+            }
 
     def _tensor(self, array: Spectra) -> torch.Tensor:
         return torch.from_numpy(array).to(self.device, self._dtype)
 
     def _find_shapes(self) -> dict[str, tuple[int, ...]]:
-        """What the memories hold after a frame, less their first axis."""
+        """Return the shapes of the states without their first axis."""
         if not self.model.causal:
             raise StateError("this network needs the whole signal, so it cannot stream")
         shape = 1, 2 * self.microphones, 1, self.n_fft // 2 + 1
@@ -64,9 +73,9 @@ class TorchBackend:
 
 
 def input_dtype(model: nn.Module) -> torch.dtype:
-    """What a network's input must be: float64 for weights in float64, else float32.
+    """Return the type of a network's input: float64 for weights in float64, else float32.
 
-    Raises StillwaveError for a network in half precision, which no transform of the signal works in.
+    Raises StillwaveError for half precision, which the STFT does not support.
     """
     weights = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
     if weights not in (torch.float32, torch.float64):

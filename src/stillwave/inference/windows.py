@@ -1,9 +1,8 @@
-"""A signal of any length through a network that sees all of its input: overlapping windows, cross-faded.
+"""Overlapping windows with a cross-fade, for non-causal networks on signals of any length.
 
-The networks are not causal (attention and normalisation reach over the whole input), so they cannot run from
-sample to sample, and an hour does not fit into memory at once. The signal is cut into windows; each is
-denoised by itself; where two overlap, one fades out while the other fades in. Both are estimates of the same
-speech, so the weights of the fade are sin² and cos², which add up to one in amplitude.
+Attention and normalisation of such networks reach over the whole input, and a long recording does not fit into
+memory. So the signal is cut into windows, which are processed separately and cross-faded where they overlap. Both sides
+are estimates of the same speech, so the weights of the fade are sin² and cos², whose sum is one in amplitude.
 
 Positions and lengths are in samples at the network's rate, arrays are `[channels, samples]`.
 """
@@ -17,17 +16,17 @@ import numpy as np
 from stillwave.audio import Samples
 
 GRID = 256
-"""Windows start on the networks' STFT hop, so that their frames are those of the whole signal."""
+"""Windows start at multiples of the STFT hop, so that their frames are those of the whole signal."""
 
 
 def cut(blocks: Iterable[Samples], window: int, overlap: int) -> Iterator[tuple[int, Samples]]:
-    """Cut a signal that comes in blocks into (start, samples), each `window` long.
+    """Cut a signal given as blocks into pieces (start, samples) of `window` samples.
 
-    A signal of up to `window` samples gives one piece. In a longer one the last piece is moved back until it
-    is full (up to `GRID` − 1 samples over), so that no piece lacks context.
+    A signal of up to `window` samples gives one piece. The last piece of a longer one starts earlier, so that it is
+    full (and up to `GRID` − 1 samples longer).
     """
     hop = window - overlap
-    held, base, start = np.zeros((0, 0), np.float32), 0, 0  # held[:, 0] is sample number `base`
+    held, base, start = np.zeros((0, 0), np.float32), 0, 0  # held[:, 0] is sample `base`
     for block in blocks:
         held = block if held.shape[1] == 0 else np.concatenate([held, block], axis=1)
         while base + held.shape[1] > start + window:
@@ -43,9 +42,9 @@ def cut(blocks: Iterable[Samples], window: int, overlap: int) -> Iterator[tuple[
 
 
 def join(pieces: Iterable[tuple[int, Samples]], overlap: int) -> Iterator[Samples]:
-    """Put pieces from `cut` together again: what goes in comes out, whole and in order."""
+    """Cross-fade the pieces of `cut` and yield the signal in order."""
     rising = _rise(overlap)
-    held: Samples | None = None  # the end of the last piece, not given out yet
+    held: Samples | None = None  # end of the last piece, to be cross-faded
     done = 0
     for start, piece in pieces:
         if held is not None:
