@@ -195,7 +195,7 @@ def test_a_little_noise_of_the_model_is_told_and_much_is_refused() -> None:
     assert not found.repeatable
     assert not found.keeps_state
     assert abs(found.future or 0) < 10
-    with pytest.raises(StillwaveError, match="differently each time"):
+    with pytest.raises(StillwaveError, match="differs each time"):
         probe(of_callable(lambda x: x + 0.1 * torch.randn_like(x), "very noisy"), 0.5)
 
 

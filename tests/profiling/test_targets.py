@@ -37,7 +37,7 @@ def test_what_cannot_be_probed_is_refused() -> None:
     for called, message in (
         (lambda x: x[..., ::2], "as many samples"),
         (lambda x: torch.zeros_like(x), "does not depend"),
-        (lambda x: "nothing", "gave str"),
+        (lambda x: "nothing", "returned str"),
         (lambda x: x @ x, "fails on a tensor"),
     ):
         with pytest.raises(StillwaveError, match=message):
@@ -50,9 +50,9 @@ def test_what_cannot_be_probed_is_refused() -> None:
         ("dpdcrn-xx", "did you mean"),
         ("stillwave.nowhere:net", "no module"),
         ("stillwave.stft:Stff", "did you mean 'Stft'"),
-        ("stillwave.schema:SAMPLE_RATE", "not something to call"),
-        (":net", "write module:attribute"),
-        ("stillwave.stft:", "write module:attribute"),
+        ("stillwave.schema:SAMPLE_RATE", "is not callable"),
+        (":net", "expected module:attribute"),
+        ("stillwave.stft:", "expected module:attribute"),
     ],
 )
 def test_what_cannot_be_found_is_named(target: str, message: str) -> None:

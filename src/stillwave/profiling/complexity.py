@@ -1,4 +1,4 @@
-"""What a network costs: multiply-accumulates by layer type, parameters, bytes, and how much signal it sees.
+"""Count the complexity of a network: MACs by layer type, parameters, bytes and receptive field.
 
 Convention. One MAC is one multiplication with its addition inside a convolution, a linear layer, a recurrent
 layer (input and hidden products) or attention (its projections and both of its matrix products). Biases,
@@ -32,12 +32,12 @@ KINDS: tuple[tuple[str, tuple[type[nn.Module], ...]], ...] = (
     ("convolution", (nn.modules.conv._ConvNd,)),
     ("linear", (nn.Linear,)),
 )
-"""Layer types in order of claim: a linear layer inside attention counts as attention."""
+"""Layer types by priority: a linear layer inside attention counts as attention."""
 
 
 @dataclass(frozen=True)
 class Complexity:
-    """The cost of a network. `macs` holds MACs by layer type, for each second of a signal of `seconds`."""
+    """Complexity of a network. `macs` holds MAC/s by layer type, counted on a signal of `seconds`."""
 
     parameters: int
     size_bytes: int
@@ -45,18 +45,18 @@ class Complexity:
     macs: dict[str, float]
     receptive_field: ReceptiveField
     state_bytes: int | None
-    """What it remembers between blocks, a stream; None for a network that needs the whole signal."""
+    """State of one stream; None for a non-causal network."""
 
     @property
     def total_macs(self) -> float:
-        """MACs for each second of audio, all layer types together."""
+        """Total MAC/s."""
         return sum(self.macs.values())
 
 
 def measure(model: Denoiser, seconds: float = 1.0) -> Complexity:
-    """All figures of one network, measured on a signal of `seconds`. The model itself is left as it is.
+    """Return the complexity of a network, counted on a signal of `seconds`.
 
-    Attention over time grows with the square of the length: its MACs a second depend on `seconds`.
+    Attention over time grows with the square of the length, so its MAC/s depend on `seconds`.
     """
     samples = round(seconds * model.sample_rate)
     return Complexity(
@@ -70,7 +70,7 @@ def measure(model: Denoiser, seconds: float = 1.0) -> Complexity:
 
 
 def state_bytes(model: Denoiser) -> int:
-    """Bytes of one stream's state of a causal network, in float32."""
+    """Return the size in bytes of one stream's state of a causal network, in float32."""
     model = copy.deepcopy(model).cpu().float().eval()
     with torch.inference_mode(), streaming(model):
         model.estimate(torch.zeros(1, 2 * model.microphones, 1, model.stft.bins))
@@ -78,7 +78,7 @@ def state_bytes(model: Denoiser) -> int:
 
 
 def count_macs(model: Denoiser, samples: int) -> dict[str, int]:
-    """MACs by layer type (see `KINDS`; else `other`) of one forward pass over `samples` samples."""
+    """Return MACs by layer type (`KINDS` or `other`) of one forward pass over `samples` samples."""
     model = copy.deepcopy(model).cpu().float().eval()
     with _counter() as counter:
         _run(model, torch.zeros(1, model.microphones, samples))
@@ -87,7 +87,7 @@ def count_macs(model: Denoiser, samples: int) -> dict[str, int]:
     own = Counter({name: count for name, count in inclusive.items() if name.partition(".")[0] == root})
     for name in list(own):
         parent = name.rpartition(".")[0]
-        while parent and parent not in inclusive:  # a container that only holds layers is never called itself
+        while parent and parent not in inclusive:  # containers of layers are never called
             parent = parent.rpartition(".")[0]
         if parent:
             own[parent] -= inclusive[name]
@@ -98,9 +98,9 @@ def count_macs(model: Denoiser, samples: int) -> dict[str, int]:
 
 
 def count_frame_macs(model: Denoiser) -> int:
-    """MACs of one frame of a causal network as it streams, its attention over its whole bounded past.
+    """Return the MACs of one frame of a causal network in streaming, with attention over its full past.
 
-    Raises StateError for a network that cannot stream.
+    Raises StateError for a non-causal network.
     """
     model = copy.deepcopy(model).cpu().float().eval()
     with streaming(model), _counter() as counter:
@@ -109,7 +109,7 @@ def count_frame_macs(model: Denoiser) -> int:
 
 
 def receptive_field(model: Denoiser, samples: int) -> ReceptiveField:
-    """Measured by one change on either side, half-way. `stillwave probe` tries more places and kinds."""
+    """Estimate the receptive field with one change on each side. `stillwave probe` is more thorough."""
     return probe.receptive_field(of_denoiser(model), samples)
 
 
@@ -119,7 +119,7 @@ def _run(model: Denoiser, noisy: Tensor) -> Tensor:
 
 
 def _kind(model: nn.Module, name: str) -> str:
-    """The layer type that a module's own MACs belong to: that of the module or of one around it."""
+    """Return the layer type of a module: its own or that of an enclosing module."""
     parts = name.split(".") if name else []
     around = [model.get_submodule(".".join(parts[:n])) for n in range(len(parts) + 1)]
     for kind, types in KINDS:
@@ -136,7 +136,7 @@ def _counter() -> Iterator[FlopCounterMode]:
 
 @contextmanager
 def _countable_attention() -> Iterator[None]:
-    """Attention as plain matrix products: the counter does not know the fused forms."""
+    """Compute attention as matrix products: the counter does not support the fused kernels."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -1,12 +1,12 @@
-"""How far a model sees: measured by changing its input and looking which output samples change.
+"""Measure the receptive field of a model by perturbing its input.
 
-Output sample i depends on input sample j if changing j can change i. The *look-ahead* is the greatest j − i of
-any such pair, the *past* the greatest i − j. Neither is read from a network's description: whatever sees the
-future is found, be it a norm over time, a mask that was forgotten, or padding.
+Output sample i depends on input sample j if changing j can change i. The *look-ahead* is the greatest j − i of all such
+pairs, the *past* the greatest i − j. Both are measured, not derived from a description, so norms over time, missing
+masks and padding are found.
 
-How much a frame sees depends on where in it a sample lies. So a change is tried at several places, and the place
-is then moved to where the reach is greatest, which needs no knowledge of the hop: "all that follows j is changed"
-changes outputs from i(j) on, i(j) never falls as j grows, and the last j of a step of i(j) reaches furthest.
+The reach depends on the position within a frame. So a change is applied at several positions, and the position is then
+moved to where the reach is greatest. This needs no hop: changing all samples from j on changes outputs from i(j) on,
+i(j) is non-decreasing, and the last j with the same i(j) has the greatest reach.
 """
 
 from __future__ import annotations
@@ -23,26 +23,25 @@ from stillwave.errors import StillwaveError
 
 Signal = NDArray[np.float64]
 Run = Callable[[Signal], Signal]
-"""Noisy `[M, N]` to the estimate `[N]`, both float64 whatever the model computes in."""
+"""Returns the estimate `[N]` of `[M, N]`, both float64 whatever the model computes in."""
 
 SIDED = ("noise", "loud", "silence")
-"""What takes the place of all samples on one side: other noise, noise 80 dB louder, or nothing."""
+"""Replacements for all samples on one side: other noise, noise 80 dB louder, or silence."""
 KINDS = (*SIDED, "sample", "cut")
-"""…or one sample is changed, or the signal ends there (which shows what hangs on its length)."""
+"""Also: one sample is changed, or the signal ends there (which reveals dependence on its length)."""
 PLACES = (0.03, 0.35, 0.65, 0.97)
 TOLERANCE = {"float64": 0.0, "float32": 1e-6}
-"""An output is changed if it differs by more than this share of the greatest difference."""
+"""An output counts as changed if it differs by more than this fraction of the greatest difference."""
 ROUNDING = {"float64": 1e-9, "float32": 1e-4}
-"""…and for `cut`, by more than this share of the estimate's peak: products of other sizes round otherwise."""
+"""For `cut`, the threshold as a fraction of the peak: matrix products of other sizes round differently."""
 _LEVEL, _LOUD = 0.1, 1e4
 
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """How far from an output sample an input sample can be and still change it, in samples.
+    """Greatest distance in samples of an input sample that changes an output sample.
 
-    `None`: as far as the signal that was tried reached, so the network needs the whole signal on that side. A model
-    that only delays has a negative look-ahead.
+    None means the whole signal on that side. A model that only delays has a negative look-ahead.
     """
 
     past: int | None
@@ -51,7 +50,7 @@ class ReceptiveField:
 
 @dataclass(frozen=True)
 class ProbeTarget:
-    """A model under test. `fresh` gives one that has heard nothing yet."""
+    """A model to probe. `fresh` returns one in its initial state."""
 
     name: str
     fresh: Callable[[], Run]
@@ -59,15 +58,15 @@ class ProbeTarget:
     microphones: int = 1
     precision: str = "float64"
     n_fft: int | None = None
-    """Length of its analysis window, if it has one that is known."""
+    """Length of the analysis window in samples, if known."""
     hop: int | None = None
     how: str = "whole signals"
-    """What it was given at once."""
+    """Input of one call."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What was measured on one model."""
+    """Results of one model."""
 
     model: str
     sample_rate: int
@@ -77,22 +76,22 @@ class Probe:
     past: int | None
     future: int | None
     threshold: float
-    """An output counts as changed if it differs by more than this share of the greatest difference."""
+    """An output counts as changed if it differs by more than this fraction of the greatest difference."""
     by_kind: dict[str, dict[str, int | None]]
-    """`future` and `past`: reach by kind of change. Those after the first `None` were not needed."""
+    """`future` and `past`: reach by kind of change, up to the first None."""
     keeps_state: bool
-    """A call's answer depends on the calls before it."""
+    """The output of a call depends on the calls before it."""
     repeatable: bool
-    """A fresh copy gives the same answer again, bit for bit."""
+    """A fresh copy gives bit-identical output."""
     frames_ahead: int | None = None
-    """Look-ahead beyond the analysis window, in hops; None if that is unknown or the whole signal."""
+    """Look-ahead beyond the analysis window, in hops; None if unknown or the whole signal."""
 
     def milliseconds(self, samples: int | None) -> float | None:
-        """Samples as milliseconds."""
+        """Convert samples to milliseconds."""
         return None if samples is None else 1000 * samples / self.sample_rate
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain figures for JSON. `null` is the whole signal."""
+        """Return the results for JSON; `null` is the whole signal."""
         plain = dataclasses.asdict(self)
         del plain["past"], plain["future"]
         reach = {"lookahead": self.future, "past": self.past}
@@ -108,12 +107,18 @@ def probe(
     kinds: tuple[str, ...] = KINDS,
     progress: Callable[[int, int], None] | None = None,
 ) -> Probe:
-    """Measure look-ahead and past of a model on `seconds` of noise; nothing further off can be seen.
+    """Measure look-ahead and past of a model.
 
-    `progress` is told the trials done and how many there are (about).
+    Args:
+        subject: The model.
+        seconds: Duration of the noise signal, which limits the measurable reach.
+        kinds: Kinds of change to apply.
+        progress: Called with the number of finished trials and their approximate total.
 
-    Raises StillwaveError for a model that does not answer `[N]` samples, answers the same input differently even
-    when fresh, or does not hear its input at all.
+    Raises:
+        StillwaveError: The output has another length than the input, is not repeatable even in a fresh copy, or does
+            not depend on the input.
+
     """
     samples = round(seconds * subject.sample_rate)
     bench = Bench(subject, samples, progress, total=_trials(kinds))
@@ -138,8 +143,8 @@ def probe(
 
 
 def _side(bench: Bench, side: str, kinds: tuple[str, ...]) -> dict[str, int | None]:
-    """The greatest reach of each kind of change, up to the first that reaches through the whole signal."""
-    places = [round(dry_mix * bench.samples) for dry_mix in PLACES]
+    """Return the greatest reach of each kind of change, up to the first that spans the whole signal."""
+    places = [round(fraction * bench.samples) for fraction in PLACES]
     room = PLACES[-1] * bench.samples
     found: dict[str, int | None] = {}
     for kind in kinds:
@@ -148,7 +153,7 @@ def _side(bench: Bench, side: str, kinds: tuple[str, ...]) -> dict[str, int | No
         if not reached:
             continue
         at, reach = max(reached, key=lambda pair: pair[1])
-        if not found and bench.bounded(reach, room) is not None:  # the others are tried there as well
+        if not found and bench.bounded(reach, room) is not None:  # also for the other kinds
             at, reach = bench.furthest(side, kind, at, reach)
             places.append(at)
         found[kind] = bench.bounded(reach, room)
@@ -163,10 +168,10 @@ def _greatest(found: dict[str, int | None]) -> int | None:
 
 
 def receptive_field(subject: ProbeTarget, samples: int) -> ReceptiveField:
-    """A quick look with one change on each side, placed by the hop. `probe` tries more and is surer.
+    """Estimate the receptive field with one change on each side, positioned by the hop. `probe` is more thorough.
 
-    Where a frame ends, ahead reaches furthest; where the next one begins, back: from its second sample, as the window
-    is zero at its first.
+    The look-ahead is greatest at the end of a frame, the past at the start of the next one: at its second sample,
+    since the window is zero at the first.
     """
     bench = Bench(subject, samples)
     hop = subject.hop or 1
@@ -182,7 +187,7 @@ def receptive_field(subject: ProbeTarget, samples: int) -> ReceptiveField:
 
 @dataclass
 class Bench:
-    """One model and the signal it is tried on."""
+    """A model and the signals that it is probed with."""
 
     subject: ProbeTarget
     samples: int
@@ -190,7 +195,7 @@ class Bench:
     total: int = 0
     keeps_state: bool = field(init=False, default=False)
     floor: float = field(init=False, default=0.0)
-    """Greatest difference between two answers of fresh copies to one input."""
+    """Greatest difference between outputs of fresh copies for the same input."""
     done: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -207,12 +212,12 @@ class Bench:
             self.keeps_state = self.floor == 0
             if not self.floor < 1e-3 * np.abs(self.answer).max():
                 raise StillwaveError(
-                    f"{self.subject.name}: answers the same input differently each time, which hides what it "
-                    "sees; put it into evaluation mode, or fix its random state"
+                    f"{self.subject.name}: the output for the same input differs each time; set "
+                    "evaluation mode, or fix the random state"
                 )
 
     def reach(self, side: str, kind: str, at: int) -> int | None:
-        """How far a change at (and beyond) sample `at` reaches against its side; None: nothing changed."""
+        """Return the reach of a change at (and beyond) sample `at`; None if no output changed."""
         if kind == "cut" and side == "past":
             return None
         changed = np.flatnonzero(self._changed(side, kind, at))
@@ -221,7 +226,7 @@ class Bench:
         return int(at - changed[0]) if side == "future" else int(changed[-1] - at)
 
     def furthest(self, side: str, kind: str, at: int, reach: int) -> tuple[int, int]:
-        """From `at` to the place from furthest off which the same output is changed, and the reach there."""
+        """Return the farthest position from `at` that changes the same output, and its reach."""
         sign = 1 if side == "future" else -1
 
         def same(steps: int) -> bool:
@@ -237,8 +242,8 @@ class Bench:
         return at + sign * low, reach + low
 
     def bounded(self, reach: int, room: float) -> int | None:
-        """A reach, or None if it is all of the `room` samples that there were."""
-        # a whole-signal network may leave samples at the edge unchanged: its window is zero there
+        """Return the reach, or None if it spans all `room` samples."""
+        # samples at the edge may not change, since the window is zero there
         return None if reach >= room - (self.subject.hop or self.samples // 100) else reach
 
     def _changed(self, side: str, kind: str, at: int) -> NDArray[np.bool_]:
@@ -265,8 +270,8 @@ class Bench:
         answer = self.run(noisy)
         if answer.shape != (noisy.shape[1],):
             raise StillwaveError(
-                f"{self.subject.name}: answers {list(answer.shape)} to {noisy.shape[1]} samples; "
-                "a model to probe gives as many samples as it takes"
+                f"{self.subject.name}: the output for {noisy.shape[1]} samples has the shape {list(answer.shape)}; "
+                "expected as many samples"
             )
         self.done += 1
         if self.progress:
@@ -275,7 +280,7 @@ class Bench:
 
 
 def _trials(kinds: tuple[str, ...]) -> int:
-    """About how many runs `probe` takes: every kind at every place on both sides, and the search of the hop."""
+    """Return the approximate number of runs: every kind at every position on both sides, and the search."""
     return 3 + 2 * len(kinds) * (len(PLACES) + 1) + 2 * 11
 
 

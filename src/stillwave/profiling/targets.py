@@ -1,4 +1,4 @@
-"""What `stillwave probe` can be pointed at: checkpoints, presets, ONNX files, and any torch callable by its name."""
+"""Targets of `stillwave probe`: checkpoints, presets, ONNX files, and PyTorch callables by name."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 
 
 def find(target: str | None, rate: int = SAMPLE_RATE) -> ProbeTarget:
-    """The model that `target` means, by default the default of those that ship.
+    """Return the model that `target` names.
 
-    A checkpoint or run folder, an `.onnx` file, a shipped model, a preset, or `module:attribute` (looked for in the
-    working folder too) of a callable that takes `[1, N]` samples, in float64 if it can; `rate` is for the last of
-    these. What exists on disk comes first, then what ships.
+    Args:
+        target: Checkpoint or run folder, `.onnx` file, shipped model, preset, or `module:attribute` (also from the
+            working folder) of a callable for `[1, N]` samples; by default the default model. Existing paths take
+            precedence over names.
+        rate: Sampling rate of a callable, in Hz.
 
-    Raises StillwaveError.
+    Raises:
+        StillwaveError: `target` is unknown or cannot be loaded.
+
     """
     known = target is None or Path(target).exists() or pretrained.SHIPPED.has(target)
     if not known and target in PRESETS:
@@ -48,7 +52,7 @@ def find(target: str | None, rate: int = SAMPLE_RATE) -> ProbeTarget:
 
 
 def of_denoiser(model: Denoiser, name: str = "") -> ProbeTarget:
-    """A network of this package, in float64 and evaluation mode, on a copy."""
+    """Return a probe target for a copy of a network, in float64 and evaluation mode."""
     import torch
 
     pristine = copy.deepcopy(model).cpu().double().eval()
@@ -59,8 +63,8 @@ def of_denoiser(model: Denoiser, name: str = "") -> ProbeTarget:
         def run(noisy: Signal) -> Signal:
             waveform = torch.from_numpy(noisy)
             with torch.inference_mode():
-                given = own(waveform if model.microphones == 1 else waveform[None])
-            answer: Signal = given[0].numpy()
+                output = own(waveform if model.microphones == 1 else waveform[None])
+            answer: Signal = output[0].numpy()
             return answer
 
         return run
@@ -76,11 +80,10 @@ def of_denoiser(model: Denoiser, name: str = "") -> ProbeTarget:
 
 
 def of_file(path: Path, name: str | None = None) -> ProbeTarget:
-    """An exported network, under its path if it is given no name.
+    """Return a probe target for an exported network; its name is by default its path.
 
-    One that streams is run over all frames at once, an int8 one frame by frame.
-
-    An int8 network scales each call's numbers by their greatest, so in a call of many frames every frame hangs on all.
+    A streaming graph is run on all frames at once, an int8 one frame by frame: its activation ranges may be measured
+    in each call, which would make every frame depend on all others.
     """
     from stillwave.inference.backend import OnnxBackend
     from stillwave.inference.onnx_model import read
@@ -90,7 +93,7 @@ def of_file(path: Path, name: str | None = None) -> ProbeTarget:
     by_frame = meta.kind == "stream" and meta.precision == "int8"
     backend = OnnxBackend(model) if meta.kind == "stream" else None
 
-    def whole(noisy: Signal) -> Signal:
+    def offline(noisy: Signal) -> Signal:
         rows = noisy.astype(np.float32)
         feed = {NOISY: rows if meta.microphones == 1 else rows[None]}
         answer: Signal = model.session.run([ESTIMATE], feed)[0][0].astype(np.float64)
@@ -98,7 +101,7 @@ def of_file(path: Path, name: str | None = None) -> ProbeTarget:
 
     return ProbeTarget(
         name or str(path),
-        lambda: whole if backend is None else _streamed(backend, by_frame),
+        lambda: offline if backend is None else _streamed(backend, by_frame),
         meta.sample_rate,
         meta.microphones,
         "float32",
@@ -109,7 +112,7 @@ def of_file(path: Path, name: str | None = None) -> ProbeTarget:
 
 
 def _streamed(backend: Backend, by_frame: bool) -> Run:
-    """Analysis, the network from a fresh state, synthesis."""
+    """Return a function that runs analysis, the network from its initial state, and synthesis."""
     from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyze_frames
 
     def run(noisy: Signal) -> Signal:
@@ -123,15 +126,15 @@ def _streamed(backend: Backend, by_frame: bool) -> Run:
             estimate, state = backend.step(block, state)
             estimates.append(estimate[0])
         real, imaginary = np.concatenate(estimates, axis=1)
-        given = OverlapAdder(1, backend.n_fft).push((real + 1j * imaginary)[None])
-        answer: Signal = given[0, :samples].astype(np.float64)
+        output = OverlapAdder(1, backend.n_fft).push((real + 1j * imaginary)[None])
+        answer: Signal = output[0, :samples].astype(np.float64)
         return answer
 
     return run
 
 
 def of_callable(called: Callable[..., Any], name: str, rate: int = SAMPLE_RATE) -> ProbeTarget:
-    """Any callable that takes a tensor `[1, N]` and gives one with N samples; a module is put into evaluation mode."""
+    """Return a probe target for a callable from a tensor `[1, N]` to N samples; modules are set to evaluation mode."""
     import torch
 
     from stillwave.models import Denoiser
@@ -148,7 +151,7 @@ def of_callable(called: Callable[..., Any], name: str, rate: int = SAMPLE_RATE) 
             fresh()(np.zeros((1, rate)))
         except StillwaveError:
             raise
-        except Exception as error:  # whatever a foreign model raises on a type it does not take
+        except Exception as error:  # a foreign model may raise anything for an unsupported type
             fault = error
             continue
         return ProbeTarget(name, fresh, rate, precision=precision)
@@ -163,16 +166,14 @@ def _fresh(pristine: Callable[..., Any], dtype: Any, name: str) -> Callable[[], 
 
         def run(noisy: Signal) -> Signal:
             with torch.no_grad():
-                given = own(torch.from_numpy(noisy).to(dtype))
-            if not isinstance(given, torch.Tensor) or not given.is_floating_point():
+                output = own(torch.from_numpy(noisy).to(dtype))
+            if not isinstance(output, torch.Tensor) or not output.is_floating_point():
                 raise StillwaveError(
-                    f"{name}: gave {type(given).__name__} where a tensor of samples was expected"
+                    f"{name}: returned {type(output).__name__}; expected a tensor of samples"
                 )
-            if (
-                given.dtype != dtype
-            ):  # computed in less than was asked for: thresholds are for what it computes in
-                raise TypeError(f"gave {given.dtype} for {dtype}")
-            answer: Signal = given.double().squeeze().reshape(-1).numpy()
+            if output.dtype != dtype:  # lower precision than requested: the thresholds would not apply
+                raise TypeError(f"returned {output.dtype} for {dtype}")
+            answer: Signal = output.double().squeeze().reshape(-1).numpy()
             return answer
 
         return run
@@ -181,17 +182,17 @@ def _fresh(pristine: Callable[..., Any], dtype: Any, name: str) -> Callable[[], 
 
 
 def _copy(called: Callable[..., Any]) -> Callable[..., Any]:
-    """A copy with a state of its own; what cannot be copied stays the same object."""
+    """Return a copy with its own state, or the object itself if it cannot be copied."""
     try:
         return copy.deepcopy(called)
-    except Exception:  # a callable with a lock, a file, a session: probed as it is
+    except Exception:  # a callable with a lock, a file or a session
         return called
 
 
 def _attribute(target: str) -> Callable[..., Any]:
     module, _, name = target.partition(":")
     if not (module and name):
-        raise StillwaveError(f"{target}: write module:attribute, as in my_package.models:denoiser")
+        raise StillwaveError(f"{target}: expected module:attribute, such as my_package.models:denoiser")
     here = os.getcwd()  # noqa: PTH109
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -208,6 +209,6 @@ def _attribute(target: str) -> Callable[..., Any]:
     if isinstance(found, type):
         found = found()
     if not callable(found):
-        raise StillwaveError(f"{target}: is a {type(found).__name__}, not something to call with samples")
+        raise StillwaveError(f"{target}: is a {type(found).__name__}, which is not callable")
     called: Callable[..., Any] = found
     return called
