@@ -35,7 +35,7 @@ SIGNALS = 3
 """Number of synthetic signals, or greatest number of recordings, that a file is verified on."""
 
 FLOORS = {"float16": 50.0, "int8": 25.0}
-"""Least ratio in dB of an estimate to its difference from the checkpoint's. For values of trained networks see
+"""Least ratio in dB of an estimate to its difference from the checkpoint's. Typical values:
 docs/benchmarks.md, "Forms of an exported network"."""
 CALIBRATE = 16
 """Greatest number of recordings that activation ranges are measured on."""
