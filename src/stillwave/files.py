@@ -1,4 +1,4 @@
-"""Atomic writes (a reader sees the old file or the whole new one, never half of it), folder walks, odd file names."""
+"""Atomic writes, locks, folder listings and file names that are not UTF-8."""
 
 from __future__ import annotations
 
@@ -19,19 +19,24 @@ from typing import Any
 from stillwave.errors import StillwaveError
 
 _LONGEST_SUFFIX = 16
-"""Bytes of a suffix that a temporary name repeats; what follows the last dot of a long name is no format."""
+"""Longest suffix in bytes that a temporary name keeps."""
 
 
 @contextmanager
 def atomic_file(path: Path | str, *, replace: bool = True, sync: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it to `path` when the block succeeds.
+    """Yield a temporary path in the folder of `path`; rename it to `path` if the `with` block succeeds.
 
-    The temporary name keeps the suffix, so that writers that look at it choose the right format. It is short and
-    unique: the target's name may be as long as the file system allows, and writers of one target do not meet.
-    On any exception (Ctrl-C too) the temporary file is removed and `path` is left as it was. Without `replace` a file
-    that has appeared at `path` in the meantime raises FileExistsError. The file gets the permissions of any new file
-    there (the umask's), whatever its writer gave it. `sync=False` does not wait for the disk, for what can be made
-    again.
+    The temporary name is short and unique, and keeps the suffix, by which writers choose a format. On any exception
+    (Ctrl-C too) the temporary file is removed and `path` stays unchanged. The file gets the permissions of the umask.
+
+    Args:
+        path: Path of the file; folders above it are created.
+        replace: Replace an existing file.
+        sync: Wait until the data is on the disk; False for data that can be generated again.
+
+    Raises:
+        FileExistsError: `path` exists, without `replace`.
+
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -57,9 +62,9 @@ def _temporary(target: Path, ending: str) -> Path:
 
 @cache
 def _host() -> str:
-    """Within what a process's number means one process: a machine since its start, and in a container that."""
+    """Return a hash of what makes a process number unique: the machine, its last start and the container."""
     parts = [platform.node()]
-    with suppress(OSError):  # only Linux has them
+    with suppress(OSError):  # Linux only
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
         parts.append(os.readlink("/proc/self/ns/pid"))  # noqa: PTH115 # no path
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
@@ -69,13 +74,13 @@ _LEFT = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.tmp(\..*)?")
 
 
 def remove_left_over(folder: Path) -> None:
-    """Remove the temporary files of `atomic_file` in a folder whose process was killed.
+    """Remove temporary files of `atomic_file` whose process was killed.
 
-    Those of running processes, of other machines and of containers stay: their processes cannot be asked.
+    Files of running processes, of other machines and of other containers are kept.
     """
     if os.name != "posix":
         return
-    with suppress(OSError):  # a folder that is not there, or may not be changed
+    with suppress(OSError):  # a folder that does not exist or is read-only
         for path in folder.iterdir():
             found = _LEFT.fullmatch(path.name)
             if found and found[1] == _host() and not _runs(int(found[2])) and path.is_file():
@@ -87,18 +92,18 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # another user's; no number of a process
+    except (OSError, OverflowError):  # a process of another user; not a process number
         return True
     return True
 
 
 def _move_to_free_name(temporary: Path, target: Path) -> None:
-    """Give `temporary` the name `target` if nothing has it. A rename would replace what is there."""
+    """Rename `temporary` to `target`; raise FileExistsError if that exists."""
     try:
         os.link(temporary, target)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links: checked, then renamed
+    except OSError:  # a file system without hard links
         if os.path.lexists(target):
             raise FileExistsError(f"{target}: exists already") from None
         temporary.replace(target)
@@ -106,7 +111,7 @@ def _move_to_free_name(temporary: Path, target: Path) -> None:
 
 @contextmanager
 def atomic_folder(path: Path | str) -> Iterator[Path]:
-    """As `atomic_file`, for a folder. An existing folder of that name is replaced as a whole."""
+    """Yield a temporary folder; rename it to `path` if the `with` block succeeds. An existing folder is replaced."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(target, ".tmp")
@@ -150,15 +155,12 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write indented JSON atomically. NaN and infinity are refused: they are not JSON."""
+    """Write indented JSON atomically. Raises ValueError for NaN and infinity."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _mode_of_new_files(probe: Path) -> int:
-    """The permissions that a new file gets there, found by making `probe` and removing it.
-
-    The umask itself can only be read by setting it, which other threads would notice.
-    """
+    """Return the permissions of new files, by creating `probe`: reading the umask would change it for other threads."""
     with probe.open("wb") as handle:
         mode = os.fstat(handle.fileno()).st_mode
     probe.unlink()
@@ -173,18 +175,17 @@ def _sync(path: Path) -> None:
 
 @dataclass
 class Walk:
-    """What a folder holds: its files in order of their paths, and what is left out with the reason."""
+    """Files of a folder, sorted by path, and what was skipped, with the reason."""
 
     files: list[Path] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def walk(folder: Path | str) -> Walk:
-    """List every file of a folder and its sub-folders, linked ones too, in a fixed order.
+    """List the files of a folder and its sub-folders, linked ones too, in a fixed order.
 
-    A link to a folder that it lies in would have no end: it is skipped, as are hidden files and folders (a dot in
-    front), broken links, folders that cannot be read, and what is neither file nor folder (pipes, devices). Raises
-    OSError only for `folder` itself.
+    Skipped are links to a folder above, hidden files and folders (leading dot), broken links, folders that cannot be
+    read, pipes and devices. Raises OSError only for `folder` itself.
     """
     found = Walk()
     _walk(Path(folder), (), found)
@@ -215,7 +216,7 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...], found: Walk) -> None
 
 
 def identity(path: Path | str) -> object:
-    """What all paths of one file have in common, links among them; the path itself where there is no file."""
+    """Return a value that is equal for all paths and links of one file; the path itself if there is no file."""
     try:
         status = os.stat(path)  # noqa: PTH116 # called for every recording of a run
     except OSError:
@@ -224,7 +225,7 @@ def identity(path: Path | str) -> object:
 
 
 def printable(text: str) -> str:
-    r"""Text that any UTF-8 stream takes: bytes of file names that are not UTF-8 become escapes, valid in JSON too.
+    r"""Return text that can be encoded as UTF-8; other bytes of file names become escapes, which are valid in JSON.
 
     Examples:
         >>> printable("caf\udce9.wav")
@@ -235,17 +236,17 @@ def printable(text: str) -> str:
 
 
 def is_unicode(path: Path | str) -> bool:
-    """Whether a file's name is UTF-8, and so can stand in a text file."""
+    """Return whether the name of a file can be written to a UTF-8 text file."""
     return printable(os.fspath(path)) == os.fspath(path)
 
 
 def as_path(path: object, name: str = "path") -> Path:
-    """What a user gave as a path: text, bytes or a `Path`, with `~` for the home folder; else StillwaveError."""
+    """Return text, bytes or a `Path` as a `Path`, with `~` expanded. Raises StillwaveError for other types."""
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise StillwaveError(f"{name}: expected the path of a file or folder, got {path!r}")
-    return Path(os.path.expanduser(os.fsdecode(path)))  # noqa: PTH111 # Path's own fails for ~x where no x is
+    return Path(os.path.expanduser(os.fsdecode(path)))  # noqa: PTH111 # Path.expanduser fails for unknown users
 
 
 def native(path: Path | str) -> str | bytes:
-    """A path in the form that C libraries get: on POSIX the very bytes of the name, UTF-8 or not."""
+    """Return a path for C libraries: on POSIX the bytes of the name, which may not be UTF-8."""
     return os.fsencode(path) if os.name == "posix" else os.fspath(path)

@@ -49,7 +49,7 @@ def test_an_unknown_voice_and_an_empty_text_are_refused() -> None:
     speaker = Espeak()
     with pytest.raises(StillwaveError, match=r"has no voice 'tlh\+m1'"):
         speaker.speak(TEXT, Voice("tlh", "m1"))
-    with pytest.raises(StillwaveError, match="said nothing for ''"):
+    with pytest.raises(StillwaveError, match="returned no samples for ''"):
         speaker.speak("", Voice("en", "m1"))
 
 

@@ -229,7 +229,7 @@ def test_long_rooms_are_rarer(world, store, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("part", "said"), [("speech", "speech: there are no"), ("noise", "noise: there are no")]
+    ("part", "said"), [("speech", "speech: has no"), ("noise", "noise: has no")]
 )
 def test_empty_lists_are_refused(mixer, part, said):
     with pytest.raises(ManifestError, match=said):

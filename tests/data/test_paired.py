@@ -136,7 +136,7 @@ def test_a_recipe_names_pairs(train, dev, tmp_path, monkeypatch):
     items = development_pairs(recipe.data, microphones=8)
     assert [item.noisy.shape for item in items] == [(8, 8000)] * 3
     assert development_pairs(recipe.data)[0].noisy.shape == (8000,)
-    with pytest.raises(ManifestError, match="mixed already"):
+    with pytest.raises(ManifestError, match="which are not mixed"):
         build_mixer(recipe.data)
 
 

@@ -215,7 +215,7 @@ def test_a_room_without_a_place_for_the_talker_is_refused():
         length=small, width=small, distance=Range(low=2, high=2.01), height=Range(low=2.4, high=2.4)
     )
     with pytest.raises(
-        RoomError, match=r"3\.0 × 3\.0 × 2\.4 m has no place 2 to 2\.01 m from its microphone"
+        RoomError, match=r"3\.0 × 3\.0 × 2\.4 m has no position 2 to 2\.01 m from its microphone"
     ):
         for seed in range(30):
             draw_geometry(np.random.default_rng(seed), config)

@@ -157,7 +157,7 @@ def test_it_goes_on_where_it_was_cut_short(tmp_path, world, store):
 
 def test_a_folder_of_something_else_is_refused(tmp_path, world, store):
     (tmp_path / "L3DAS23_Task1_train100/data").mkdir(parents=True)
-    with pytest.raises(ManifestError, match="holds something that was not simulated"):
+    with pytest.raises(ManifestError, match="is not a simulated set"):
         corpus.simulate(tmp_path, world["speech"], world["noise"], 1, config=CONFIG, store=store)
 
 
@@ -171,10 +171,10 @@ def test_what_cannot_be_simulated_is_said(monkeypatch, world, store):
     def refuse(*_):
         raise RoomError("no")
 
-    with monkeypatch.context() as patch, pytest.raises(RoomError, match="no; so it was with 50 rooms"):
+    with monkeypatch.context() as patch, pytest.raises(RoomError, match="no; 50 rooms were tried"):
         patch.setattr(rooms, "reflectivity", refuse)
         simulate.Simulator(world["speech"], world["noise"], CONFIG, 0, store)(0)
-    with pytest.raises(ValueError, match=r"below 0\.05 s"):
+    with pytest.raises(ValueError, match=r"room is 0\.05 s"):
         SceneConfig(rt60=Range(low=0.01, high=0.3))
     some = simulate.Simulator(world["speech"], world["noise"], SceneConfig(max_seconds=1.2), 0, store)
     assert some.too_long == 12

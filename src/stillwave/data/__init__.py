@@ -1,1 +1,1 @@
-"""Recordings, and mixtures of them: manifests, splits, mixing on the fly, fixed test sets."""
+"""Manifests, splits, mixing during training, and fixed test sets."""

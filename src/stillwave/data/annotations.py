@@ -1,4 +1,4 @@
-"""CSV files beside or in a folder of recordings: who speaks, what is said, the class, the licence."""
+"""Read CSV files with speaker, text, class and licence of recordings."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _COLUMNS = {
     "label": ("class", "label", "category"),
     "licence": ("licence", "license"),
 }
-"""A recording's field → names that a column with it may have."""
+"""Field of a recording → usual names of its column."""
 
 FIELDS = (*_COLUMNS, "source")
-"""What a column may be named for. `source` only by name: in some tables it is the corpus, not the recording."""
+"""Fields with a column. That of `source` must be named: in some tables it is the corpus."""
 
 Annotations = dict[Path, dict[str, str]]
-"""Absolute path of a recording → the fields that are known of it."""
+"""Absolute path of a recording → its known fields."""
 
 
 def read_annotations(path: Path, named: Mapping[str, str] | None = None) -> Annotations:
-    """The rows of a CSV file with a header. Its files are relative to the folder that it lies in.
+    """Read the rows of a CSV file with a header; paths are relative to its folder.
 
     `named` gives the columns of some fields (`FIELDS`); those of the others are found by their usual names.
-    Raises ManifestError when it cannot be read, has no such column, or no column names a file.
+    Raises ManifestError if it cannot be read, a named column is missing, or no column has the files.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
@@ -47,7 +47,7 @@ def read_annotations(path: Path, named: Mapping[str, str] | None = None) -> Anno
 
 
 def parse_columns(given: Iterable[str]) -> dict[str, str]:
-    """Field → column, from texts of the form FIELD=COLUMN. Raises ManifestError.
+    """Parse texts of the form FIELD=COLUMN to field → column. Raises ManifestError.
 
     Examples:
         >>> parse_columns(["source=original"])
@@ -62,7 +62,7 @@ def parse_columns(given: Iterable[str]) -> dict[str, str]:
 
 
 def find_annotations(folder: Path) -> Annotations:
-    """What the CSV files in `folder`, and one of its name beside it (`speech.csv` of `speech/`), say."""
+    """Read the CSV files in `folder`, and one of its name beside it (`speech.csv` of `speech/`)."""
     folder = folder.absolute()
     found: Annotations = {}
     for file in [*sorted(folder.glob("*.csv")), folder.with_name(folder.name + ".csv")]:
@@ -70,7 +70,7 @@ def find_annotations(folder: Path) -> Annotations:
             try:
                 found.update(read_annotations(file))
             except ManifestError:
-                continue  # some other table: its recordings are still scanned
+                continue  # another table: the recordings are scanned anyway
     return {path: fields for path, fields in found.items() if path.is_relative_to(folder)}
 
 

@@ -1,15 +1,15 @@
-"""Are four channels W, Y, Z, X? What physics tells, and what it cannot.
+"""Check the order and normalisation of ambisonic channels (W, Y, Z, X in SN3D).
 
 In AmbiX the velocity channels together have the energy of the pressure channel, for a plane wave from anywhere and for
 diffuse sound alike: |Y|² + |Z|² + |X|² = |W|². So
 
-- W is the strongest channel. A dipole put in its place is weaker than the one that W took, unless all sound comes from
-  that dipole's axis: **a swapped W is found**;
+- W is the strongest channel. A dipole in its place is weaker, unless all sound comes from the axis of that dipole:
+  **a swapped W is found**;
 - classic FuMa has |W|² at half of the sum: **the wrong normalisation is found**, over several recordings;
-- exchanged or inverted dipoles are the channels of a turned or mirrored scene: **one microphone cannot tell**.
+- exchanged or inverted dipoles are the channels of a rotated or mirrored scene: **one microphone cannot tell**.
 
-In a room waves meet, and a single recording strays from the equality, most at low frequencies. So first differences
-are looked at (+6 dB an octave). How often that is right in simulated rooms: docs/benchmarks.md, "Simulated scenes".
+In a room a single recording deviates from the equality, most at low frequencies, so first differences (+6 dB per
+octave) are used. How often the check is right in simulated rooms: docs/benchmarks.md, "Simulated scenes".
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ import numpy.typing as npt
 from stillwave.data.scenes.ambisonics import CHANNELS
 
 WEAKER = 0.9
-"""A first channel whose energy is below this share of another's is not W."""
+"""Least energy of W relative to any other channel."""
 
 LEAST_RATIO = 0.7
-"""Of the middle `energy_ratio` of a corpus: between SN3D's 1 and FuMa's ½."""
+"""Least median `energy_ratio` of a corpus: between 1 (SN3D) and ½ (FuMa)."""
 
 Samples = npt.NDArray[Any]
 
 
 def energy_ratio(channels: Samples) -> float:
-    """Energy of W over that of the dipoles together, of `[4, N]`: 1 in SN3D, ½ in FuMa, ⅓ in N3D."""
+    """Return the energy of W over that of the dipoles, of `[4, N]`: 1 in SN3D, ½ in FuMa, ⅓ in N3D."""
     power = _energies(channels)
     return float(power[0] / power[1:].sum()) if power[1:].any() else float("inf")
 
 
 def order_fault(channels: Samples) -> str:
-    """What is wrong with the order of channels `[4, N]`, which should be W, Y, Z, X in SN3D; empty: nothing seen."""
+    """Return a message if channels `[4, N]` are not in the order W, Y, Z, X; empty if no fault is found."""
     power = _energies(channels)
     loudest = int(np.argmax(power))
     if power[0] >= WEAKER * power[loudest]:
@@ -47,7 +47,7 @@ def order_fault(channels: Samples) -> str:
 
 
 def normalisation_fault(ratio: float) -> str:
-    """What the middle `energy_ratio` of a corpus says against SN3D; empty where it fits."""
+    """Return a message if the median `energy_ratio` of a corpus contradicts SN3D; empty otherwise."""
     if ratio < LEAST_RATIO:
         return (
             f"W has {ratio:.2f} times the energy of the dipoles (expected 1): not SN3D; FuMa has 0.5 "

@@ -1,8 +1,7 @@
-"""Batches for a training loop, in a fixed order: example n is the same whatever the number of workers or
-processes.
+"""Batches for training in a fixed order: example n does not depend on the number of workers or processes.
 
-Global batch b holds the examples b·B … b·B + B − 1 of epoch 0, whose order has no end; a process of several
-takes its contiguous share. A run is resumed exactly by asking for the batches from b on.
+Global batch b has the examples b·B … b·B + B − 1 of epoch 0, whose order is infinite; each of several processes takes
+a contiguous share. A run is resumed exactly by continuing at batch b.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from stillwave.data.manifest import ManifestError
 from stillwave.errors import AudioError
 
 _GRACE = 60
-"""Seconds that a worker outlives SIGTERM, so that the loop has its batches until it ends (and ends the worker)."""
+"""Seconds that a worker continues after SIGTERM, so that the loop gets its batches until it ends."""
 
 
 SUBSTITUTES = 8
-"""Examples that are tried, one after the other, where recordings cannot be used."""
+"""Examples that are tried in sequence if recordings cannot be used."""
 
 
 class Signals(Protocol):
-    """A noisy and a clean signal of one length, such as a `Mixture`: `[N]`, or `[M, N]` noisy."""
+    """A noisy signal `[N]` or `[M, N]` and a clean signal `[N]`, such as a `Mixture`."""
 
     @property
     def noisy(self) -> Samples: ...  # noqa: D102
@@ -39,7 +38,7 @@ class Signals(Protocol):
 
 
 class Source(Protocol):
-    """Examples without end, such as a `Mixer`."""
+    """An infinite sequence of examples, such as a `Mixer`."""
 
     def __call__(self, epoch: int, index: int) -> Signals: ...  # noqa: D102
 
@@ -51,11 +50,11 @@ class Batch(NamedTuple):
     clean: Tensor
     indices: Tensor
     faults: tuple[str, ...] = ()
-    """Why recordings could not be used; other examples stand where those would have been."""
+    """Why recordings could not be used; other examples replace theirs."""
 
 
 class Numbered(NamedTuple):
-    """An example, its number, and why recordings that it should have held could not be used."""
+    """An example, its number, and why recordings could not be used for it."""
 
     number: int
     signals: Signals
@@ -63,7 +62,7 @@ class Numbered(NamedTuple):
 
 
 class Examples(Dataset[Numbered]):
-    """A source as PyTorch's map-style dataset; it has no length."""
+    """A source as a map-style dataset of PyTorch, without a length."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -73,10 +72,10 @@ class Examples(Dataset[Numbered]):
 
 
 def usable(source: Source, number: int) -> Numbered:
-    """Example `number` of epoch 0, or, where a recording cannot be used, that of epoch 1, 2, … in its place.
+    """Return example `number` of epoch 0, or of epoch 1, 2, … if a recording cannot be used.
 
-    So it stays a function of the number, of the seed, and of which recordings can be used.
-    Raises AudioError when `SUBSTITUTES` in a row cannot, StoreError where decoded audio cannot be kept.
+    The result is a function of number, seed and which recordings can be used. Raises AudioError if `SUBSTITUTES`
+    examples in a row cannot be used, CacheError if decoded audio cannot be written.
     """
     faults: list[str] = []
     for epoch in range(SUBSTITUTES):
@@ -90,9 +89,9 @@ def usable(source: Source, number: int) -> Numbered:
 
 
 def shares(batch_size: int, first: int, last: int, rank: int = 0, processes: int = 1) -> Iterator[list[int]]:
-    """The numbers of one process's examples in the global batches `first` … `last` − 1.
+    """Yield the example numbers of one process in the global batches `first` … `last` − 1.
 
-    Raises ValueError when the batch cannot be shared equally.
+    Raises ValueError if the processes cannot share a batch equally.
 
     Examples:
         >>> list(shares(4, 1, 3, rank=1, processes=2))
@@ -118,19 +117,19 @@ def batches(
     processes: int = 1,
     pin_memory: bool = False,
 ) -> Generator[Batch, None, None]:
-    """One process's share of the global batches `first` … `last` − 1, made by `workers` processes (0: by this one).
+    """Yield the share of one process of the global batches `first` … `last` − 1.
 
-    Close the iterator when leaving it early: an error that it raises keeps it alive, and its processes with it.
+    `workers` processes load them (0: this process). Close the generator when leaving it early, which ends the workers.
     """
     loader = DataLoader(
         Examples(source),
-        batch_sampler=shares(batch_size, first, last, rank, processes),  # any iterable of lists will do
+        batch_sampler=shares(batch_size, first, last, rank, processes),  # any iterable of lists
         num_workers=workers,
         collate_fn=collate,
         worker_init_fn=_settle,
         pin_memory=pin_memory,
         prefetch_factor=4 if workers else None,
-        # Else the loader draws from the global one, and a resumed run would differ.
+        # The default draws from the global generator, so that a resumed run would differ.
         generator=torch.Generator(),
     )
     stream = iter(loader)
@@ -151,7 +150,7 @@ def collate(items: Sequence[Numbered]) -> Batch:
 
 
 def _settle(_: int) -> None:
-    """In a worker: one thread, and time for the training loop to end on a signal that reaches the whole group."""
+    """Set up a worker: one thread, and signals of the process group do not end it before the training loop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_GRACE))
     if hasattr(signal, "SIGHUP"):

@@ -1,13 +1,12 @@
-"""Decoded audio on disk: what training reads again and again is decoded and resampled once.
+"""A cache of decoded and resampled recordings on disk.
 
-A file of PCM at the rate wanted is read in place. Everything else (compressed, or at another rate) is decoded
-on first use into a file of 16-bit samples, mono, at the target rate, of which later only the part that is
-needed is read. Its name is a hash of path, size, modification time, rate and channel, so that a changed
-recording is decoded anew; it appears whole or not at all, so that any number of processes may share a folder.
-It is not synced to the disk, which would double the time: its header says how long it is, and after a power
-cut a file of another length is decoded again.
+PCM files at the wanted rate are read in place. Others (compressed, or at another rate) are decoded on first use into
+a file of 16-bit samples, mono, at the target rate, of which only the needed part is read. The name is a hash of path,
+size, modification time, rate and channel, so that a changed recording is decoded again. Files are written atomically,
+so that processes may share a folder, but not synced to the disk, which would double the time: the header states the
+length, and a file of another length is decoded again.
 
-Of several channels the first is taken: a sum of microphones would be coloured by their delays.
+Of several channels the first is used: the delays between microphones would colour their sum.
 """
 
 from __future__ import annotations
@@ -44,27 +43,27 @@ _MAGIC = b"stillwv1"
 
 
 def default_folder() -> Path:
-    """`$XDG_CACHE_HOME/stillwave/audio`, by default below `~/.cache`."""
+    """Return `$XDG_CACHE_HOME/stillwave/audio`, by default in `~/.cache`."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "stillwave" / "audio"
 
 
 class CacheError(AudioError):
-    """Decoded audio that cannot be kept: a fault of the store's folder, not of a recording."""
+    """Decoded audio cannot be written: a fault of the cache folder, not of a recording."""
 
 
 @dataclass(frozen=True)
 class CachedClip:
-    """A recording, mono and at the store's rate, of which any part can be read. `frames` is its length."""
+    """A recording, mono and at the rate of the cache, of which any part can be read."""
 
     path: Path
-    """Of the decoded file, or of the recording itself where it is read in place."""
+    """Path of the decoded file, or of the recording if it is read in place."""
     frames: int
     dtype: str | None
-    """Of the decoded samples; None where the recording is read in place."""
+    """Type of the decoded samples; None if the recording is read in place."""
 
     def read(self, start: int = 0, frames: int = -1) -> Samples:
-        """Samples `[n]`, float32, from `start` on; fewer than `frames` at the end. -1 reads to the end."""
+        """Read samples `[n]`, float32, from `start`; fewer than `frames` at the end. −1 reads to the end."""
         frames = max(0, self.frames - start) if frames < 0 else frames
         if self.dtype is None:
             with open_reader(self.path) as reader:
@@ -89,9 +88,9 @@ class DecodedAudioCache:
         self.rate = rate
 
     def open(self, recording: Recording) -> CachedClip:
-        """The recording's first channel.
+        """Return the first channel of a recording.
 
-        Raises AudioError when it cannot be decoded, or what was decoded cannot be written to the folder.
+        Raises AudioError if it cannot be decoded, CacheError if the folder cannot be written.
         """
         path = recording.path
         if self._in_place(recording):
@@ -104,15 +103,15 @@ class DecodedAudioCache:
         return recording.path.suffix.lower() in _IN_PLACE and recording.sample_rate == self.rate
 
     def response(self, recording: Recording, channel: int = 0) -> Samples:
-        """One channel of an impulse response, `[n]`, as float32: its tail is far below its peak."""
+        """Read one channel of an impulse response, `[n]`, stored as float32: its tail is far below its peak."""
         return self._decoded(recording.path, channel, "<f4").read()
 
     def prepare(self, recordings: Iterable[Recording], jobs: int | None = None) -> None:
-        """Decode in parallel what has not been decoded yet, with a progress bar.
+        """Decode in parallel what is not in the cache yet, with a progress bar.
 
-        Threads are enough: libsndfile takes 73 to 88 % of the time, and Python runs other threads meanwhile. Every
-        process goes through the files in an order of its own, so that runs that start together share the work.
-        A recording that cannot be read is left for the example that wants it. Raises StoreError.
+        Threads suffice: 73 to 88 % of the time is spent in libsndfile, which releases the interpreter lock. Each
+        process has its own order, so that runs that start together share the work. Recordings that cannot be read
+        raise an error in the example that uses them. Raises CacheError.
         """
         distinct = {r.path: r for r in recordings if not self._in_place(r)}
         waiting = [recording for recording in distinct.values() if self._waits(recording)]
@@ -145,7 +144,7 @@ class DecodedAudioCache:
             frames = _stored_frames(target, dtype)
             if frames is None:
                 raise CacheError(
-                    f"{self.folder}: decoded audio does not stay there; name another in data.cache"
+                    f"{self.folder}: decoded audio is deleted there; name another folder in data.cache"
                 )
         return CachedClip(target, frames, dtype)
 
@@ -163,7 +162,7 @@ class DecodedAudioCache:
             with atomic_file(target, sync=False) as temporary:
                 peak = self._write(path, channel, dtype, temporary, 1.0)
                 if peak > 1 and dtype == "<i2":
-                    # Floats and lossy codecs may pass full scale: turned down rather than clipped.
+                    # Floats and lossy codecs may exceed full scale: scaled instead of clipped.
                     self._write(path, channel, dtype, temporary, 0.999 / peak)
         except OSError as error:
             raise CacheError(
@@ -172,7 +171,7 @@ class DecodedAudioCache:
             ) from None
 
     def _write(self, path: Path, channel: int, dtype: str, target: Path, gain: float) -> float:
-        """Decode in blocks, in bounded memory; return the peak before the gain."""
+        """Decode in blocks; return the peak before the gain."""
         peak = 0.0
         with open_reader(path) as reader, target.open("wb") as handle:
             info = reader.info
@@ -199,7 +198,7 @@ def _encode(samples: Samples, dtype: str) -> bytes:
 
 
 def _stored_frames(path: Path, dtype: str) -> int | None:
-    """The length of a decoded file; None when it is not there or not whole."""
+    """Return the length of a decoded file; None if it is missing or incomplete."""
     try:
         with open(path, "rb", buffering=0) as handle:  # noqa: PTH123 # as above
             head = handle.read(_HEADER.size)

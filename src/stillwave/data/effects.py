@@ -1,8 +1,8 @@
-"""What happens to sound on its way, one function each, on mono samples `[N]`, float32, full scale ±1.
+"""Signal processing on mono samples `[N]`, float32, full scale ±1.
 
-How levels are measured: `level` is the mean power of all samples. `active_level` is the mean power of those
-frames of 16 ms that are within 30 dB of the loudest, so that pauses do not count; it stands in for the active
-speech level of ITU-T P.56 without its hangover. An SNR is the active level of the speech over the level of
+`level` is the mean power of all samples. `active_level` is the mean power of those frames of 16 ms that are within
+30 dB of the loudest, so that pauses do not count; it approximates the active speech level of ITU-T P.56 without its
+hangover. An SNR is the active level of the speech over the level of
 the noise, as in VoiceBank+DEMAND.
 """
 
@@ -19,16 +19,16 @@ Samples = npt.NDArray[np.float32]
 FRAME = 256
 ACTIVE_RANGE_DB = 30.0
 PEAK = 0.99
-"""Neither noisy nor target leaves the mixer above this."""
+"""Largest peak of noisy signal and target."""
 
 
 def level(samples: Samples) -> float:
-    """Mean power, full scale 1."""
+    """Return the mean power, full scale 1."""
     return float(np.dot(samples, samples)) / max(1, len(samples))
 
 
 def active_level(samples: Samples) -> float:
-    """Mean power of the active frames (see above); of all samples when there is no whole frame."""
+    """Return the mean power of the active frames; of all samples if they are shorter than a frame."""
     whole = len(samples) // FRAME * FRAME
     if whole == 0:
         return level(samples)
@@ -38,7 +38,7 @@ def active_level(samples: Samples) -> float:
 
 
 def decibels(power: float) -> float:
-    """Power ratio in dB; −200 for 0.
+    """Convert a power ratio to dB; −200 for 0.
 
     Examples:
         >>> decibels(100.0)
@@ -49,23 +49,23 @@ def decibels(power: float) -> float:
 
 
 def amplitude(db: float) -> np.float32:
-    """The factor on samples that raises their level by `db`."""
+    """Convert a gain in dB to a factor on samples."""
     return np.float32(10 ** (db / 20))
 
 
 def snr_db(speech: Samples, noise: Samples) -> float:
-    """Active level of the speech over the level of the noise, in dB."""
+    """Return the active level of the speech over the level of the noise, in dB."""
     return decibels(active_level(speech)) - decibels(level(noise))
 
 
 def at_snr(speech: Samples, noise: Samples, wanted_db: float) -> Samples:
-    """`noise`, scaled so that `snr_db(speech, noise)` is `wanted_db`. Neither may be silent."""
+    """Scale `noise` so that `snr_db(speech, noise)` is `wanted_db`. Neither may be silent."""
     return noise * amplitude(snr_db(speech, noise) - wanted_db)
 
 
 @functools.lru_cache(maxsize=256)
 def fast_length(length: int) -> int:
-    """The least 2^a·3^b·5^c ≥ `length`: FFTs of such lengths are quick.
+    """Return the least 2^a·3^b·5^c ≥ `length`, for fast FFTs.
 
     Examples:
         >>> fast_length(1021), fast_length(70001)
@@ -85,9 +85,7 @@ def fast_length(length: int) -> int:
 
 
 def convolve(samples: Samples, responses: Samples) -> Samples:
-    """`samples` [N] through one or several responses `[n]` or `[k, n]`: the first N samples of each, [N] or
-    [k, N].
-    """
+    """Convolve `samples` [N] with responses `[n]` or `[k, n]`; return the first N samples, [N] or [k, N]."""
     responses = responses[..., : len(samples)]
     points = fast_length(len(samples) + responses.shape[-1] - 1)
     product = np.fft.rfft(samples, points) * np.fft.rfft(responses, points)
@@ -95,9 +93,9 @@ def convolve(samples: Samples, responses: Samples) -> Samples:
 
 
 def direct_sound(response: Samples, rate: int) -> int:
-    """Where the direct sound arrives: the peak that follows the first sample at half the largest magnitude.
+    """Return the index of the direct sound: the peak after the first sample at half the largest magnitude.
 
-    Not simply the largest sample, which may be a strong early reflection.
+    The largest sample may be a strong early reflection.
     """
     magnitude = np.abs(response)
     first = int(np.argmax(magnitude >= magnitude.max() / 2))
@@ -105,11 +103,10 @@ def direct_sound(response: Samples, rate: int) -> int:
 
 
 def split_response(response: Samples, rate: int, early_ms: float) -> tuple[Samples, Samples]:
-    """Early and late part of an impulse response, `[n]` each; their sum is the response from the direct sound
-    on.
+    """Split an impulse response into an early and a late part, `[n]` each, from the direct sound on.
 
-    Sample 0 is the direct sound, so that what passes through stays aligned with the dry signal; what comes
-    before it (delay, noise) is dropped. The early part ends `early_ms` after the direct sound.
+    Sample 0 is the direct sound, so that convolved signals stay aligned; earlier samples (delay, noise) are dropped.
+    The early part ends `early_ms` after the direct sound.
     """
     start = direct_sound(response, rate)
     heard = response[start:]
@@ -121,16 +118,14 @@ def split_response(response: Samples, rate: int, early_ms: float) -> tuple[Sampl
 
 
 def reverberate(samples: Samples, response: Samples, rate: int, early_ms: float) -> tuple[Samples, Samples]:
-    """Speech in a room, and the target: the direct sound and the reflections of the first `early_ms`. [N]
-    each.
-    """
+    """Return reverberant speech, and the target with reflections up to `early_ms` after the direct sound; [N] each."""
     early, late = split_response(response, rate, early_ms)
     target, tail = convolve(samples, np.stack([early, late]))
     return target + tail, target
 
 
 def band_limit(samples: Samples, edge_hz: float, rate: int) -> Samples:
-    """Remove everything above `edge_hz` without delay (linear phase); falls off over the 10 % below it."""
+    """Low-pass filter at `edge_hz` without delay (linear phase); the transition is the 10 % below it."""
     points = fast_length(len(samples) + 2048)
     frequency = np.fft.rfftfreq(points, 1 / rate)
     slope = np.clip((edge_hz - frequency) / (0.1 * edge_hz), 0, 1)
@@ -141,30 +136,30 @@ def band_limit(samples: Samples, edge_hz: float, rate: int) -> Samples:
 
 
 def clip(samples: Samples, threshold: float) -> Samples:
-    """Cut off at ±`threshold`, as an overdriven converter does."""
+    """Clip at ±`threshold`, as an overdriven converter does."""
     return np.clip(samples, -np.float32(threshold), np.float32(threshold))
 
 
 def change_speed(samples: Samples, factor: float) -> Samples:
-    """Play `factor` times as fast: 1/factor of the length, and all frequencies times `factor`."""
+    """Change the speed by `factor`: 1/factor of the length, all frequencies times `factor`."""
     return np.asarray(soxr.resample(samples, factor, 1.0, quality="MQ"), np.float32)
 
 
 def level_curve(frames: int, before_db: float, after_db: float, centre: float, width: float) -> Samples:
-    """Gains `[frames]` that go smoothly from one level to another, about sample `centre`, within `width` samples."""
+    """Return gains `[frames]` with a smooth transition between levels, `width` samples around `centre`."""
     place = np.clip((np.arange(frames) - centre) / max(width, 1.0) + 0.5, 0, 1)
     smooth = 0.5 - 0.5 * np.cos(np.pi * place)
     return np.asarray(10 ** ((before_db + (after_db - before_db) * smooth) / 20), np.float32)
 
 
 def join(first: Samples, second: Samples, at: int, overlap: int) -> Samples:
-    """`first` up to sample `at` and `second` from there on, `[N]` each, cross-faded linearly over `overlap` samples."""
+    """Join `first` up to sample `at` with `second` from there, `[N]` each, with a linear cross-fade of `overlap`."""
     weight = np.clip((np.arange(len(first)) - at) / max(overlap, 1) + 0.5, 0, 1).astype(np.float32)
     return first + (second - first) * weight
 
 
 def fade(samples: Samples, frames: int) -> Samples:
-    """A copy with its first and last `frames` (at most half of it) ramped, so that joins do not click."""
+    """Return a copy with its first and last `frames` (at most half) faded, so that joins do not click."""
     frames = min(frames, len(samples) // 2)
     faded = samples.copy()
     if frames:
@@ -192,7 +187,7 @@ def loop(samples: Samples, frames: int, overlap: int) -> Samples:
 
 @functools.lru_cache(maxsize=32)
 def _ramp(frames: int) -> Samples:
-    """Quarter of a sine: its square and that of its mirror image sum to one."""
+    """Return a quarter of a sine, whose square and that of its mirror image sum to one."""
     ramp = np.sin(np.pi / 2 * (np.arange(frames) + 0.5) / frames).astype(np.float32)
     ramp.flags.writeable = False
     return ramp

@@ -1,7 +1,7 @@
-"""Smooth random colouring, as microphones and loudspeakers, distances and clothes have it.
+"""Filter with smooth random frequency responses, as of microphones, loudspeakers and distances.
 
-Speech (and its target) and noise are coloured apart: each comes through a path of its own, and a microphone's colour,
-which both share, is in the product. The gain is real, so nothing moves in time and noisy and target stay aligned.
+Speech (with its target) and noise are filtered separately, as each has its own path to the microphone. The gain is
+real, so that noisy signal and target stay aligned.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy.typing as npt
 from stillwave.data.effects import Samples, fast_length
 
 _KNOTS_HZ = np.array([60.0, 180.0, 540.0, 1600.0, 4000.0, 8000.0])
-"""Where gains are drawn: about one an octave and a half. Between them the curve is smooth, outside it is level."""
+"""Frequencies at which gains are drawn, about 1.5 octaves apart; the curve is constant outside them."""
 _RING = 1024
-"""Samples for the response to ring in, so that the end does not wrap to the start."""
+"""Padding in samples against circular wrap-around of the response."""
 
 
 def draw_curve(rng: np.random.Generator, most_db: float) -> npt.NDArray[np.float64]:
-    """Gains in dB at the knots, within ±`most_db`; their mean is near 0."""
+    """Draw gains in dB at the knots, within ±`most_db` and with a mean near 0."""
     gains = rng.uniform(-most_db, most_db, len(_KNOTS_HZ)) * rng.uniform(0.3, 1)
     return np.asarray(np.clip(gains - gains.mean(), -most_db, most_db))
 
 
 def gain_db(curve: npt.NDArray[np.float64], hertz: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """The curve at any frequencies: cosine interpolation over the logarithm of frequency."""
+    """Interpolate the curve at any frequencies, by a cosine over the logarithm of frequency."""
     before, smooth = _places(hertz)
     return np.asarray(curve[before] + (curve[before + 1] - curve[before]) * smooth)
 

@@ -1,4 +1,4 @@
-"""What recordings are: speech, noise or impulse responses of rooms. Guessed for a scan, checked before a use."""
+"""Guess the kind of recordings (speech, noise or rooms) for a scan, and check it before use."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _WORDS: dict[Kind, str] = {
 
 
 def guess(folder: Path | str, output: Path | str = "") -> Kind | None:
-    """What a folder holds, from its name, the names of the folders around it, or that of the manifest to write.
+    """Guess the kind from the name of a folder, the folders above it, or the manifest to write.
 
-    The name nearest to the recordings decides. None where no name tells, one tells two things, or the folder and
-    the manifest contradict each other.
+    The name nearest to the recordings decides. None if no name matches, one matches two kinds, or folder and manifest
+    contradict each other.
 
     Examples:
         >>> guess("my/noise"), guess("musan/noise/free-sound"), guess("recordings"), guess("clean_and_noise")
@@ -37,10 +37,9 @@ def guess(folder: Path | str, output: Path | str = "") -> Kind | None:
 
 
 def check_kind(recordings: Sequence[Recording], kind: Kind, name: str) -> None:
-    """Refuse recordings for a use that they are not of; `name` is the manifest's.
+    """Raise ManifestError for recordings of another kind; `name` is that of the manifest.
 
-    A manifest that does not say what it lists passes unless noise or rooms have a speaker or a text: that is what a
-    scan for speech finds. Raises ManifestError.
+    A manifest without kinds passes, unless noise or rooms have a speaker or a text, as a scan for speech writes.
     """
     for number, recording in enumerate(recordings, 1):
         other = recording.kind

@@ -1,4 +1,4 @@
-"""Manifests: one line of JSON a recording, with paths relative to the manifest where the file lies below it.
+"""Manifests: one line of JSON per recording; paths of files below the manifest's folder are relative to it.
 
 {"path": "speech/p1/001.wav", "sample_rate": 16000, "channels": 1, "seconds": 3.2, "speaker": "p1"}
 """
@@ -21,35 +21,35 @@ KINDS: tuple[Kind, ...] = ("speech", "noise", "rooms")
 
 
 class ManifestError(StillwaveError):
-    """A manifest, or a folder taken for one, that cannot be used."""
+    """A manifest or folder of recordings that cannot be used."""
 
 
 class Recording(Frozen):
-    """One file of speech, noise or a room's impulse response. Unknown texts are empty."""
+    """A file of speech, noise or a room impulse response. Unknown text fields are empty."""
 
     path: Path
-    """Absolute once read; in the file relative to the manifest's folder or absolute."""
+    """Absolute; in the manifest relative to its folder or absolute."""
     sample_rate: Annotated[int, Field(gt=0)]
-    """In Hz, of the file."""
+    """Of the file, in Hz."""
     channels: Count
     seconds: Positive
     kind: Kind | Literal[""] = ""
-    """What it is; empty where the manifest does not say."""
+    """Empty if the manifest does not state it."""
     speaker: str = ""
     text: str = ""
-    """What is said."""
+    """Transcript."""
     licence: str = ""
     label: str = ""
-    """A class, such as a noise's."""
+    """Class, such as that of a noise."""
     source: str = ""
-    """The longer recording that this one was cut from: recordings of one source are never split up."""
+    """The longer recording that this one was cut from; a split keeps recordings of one source together."""
 
 
 def read_manifest(path: Path | str, *, must_exist: bool = True) -> list[Recording]:
-    """The recordings of a manifest, in its order, with absolute paths.
+    """Return the recordings of a manifest, in its order, with absolute paths.
 
-    Raises ManifestError that names file, line and key for what is not a recording, for a manifest without
-    any, and (unless `must_exist` is False) for recordings that are not there.
+    Raises ManifestError, which names file, line and key, for invalid lines, an empty manifest, and (with `must_exist`)
+    for missing recordings.
     """
     path = Path(path)
     try:
@@ -57,7 +57,7 @@ def read_manifest(path: Path | str, *, must_exist: bool = True) -> list[Recordin
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise ManifestError(f"{path}: is not UTF-8 text; a manifest holds one JSON object a line") from None
+        raise ManifestError(f"{path}: is not UTF-8 text; a manifest has one JSON object per line") from None
     folder = path.absolute().parent
     recordings = [
         _parse(line, f"{path}, line {i}", folder) for i, line in enumerate(lines, 1) if line.strip()
@@ -70,7 +70,7 @@ def read_manifest(path: Path | str, *, must_exist: bool = True) -> list[Recordin
 
 
 def write_manifest(path: Path | str, recordings: Iterable[Recording], kind: Kind | None = None) -> None:
-    """Write recordings, atomically, all as of `kind` if one is given; what is empty is left out."""
+    """Write recordings atomically, with `kind` set if one is given; empty fields are left out."""
     path = Path(path)
     if kind is not None:
         recordings = (recording.model_copy(update={"kind": kind}) for recording in recordings)
@@ -78,12 +78,12 @@ def write_manifest(path: Path | str, recordings: Iterable[Recording], kind: Kind
 
 
 def missing(recordings: Iterable[Recording]) -> list[Path]:
-    """The files that are not there."""
+    """Return the files that do not exist."""
     return [recording.path for recording in recordings if not recording.path.is_file()]
 
 
 def hours(recordings: Iterable[Recording]) -> float:
-    """Total duration in hours."""
+    """Return the total duration in hours."""
     return sum(recording.seconds for recording in recordings) / 3600
 
 
@@ -98,7 +98,7 @@ def _parse(line: str, where: str, folder: Path) -> Recording:
 def _explain(error: ValidationError) -> str:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
-        return "is not JSON; a manifest holds one JSON object a line"
+        return "is not JSON; a manifest has one JSON object per line"
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"unknown key '{key}'; {nearest(key, Recording.model_fields)}"

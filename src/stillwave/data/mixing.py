@@ -1,31 +1,26 @@
-"""Mixing on the fly: speech, noise and rooms in, noisy and clean out, as a pure function of (seed, epoch,
-index).
+"""Mix speech, noise and rooms into noisy and clean signals, as a pure function of (seed, epoch, index).
 
-The path of a mixture, in this order:
+Steps, in this order:
 
-1. *Speech*: a crop of an utterance; a short one is followed by others of the same speaker after short
-   pauses. Every utterance comes up once before any of its source comes up again (`pools.py`). With `speed`
-   it is played faster or slower.
-2. *Room* (`reverberation`, where there are rooms): the noisy part gets the whole response, the target only
-   the direct sound and the first `early_ms`. Half a second before the crop is played too, so that its tail
-   is there. With `equaliser` both are coloured alike.
-3. *Noise*: 1 to `noises` recordings with gains of their own; with `babble`, the first of them is four to
-   eight other speakers, who are in the same room; with `computed`, the last is computed. With `equaliser`
-   their sum is coloured, by a curve of its own. It is set to the drawn SNR (`effects.snr_db`) against the
-   speech as it is heard, with its reverberation; to 40 to 60 dB with `clean`. With `noise_only` the speech
-   is left out and the target is silence.
-4. *Level*: both are scaled until the noisy signal has the drawn level (RMS), and with `level_change` change
-   their level alike on the way.
-5. *Clipping*: the noisy signal alone, 1 to 9 dB below its peak. What was cut off can be learnt from what is
-   around it, and a clipped target would teach to clip.
-6. *Band-limiting*: noisy *and* target, at 3 to 7.5 kHz. A mask cannot bring back a band in which there is
-   nothing, so a full-band target would only punish the student for what it cannot do; limited in both, it
-   learns to leave an empty band empty, as it must with telephone and old-codec recordings.
-7. *Codec*: the noisy signal alone, encoded and decoded (`codecs.py`).
-8. *Peak*: if noisy or target passes 0.99, both are turned down by the same factor. Nothing else is clipped.
+1. *Speech*: a crop of an utterance; a short one is followed by others of the same speaker after short pauses. All
+   utterances of a source are used before any is repeated (`pools.py`). `speed` resamples the speech.
+2. *Room* (`reverberation`, if there are rooms): the noisy signal gets the whole response, the target only the direct
+   sound and the first `early_ms`. Half a second before the crop is included for its reverberation. `equaliser` filters
+   both alike.
+3. *Noise*: 1 to `noises` recordings, each with its own gain; with `babble`, the first of them is four to eight other
+   speakers in the same room; with `synthetic_noise`, the last is synthetic. `equaliser` filters their sum with a curve
+   of its own. The sum is scaled to the drawn SNR (`effects.snr_db`) relative to the reverberant speech; 40 to 60 dB
+   with `clean`. With `noise_only` there is no speech and the target is silence.
+4. *Level*: both are scaled to the drawn level (RMS) of the noisy signal; `level_change` changes the level of both
+   within the segment.
+5. *Clipping*: the noisy signal only, 1 to 9 dB below its peak; the target stays unclipped.
+6. *Band-limiting*: noisy signal *and* target, at 3 to 7.5 kHz. A mask cannot restore an empty band, so with a full-band
+   target the loss would have a term that the network cannot reduce.
+7. *Codec*: the noisy signal only, encoded and decoded (`codecs.py`).
+8. *Peak*: if noisy signal or target exceeds 0.99, both are scaled by the same factor.
 
-With `joined` a segment is the start of one such mixture and the end of another; with `silence` it is zeros.
-What has a share of 0 draws nothing, so that a recipe without it gives the mixtures that it always gave.
+With `joined` a segment is the start of one such mixture and the end of another; with `silence` it is zeros. An effect
+with a share of 0 draws no random numbers, so that recorded runs stay reproducible.
 """
 
 from __future__ import annotations
@@ -48,10 +43,10 @@ from stillwave.data.synthetic_noise import draw_synthetic
 from stillwave.schema import MixingConfig
 
 LONGEST = 15.0
-"""Seconds of a mixture of a whole utterance, at most."""
+"""Longest mixture of a whole utterance, in seconds."""
 
 _BEFORE = 0.5
-"""Seconds of speech before the crop whose reverberation is heard in it."""
+"""Seconds of speech before the crop that contribute reverberation to it."""
 _CLEAN_SNR_DB = (40.0, 60.0)
 _CHANGE_SECONDS = (0.02, 1.0)
 _CLIPPED_DB = (1.0, 9.0)
@@ -59,11 +54,10 @@ _BAND_EDGES = (3000.0, 7500.0)
 
 
 class Mixer:
-    """Mixtures of speech and noise, in rooms where there are any. Each is a list of recordings, or of `Part`s.
+    """Mixtures of speech, noise and optional rooms, each a list of recordings or of `WeightedPool`s.
 
-    `segment_seconds` is the length of every mixture; None makes each as long as its utterance (15 s at most).
-    Raises ManifestError for a list that is empty, and where babble is asked for and there are not five
-    speakers.
+    `segment_seconds` is the length of every mixture; None makes each as long as its utterance (15 s at most). Raises
+    ManifestError for an empty list, and for babble with fewer than five speakers.
     """
 
     def __init__(
@@ -87,13 +81,11 @@ class Mixer:
         self._check()
 
     def __len__(self) -> int:
-        """Number of utterances."""
+        """Return the number of utterances."""
         return len(self.speech.recordings)
 
     def __call__(self, epoch: int, index: int) -> Mixture:
-        """Mixture `index` (≥ 0, without end) of an epoch. Raises AudioError for a recording that is not
-        usable.
-        """
+        """Return mixture `index` (≥ 0, unlimited) of an epoch. Raises AudioError for an unusable recording."""
         rng = np.random.default_rng([self.seed, epoch, index])
         first = self._order(epoch, index)
         if self.frames is not None and happens(rng, self.config.silence):
@@ -105,26 +97,28 @@ class Mixer:
         return mixture
 
     def _mixture(self, rng: np.random.Generator, first: Utterance) -> Mixture:
-        """A mixture of speech that starts from `first`."""
+        """Return a mixture whose speech starts with `first`."""
         config = self.config
         room = self.rooms.draw(rng) if self.rooms.recordings and rng.random() < config.reverberation else None
         names = ["reverberation"] * bool(room)
         speech, before = self._draw_speech(rng, first, room, names)
-        heard, clean = self._in_room(speech.samples, room, before)
+        reverberant, clean = self._in_room(speech.samples, room, before)
         if happens(rng, config.equaliser):
             curve = draw_curve(rng, config.equaliser_db)
             both = equalise(
-                clean[None] if heard is clean else np.stack([heard, clean]), curve, self.store.rate
+                clean[None] if reverberant is clean else np.stack([reverberant, clean]),
+                curve,
+                self.store.rate,
             )
-            heard, clean = both[0], both[-1]
+            reverberant, clean = both[0], both[-1]
             names.append("equaliser")
         noise, used = self._noise(rng, len(clean), speaker_of(speech.recordings[0]), room, names)
         snr_db = rng.uniform(config.snr_db.low, config.snr_db.high)
         if happens(rng, config.clean):
             snr_db = rng.uniform(*_CLEAN_SNR_DB)
-        noise = effects.at_snr(heard, noise, snr_db)
-        speaks = not (self.frames is not None and happens(rng, config.noise_only))
-        noisy, clean = (heard + noise, clean) if speaks else (noise, np.zeros_like(clean))
+        noise = effects.at_snr(reverberant, noise, snr_db)
+        has_speech = not (self.frames is not None and happens(rng, config.noise_only))
+        noisy, clean = (reverberant + noise, clean) if has_speech else (noise, np.zeros_like(clean))
         if happens(rng, config.level_change):
             noisy, clean = self._change_level(rng, noisy, clean)
             names.append("level change")
@@ -135,10 +129,10 @@ class Mixer:
         noisy, clean, degraded = self._degrade(rng, noisy * gain, clean * gain)
         noisy, clean = _below_peak(noisy, clean)
         facts = MixtureRecord(
-            snr_db=snr_db if speaks else -np.inf,
+            snr_db=snr_db if has_speech else -np.inf,
             level_dbfs=effects.decibels(effects.level(noisy)),
-            speaker=speech.recordings[0].speaker if speaks else "",
-            speech=tuple(str(recording.path) for recording in speech.recordings) if speaks else (),
+            speaker=speech.recordings[0].speaker if has_speech else "",
+            speech=tuple(str(recording.path) for recording in speech.recordings) if has_speech else (),
             noises=used,
             room=str(room.recordings[0].path) if room else None,
             effects=(*names, *degraded),
@@ -177,13 +171,15 @@ class Mixer:
     def _in_room(self, samples: Samples, room: Excerpt | None, before: int) -> tuple[Samples, Samples]:
         if room is None:
             return samples, samples
-        heard, target = effects.reverberate(samples, room.samples, self.store.rate, self.config.early_ms)
-        return heard[before:], target[before:]
+        reverberant, target = effects.reverberate(
+            samples, room.samples, self.store.rate, self.config.early_ms
+        )
+        return reverberant[before:], target[before:]
 
     def _noise(
         self, rng: np.random.Generator, frames: int, speaker: str, room: Excerpt | None, names: list[str]
     ) -> tuple[Samples, tuple[str, ...]]:
-        """The sum of all noises, and where they are from."""
+        """Return the sum of all noises `[frames]`, and their sources."""
         config = self.config
         gains = (config.gain_db.low, config.gain_db.high)
         babbles = bool(rng.random() < config.babble)
@@ -232,9 +228,9 @@ class Mixer:
 
     def _check(self) -> None:
         if not self.speech.recordings:
-            raise ManifestError("speech: there are no recordings to mix")
+            raise ManifestError("speech: has no recordings to mix")
         if not self.noise.recordings:
-            raise ManifestError("noise: there are no recordings to mix")
+            raise ManifestError("noise: has no recordings to mix")
         if self.frames is not None and self.frames < effects.FRAME:
             raise ManifestError(f"segment_seconds: a mixture of {self.frames} samples is too short to mix")
         speakers = len(self.speech.speakers)

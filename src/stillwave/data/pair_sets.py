@@ -1,9 +1,9 @@
-"""Fixed mixtures: folders of noisy and clean files that belong together, read and written.
+"""Read and write fixed mixtures: folders of noisy files and their clean references.
 
     FOLDER/noisy/ID.flac   FOLDER/clean/ID.flac
     FOLDER/mixtures.csv    id, speaker, snr_db, noise, rir, seconds, text
 
-Written as 24-bit FLAC: a target at −50 dBFS keeps 16 bits.
+Written as 24-bit FLAC: a target at −50 dBFS has 16 bits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stillwave.data.manifest import ManifestError
 from stillwave.data.mixing import Mixer
 from stillwave.data.mixture import Mixture, MixtureRecord
 from stillwave.data.multichannel import MOST_APART, check_channels, frames_of, load_noisy
-from stillwave.data.pair_manifest import Pair as Pair  # read and written here, and known from here
+from stillwave.data.pair_manifest import Pair as Pair
 from stillwave.data.pair_manifest import read_pair_manifest
 from stillwave.data.scan import SUFFIXES
 from stillwave.files import atomic_folder, printable, walk, write_text
@@ -33,7 +33,7 @@ COLUMNS = ("id", "speaker", "snr_db", "noise", "rir", "seconds", "text")
 
 
 def read_pairs(folder: Path | str, *, must_exist: bool = True) -> list[Pair]:
-    """The pairs of a folder, sorted by id, in any of these layouts:
+    """Return the pairs of a folder, sorted by id, in any of these layouts:
 
     - `mixtures.csv` with `noisy/` and `clean/`, as `write_mixtures` makes them;
     - a synthetic test set of the DNS Challenge 2020, paired by `fileid_N`;
@@ -43,7 +43,7 @@ def read_pairs(folder: Path | str, *, must_exist: bool = True) -> list[Pair]:
 
     Or of a manifest of pairs, in its order (`stillwave data scan --corpus l3das23`), all of whose files `must_exist`.
 
-    Raises ManifestError when it is none of them, or a file has no counterpart.
+    Raises ManifestError for another layout, or a file without a counterpart.
     """
     folder = Path(folder)
     if folder.is_file():
@@ -72,7 +72,7 @@ def pair_folders(
     """Pair two folders by file name without suffix (sub-folders count), or by `fileid_N`.
 
     Returns the pairs, sorted by id, and the files that have no counterpart.
-    Raises ManifestError when a folder holds no recordings, or two of its files have one name.
+    Raises ManifestError if a folder has no recordings, or two files of the same name.
     """
     sides = [by_name(Path(side), by_file_id) for side in (noisy, clean)]
     common = sorted(sides[0].keys() & sides[1].keys(), key=_natural)
@@ -92,10 +92,10 @@ def pair_folders(
 
 
 def load_pair(pair: Pair, microphones: int = 1) -> Mixture:
-    """Decode a pair: at 16 kHz, cut to the shorter of the two when they differ by a block at most.
+    """Decode a pair at 16 kHz, cut to the shorter signal if the lengths differ by at most 20 ms.
 
-    Noisy is the first channel `[N]`; with more `microphones` `[M, N]`, of a recording that has them, at 16 kHz.
-    Raises ManifestError when they differ by more (20 ms), AudioError when one cannot be read.
+    Noisy is the first channel `[N]`; with several `microphones` `[M, N]`, of a recording at 16 kHz.
+    Raises ManifestError for a larger difference, AudioError if a file cannot be read.
     """
     if microphones > 1:
         check_channels([pair], microphones)
@@ -133,7 +133,7 @@ def _mixture(pair: Pair, noisy: Samples, clean: Samples) -> Mixture:
 
 
 def write_mixtures(mixer: Mixer, count: int, folder: Path | str) -> None:
-    """Write mixtures 0 … count − 1 of epoch 0. `folder` appears whole, and replaces one of its name."""
+    """Write mixtures 0 … count − 1 of epoch 0 to `folder`, atomically; an existing folder is replaced."""
     from stillwave.audio import write
 
     rows = []
@@ -201,7 +201,7 @@ def _voicebank(folder: Path) -> list[Pair]:
 
 
 def _l3das(folder: Path) -> list[Pair]:
-    """Headers only: reading every sample is for `stillwave data scan`. A faulty clip is refused, not left out."""
+    """Read a set by headers only; raise ManifestError for a faulty clip."""
     from stillwave.data.corpora import l3das23
 
     both = any((folder / "data").glob("*_B.wav"))
@@ -218,13 +218,13 @@ def _l3das(folder: Path) -> list[Pair]:
 
 def _with_log(pair: Pair, log: dict[str, tuple[str, float]], text: Path) -> Pair:
     noise, snr_db = log.get(pair.id, ("", None))
-    said = text.read_text(encoding="utf-8", errors="replace").strip() if text.is_file() else ""
-    known = {"speaker": voicebank.speaker_of(pair.id), "noise": noise, "snr_db": snr_db, "text": said}
+    transcript = text.read_text(encoding="utf-8", errors="replace").strip() if text.is_file() else ""
+    known = {"speaker": voicebank.speaker_of(pair.id), "noise": noise, "snr_db": snr_db, "text": transcript}
     return pair.model_copy(update=known)
 
 
 def by_name(folder: Path, by_file_id: bool = False) -> dict[str, Path]:
-    """Name without suffix → file, of all sub-folders, linked ones too."""
+    """Return name without suffix → file, of all sub-folders."""
     if not folder.is_dir():
         raise ManifestError(f"{folder}: there is no such folder")
     found: dict[str, Path] = {}
@@ -234,7 +234,7 @@ def by_name(folder: Path, by_file_id: bool = False) -> dict[str, Path]:
         plain = printable(path.relative_to(folder).with_suffix("").as_posix())
         name = (dns2020.file_id(path.name) or plain) if by_file_id else plain
         if name in found:
-            raise ManifestError(f"{path}: has the same name as {found[name]}; which is meant is not clear")
+            raise ManifestError(f"{path}: has the same name as {found[name]}; rename one of them")
         found[name] = path
     if not found:
         raise ManifestError(f"{folder}: holds no recordings")
@@ -247,5 +247,5 @@ def _refuse_alone(folder: Path, alone: Sequence[Path]) -> None:
 
 
 def _natural(name: str) -> tuple[int, str]:
-    """Numbers by value, before other names."""
+    """Sort numbers by value, before other names."""
     return (int(name), "") if name.isdecimal() else (2**62, name)

@@ -1,4 +1,4 @@
-"""Training on a corpus that is mixed already: segments of pairs, as a pure function of (seed, epoch, index)."""
+"""Train on a corpus of pairs: segments as a pure function of (seed, epoch, index)."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Segment:
 
 
 class PairedSegments:
-    """Segments of `segment_seconds` of a fixed corpus; every pair once before any comes up again.
+    """Segments of `segment_seconds` of a fixed corpus; all pairs are used before any is repeated.
 
-    A pair shorter than a segment ends in silence. A crop without speech is drawn again, a few times.
-    Raises ManifestError for no pairs, or channels that `microphones` inputs cannot be made of.
+    A pair shorter than a segment is padded with zeros. A crop without speech is drawn again, a few times.
+    Raises ManifestError for no pairs, or too few channels for `microphones`.
     """
 
     def __init__(
         self, pairs: Sequence[Pair], segment_seconds: float, microphones: int = 1, seed: int = 0
     ) -> None:
         if not pairs:
-            raise ManifestError("data.train: there are no pairs to train on")
+            raise ManifestError("data.train: has no pairs to train on")
         check_channels(pairs, microphones)
         self.pairs = list(pairs)
         self.microphones, self.seed = microphones, seed
@@ -51,7 +51,7 @@ class PairedSegments:
         return len(self.pairs)
 
     def __call__(self, epoch: int, index: int) -> Segment:
-        """Segment `index` (≥ 0, without end) of an epoch. Raises AudioError for a file that cannot be used."""
+        """Return segment `index` (≥ 0, unlimited) of an epoch. Raises AudioError for an unusable file."""
         rng = np.random.default_rng([self.seed, epoch, index])
         pair = self._pair(epoch, index)
         whole = frames_of(pair, self.microphones)

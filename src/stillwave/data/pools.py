@@ -1,8 +1,8 @@
-"""Recordings of one or several sources, and which of them an example takes.
+"""Recordings of one or several weighted sources, and the order in which examples use them.
 
-A source's share is its weight over the sum of all weights: the probability that an example's utterance (or a noise, or
-a room) comes from it. Noises and rooms are drawn with that probability. Utterances follow a fixed order,
-`SamplingOrder`: shares are kept exactly, and no utterance comes up again before all of its source have.
+The share of a source is its weight over the sum of all weights: the probability that the utterance (or a noise, or the
+room) of an example comes from it. Noises and rooms are drawn with that probability. Utterances follow a fixed order,
+`SamplingOrder`: shares are exact, and all utterances of a source are used before any is repeated.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import numpy.typing as npt
 from stillwave.data.manifest import Recording
 
 LONGEST_BLOCK = 1000
-"""Examples within which shares are exact. Weights that need more are rounded to thousandths of all examples."""
+"""Largest block of examples within which shares are exact; other weights are rounded to thousandths."""
 
 _ORDER = 1
 _SOURCES = 2
-"""Last words of the seeds of the two kinds of permutation."""
+"""Last values of the seeds of the two kinds of permutation."""
 
 
 @dataclass(frozen=True)
 class WeightedPool:
-    """The recordings of one source, and its weight against the others."""
+    """The recordings of one source, and its weight."""
 
     recordings: Sequence[Recording]
     weight: float = 1.0
@@ -39,7 +39,7 @@ Pool = Sequence[Recording] | Sequence[WeightedPool]
 
 
 def parts_of(pool: Pool) -> list[WeightedPool]:
-    """The sources of a pool that hold anything.
+    """Return the non-empty sources of a pool.
 
     Examples:
         >>> parts_of([])
@@ -52,7 +52,7 @@ def parts_of(pool: Pool) -> list[WeightedPool]:
 
 
 def recordings_of(pool: Pool) -> list[Recording]:
-    """All recordings of a pool, source after source."""
+    """Return all recordings of a pool, source by source."""
     return [recording for part in parts_of(pool) for recording in part.recordings]
 
 
@@ -64,15 +64,15 @@ class Utterance(NamedTuple):
 
 
 def shares(parts: Sequence[WeightedPool]) -> npt.NDArray[np.float64]:
-    """Each source's share of the examples, `[sources]`; their sum is 1."""
+    """Return the share of each source, `[sources]`; their sum is 1."""
     weights = np.array([part.weight for part in parts])
     return np.asarray(weights / weights.sum())
 
 
 def block_counts(weights: Sequence[float]) -> list[int]:
-    """How many examples of a block each source gives: the smallest whole numbers in the ratio of the weights.
+    """Return the examples of each source in a block: the smallest whole numbers in the ratio of the weights.
 
-    Where their sum passes `LONGEST_BLOCK`, the nearest numbers of about that sum, each at least 1.
+    If their sum exceeds `LONGEST_BLOCK`, the nearest numbers of about that sum, each at least 1.
 
     Examples:
         >>> block_counts([3, 1]), block_counts([0.5, 0.25, 0.25])
@@ -90,10 +90,10 @@ def block_counts(weights: Sequence[float]) -> list[int]:
 
 
 class SamplingOrder:
-    """Which recording example `index` of an epoch starts from, as a pure function of (seed, epoch, index).
+    """The utterance that example `index` of an epoch starts with, as a pure function of (seed, epoch, index).
 
-    Sources alternate in blocks of `block_counts`, shuffled; each goes through its recordings in a new random order in
-    every pass over them. With one source that is a shuffled order of its recordings, and nothing else.
+    Sources alternate in shuffled blocks of `block_counts`; each pass over the recordings of a source has a new random
+    order. With one source the order is a permutation of its recordings.
     """
 
     def __init__(self, parts: Sequence[WeightedPool], seed: int) -> None:
@@ -114,7 +114,7 @@ class SamplingOrder:
         return Utterance(recordings[int(self._kept[part][1][within])], part)
 
     def _source(self, epoch: int, index: int) -> tuple[int, int]:
-        """The source of an example, and how many examples before it had that source."""
+        """Return the source of an example, and how many earlier examples had that source."""
         block, within = divmod(index, sum(self._counts))
         if self._kept.get(-1, (None,))[0] != (epoch, block):
             rng = np.random.default_rng([self._seed, epoch, block, _SOURCES])

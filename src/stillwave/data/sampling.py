@@ -1,7 +1,7 @@
-"""Drawing material for a mixture: utterances joined to length, noise looped to length, babble, rooms.
+"""Draw utterances (joined to length), noise (looped to length), babble and rooms for a mixture.
 
-A draw that turns out silent is repeated, at most `TRIES` times; then the loudest part of the last recording
-is taken; if that is silent too, an error names the recording.
+A silent draw is repeated, at most `TRIES` times; then the loudest part of the last recording is used. If that is silent
+too, an error names the recording.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from stillwave.errors import AudioError
 
 TRIES = 8
 SILENT_DB = -65.0
-"""An utterance or noise whose level stays below this counts as silent: 16-bit audio has little left there."""
+"""Level in dBFS below which an utterance or noise counts as silent."""
 BABBLERS = (4, 8)
-"""Fewest and most speakers of babble."""
+"""Smallest and largest number of speakers in babble."""
 
 _PAUSE = (0.1, 0.4)
 """Seconds between joined utterances."""
@@ -30,26 +30,26 @@ _JOIN = 0.005
 _OVERLAP = 0.05
 _LONGEST_SEARCH = 60.0
 _MATCH_DB = 12.0
-"""Joined utterances are brought to the first one's level, by at most this much."""
+"""Largest change in dB of joined utterances towards the level of the first one."""
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Samples `[N]` and the recordings that are in them."""
+    """Samples `[N]` and the recordings that they consist of."""
 
     samples: Samples
     recordings: tuple[Recording, ...]
 
 
 def speaker_of(recording: Recording) -> str:
-    """Who speaks: the speaker's name, or the path of a recording that names none."""
+    """Return the name of the speaker, or the path of a recording without a name."""
     return recording.speaker or str(recording.path)
 
 
 class Speech:
-    """Utterances by speaker. One without a speaker's name is a speaker of its own.
+    """Utterances by speaker; each one without a name counts as a speaker.
 
-    A name stands for one person within a source; two sources may use it for two people.
+    A name means one person within a source; two sources may use it for two people.
     """
 
     def __init__(self, pool: Pool, store: DecodedAudioCache) -> None:
@@ -64,7 +64,7 @@ class Speech:
         self.speakers = [name for name, _ in self._keys]
 
     def draw(self, rng: np.random.Generator, first: Utterance, frames: int) -> Excerpt:
-        """`frames` samples of one speaker: a crop of `first`, or it and others of theirs with pauses."""
+        """Draw `frames` samples of one speaker: a crop of `first`, or `first` and others with pauses between."""
         utterance = first
         for _ in range(TRIES):
             drawn = self._fill(rng, utterance, frames)
@@ -76,7 +76,7 @@ class Speech:
         return Excerpt(samples, (recording,))
 
     def whole(self, recording: Recording, longest: int) -> Excerpt:
-        """An utterance from its start, up to `longest` samples."""
+        """Return an utterance from its start, up to `longest` samples."""
         clip = self._store.open(recording)
         samples = clip.read(0, min(clip.frames, longest))
         if effects.decibels(effects.active_level(samples)) <= SILENT_DB:
@@ -86,7 +86,7 @@ class Speech:
     def babble(
         self, rng: np.random.Generator, frames: int, gain_db: tuple[float, float], speaking: str
     ) -> Excerpt:
-        """Four to eight speakers other than `speaking` at once, each at a level of its own."""
+        """Draw four to eight speakers other than `speaking` at once, each with its own gain."""
         others = [key for key in self._keys if key[0] != speaking]
         count = min(int(rng.integers(BABBLERS[0], BABBLERS[1] + 1)), len(others))
         total = np.zeros(frames, np.float32)
@@ -97,7 +97,7 @@ class Speech:
             gain = effects.amplitude(
                 rng.uniform(*gain_db) - effects.decibels(effects.active_level(drawn.samples))
             )
-            # What is near silence is not raised to a speaker's level.
+            # Near silence is not amplified to the level of a speaker.
             total += drawn.samples * min(gain, effects.amplitude(-SILENT_DB))
             used.extend(drawn.recordings)
         return Excerpt(total, tuple(used))
@@ -134,7 +134,7 @@ def _speaker_key(utterance: Utterance) -> tuple[str, int]:
 
 
 class Noises:
-    """Recordings of noise, each as likely as any other of its source."""
+    """Recordings of noise, drawn uniformly within a source."""
 
     def __init__(self, pool: Pool, store: DecodedAudioCache) -> None:
         self._parts = parts_of(pool)
@@ -143,7 +143,7 @@ class Noises:
         self._edges = np.cumsum(shares(self._parts)) if len(self._parts) > 1 else None
 
     def draw(self, rng: np.random.Generator, frames: int) -> Excerpt:
-        """A crop of `frames` samples of one recording, which is looped where it is shorter."""
+        """Draw a crop of `frames` samples of one recording, looped if it is shorter."""
         for _ in range(TRIES):
             recording = self._choose(rng)
             clip = self._store.open(recording)
@@ -156,7 +156,9 @@ class Noises:
 
     def _choose(self, rng: np.random.Generator) -> Recording:
         recordings = self.recordings
-        if self._edges is not None:  # with one source nothing is drawn, and recorded runs stay as they were
+        if (
+            self._edges is not None
+        ):  # one source draws no random number, so that recorded runs stay reproducible
             recordings = list(self._parts[_position(self._edges, rng.random())].recordings)
         return recordings[rng.integers(len(recordings))]
 
@@ -167,9 +169,9 @@ class Noises:
 
 
 class Rooms:
-    """Impulse responses. One of a source is drawn with a probability ∝ 1/seconds².
+    """Impulse responses, drawn within a source with a probability ∝ 1/seconds².
 
-    Collections hold many large halls, and people mostly speak in small rooms.
+    Collections contain many large halls, while most speech is recorded in small rooms.
     """
 
     def __init__(self, pool: Pool, store: DecodedAudioCache) -> None:
@@ -185,7 +187,7 @@ class Rooms:
             self._edges = np.cumsum(weights) / weights.sum()
 
     def draw(self, rng: np.random.Generator) -> Excerpt:
-        """One channel of one response, `[n]`."""
+        """Draw one channel of one response, `[n]`."""
         recording = self.recordings[_position(self._edges, rng.random())]
         response = self._store.response(recording, int(rng.integers(recording.channels)))
         if not np.abs(response).max(initial=0) > 0:
@@ -194,12 +196,12 @@ class Rooms:
 
 
 def _position(edges: npt.NDArray[np.float64], point: float) -> int:
-    """The interval between cumulated probabilities that a point of [0, 1) lies in."""
+    """Return the interval between cumulative probabilities that contains a point of [0, 1)."""
     return min(int(np.searchsorted(edges, point, side="right")), len(edges) - 1)
 
 
 def _loudest(clip: CachedClip, recording: Recording, frames: int, rate: int) -> Samples:
-    """The `frames` samples with most energy among the first minute."""
+    """Return the `frames` samples with the most energy in the first minute."""
     samples = clip.read(0, min(clip.frames, max(frames, round(_LONGEST_SEARCH * rate))))
     if len(samples) > frames:
         energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])

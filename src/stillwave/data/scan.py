@@ -1,6 +1,4 @@
-"""From a folder, or a CSV file that lists recordings, to a manifest; what is left out is listed with a
-reason.
-"""
+"""Scan a folder, or a CSV file that lists recordings, for a manifest; skipped files are listed with a reason."""
 
 from __future__ import annotations
 
@@ -20,19 +18,19 @@ from stillwave.errors import AudioError, fault_text
 from stillwave.files import is_unicode, walk
 
 SUFFIXES = frozenset((*FORMATS, *MEDIA, ".aifc", ".au", ".snd", ".sph", ".nist"))
-"""File names that end otherwise are not opened."""
+"""Suffixes of the files that are opened."""
 
 SILENT = 1e-4
-"""A recording whose peak stays below this (−80 dBFS) is silent."""
+"""Peak below which a recording is silent (−80 dBFS)."""
 
 MIN_SECONDS = 0.1
 
 Describe = Callable[[Path], "dict[str, str] | str"]
-"""A path relative to the scanned folder → fields of its `Recording`, or the reason to leave it out."""
+"""A path relative to the scanned folder → fields of its `Recording`, or the reason to skip it."""
 
 
 class Skipped(NamedTuple):
-    """A file that was left out. `reason` is one of a few; `detail` is what was found."""
+    """A skipped file: `reason` is one of a few, `detail` the measured value or message."""
 
     path: Path
     reason: str
@@ -40,13 +38,13 @@ class Skipped(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What a scan found, sorted by path."""
+    """The result of a scan, sorted by path."""
 
     recordings: list[Recording]
     skipped: list[Skipped]
 
     def reasons(self) -> dict[str, int]:
-        """How many files were left out for which reason."""
+        """Return the number of skipped files by reason."""
         return dict(Counter(item.reason for item in self.skipped).most_common())
 
 
@@ -59,13 +57,20 @@ def scan(
     decode: bool = True,
     jobs: int | None = None,
 ) -> Scan:
-    """Look at every file of a folder and its sub-folders, or of the rows of a CSV file, in parallel.
+    """Scan the files of a folder and its sub-folders, or those that a CSV file lists, in parallel.
 
-    `describe` (see `corpora`) gives what a path tells; a CSV file's fields go before it. `columns` names a CSV
-    file's columns of some fields (`annotations.FIELDS`), as in `{"source": "original"}`. With `decode` every
-    sample is read, which finds recordings that are silent, hold NaN or end early; without, only those
-    whose header does not tell their length.
-    Raises ManifestError when `source` is not there or holds no recording that can be used.
+    Args:
+        source: The folder or CSV file.
+        describe: Returns the fields of a recording from its path (see `corpora`); those of a CSV file take precedence.
+        columns: Columns of a CSV file by field (`annotations.FIELDS`), as in `{"source": "original"}`.
+        min_seconds: Skip shorter recordings.
+        decode: Read every sample, which finds silence, NaN and truncated files. Without it, only files whose header
+            does not state their length are decoded.
+        jobs: Number of threads.
+
+    Raises:
+        ManifestError: `source` does not exist or has no usable recording.
+
     """
     source = Path(source)
     files, notes, absent = _files(source, columns)
@@ -80,7 +85,7 @@ def scan(
     recordings = [item for item in seen if isinstance(item, Recording)]
     result = Scan(recordings, absent + [item for item in seen if isinstance(item, Skipped)])
     if not recordings:
-        raise ManifestError(f"{source}: holds no recordings that can be used ({_tell(result)})")
+        raise ManifestError(f"{source}: holds no usable recordings ({_tell(result)})")
     return result
 
 
@@ -91,11 +96,10 @@ def load(
     kind: Kind | None = None,
     must_exist: bool = True,
 ) -> list[Recording]:
-    """The recordings of a manifest, or of a folder or CSV file, which is scanned on the fly.
+    """Return the recordings of a manifest, or of a folder or CSV file, which is scanned.
 
-    The first sub-folder is the speaker unless `describe` says otherwise. What a scan leaves out is counted on
-    the terminal. Raises ManifestError, also for a manifest of something else than `kind`, or (unless `must_exist` is
-    False) of recordings that are not there.
+    The first sub-folder is the speaker unless `describe` returns another. Skipped files are counted on stderr. Raises
+    ManifestError, also for a manifest of another kind than `kind`, or (with `must_exist`) of missing recordings.
     """
     from stillwave.data.corpora import folders  # which themselves scan
 
@@ -144,7 +148,7 @@ def _files(source: Path, columns: Mapping[str, str] | None) -> tuple[list[Path],
 
 
 def _usable(files: list[Path], folder: Path) -> tuple[list[Path], list[Skipped]]:
-    """Files that a manifest can name, each once: training and test material must not share one through a link."""
+    """Return the files that a manifest can name, each once although links may lead to it, and the skipped ones."""
     root = os.path.realpath(folder)
     by_place: dict[str, Path] = {}
     kept: list[Path] = []
@@ -189,7 +193,7 @@ def _look(
                 return Skipped(path, "beyond any audio", f"values up to {peak:.3g}")
     except AudioError as error:
         return Skipped(path, classify(str(error)), str(error).removeprefix(f"{path}: "))
-    except Exception as error:  # decoders fail in ways of their own; one file's fault is that file's
+    except Exception as error:  # decoders raise exceptions of any type
         return Skipped(path, "unreadable", fault_text(error))
     fields: dict[str, Any] = {**described, **{k: v for k, v in notes.get(path, {}).items() if v}}
     return Recording(
@@ -202,7 +206,7 @@ def _look(
 
 
 def _peak_and_frames(reader: Reader) -> tuple[float, int]:
-    """Of what decoding gives, whatever the header states."""
+    """Decode the rest of a recording; return its peak and length."""
     peak = 0.0
     for block in reader.blocks(2**17):
         peak = max(peak, float(block.max()), -float(block.min()))
@@ -210,7 +214,7 @@ def _peak_and_frames(reader: Reader) -> tuple[float, int]:
 
 
 def classify(message: str) -> str:
-    """The reason for leaving out a file that `AudioError` says this of."""
+    """Return the reason to skip a file from the message of an `AudioError`."""
     if "cut short" in message:
         return "cut short"
     if "need ffmpeg" in message:

@@ -1,8 +1,7 @@
-"""From a recipe's `data` section to mixers: the only place where training and development material meet.
+"""Build training and development data from the `data` section of a recipe.
 
-Where `development` names a source that `train` names too, a tenth of that source is held out by speaker, noise
-recording and room, and training gets the rest. Otherwise the two sides must have no file, speaker or noise recording
-in common, whichever sources they are of.
+If `development` names a source that `train` names too, a tenth of it is held out by speaker, noise recording and room.
+Otherwise the two sides must have no file, speaker or noise recording in common, across all sources.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from stillwave.schema import DataConfig, MixingConfig, Pairs, Sources, WeightedS
 
 HELD_OUT = 0.1
 _SPLIT_SEED = 0
-"""Not the recipe's: runs that differ in their seed are scored on the same recordings."""
+"""Fixed, so that runs with different seeds are scored on the same recordings."""
 
 Split = Literal["train", "development"]
 Material = dict[str, list[WeightedPool]]
@@ -46,11 +45,10 @@ def build_source(
     prepare: bool = True,
     must_exist: bool = True,
 ) -> Mixer | PairedSegments:
-    """A recipe's training examples: mixed on the fly (one microphone), or segments of pairs.
+    """Return the training examples of a recipe: mixed during training (one microphone), or segments of pairs.
 
-    Without `must_exist` a manifest may list recordings that are not there: the examples that want them fail.
-    Raises ManifestError as `build_mixer` does, and for pairs that have not the channels, or share a file or a speaker
-    with the development set.
+    Without `must_exist` a manifest may list missing recordings, whose examples raise errors. Raises ManifestError as
+    `build_mixer` does, and for pairs with too few channels or a file or speaker of the development set.
     """
     if isinstance(data.train, Pairs):
         pairs = read_pairs(Path(base) / data.train.pairs, must_exist=must_exist)
@@ -58,8 +56,8 @@ def build_source(
         return PairedSegments(pairs, data.segment_seconds, microphones, seed)
     if microphones != 1:
         raise RecipeError(
-            "model.microphones: mixtures made on the fly have one microphone; set it to 1, or name a corpus of several "
-            "in data.train.pairs"
+            "model.microphones: mixtures made during training have one microphone; set it to 1, or name a corpus of "
+            "several in data.train.pairs"
         )
     return build_mixer(data, seed=seed, base=base, prepare=prepare, must_exist=must_exist)
 
@@ -74,14 +72,14 @@ def build_mixer(
     prepare: bool = True,
     must_exist: bool = True,
 ) -> Mixer:
-    """The mixer of a recipe's training or development sources; relative paths are relative to `base`.
+    """Return the mixer of the training or development sources; relative paths are relative to `base`.
 
-    `whole` makes mixtures as long as their utterances instead of `segment_seconds`; `prepare` decodes
-    everything first. Raises ManifestError for sources that cannot be used, that share speakers or noises, or,
-    for `development`, when the recipe names a folder of fixed mixtures there.
+    `whole` makes mixtures as long as their utterances instead of `segment_seconds`; `prepare` decodes all recordings
+    first. Raises ManifestError for sources that cannot be used or share speakers or noises, and for `development` if
+    the recipe names fixed mixtures.
     """
     if isinstance(data.train, Pairs):
-        raise ManifestError("data.train names pairs, which are mixed already")
+        raise ManifestError("data.train names pairs, which are not mixed")
     if split == "development" and isinstance(data.development, str):
         raise ManifestError("data.development names fixed mixtures, so there is nothing to mix")
     material = gather(data, split, Path(base), must_exist=must_exist)
@@ -107,11 +105,10 @@ def development_pairs(
     *,
     must_exist: bool = True,
 ) -> list[Mixture]:
-    """The `development_items` noisy and clean signals that a run is scored on: always the same for one
-    recipe.
+    """Return the `development_items` mixtures that a run is scored on, which are fixed for a recipe.
 
-    Of a folder of fixed mixtures, evenly spread ones; of sources, mixtures of whole utterances without
-    repeats as far as there are enough. Held in memory.
+    From a folder of fixed mixtures, evenly spaced ones; from sources, mixtures of whole utterances, each used once if
+    there are enough.
     """
     if isinstance(data.development, str):
         pairs = read_pairs(Path(base) / data.development)
@@ -124,13 +121,13 @@ def development_pairs(
 
 
 def _without_babble(mixing: MixingConfig, speech: Sequence[WeightedPool]) -> MixingConfig:
-    """A few speakers held out make no babble: their development set goes without, where training has it."""
+    """Return the config without babble if there are too few speakers for it."""
     enough = len({speaker_of(recording) for recording in recordings_of(speech)}) > BABBLERS[0]
     return mixing if enough else mixing.model_copy(update={"babble": 0.0})
 
 
 def _refuse_known(pairs: list[Pair], data: DataConfig, base: Path) -> None:
-    """Training and development share no target and no speaker."""
+    """Raise ManifestError if training and development share a clean file or a speaker."""
     if not isinstance(data.development, str):
         raise ManifestError(
             "data.development: with data.train.pairs it is a folder or a manifest of pairs too"
@@ -146,7 +143,7 @@ def _refuse_known(pairs: list[Pair], data: DataConfig, base: Path) -> None:
 
 
 def gather(data: DataConfig, split: Split, base: Path = Path(), *, must_exist: bool = True) -> Material:
-    """The recordings of one side of a recipe, by kind and source."""
+    """Return the recordings of one side of a recipe, by kind and source."""
     train = data.train
     assert isinstance(train, Sources)
     load_from = partial(_load, must_exist=must_exist)
@@ -168,13 +165,13 @@ def _two_sides(
     base: Path,
     load_from: Callable[[Path, Kind], list[Recording]],
 ) -> tuple[list[WeightedPool], list[WeightedPool]]:
-    """Training and development parts of one kind; a source that both sides name is split."""
+    """Return training and development pools of one kind; a source of both sides is split."""
     common = {(base / one.path).resolve() for one in train}
     common &= {(base / one.path).resolve() for one in development}
     halves = {path: _halves(load_from(path, kind), kind) for path in sorted(common)}
 
     def parts(sources: Sequence[WeightedSource], side: int) -> tuple[list[WeightedPool], list[WeightedPool]]:
-        """All parts, and those that are not split here."""
+        """Return all pools, and those that are not split here."""
         found, whole = [], []
         for one in sources:
             path = base / one.path
@@ -202,7 +199,7 @@ def _load(path: Path, kind: Kind, *, must_exist: bool) -> list[Recording]:
 
 
 def _refuse_common(kind: Kind, train: list[Recording], development: list[Recording]) -> None:
-    """Rooms may be shared; a speaker, a noise recording or a file may not."""
+    """Raise ManifestError for a shared speaker, noise recording or file; rooms may be shared."""
     if kind == "rooms":
         return
     name = _speaker if kind == "speech" else _source
@@ -221,6 +218,6 @@ def _speaker(recording: Recording) -> str:
 
 
 def _source(recording: Recording) -> str:
-    """Empty where only the file's name could tell: two folders may each hold a `001.wav`."""
+    """Return the source; empty if it is only the file name, as two folders may each have a `001.wav`."""
     source = splitting.source_of(recording)
     return "" if source == recording.path.stem else f"source {source}"

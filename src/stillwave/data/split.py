@@ -1,7 +1,7 @@
-"""Holding out: whole speakers and whole noise recordings, never clips of one on both sides.
+"""Hold out whole speakers and whole noise recordings, so that no recording has clips on both sides.
 
-The order of the groups comes from a hash of seed and name, so that it does not depend on the manifest's
-order, and a corpus that grows keeps most of its split.
+Groups are ordered by a hash of seed and name: the split does not depend on the order of the manifest, and changes
+little when a corpus grows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ESC50 = re.compile(r"^\d-(\d+)-[A-Z](?:-\d+)?$")
 
 
 def source_of(recording: Recording, pattern: str | None = None) -> str:
-    """The recording that a clip was cut from.
+    """Return the name of the recording that a clip was cut from.
 
     In this order: the first group of the regular expression `pattern` in the file's stem; the manifest's
     `source`; the source of an ESC-50 name; the stem.
@@ -46,7 +46,7 @@ def source_of(recording: Recording, pattern: str | None = None) -> str:
 def group_of(
     recordings: Sequence[Recording], by: By = "auto", pattern: str | None = None
 ) -> Callable[[Recording], str]:
-    """What must not be split up: the speaker (`auto`: where every recording names one) or the source."""
+    """Return the function for the group of a recording: speaker (`auto`: if all recordings name one) or source."""
     unknown = sum(not recording.speaker for recording in recordings)
     if by == "speaker" and unknown:
         raise ManifestError(
@@ -65,15 +65,15 @@ def split(
     by: By = "auto",
     pattern: str | None = None,
 ) -> tuple[list[Recording], list[Recording]]:
-    """(kept, held out), each in the given order; whole groups until about `fraction` of the time is held out.
+    """Return (kept, held out), each in the given order, with about `fraction` of the duration held out.
 
-    Raises ManifestError when there are not two groups, or a recording has no speaker where they count.
+    Raises ManifestError for fewer than two groups, or a recording without a speaker in a split by speaker.
     """
     if not 0 < fraction < 1:
-        raise ManifestError(f"a fraction between 0 and 1 can be held out, not {fraction}")
+        raise ManifestError(f"the fraction to hold out must lie between 0 and 1, not {fraction}")
     group = group_of(recordings, by, pattern)
     files = [identity(recording.path) for recording in recordings]
-    of_file: dict[object, str] = {}  # so that links of one file stay together
+    of_file: dict[object, str] = {}  # links of one file stay together
     for file, recording in zip(files, recordings, strict=True):
         of_file[file] = min(of_file.get(file, group(recording)), group(recording))
     names = [of_file[file] for file in files]
@@ -91,13 +91,13 @@ def split(
 
 
 def _choose(seconds: dict[str, float], fraction: float, seed: int) -> set[str]:
-    """At least one group, and never all."""
+    """Choose at least one group, and never all."""
     order = sorted(seconds, key=lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest())
     wanted = fraction * sum(seconds.values())
     held: set[str] = set()
     total = 0.0
     for name in order[:-1]:
-        # Taken if that brings the total nearer to what is wanted.
+        # Taken if the total then is nearer to the wanted one.
         if held and abs(total + seconds[name] - wanted) >= abs(total - wanted):
             continue
         held.add(name)
@@ -111,5 +111,5 @@ def _compile(pattern: str) -> re.Pattern[str]:
     except re.error as error:
         raise ManifestError(f"the pattern '{pattern}' is not a regular expression: {error}") from None
     if compiled.groups < 1:
-        raise ManifestError(f"the pattern '{pattern}' has no group: put the part that counts in parentheses")
+        raise ManifestError(f"the pattern '{pattern}' has no group: put the name in parentheses")
     return compiled

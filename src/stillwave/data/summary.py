@@ -1,4 +1,4 @@
-"""The listen-through that nobody has time for: what recordings or pairs hold, in figures."""
+"""Dataset statistics of recordings or pairs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BLOCK = 2**17
 
 @dataclass(frozen=True)
 class Measures:
-    """What the samples of one recording say; all channels together, the spectrum of the first."""
+    """Statistics of one recording: levels of all channels, bandwidth of the first."""
 
     seconds: float
     level_dbfs: float
@@ -47,11 +47,9 @@ class Measures:
 
 
 def summarise(source: Path | str, jobs: int | None = None) -> dict[str, Any]:
-    """Figures of a manifest, a folder of recordings, or a folder of noisy and clean pairs; plain data for
-    JSON.
+    """Return statistics of a manifest, a folder of recordings, or a folder of pairs, as JSON values.
 
-    Raises ManifestError for a source that cannot be used. Recordings that cannot be read are listed with a
-    reason.
+    Recordings that cannot be read are listed with a reason. Raises ManifestError for an unusable source.
     """
     source = Path(source)
     if _holds_pairs(source):
@@ -60,7 +58,7 @@ def summarise(source: Path | str, jobs: int | None = None) -> dict[str, Any]:
 
 
 def measure(path: Path | str) -> Measures:
-    """Read a recording in blocks. Raises AudioError."""
+    """Measure a recording in blocks. Raises AudioError."""
     power, peak, clipped, silent, frames, count = 0.0, 0.0, 0, 0, 0, 0
     spectrum = np.zeros(_FFT // 2 + 1)
     with open_reader(path) as reader:
@@ -87,7 +85,7 @@ def measure(path: Path | str) -> Measures:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Least, 5 %, middle, 95 % and largest."""
+    """Return minimum, 5th percentile, median, 95th percentile and maximum."""
     marks = np.percentile(values, [0, 5, 50, 95, 100])
     return {
         name: round(float(mark), 3)
@@ -157,7 +155,7 @@ def _measured_snr(pair: Pair) -> float:
 
 
 def _parallel(function: Callable[[T], R], items: Sequence[T], jobs: int | None) -> list[R | str]:
-    """Results in order; a message in place of a recording that cannot be used."""
+    """Return results in order, with a message for each item that cannot be used."""
 
     def guarded(item: T) -> R | str:
         try:
@@ -166,7 +164,7 @@ def _parallel(function: Callable[[T], R], items: Sequence[T], jobs: int | None) 
             return str(error)
 
     with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
-        return list(track(pool.map(guarded, items), "listen", total=len(items)))
+        return list(track(pool.map(guarded, items), "measure", total=len(items)))
 
 
 def _counts(values: Any) -> dict[str, int]:
@@ -174,7 +172,7 @@ def _counts(values: Any) -> dict[str, int]:
 
 
 def _rows(samples: effects.Samples, width: int) -> effects.Samples:
-    """Whole rows of `width`; one row of everything when there are fewer samples."""
+    """Split into rows of `width`; fewer samples are one row."""
     whole = len(samples) // width * width
     return samples[:whole].reshape(-1, width) if whole else samples.reshape(1, -1)
 

@@ -1,8 +1,7 @@
-"""Noises that are computed: kinds that recordings hold little of, without an end of variants.
+"""Synthetic noises, of kinds that are rare in recordings.
 
-Each is a function `(rng, frames, rate) -> samples [frames]`, float32, of no particular level and never silent. What a
-caller does not fix is drawn from `rng`. They are made for speed, since a training run mixes thousands an hour: about
-1 to 3 ms for 2 s at 16 kHz.
+Each is a function `(rng, frames, rate) -> samples [frames]`, float32, of any level and never silent. Parameters that
+are not given are drawn from `rng`. A noise of 2 s at 16 kHz takes about 1 to 3 ms.
 """
 
 from __future__ import annotations

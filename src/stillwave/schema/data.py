@@ -1,4 +1,4 @@
-"""What a recipe says of its data: where recordings come from, and how mixtures are made of them."""
+"""The `data` section of a recipe: sources of recordings, and how mixtures are made from them."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ class MixingConfig(Frozen):
     snr_db: Range = Range(low=-5, high=20)
     level_dbfs: Range = Range(low=-35, high=-15)
     noises: Annotated[int, Field(ge=1, le=8)] = 2
-    """At most this many noises at once; their number is drawn from 1 to this."""
+    """Largest number of noises in an example; the number is drawn from 1 to this."""
     babble: Fraction = 0.1
-    """Share of examples whose noise holds several other speakers at once."""
+    """Share of examples whose noise includes several other speakers at once."""
     reverberation: Fraction = 0.3
     early_ms: Positive = 50.0
     """The target keeps the direct sound and reflections up to this long after it."""
     clipping: Fraction = 0.05
     band_limit: Fraction = 0.1
     codec: Fraction = 0.0
-    """Share of examples whose noisy part goes through a lossy codec."""
+    """Share of examples whose noisy signal passes a lossy codec."""
     gain_db: Range = Range(low=-6, high=6)
     """Gain of each noise against the others, before the sum is set to the drawn SNR."""
     synthetic_noise: Fraction = 0.0
     """Share of examples with one synthetic noise (`data/synthetic_noise.py`): coloured or modulated noise, hum, clicks,
     beeps. Formerly `computed`."""
     equaliser: Fraction = 0.0
-    """Share of examples whose speech is coloured by a smooth random equaliser, and share whose noise is."""
+    """Share of examples whose speech passes a smooth random equaliser; likewise for their noise."""
     equaliser_db: Positive = 9.0
-    """Its greatest gain and loss."""
+    """Greatest gain and attenuation of the equaliser, in dB."""
     speed: Fraction = 0.0
     """Share of examples whose speech is played faster or slower, by a factor of `speed_range`, pitch included."""
     speed_range: Range = Range(low=0.85, high=1.15)
     level_change: Fraction = 0.0
-    """Share of examples, noisy and target alike, that become louder or softer on their way."""
+    """Share of examples whose level changes within the example, in noisy signal and target alike."""
     level_change_db: Positive = 12.0
-    """The greatest such change."""
+    """Greatest change of level, in dB."""
     joined: Fraction = 0.0
-    """Share of segments that change to another speaker, room and noise on their way."""
+    """Share of segments that change to another speaker, room and noise within the segment."""
     clean: Fraction = 0.0
-    """Share of examples with hardly any noise: an SNR of 40 to 60 dB."""
+    """Share of examples with an SNR of 40 to 60 dB."""
     noise_only: Fraction = 0.0
-    """Share of training segments without speech: their target is silence."""
+    """Share of training segments without speech, whose target is silence."""
     silence: Fraction = 0.0
-    """Share of training segments of zeros, noisy and target."""
+    """Share of training segments with zeros as noisy signal and target."""
 
     @model_validator(mode="before")
     @classmethod
@@ -66,10 +66,9 @@ class MixingConfig(Frozen):
 
 
 class WeightedSource(Frozen):
-    """One of several sources, and its weight against the others.
+    """One of several sources, and its weight.
 
-    An example's utterance (or a noise, or a room) comes from it with a probability of its weight over the sum of all
-    weights.
+    The utterance (or noise, or room) of an example comes from it with the probability weight / sum of weights.
     """
 
     path: str
@@ -86,7 +85,7 @@ Several = Annotated[tuple[WeightedSource, ...], Field(min_length=1)]
 
 
 class Sources(Frozen):
-    """Manifests (JSON lines) or folders that recordings are taken from: one of each kind, or a list of several.
+    """Manifests (JSON lines) or folders of recordings: one of each kind, or a list of several.
 
     speech: [{path: a.jsonl, weight: 3}, {path: b.jsonl, weight: 1}]
     """
@@ -96,7 +95,7 @@ class Sources(Frozen):
     rooms: str | Several | None = None
 
     def of(self, kind: str) -> tuple[WeightedSource, ...]:
-        """The sources of `speech`, `noise` or `rooms`."""
+        """Return the sources of `speech`, `noise` or `rooms`."""
         given = getattr(self, kind)
         if given is None:
             return ()
@@ -104,7 +103,7 @@ class Sources(Frozen):
 
 
 class Pairs(Frozen):
-    """A corpus that is mixed already: noisy recordings, of one or several microphones, with their targets."""
+    """A corpus of mixtures: noisy recordings of one or several microphones, with clean references."""
 
     pairs: str
     """A manifest of pairs (`stillwave data scan --corpus l3das23`) or a folder in a known layout."""
@@ -116,17 +115,17 @@ def _kind_of_training(given: Any) -> str:
 
 
 class DataConfig(Frozen):
-    """Where recordings come from and how examples are cut."""
+    """Sources of recordings, and how examples are cut from them."""
 
     train: Annotated[
         Annotated[Sources, Tag("sources")] | Annotated[Pairs, Tag("pairs")], Discriminator(_kind_of_training)
     ]
-    """Sources that are mixed on the fly (`mixing`), or `pairs`, of which segments are cut."""
+    """Sources that are mixed during training (`mixing`), or `pairs`, from which segments are cut."""
     development: str | Sources
-    """A folder or manifest of fixed mixtures, or sources mixed by a fixed seed."""
+    """A folder or manifest of fixed mixtures, or sources that are mixed with a fixed seed."""
     development_items: Count = 24
     segment_seconds: Positive = 2.0
     mixing: MixingConfig = MixingConfig()
     cache: str | None = None
-    """Folder for decoded audio; by default beside the user's caches."""
+    """Folder for decoded audio; by default in the cache folder of the user."""
     workers: Annotated[int, Field(ge=0)] = 2

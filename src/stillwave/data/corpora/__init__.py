@@ -1,6 +1,6 @@
-"""Public corpora by name: what their file names tell, and how their test sets pair noisy with clean.
+"""Public corpora by name: fields from their file names, and pairs of their test sets.
 
-A corpus is a module with `KINDS`, `describe(path)` and `LAYOUT`, or, where it is mixed already, `scan_pairs(folder)`;
+A corpus is a module with `KINDS`, `describe(path)` and `LAYOUT`, or, for a corpus of pairs, `scan_pairs(folder)`;
 to add one, write the module and name it in `CORPORA`.
 """
 
@@ -26,7 +26,7 @@ CORPORA: dict[str, ModuleType] = {
 
 
 def find(name: str) -> ModuleType:
-    """A corpus by name. Raises ManifestError that names the nearest."""
+    """Return a corpus by name. Raises ManifestError, which names the nearest one."""
     if name not in CORPORA:
         raise ManifestError(f"unknown corpus '{name}'; {nearest(name, CORPORA)}")
     return CORPORA[name]
@@ -42,28 +42,25 @@ def scan_corpus(
     decode: bool = True,
     jobs: int | None = None,
 ) -> dict[Kind, Scan]:
-    """Scan a corpus: kind (`speech`, `noise`, `rooms`) → what was found. What is left out is with the first.
+    """Scan a corpus and return the result by kind (`speech`, `noise`, `rooms`); skipped files are in the first one.
 
-    `kind` and `pattern` are for plain `folders`: what they hold, and a regular expression whose first group
-    finds the speaker in a path; `columns` is for a CSV file (`scan`). The other corpora tell by themselves.
-    Raises ManifestError for an unknown name, a folder that is not laid out as the corpus is, or one without
-    recordings.
+    `kind` and `pattern` are for plain `folders`: their kind, and a regular expression whose first group matches the
+    speaker in a path; `columns` is for a CSV file (`scan`). Raises ManifestError for an unknown name, another layout,
+    or no recordings.
     """
     corpus = find(name)
     if corpus is l3das23:
-        raise ManifestError(
-            f"the corpus '{name}' is mixed already: it has pairs, no speech or noise by themselves"
-        )
+        raise ManifestError(f"the corpus '{name}' has pairs, not separate speech and noise")
     folder = Path(folder)
     if corpus is folders:
-        if folder.is_file():  # a CSV file tells who speaks; the folders that its paths go through do not
+        if folder.is_file():  # speakers come from the CSV file, not from folders
             return {kind: scan(folder, columns=columns, decode=decode, jobs=jobs)}
         describe = folders.speaker_from(pattern) if kind == "speech" else folders.describe_noise
         return {kind: scan(folder, describe, columns=columns, decode=decode, jobs=jobs)}
     if columns:
         raise ManifestError(f"the corpus '{name}' has no CSV file; leave the columns out")
     if pattern is not None:
-        raise ManifestError(f"the corpus '{name}' finds speakers in its own way; leave the pattern out")
+        raise ManifestError(f"the corpus '{name}' has its own rule for speakers; leave the pattern out")
     if folder.is_dir() and not any(corpus.kind_of(path.relative_to(folder)) for path in walk(folder).files):
         raise ManifestError(f"{folder}: is not laid out as {name} is; expected {corpus.LAYOUT}")
     found = scan(folder, corpus.describe, decode=decode, jobs=jobs)

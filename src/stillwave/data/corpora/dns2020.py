@@ -7,7 +7,7 @@
     datasets/test_set/synthetic/{no_reverb,with_reverb}/noisy/clnsp1_train_69005_1_snr15_tl-21_fileid_158.wav
     datasets/test_set/synthetic/{no_reverb,with_reverb}/clean/clean_fileid_158.wav
 
-The test sets are no training material: a scan leaves them out, and `pairs.read_pairs` reads them.
+A scan skips the test sets, which `pair_sets.read_pairs` reads.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def kind_of(path: Path) -> str:
 
 
 def describe(path: Path) -> dict[str, str] | str:
-    """What a training file's name tells, or why it is left out.
+    """Return the fields from the name of a training file, or why it is skipped.
 
     Examples:
         >>> describe(Path("noise/traffic_248091_3.wav"))
@@ -61,7 +61,7 @@ def describe(path: Path) -> dict[str, str] | str:
 
 
 def file_id(name: str) -> str | None:
-    """The number by which noisy and clean belong together.
+    """Return the number that pairs noisy and clean.
 
     Examples:
         >>> file_id("clnsp1_train_69005_1_snr15_tl-21_fileid_158.wav"), file_id("clean_fileid_158.wav")
@@ -73,7 +73,7 @@ def file_id(name: str) -> str | None:
 
 
 def mixture_facts(stem: str) -> dict[str, str]:
-    """SNR in dB and noise from the name of a noisy file, as far as it tells them.
+    """Return SNR in dB and noise from the name of a noisy file, if they are in it.
 
     Examples:
         >>> mixture_facts("clnsp1_train_69005_1_snr15_tl-21_fileid_158")

@@ -13,7 +13,7 @@ LAYOUT = "FOLDER/SPEAKER/…/NAME.wav, or any folder"
 
 
 def describe(path: Path) -> dict[str, str]:
-    """The speaker is the first sub-folder; none for files directly in the folder.
+    """Return the first sub-folder as speaker; none for files directly in the folder.
 
     Examples:
         >>> describe(Path("p225/day1/001.wav"))
@@ -24,15 +24,14 @@ def describe(path: Path) -> dict[str, str]:
 
 
 def describe_noise(path: Path) -> dict[str, str]:
-    """The first sub-folder of noise is its class."""
+    """Return the first sub-folder as class of a noise."""
     return {"label": path.parts[0]} if len(path.parts) > 1 else {}
 
 
 def speaker_from(pattern: str | None) -> Callable[[Path], dict[str, str]]:
-    """`describe` with a regular expression, searched in the path below the folder; its first group is the
-    speaker.
+    """Return `describe` with a regular expression for the path below the folder; its first group is the speaker.
 
-    Raises ManifestError for an expression that is not one or has no group.
+    Raises ManifestError for an invalid expression or one without a group.
     """
     if pattern is None:
         return describe
@@ -41,7 +40,7 @@ def speaker_from(pattern: str | None) -> Callable[[Path], dict[str, str]]:
     except re.error as error:
         raise ManifestError(f"the pattern '{pattern}' is not a regular expression: {error}") from None
     if compiled.groups < 1:
-        raise ManifestError(f"the pattern '{pattern}' has no group: put what is the speaker in parentheses")
+        raise ManifestError(f"the pattern '{pattern}' has no group: put the speaker in parentheses")
 
     def described(path: Path) -> dict[str, str]:
         found = compiled.search(path.as_posix())

@@ -3,15 +3,15 @@
     L3DAS23_Task1_{train100,train360,dev}/data/84-121123-0001_A.wav    microphone A: four channels, 16 kHz, 16 bit
     L3DAS23_Task1_{train100,train360,dev}/data/84-121123-0001_B.wav    microphone B
     L3DAS23_Task1_{train100,train360,dev}/labels/84-121123-0001.wav    the target, mono
-    L3DAS23_Task1_{train100,train360,dev}/labels/84-121123-0001.txt    what is said, where the release has it
+    L3DAS23_Task1_{train100,train360,dev}/labels/84-121123-0001.txt    the transcript, if the release has it
     L3DAS22_Task1_{train100,train360_1,train360_2,dev}/…               the same in 2022
 
 AmbiX (ACN, SN3D) by the challenge's page, l3das.com/icassp2023/task1.html; layout as preprocessing.py and
 download_dataset.py of github.com/l3das/L3DAS22 and L3DAS23 read it. Kaggle's archives hold a folder in a folder of the
 same name, and two parts of train360: any folder above will do. Names start with LibriSpeech's number of the speaker.
 
-A clip is left out, with the reason, when a file is missing or cannot be read, has another rate, number of channels or
-length than it should, or a silent channel; it is kept and called doubtful when its channels are not as they should be.
+A clip is skipped, with the reason, if a file is missing, cannot be read, or has an unexpected rate, number of channels
+or length, or a silent channel. It is kept and listed as doubtful if the order of its channels seems wrong.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ _OTHER_TASK = re.compile(r"task_?2", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class PairScan:
-    """What a scan found, sorted by path."""
+    """The result of a scan, sorted by path."""
 
     pairs: list[Pair]
     skipped: list[Skipped]
     doubtful: list[Skipped] = field(default_factory=list)
-    """Kept, but to be looked at."""
+    """Kept, but to be checked."""
     energy_ratio: float | None = None
-    """The middle one of all recordings (`channels.energy_ratio`): 1 for SN3D; None where none was decoded."""
+    """Median of all recordings (`channels.energy_ratio`): 1 for SN3D; None if none was decoded."""
 
 
 class _Clip(NamedTuple):
@@ -66,7 +66,7 @@ class _Clip(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    """What a file is like: its length, what is doubtful about it, and the energy of W over that of the dipoles."""
+    """Length of a file, a doubt about its channels, and the energy of W over that of the dipoles."""
 
     frames: int
     doubt: str = ""
@@ -74,7 +74,7 @@ class _Opened(NamedTuple):
 
 
 class _ClipError(Exception):
-    """What is wrong with one clip: (path, reason, detail)."""
+    """A fault of one clip: (path, reason, detail)."""
 
 
 def scan_pairs(
@@ -85,11 +85,10 @@ def scan_pairs(
     decode: bool = True,
     jobs: int | None = None,
 ) -> PairScan:
-    """Look at every clip of one set, or of all sets of a folder, in parallel.
+    """Scan the clips of one set, or of all sets of a folder, in parallel.
 
-    With one microphone, what is wrong with B does not matter. `decode` reads every sample, which finds silent channels,
-    NaN, files that end early, and channels in another order. Raises ManifestError when there is no such set, or none of
-    its clips can be used.
+    With one microphone, faults of B are ignored. `decode` reads every sample, which finds silent channels, NaN,
+    truncated files and channels in another order. Raises ManifestError for no such set or no usable clip.
     """
     folder = Path(folder).absolute()
     clips = [clip for place in sets(folder) for clip in _clips(place, microphones)]
@@ -108,12 +107,12 @@ def scan_pairs(
     )
     if not result.pairs:
         reasons = ", ".join(sorted({fault.reason for fault in result.skipped})) or "it is empty"
-        raise ManifestError(f"{folder}: holds no clips that can be used ({reasons}); expected {LAYOUT}")
+        raise ManifestError(f"{folder}: has no usable clips ({reasons}); expected {LAYOUT}")
     return result
 
 
 def sets(folder: Path) -> list[Path]:
-    """The folders that hold data/ (with NAME_A.wav) and labels/: the given one, or those below it, of Task 1."""
+    """Return the folders with data/ (with NAME_A.wav) and labels/ of Task 1: the given one, or those below it."""
     if not folder.is_dir():
         raise ManifestError(f"{folder}: there is no such folder")
     found = (
@@ -126,12 +125,12 @@ def sets(folder: Path) -> list[Path]:
 
 
 def is_set(folder: Path) -> bool:
-    """Whether it has the two folders of a set."""
+    """Return whether a folder has data/ and labels/."""
     return (folder / "data").is_dir() and (folder / "labels").is_dir()
 
 
 def _clips(folder: Path, microphones: int) -> list[_Clip]:
-    """Every name that any file has."""
+    """Return a clip for each name of any file."""
     data = [path for path in (folder / "data").iterdir() if path.suffix.lower() == ".wav"]
     labels = [path for path in (folder / "labels").iterdir() if path.suffix.lower() == ".wav"]
     names = {path.stem[:-2] for path in data if path.stem[-2:] in ("_A", "_B")} | {
@@ -166,7 +165,7 @@ def _look(
 
 
 def _opened(path: Path, what: str, channels: int, convention: Convention, decode: bool) -> _Opened:
-    """Look at one file. Raises _ClipError."""
+    """Check one file. Raises _ClipError."""
     if not path.is_file():
         raise _ClipError(path, "label missing" if what == "label" else f"microphone {what} missing", "")
     try:
@@ -213,13 +212,13 @@ def _pair(clip: _Clip, frames: int, convention: Convention) -> Pair:
 
 
 def _scene(clip: _Clip) -> dict[str, Any]:
-    """What the simulator wrote of a scene."""
+    """Return speaker and SNR from the JSON file of a simulated scene."""
     facts = scene_facts(clip.label)
     return {key: facts[key] for key in ("speaker", "snr_db") if facts.get(key)}
 
 
 def scene_facts(label: Path) -> dict[str, Any]:
-    """The facts of a simulated clip, by its label's path (`scenes/NAME.json`); empty for a published clip."""
+    """Read `scenes/NAME.json` of a simulated clip by the path of its label; empty for a published clip."""
     file = label.parent.parent / "scenes" / f"{label.stem}.json"
     if not file.is_file():
         return {}

@@ -6,7 +6,7 @@
     trainset_28spk_txt/p226_001.txt         testset_txt/p232_001.txt
     log_testset.txt                         lines such as "p232_001 bus 17.5": name, noise, SNR in dB
 
-Noise is published inside the noisy files alone, so a scan gives speech; `pairs.read_pairs` reads the pairs.
+Noise is published only in the noisy files, so a scan returns speech; `pair_sets.read_pairs` reads the pairs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def kind_of(path: Path) -> str:
 
 
 def describe(path: Path) -> dict[str, str] | str:
-    """The speaker of a clean training file, or why a file is left out.
+    """Return the speaker of a clean training file, or why a file is skipped.
 
     Examples:
         >>> describe(Path("clean_trainset_28spk_wav/p226_001.wav"))
@@ -48,15 +48,13 @@ def describe(path: Path) -> dict[str, str] | str:
 
 
 def speaker_of(stem: str) -> str:
-    """`p232` of `p232_001`; empty when the name is not like that."""
+    """Return `p232` of `p232_001`; empty for other names."""
     found = _SPEAKER.match(stem)
     return found.group(1) if found else ""
 
 
 def read_log(path: Path) -> dict[str, tuple[str, float]]:
-    """Name → (noise, SNR in dB) from `log_testset.txt`; empty when there is none. Other lines are passed
-    over.
-    """
+    """Read name → (noise, SNR in dB) from `log_testset.txt`; empty if there is none. Other lines are skipped."""
     if not path.is_file():
         return {}
     rows = (line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines())

@@ -1,1 +1,1 @@
-"""A corpus made on the spot: espeak-ng voices and synthesised noises, nothing downloaded."""
+"""The demo corpus: espeak-ng voices and synthetic noises, without a download."""

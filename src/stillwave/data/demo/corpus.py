@@ -36,18 +36,18 @@ from stillwave.schema import SAMPLE_RATE
 Samples = npt.NDArray[np.float32]
 
 SNR_STEPS = (-5, 0, 5, 10)
-"""Of the fixed mixtures, in dB."""
+"""SNRs of the fixed mixtures in dB."""
 
 _ORDER = 5
-"""Noises are taken five apart: all 22 (two a kind) come up, and a kind meets several SNR steps."""
+"""Step through the noises: all 22 (two of a kind) are used, each kind with several SNRs."""
 
 _VERSION = 2
-"""Raise it when the same seed gives other samples: folders of another version are built anew."""
+"""To be increased if a seed gives other samples; folders of another version are built again."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A synthesised recording of noise: mono samples `[n]` and where they belong."""
+    """A synthetic noise recording, mono samples `[n]`."""
 
     name: str
     kind: str
@@ -55,11 +55,11 @@ class Noise:
 
 
 def build(folder: Path | str, *, seed: int = 0, size: Size | None = None, jobs: int | None = None) -> Path:
-    """Build the corpus in `folder` and return the path; one already built for this seed and size is kept.
+    """Build the corpus in `folder` and return its path; a corpus of this seed and size is kept.
 
     The same seed and size give the same samples with any number of `jobs` (default: the number of CPUs).
-    Raises MissingExtraError without the `demo` extra and StillwaveError when espeak-ng fails. An interrupted
-    build leaves nothing behind.
+    Raises MissingExtraError without the `demo` extra, StillwaveError if espeak-ng fails. An interrupted build leaves no
+    files.
     """
     if not espeak.available():
         raise MissingExtraError("the demo corpus", "demo")
@@ -85,7 +85,7 @@ def build(folder: Path | str, *, seed: int = 0, size: Size | None = None, jobs: 
 
 
 def is_built(folder: Path, made: dict[str, Any]) -> bool:
-    """Whether `folder` holds a whole corpus made of the values `made`."""
+    """Return whether `folder` has a complete corpus with the settings `made`."""
     try:
         found = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -94,7 +94,7 @@ def is_built(folder: Path, made: dict[str, Any]) -> bool:
 
 
 def _speak_all(work: Path, parts: list[SpeakerScript], jobs: int) -> str:
-    """Say everything, a process for each speaker; return espeak's version."""
+    """Synthesise all sentences, one process per speaker; return the version of espeak."""
     version = ""
     with ThreadPoolExecutor(jobs) as pool, console.progress_bar() as bar:
         task = bar.add_task("speech (espeak-ng)", total=sum(len(part.texts) for part in parts), note="")
@@ -116,7 +116,7 @@ def _speak(work: Path, part: SpeakerScript) -> str:
 
 
 def _noises(work: Path, parts: list[SpeakerScript], seed: int, size: Size) -> Iterator[Noise]:
-    """The noise recordings of one set, each with a generator of its own."""
+    """Yield the noise recordings of one set, each with its own generator."""
     split = parts[0].split
     babblers = [part for part in parts if part.role == "babble"]
     voices = [np.concatenate([_read(file) for file in part.files(work)]) for part in babblers]

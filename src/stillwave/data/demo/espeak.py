@@ -1,8 +1,8 @@
-"""espeak-ng by ctypes: text in, samples out.
+"""Synthesise speech with espeak-ng through ctypes.
 
-Its C library keeps state between sentences (flutter, aspiration), so a sentence sounds a little different
-after another one. The same samples come again from the same sentences in the same order in a fresh process,
-which is what running this module is for (`python -m stillwave.data.demo.espeak`; see `speak_in_process`).
+The C library keeps state between sentences (flutter, aspiration), so that samples depend on the sentences before. The
+same sentences in the same order in a new process give the same samples, for which
+this module can be run (`python -m stillwave.data.demo.espeak`; see `speak_in_process`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Voice:
-    """A speaker of the demo corpus: what makes two sentences sound like the same person.
+    """The settings of a speaker of the demo corpus.
 
     `pitch` and `intonation` are espeak's 0 to 100; `words_per_minute` is 80 to 450.
     """
@@ -46,19 +46,19 @@ class Voice:
 
     @property
     def name(self) -> str:
-        """What espeak calls it, e.g. `en-us+f2`."""
+        """Name in espeak, e.g. `en-us+f2`."""
         return f"{self.language}+{self.variant}"
 
 
 def available() -> bool:
-    """Whether the `demo` extra is installed."""
+    """Return whether the `demo` extra is installed."""
     import importlib.util
 
     return importlib.util.find_spec("espeakng_loader") is not None
 
 
 class Espeak:
-    """The synthesiser. One in a process: the C library's state is global."""
+    """The synthesiser; one per process, as the state of the C library is global."""
 
     def __init__(self) -> None:
         """Load the library.
@@ -79,11 +79,11 @@ class Espeak:
             data = link
         initialise = self._library.espeak_Initialize
         self.sample_rate: int = initialise(_SYNCHRONOUS, 0, str(data).encode(), _DONT_EXIT)
-        # Asked for a second time in a process, it says that all is well whatever it finds.
+        # A second call in a process always reports success.
         if self.sample_rate <= 0 or not (data / "phontab").is_file():
             raise StillwaveError(f"{data}: espeak-ng cannot read its data; reinstall espeakng-loader")
         self._chunks: list[npt.NDArray[np.int16]] = []
-        # The attribute keeps the callback alive: ctypes frees it otherwise, and C would call into nothing.
+        # The attribute keeps a reference, as ctypes does not.
         self._callback = _CALLBACK(self._collect)
         self._library.espeak_SetSynthCallback(self._callback)
 
@@ -94,9 +94,9 @@ class Espeak:
         return text.decode(errors="replace").split()[0]
 
     def speak(self, text: str, voice: Voice) -> Samples:
-        """Say `text`: float32 samples `[n]` within ±1 at `sample_rate`.
+        """Synthesise `text` as float32 samples `[n]` within ±1 at `sample_rate`.
 
-        Raises StillwaveError when espeak-ng does not know the voice or refuses the text.
+        Raises StillwaveError for an unknown voice, or text that gives no samples.
         """
         if self._library.espeak_SetVoiceByName(voice.name.encode()) != 0:
             raise StillwaveError(f"espeak-ng {self.version} has no voice '{voice.name}'")
@@ -108,7 +108,7 @@ class Espeak:
         failed = self._library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8, None, None)
         spoken = np.concatenate([np.zeros(0, np.int16), *self._chunks])
         if failed or not spoken.any():
-            raise StillwaveError(f"espeak-ng said nothing for '{text[:40]}' with voice '{voice.name}'")
+            raise StillwaveError(f"espeak-ng returned no samples for '{text[:40]}' with voice '{voice.name}'")
         return spoken.astype(np.float32) / np.float32(32768)
 
     def _collect(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
@@ -121,7 +121,7 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 def speak_to_files(voice: Voice, lines: Sequence[tuple[str, Path]], sample_rate: int) -> str:
-    """Say each `(text, file)` in this process, in order. Returns espeak's version."""
+    """Synthesise each `(text, file)` in this process, in order. Returns espeak's version."""
     import soundfile
     import soxr
 

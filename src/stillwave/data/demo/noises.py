@@ -1,7 +1,7 @@
-"""Synthesised noises: each a function `(rng, seconds, rate) -> samples [n]`, float32.
+"""Synthetic noises: each a function `(rng, seconds, rate) -> samples [n]`, float32.
 
-Whatever a caller does not fix is drawn from `rng`: two recordings of a kind differ in their parameters and
-not only in their samples. Every noise leaves at the same level (-25 dBFS RMS, peaks within ±1).
+Parameters that are not given are drawn from `rng`, so that two recordings of a kind differ in them. All noises have
+the same level (−25 dBFS RMS, peaks within ±1).
 """
 
 from __future__ import annotations
@@ -188,14 +188,14 @@ def _rms(wave: npt.NDArray[np.floating]) -> float:
 
 
 def _level(wave: npt.NDArray[np.floating]) -> Samples:
-    """Bring to the common level; sparse noises are turned down until their peak fits."""
+    """Scale to the common level; sparse noises are scaled by their peak."""
     wave = wave - wave.mean()
     gain = min(_RMS / _rms(wave), 0.99 / max(float(np.abs(wave).max(initial=0)), 1e-9))
     return (gain * wave).astype(np.float32)
 
 
 def _shaped(rng: np.random.Generator, count: int, rate: int, response: Callable[[Wave], Wave]) -> Wave:
-    """White noise through an amplitude response given over frequency; below 20 Hz it is cut."""
+    """Return white noise filtered with an amplitude response over frequency; zero below 20 Hz."""
     spectrum = np.fft.rfft(rng.normal(size=count))
     frequency = np.fft.rfftfreq(count, 1 / rate)
     gain = response(np.maximum(frequency, 20.0))

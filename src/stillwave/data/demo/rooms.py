@@ -1,4 +1,4 @@
-"""Room impulse responses by the simplest model with a reverberation time: decaying noise."""
+"""Room impulse responses from decaying noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Samples = npt.NDArray[np.float32]
 
 
 def room(rng: np.random.Generator, rate: int, rt60: float | None = None) -> Samples:
-    """A response `[n]` with the direct sound (1.0) at sample 0; its tail falls by 60 dB in `rt60` seconds.
+    """Return a response `[n]` with the direct sound (1.0) at sample 0; its tail falls by 60 dB in `rt60` seconds.
 
     `rt60` is drawn from 0.2 to 0.7 s. The tail's energy is -8 to 2 dB against the direct sound's; its treble
     falls twice as fast, as air and curtains have it.

@@ -1,4 +1,4 @@
-"""English sentences from templates and word lists: as many as a small corpus needs, none of them twice."""
+"""Generate distinct English sentences from templates and word lists."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ _TEMPLATES: tuple[str, ...] = (
 
 
 def make_sentences(count: int, rng: np.random.Generator) -> list[str]:
-    """`count` different sentences; the same generator state gives the same ones.
+    """Return `count` different sentences; the same generator state gives the same ones.
 
-    Raises StillwaveError when the grammar cannot give so many.
+    Raises StillwaveError if the grammar has too few.
     """
     seen: dict[str, None] = {}
     for _ in range(40 * count + 100):
@@ -81,7 +81,7 @@ def make_sentences(count: int, rng: np.random.Generator) -> list[str]:
             return list(seen)
         seen.setdefault(_sentence(rng))
     raise StillwaveError(
-        f"the demo corpus's grammar does not give {count} different sentences; ask for fewer"
+        f"the grammar of the demo corpus has fewer than {count} different sentences; use fewer"
     )
 
 

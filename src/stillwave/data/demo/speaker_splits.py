@@ -1,4 +1,4 @@
-"""Who says what in which set of the demo corpus."""
+"""Assign speakers and sentences of the demo corpus to sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BABBLE_SENTENCES = 6
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything. The defaults make some 30 minutes of speech and 10 of noise."""
+    """Size of the corpus. The defaults make about 30 minutes of speech and 10 of noise."""
 
     speakers: int = 44
     sentences: int = 12
@@ -32,7 +32,7 @@ class Size:
 
 @dataclass(frozen=True)
 class SpeakerScript:
-    """All that one speaker says: in which set, and to be heard alone (`speech`) or in a crowd (`babble`)."""
+    """The sentences of one speaker, the set, and the role: `speech` or `babble`."""
 
     split: Split
     role: Literal["speech", "babble"]
@@ -41,15 +41,15 @@ class SpeakerScript:
     texts: tuple[str, ...]
 
     def files(self, folder: Path) -> list[Path]:
-        """Where each sentence goes."""
+        """Return the file of each sentence."""
         home = folder / self.split / self.role
         return [home / f"{self.speaker}_{i:02d}.wav" for i in range(len(self.texts))]
 
 
 def split_speakers(seed: int, size: Size) -> list[SpeakerScript]:
-    """Share voices and sentences out: no sentence is said twice, no variant of espeak is in two sets.
+    """Assign voices and sentences: each sentence is used once, each variant of espeak in one set.
 
-    Raises StillwaveError when the grammar has not enough sentences for `size`.
+    Raises StillwaveError if the grammar has too few sentences for `size`.
     """
     plan: list[tuple[Split, Literal["speech", "babble"], str, Voice, int]] = []
     counts = {
@@ -71,10 +71,10 @@ def split_speakers(seed: int, size: Size) -> list[SpeakerScript]:
 
 
 def mixtures_of(split: Split, size: Size) -> int:
-    """Fixed mixtures in a set: the test set has half as many again as the development set."""
+    """Return the number of mixtures of a set; the test set has 1.5 times those of the development set."""
     return {"train": 0, "development": size.mixtures, "test": size.mixtures * 3 // 2}[split]
 
 
 def _sentences_each(split: Split, size: Size) -> int:
-    """What each speaker of a set has to say for the set to have one sentence a mixture."""
+    """Return the sentences per speaker of a set, for one sentence per mixture."""
     return size.sentences if split == "train" else -(-mixtures_of(split, size) // len(SPEAKERS[split]))

@@ -1,4 +1,4 @@
-"""Who speaks in the demo corpus: espeak variants (the timbre), none of them in two sets."""
+"""Speakers of the demo corpus: espeak variants (the timbre), each in one set."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from stillwave.data.demo.espeak import Voice
 Split = Literal["train", "development", "test"]
 SPLITS: tuple[Split, ...] = ("train", "development", "test")
 
-# Left out on purpose: whispers and effects (not speech as people mean it), variants that clip, the Klatt
-# synthesiser (another sound altogether), and every variant with `breath` in its file (f2, f3, f5, Alicia,
-# caleb, Reed, sandro, victor): espeak-ng 1.52 speaks those a little differently in every process.
+# Excluded: whispers and effects, variants that clip, the Klatt synthesiser, and every variant with
+# `breath` in its file (f2, f3, f5, Alicia, caleb, Reed, sandro, victor), which espeak-ng 1.52 synthesises a little
+# differently in every process.
 SPEAKERS: dict[Split, tuple[str, ...]] = {
     "train": (
         *("f1", "Andrea", "belinda", "linda", "anika", "shelby", "zac"),
@@ -28,7 +28,7 @@ BABBLE: dict[Split, tuple[str, ...]] = {
     "development": ("edward2", "benjamin", "john"),
     "test": ("kaukovalta", "norbert", "ian", "Hugo"),
 }
-"""The voices that babble is made of; they speak nowhere else."""
+"""Voices of babble only."""
 
 _ACCENTS = (
     *("en-us", "en", "en-gb-x-rp", "en-gb-scotland", "en-029", "en-us-nyc"),
@@ -37,7 +37,7 @@ _ACCENTS = (
 
 
 def speaker_sets(variants: tuple[str, ...], count: int, rng: np.random.Generator) -> dict[str, Voice]:
-    """`count` speakers by id: each variant in turn, with its own accent, pitch, liveliness and speed."""
+    """Return `count` speakers by id: each variant in turn, with its own accent, pitch, liveliness and speed."""
     voices: dict[str, Voice] = {}
     for i in range(count):
         voice = Voice(

@@ -1,7 +1,7 @@
-"""First-order ambisonics: what four coincident channels hear of a direction, and their conventions.
+"""First-order ambisonics: encoding of directions in four coincident channels, and conventions.
 
-Directions are vectors in the microphone's own frame: x ahead, y to the left, z up. A plane wave of amplitude a from the
-unit direction (x, y, z) gives, in the convention of AmbiX, which is used everywhere here (ACN order, SN3D
+Directions are vectors in the frame of the microphone: x ahead, y to the left, z up. A plane wave of amplitude a from
+the unit direction (x, y, z) gives, in the convention of AmbiX, which is used throughout (ACN order, SN3D
 normalisation; Nachbar et al., Ambisonics Symposium 2011),
 
     W = a, Y = a·y, Z = a·z, X = a·x        with x = cos θ · cos φ, y = sin θ · cos φ, z = sin φ
@@ -22,13 +22,13 @@ Convention = Literal["acn_sn3d", "fuma"]
 
 CHANNELS = ("W", "Y", "Z", "X")
 _AXES = [1, 2, 0]
-"""Where y, z and x lie in a vector (x, y, z)."""
+"""Indices of y, z and x in a vector (x, y, z)."""
 _FUMA_ORDER = [0, 3, 1, 2]
-"""Channels W, X, Y, Z among W, Y, Z, X."""
+"""Indices of W, X, Y, Z in W, Y, Z, X."""
 
 
 def encode(directions: Floats) -> Floats:
-    """Gains of W, Y, Z, X for unit vectors `[..., 3]`: `[..., 4]`.
+    """Return gains of W, Y, Z, X `[..., 4]` for unit vectors `[..., 3]`.
 
     Examples:
         >>> encode(np.array([0.0, 1.0, 0.0]))
@@ -39,19 +39,19 @@ def encode(directions: Floats) -> Floats:
 
 
 def direction(azimuth: float, elevation: float = 0.0) -> Floats:
-    """The unit vector of an azimuth (anticlockwise from straight ahead) and an elevation, in radians."""
+    """Return the unit vector of an azimuth (anticlockwise from straight ahead) and an elevation, in radians."""
     level = np.cos(elevation)
     return np.array([level * np.cos(azimuth), level * np.sin(azimuth), np.sin(elevation)])
 
 
 def about_z(angle: float) -> Floats:
-    """The matrix `[3, 3]` that turns vectors anticlockwise by `angle`, in radians, seen from above."""
+    """Return the matrix `[3, 3]` that rotates vectors anticlockwise by `angle`, in radians, seen from above."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
 def rotate(channels: Floats, matrix: Floats) -> Floats:
-    """What W, Y, Z, X `[..., 4, N]` would be, had the whole scene been turned about the microphone by `matrix`."""
+    """Rotate the scene of W, Y, Z, X `[..., 4, N]` about the microphone by `matrix`."""
     back = np.argsort(_AXES)
     vectors = channels[..., 1:, :][..., back, :]
     turned = np.einsum("ij,...jn->...in", matrix, vectors)[..., _AXES, :]
@@ -59,7 +59,7 @@ def rotate(channels: Floats, matrix: Floats) -> Floats:
 
 
 def convert(channels: Floats, given: Convention, wanted: Convention) -> Floats:
-    """Samples `[4 or 8, N]` (one or two microphones) from one convention to another."""
+    """Convert samples `[4 or 8, N]` (one or two microphones) from one convention to another."""
     if given == wanted:
         return channels
     order, gain = (_FUMA_ORDER, 2**-0.5) if wanted == "fuma" else (np.argsort(_FUMA_ORDER), 2**0.5)
@@ -69,7 +69,7 @@ def convert(channels: Floats, given: Convention, wanted: Convention) -> Floats:
 
 
 def intensity(channels: Floats) -> Floats:
-    """Where most sound comes from: the vector (x, y, z) of W's products with X, Y and Z, by W's energy.
+    """Return the intensity vector (x, y, z): products of W with X, Y and Z over the energy of W.
 
     `channels`: W, Y, Z, X `[4, N]`, SN3D. The length is 1 for one plane wave and 0 for a diffuse field.
     """

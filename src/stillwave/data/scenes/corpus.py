@@ -1,11 +1,11 @@
-"""Scenes on disk, in the layout of L3DAS23 Task 1, with what is known of each beside them.
+"""Write simulated scenes in the layout of L3DAS23 Task 1, with their parameters.
 
 OUT/L3DAS23_Task1_SET/data/NAME_A.wav  NAME_B.wav     four channels each, 16 kHz, 16 bit
-OUT/L3DAS23_Task1_SET/labels/NAME.wav  NAME.txt       the target, and what is said where that is known
+OUT/L3DAS23_Task1_SET/labels/NAME.wav  NAME.txt       the target, and the transcript if it is known
 OUT/L3DAS23_Task1_SET/scenes/NAME.json                geometry, SNR, RT60, recordings: written last, so that a scene
                                                       with one is complete
 OUT/L3DAS23_Task1_SET/scenes.csv                      the same as a table
-OUT/L3DAS23_Task1_SET/simulation.json                 the settings; a folder of other settings is refused
+OUT/L3DAS23_Task1_SET/simulation.json                 the settings, which must agree when it is continued
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Written:
-    """What a call left in a folder."""
+    """The result of `simulate`."""
 
     folder: Path
     clips: int
     kept: int
-    """Of them, those that were there already."""
+    """Clips that existed before."""
     seconds: float
-    """Of sound, all clips together."""
+    """Total duration of the clips."""
     too_long: int
-    """Utterances that were not used."""
+    """Utterances that were too long to be used."""
 
 
 def simulate(
@@ -71,7 +71,7 @@ def simulate(
     jobs: int = 1,
     store: DecodedAudioCache | None = None,
 ) -> Written:
-    """Write scenes 0 … clips − 1, keeping complete ones of a call before. The files are the same for any `jobs`.
+    """Write scenes 0 … clips − 1, except those that exist. The files are the same for any `jobs`.
 
     Raises ManifestError for a folder that was simulated with other settings or recordings.
     """
@@ -95,7 +95,7 @@ def simulate(
 
 
 def complete(folder: Path, name: str) -> bool:
-    """Whether all files of a scene are there; its facts are written last."""
+    """Return whether all files of a scene exist; its JSON file is written last."""
     files = (f"scenes/{name}.json", f"data/{name}_A.wav", f"data/{name}_B.wav", f"labels/{name}.wav")
     return all((folder / file).is_file() for file in files)
 
@@ -125,13 +125,11 @@ def _hash(recordings: Sequence[Recording]) -> str:
 
 
 def _settle(folder: Path, settings: dict[str, Any]) -> None:
-    """Make the folder, or see that it is one of these settings."""
+    """Create the folder, or raise ManifestError if it has other settings."""
     file = folder / SETTINGS
     if not file.is_file():
         if folder.is_dir() and any(folder.iterdir()):
-            raise ManifestError(
-                f"{folder}: holds something that was not simulated; give another folder or --set"
-            )
+            raise ManifestError(f"{folder}: is not a simulated set; give another folder or --set")
         write_json(file, settings)
         return
     try:

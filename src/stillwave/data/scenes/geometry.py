@@ -1,4 +1,4 @@
-"""Who is where: rooms, microphones and sources, drawn so that all have space."""
+"""Draw rooms with positions of microphones and sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Vector = npt.NDArray[Any]
 _TO_WALL = 0.4
 _MICROPHONE_TO_WALL = 0.8
 _ANYWHERE = Range(low=0.7 + SPACING, high=1000.0)
-"""Nearer to either microphone than 0.7 m sources have curved wavefronts, which the encoding leaves out."""
+"""Wavefronts of sources nearer than 0.7 m are curved, which the encoding ignores."""
 _HEIGHTS = {"microphone": (1.0, 1.7), "speech": (1.0, 1.9), "noise": (0.2, 2.2)}
 
 
@@ -26,7 +26,7 @@ _TRIES = 1000
 
 
 class RoomError(StillwaveError):
-    """Something that a room cannot have."""
+    """A property that a room cannot have."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +42,22 @@ class SceneGeometry:
 
     @property
     def microphone_b(self) -> Vector:
-        """To the left of A (its +y)."""
+        """Position to the left of A (its +y)."""
         return np.asarray(self.microphone_a + about_z(self.yaw) @ np.array([0.0, SPACING, 0.0]))
 
     @property
     def volume(self) -> float:
-        """In cubic metres."""
+        """Volume in cubic metres."""
         return float(np.prod(self.room))
 
     def seen_from_a(self, position: Vector) -> Vector:
-        """Unit vector from microphone A to a position, in the microphone's frame."""
+        """Return the unit vector from microphone A to a position, in the frame of the microphone."""
         away = about_z(-self.yaw) @ (position - self.microphone_a)
         return np.asarray(away / np.linalg.norm(away))
 
 
 def draw_geometry(rng: np.random.Generator, config: SceneConfig) -> SceneGeometry:
-    """A room with two microphones, a talker and 1 to `config.noises` noises."""
+    """Draw a room with two microphones, a talker and 1 to `config.noises` noises."""
     room = np.array([draw(rng, config.length), draw(rng, config.width), draw(rng, config.height)])
     microphone = _place(rng, room, _MICROPHONE_TO_WALL, *_HEIGHTS["microphone"])
     yaw = float(rng.uniform(-np.pi, np.pi))
@@ -68,7 +68,7 @@ def draw_geometry(rng: np.random.Generator, config: SceneConfig) -> SceneGeometr
 
 
 def draw(rng: np.random.Generator, interval: Range) -> float:
-    """A value of an interval."""
+    """Draw a value from an interval."""
     return float(rng.uniform(interval.low, interval.high))
 
 
@@ -85,10 +85,10 @@ def _place_apart(
         if distance.low <= np.linalg.norm(position - microphone) <= distance.high:
             return position
     raise RoomError(
-        f"a room of {format_size(room)} m has no place {distance.low:g} to {distance.high:g} m from its microphone"
+        f"a room of {format_size(room)} m has no position {distance.low:g} to {distance.high:g} m from its microphone"
     )
 
 
 def format_size(room: Vector) -> str:
-    """The sides of a room, for a message."""
+    """Format the sides of a room for a message."""
     return " × ".join(f"{side:.1f}" for side in room)

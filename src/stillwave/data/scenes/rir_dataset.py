@@ -1,4 +1,4 @@
-"""Impulse responses of simulated rooms as files, to train with beside measured ones: `data.train.rooms`."""
+"""Write impulse responses of simulated rooms as files, for `data.train.rooms`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Impulse responses of a box-shaped room at two ambisonic microphones, 16 kHz, by image sources.
 
-**Early**: the image sources of pyroomacoustics (Allen & Berkley, 1979), each heard as a plane wave from its direction
-with amplitude β^k / d after k reflections and d metres. Their number grows with the cube of the time: a response of
+**Early**: the image sources of pyroomacoustics (Allen & Berkley, 1979), each a plane wave from its direction with
+amplitude β^k / d after k reflections and d metres. Their number grows with the cube of the time: a response of
 half a second has half a million.
 
 **Late**: the mirrored rooms tile space, and each holds one image. Where more than `DENSITY` of them arrive in a sample,
@@ -33,20 +33,20 @@ from stillwave.data.scenes.geometry import RoomError, SceneGeometry, Vector, for
 from stillwave.schema import SAMPLE_RATE
 
 SPEED = 343.0
-"""Of sound, metres a second."""
+"""Speed of sound in metres per second."""
 DENSITY = 8.0
-"""Arrivals a sample beyond which random points stand in for image sources."""
+"""Arrivals per sample above which random points replace image sources."""
 LEAD = 64
-"""Samples of a response before time 0: microphone B may hear a source 9.3 samples earlier than A, and filters ring."""
+"""Samples of a response before time 0: sound may reach microphone B 9.3 samples before A, and filters ring."""
 
 _FINE = 8
-"""Places for arrivals in a sample; between two of them the arrival is shared."""
+"""Grid points per sample; an arrival is distributed over the two nearest."""
 _MARGIN = 256
-"""Samples for the low-pass filter to ring in."""
+"""Margin in samples for the response of the low-pass filter."""
 _EDGE = 0.975
-"""Of the band that is kept whole."""
+"""Share of the band that the low-pass filter leaves unchanged."""
 _LOWEST = 60.0
-"""Hz, of reflections."""
+"""Lowest frequency of reflections in Hz."""
 _BIN = 0.001
 _STEPS = 30
 
@@ -55,18 +55,18 @@ Floats = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Arrivals:
-    """All that reaches the microphones from one source; the direct sound is the first."""
+    """All arrivals at the microphones from one source; the direct sound is the first."""
 
     positions: Floats
     """Of image sources, `[n, 3]`, metres from the room's corner."""
     reflections: npt.NDArray[np.int64]
-    """How often each was reflected, `[n]`."""
+    """Number of reflections, `[n]`."""
     gains: Floats
-    """1 for an image source; what a random point stands for, with its sign."""
+    """1 for an image source; for a random point the amplitude of the images that it replaces, with its sign."""
 
 
 def arrivals(layout: SceneGeometry, source: Vector, rt60: float, rng: np.random.Generator) -> Arrivals:
-    """Image sources and, late, what stands in for them, until the sound has decayed by 60 dB."""
+    """Return image sources and, late, random points in their place, until the sound has decayed by 60 dB."""
     longest = SPEED * rt60 + float(np.linalg.norm(source - layout.microphone_a))
     border = min(longest, np.sqrt(DENSITY * layout.volume * SAMPLE_RATE / (4 * np.pi * SPEED)))
     early, reflections = _images(layout, source, border)
@@ -110,9 +110,9 @@ def _stand_ins(
 
 
 def reflectivity(found: Arrivals, layout: SceneGeometry, rt60: float) -> float:
-    """β, the factor on amplitudes at each reflection, that gives a room the RT60 asked for, by bisection.
+    """Return β, the amplitude factor of a reflection, for the wanted RT60, by bisection.
 
-    Raises RoomError where that takes walls that absorb more than 95 % or less than 0.02 % of the energy.
+    Raises RoomError if the walls would absorb more than 95 % or less than 0.02 % of the energy.
     """
     energies = _energies(found, layout)
     low, high = np.sqrt(0.05), 0.9999
@@ -125,7 +125,7 @@ def reflectivity(found: Arrivals, layout: SceneGeometry, rt60: float) -> float:
 
 
 def _energies(found: Arrivals, layout: SceneGeometry) -> Floats:
-    """Energy of the reflections in each millisecond and after each number of reflections, were β one."""
+    """Return the energy by millisecond and number of reflections, for β = 1."""
     distance = np.linalg.norm(found.positions[1:] - layout.microphone_a, axis=1)
     times = (distance / SPEED / _BIN).astype(np.int64)
     orders = found.reflections[1:]
@@ -136,15 +136,15 @@ def _energies(found: Arrivals, layout: SceneGeometry) -> Floats:
 
 
 def decay_time(energies: Floats, beta: float) -> float:
-    """T30 in seconds of the decay of `energies` [milliseconds, reflections] for a β; 0 where it is too steep."""
+    """Return T30 in seconds of `energies` [milliseconds, reflections] for a β; 0 for too steep a decay."""
     decay = energies @ beta ** (2.0 * np.arange(energies.shape[1]))
     return t30(decay, _BIN)
 
 
 def t30(energy: Floats, step: float) -> float:
-    """Reverberation time from the energies in steps of `step` seconds: Schroeder's integral from −5 to −35 dB.
+    """Return the reverberation time of energies in steps of `step` seconds: Schroeder integral from −5 to −35 dB.
 
-    ISO 3382-1. 0 where fewer than two steps lie between.
+    ISO 3382-1. 0 if fewer than two steps lie between.
     """
     left = np.cumsum(energy[::-1])[::-1]
     level = 10 * np.log10(np.maximum(left, 1e-30) / max(left[0], 1e-30))
@@ -156,7 +156,7 @@ def t30(energy: Floats, step: float) -> float:
 
 
 def responses(found: Arrivals, layout: SceneGeometry, beta: float, samples: int) -> npt.NDArray[np.float32]:
-    """The impulse responses `[8, samples]` (W, Y, Z, X of A, then of B), relative to the direct sound at A.
+    """Return the impulse responses `[8, samples]` (W, Y, Z, X of A, then of B), relative to the direct sound at A.
 
     Sample `LEAD` is time 0, where W of A is 1. A's direct sound is one exact sample; all else is band-limited.
     """
@@ -166,24 +166,24 @@ def responses(found: Arrivals, layout: SceneGeometry, beta: float, samples: int)
     amplitudes = found.gains * beta**found.reflections * distance
     turn = about_z(-layout.yaw)
 
-    def hear(part: slice, length: int, *microphones: Vector) -> Floats:
+    def at_microphones(part: slice, length: int, *microphones: Vector) -> Floats:
         grids = [
-            _hear(found.positions[part], amplitudes[part], m, turn, distance, length) for m in microphones
+            _on_grid(found.positions[part], amplitudes[part], m, turn, distance, length) for m in microphones
         ]
         return _decimate(np.concatenate(grids), length)
 
-    response = hear(slice(1, None), samples, layout.microphone_a, layout.microphone_b)
+    response = at_microphones(slice(1, None), samples, layout.microphone_a, layout.microphone_b)
     response = sosfilt(butter(2, _LOWEST, "high", fs=SAMPLE_RATE, output="sos"), response)
     response[:4, LEAD] += encode(layout.seen_from_a(found.positions[0]))
     start = min(samples, 2 * LEAD + _MARGIN)
-    response[4:, :start] += hear(slice(0, 1), start, layout.microphone_b)
+    response[4:, :start] += at_microphones(slice(0, 1), start, layout.microphone_b)
     return np.asarray(response, np.float32)
 
 
-def _hear(
+def _on_grid(
     positions: Floats, amplitudes: Floats, microphone: Vector, turn: Floats, direct: float, samples: int
 ) -> Floats:
-    """Arrivals on a fine grid, `[4, (samples + 2 margins) · fine]`; those too late are left out."""
+    """Return arrivals on the fine grid, `[4, (samples + 2 margins) · fine]`; later ones are left out."""
     away = (positions - microphone) @ turn.T
     distance = np.linalg.norm(away, axis=1)
     place = ((distance - direct) * (SAMPLE_RATE / SPEED) + LEAD + _MARGIN) * _FINE
@@ -201,12 +201,12 @@ def _hear(
 
 
 def _points(samples: int) -> int:
-    """With the margins, and a length that is quick to transform (always even)."""
+    """Return an even length with the margins, for fast FFTs."""
     return 2 * fast_length((samples + 2 * _MARGIN + 1) // 2)
 
 
 def _decimate(fine: Floats, samples: int) -> Floats:
-    """From the fine grid to 16 kHz, `[8, samples]`."""
+    """Resample the fine grid to 16 kHz, `[8, samples]`."""
     spectrum = np.fft.rfft(fine, axis=-1)
     kept = _points(samples) // 2 + 1
     frequency = np.linspace(0, 1, kept)

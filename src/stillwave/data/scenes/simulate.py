@@ -1,14 +1,14 @@
-"""One scene: a talker and noises in a room, heard by two ambisonic microphones, and what should be made of it.
+"""Simulate a scene: a talker and noises in a room with two ambisonic microphones, and the clean reference.
 
-A scene is a pure function of (seed, index), whatever else is simulated. In this order:
+A scene is a pure function of (seed, index). Steps, in this order:
 
-1. *Who*: an utterance (each once before any comes up again), one to three noises, their places, the room.
-2. *Rooms* (`rooms.py`): every source through its own responses. The target is the utterance as channel W of microphone
-   A hears its direct sound: the same samples, at the same place. Noise sounds before the clip begins, so that its
-   reverberation is there from the start.
-3. *SNR*: active level of the speech, as it is heard, over the level of all noise, both in W of A (`effects.snr_db`).
-4. *Level*: everything is scaled by one factor until W of A has the drawn level, or less where a channel would
-   pass 0.99.
+1. *Sources*: an utterance (all are used before any is repeated), one to three noises, their positions, the room.
+2. *Rooms* (`rooms.py`): every source through its own responses. The target is the direct sound in channel W of
+   microphone A: the samples of the utterance, unshifted. Noise starts before the clip, so that its reverberation is
+   complete from the start.
+3. *SNR*: active level of the reverberant speech over the level of all noise, both in W of A (`effects.snr_db`).
+4. *Level*: one factor scales all signals so that W of A has the drawn level, or less if a channel would exceed
+   0.99.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Scene:
-    """Full scale ±1; nothing passes 0.99."""
+    """A simulated scene, full scale ±1, peaks up to 0.99."""
 
     noisy: Samples
-    """`[8, N]`: four channels of microphone A, then of B, in the convention asked for."""
+    """`[8, N]`: four channels of microphone A, then of B, in the wanted convention."""
     clean: Samples
     """`[N]`: the direct sound of the speech in W of microphone A."""
     speech: Recording
     facts: dict[str, Any]
-    """How it came about, as JSON values."""
+    """Its parameters, as JSON values."""
 
 
 class Simulator:
-    """Scenes without end. Raises ManifestError where no utterance is short enough, or there is no noise."""
+    """An infinite sequence of scenes. Raises ManifestError for no short enough utterance, or no noise."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Simulator:
         self.noise = Noises(noise, self.store)
 
     def __call__(self, index: int) -> Scene:
-        """Scene `index` (≥ 0). Raises AudioError for a recording that cannot be used."""
+        """Return scene `index` (≥ 0). Raises AudioError for an unusable recording."""
         rng = np.random.default_rng([self.seed, index])
         recording = self._utterance(index)
         dry = self._dry(recording)
@@ -105,7 +105,7 @@ class Simulator:
         )
 
     def _utterance(self, index: int) -> Recording:
-        """In a new order in every pass over them."""
+        """Return the utterance of a scene; each pass has a new order."""
         turn, place = divmod(index, len(self.speech.recordings))
         order = np.random.default_rng([self.seed, turn, 2**31]).permutation(len(self.speech.recordings))
         return self.speech.recordings[int(order[place])]
@@ -114,7 +114,7 @@ class Simulator:
         return self.speech.whole(recording, round(self.config.max_seconds * SAMPLE_RATE)).samples
 
     def _room(self, rng: np.random.Generator) -> tuple[SceneGeometry, float, rooms.Arrivals, float]:
-        """One that can have the reverberation time drawn for it."""
+        """Draw a room that can have the drawn reverberation time."""
         for _ in range(_TRIES):
             try:
                 layout = draw_geometry(rng, self.config)
@@ -123,12 +123,12 @@ class Simulator:
                 return layout, rt60, found, rooms.reflectivity(found, layout, rt60)
             except RoomError as error:
                 last = error
-        raise RoomError(f"{last}; so it was with {_TRIES} rooms: give another --rt60 or --distance")
+        raise RoomError(f"{last}; {_TRIES} rooms were tried: give another --rt60 or --distance")
 
     def _noise(
         self, rng: np.random.Generator, layout: SceneGeometry, rt60: float, beta: float, frames: int
     ) -> tuple[Samples, list[Recording]]:
-        """All noises together, `[8, frames]`, at any level; never silent."""
+        """Return the sum of all noises, `[8, frames]`, at any level and never silent."""
         taps = rooms.LEAD + round(rt60 * SAMPLE_RATE)
         total = np.zeros((8, frames), np.float32)
         used: list[Recording] = []
@@ -136,7 +136,7 @@ class Simulator:
             drawn = self.noise.draw(rng, frames + taps)
             heard = self._noise_at(rng, layout, position, rt60, beta, drawn.samples)[:, taps:]
             power = effects.level(heard[0])
-            if power > 0:  # a click may lie before the clip alone
+            if power > 0:  # all of a noise may lie before the clip
                 total += heard * effects.amplitude(draw(rng, self.config.gain_db) - effects.decibels(power))
                 used.extend(drawn.recordings)
         if not used:
@@ -164,7 +164,7 @@ class Simulator:
 
 
 def _pass(dry: Samples, responses: Samples) -> Samples:
-    """`[N]` through `[8, taps]`, aligned with the direct sound at A: `[8, N]`."""
+    """Convolve `[N]` with `[8, taps]`; return `[8, N]`, aligned with the direct sound at A."""
     from scipy.signal import oaconvolve
 
     whole = oaconvolve(dry[None], responses, axes=1)
