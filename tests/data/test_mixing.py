@@ -228,9 +228,7 @@ def test_long_rooms_are_rarer(world, store, tmp_path):
     assert 5 < drawn.count(long) < 50
 
 
-@pytest.mark.parametrize(
-    ("part", "said"), [("speech", "speech: has no"), ("noise", "noise: has no")]
-)
+@pytest.mark.parametrize(("part", "said"), [("speech", "speech: has no"), ("noise", "noise: has no")])
 def test_empty_lists_are_refused(mixer, part, said):
     with pytest.raises(ManifestError, match=said):
         mixer(PLAIN, **{part: []})
