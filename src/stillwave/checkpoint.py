@@ -1,7 +1,7 @@
-"""Checkpoints: a folder with `weights.safetensors` and `card.json`. Nothing is ever pickled or unpickled.
+"""Checkpoints: folders with `weights.safetensors` and `card.json`. Nothing is pickled.
 
-The card says what the weights are (network, step, recipe, scores, versions) and holds their SHA-256, so
-that a file cut short or a pair that does not belong together is found before it computes anything.
+The card describes the weights (network, step, recipe, scores, versions) and holds their SHA-256, so that truncated or
+mismatched files are detected.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WEIGHTS, CARD = "weights.safetensors", "card.json"
 
 
 class Card(Frozen):
-    """What is known of a checkpoint's weights. `save` fills `sha256` and `parameters`."""
+    """The card of a checkpoint. `save` fills `sha256` and `parameters`."""
 
     format: int = FORMAT
     model: ModelConfig
@@ -41,9 +41,9 @@ class Card(Frozen):
     """On the development set, by metric."""
     recipe: dict[str, Any] | None = None
     teacher: str | None = None
-    """SHA-256 of the weights of the teacher, where there was one."""
+    """SHA-256 of the weights of the teacher, if there was one."""
     data: str = ""
-    """What the weights were trained on, and the licences that follow from it."""
+    """The training data and its licences."""
     versions: dict[str, str] = Field(default_factory=dict)
     git: dict[str, Any] | None = None
     parameters: int = 0
@@ -51,13 +51,13 @@ class Card(Frozen):
 
 
 def save(folder: Path | str, model: Denoiser, card: Card) -> None:
-    """Write a checkpoint folder atomically; one of that name is replaced as a whole. Raises OSError."""
+    """Write a checkpoint folder atomically, replacing an existing one. Raise OSError."""
     with atomic_folder(folder) as temporary:
         write(temporary, model.state_dict(), card)
 
 
 def write(folder: Path, weights: Mapping[str, Tensor], card: Card) -> Card:
-    """Write weights and card into an existing folder (see `save`). Returns the card as written."""
+    """Write weights and card into an existing folder (see `save`); return the card as written."""
     write_tensors(folder / WEIGHTS, weights)
     filled = card.model_copy(
         update={
@@ -71,9 +71,19 @@ def write(folder: Path, weights: Mapping[str, Tensor], card: Card) -> Card:
 
 
 def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[Denoiser, Card]:
-    """Read a checkpoint, or a run folder's best (else last) one: the network, in eval mode, and its card.
+    """Load a checkpoint.
 
-    Raises CheckpointError: absent, cut short, changed, of a newer format, an unknown network, wrong shapes.
+    Args:
+        folder: A checkpoint folder, or a run folder for its best (else last) checkpoint.
+        device: The device of the network.
+
+    Returns:
+        The network in evaluation mode, and its card.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, truncated, changed or of a newer format, or its weights do not fit
+            the network.
+
     """
     from stillwave.models import build
 
@@ -83,7 +93,7 @@ def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[Denois
     if sha256(place / WEIGHTS) != card.sha256:
         raise CheckpointError(f"{place / WEIGHTS}: is not the file that its card describes; copy both again")
     try:
-        with torch.random.fork_rng(devices=[]):  # initial values are drawn only to be overwritten
+        with torch.random.fork_rng(devices=[]):  # initial weights are overwritten
             model = build(card.model)
     except StillwaveError as error:
         raise CheckpointError(f"{place / CARD}: {error}") from None
@@ -96,7 +106,7 @@ def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[Denois
 
 
 def resolve(folder: Path | str) -> Path:
-    """The checkpoint folder that a path means: itself, or a run folder's best, else its last.
+    """Return the checkpoint folder of a path: itself, or the best, else the last, of a run folder.
 
     Raises CheckpointError.
     """
@@ -117,14 +127,14 @@ def resolve(folder: Path | str) -> Path:
 
 
 def numbered(folder: Path, kind: str) -> list[Path]:
-    """The folders `kind_00000100` of a run's checkpoints, oldest first."""
+    """Return the folders `kind_00000100` of a run's checkpoints, oldest first."""
     if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if re.fullmatch(rf"{kind}_\d{{8,}}", p.name) and p.is_dir())
 
 
 def read_card(folder: Path) -> Card:
-    """The card of a checkpoint folder. Raises CheckpointError."""
+    """Read the card of a checkpoint folder. Raise CheckpointError."""
     file = folder / CARD
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
@@ -146,7 +156,7 @@ def read_card(folder: Path) -> Card:
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file. Raises CheckpointError."""
+    """Read the tensors of a safetensors file. Raise CheckpointError."""
     try:
         return load_file(file)
     except FileNotFoundError:
@@ -156,16 +166,16 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors, each with memory of its own. Raises OSError."""
-    own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    """Write tensors as safetensors, without shared memory. Raise OSError."""
+    separate = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     try:
-        save_file(own, file)
-    except SafetensorError as error:  # how safetensors reports a full disk
+        save_file(separate, file)
+    except SafetensorError as error:  # a full disk, for example
         raise OSError(f"{file}: {error}") from error
 
 
 def sha256(file: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
+    """Return the hexadecimal SHA-256 of a file."""
     with file.open("rb") as handle:
         digest = hashlib.sha256()
         while block := handle.read(1 << 20):
@@ -174,7 +184,7 @@ def sha256(file: Path) -> str:
 
 
 def _fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], place: Path) -> None:
-    """Refuse weights that are not the network's."""
+    """Raise CheckpointError for weights that do not fit the network."""
     for name, tensor in wanted.items():
         if name not in found:
             raise CheckpointError(f"{place / WEIGHTS}: lacks '{name}', which the network of its card has")

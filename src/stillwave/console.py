@@ -1,4 +1,4 @@
-"""What people see on the terminal. Everything goes to stderr: stdout is for results and pipes."""
+"""Messages and progress on the terminal. Everything goes to stderr: stdout is for results and pipes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ T = TypeVar("T")
 err = Console(stderr=True, soft_wrap=True)
 _shown = False
 LINE_SECONDS = 20.0
-"""How often a display says how far it is where there is no terminal."""
+"""Interval of progress lines without a terminal."""
 
 
 @contextmanager
 def _alone() -> Iterator[bool]:
-    """Whether no display is shown yet. A terminal has one place for them: rich before 14.1 raises at a second one."""
+    """Yield whether no display is shown yet; rich before 14.1 raises at a second one."""
     global _shown
     if _shown:
         yield False
@@ -50,40 +50,40 @@ def no_display(quiet: bool = True) -> Iterator[None]:
 
 
 class Display(Progress):
-    """Bars on a terminal. Elsewhere (a log file, CI) a line for each task every `LINE_SECONDS`, and one at the end."""
+    """Bars on a terminal; elsewhere (a log file, CI) a line for each task every `LINE_SECONDS`."""
 
     def __init__(self, *columns: Any, **options: Any) -> None:
         super().__init__(*columns, **options)
-        self._begun: dict[TaskID, tuple[float, float]] = {}
-        self._said: dict[TaskID, float] = {}
+        self._started: dict[TaskID, tuple[float, float]] = {}
+        self._printed: dict[TaskID, float] = {}
 
     def add_task(self, description: str, *args: Any, **options: Any) -> TaskID:
-        """As rich's; from here on the time left is estimated."""
+        """Add a task, as in rich, whose remaining time is estimated from now on."""
         task = super().add_task(description, *args, **options)
         now = self.get_time()
-        self._begun[task], self._said[task] = (now, self._task(task).completed), now
+        self._started[task], self._printed[task] = (now, self._task(task).completed), now
         return task
 
     def update(self, task_id: TaskID, **changes: Any) -> None:
-        """As rich's."""
+        """Update a task, as in rich."""
         super().update(task_id, **changes)
-        self._say_if_due(task_id)
+        self._print_if_due(task_id)
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
-        """As rich's."""
+        """Advance a task, as in rich."""
         super().advance(task_id, advance)
-        self._say_if_due(task_id)
+        self._print_if_due(task_id)
 
-    def _say_if_due(self, task_id: TaskID) -> None:
+    def _print_if_due(self, task_id: TaskID) -> None:
         now = self.get_time()
-        if self.disable or self.console.is_terminal or now - self._said[task_id] < LINE_SECONDS:
+        if self.disable or self.console.is_terminal or now - self._printed[task_id] < LINE_SECONDS:
             return
-        self._said[task_id] = now
+        self._printed[task_id] = now
         self.console.print(self.line(task_id, now), highlight=False, markup=False)
 
     def line(self, task_id: TaskID, now: float) -> str:
-        """How far a task is, what its note says, and the time left at the pace so far."""
-        task, (begun, before) = self._task(task_id), self._begun[task_id]
+        """Return progress and note of a task, and its remaining time at the average speed."""
+        task, (begun, before) = self._task(task_id), self._started[task_id]
         far = f"{task.completed:.0f}" + ("" if task.total is None else f" of {task.total:.0f}")
         done = task.completed - before
         left = ""
@@ -97,7 +97,7 @@ class Display(Progress):
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as people say them.
+    """Format seconds.
 
     Examples:
         >>> duration(7.4), duration(200), duration(4000), duration(None)
@@ -117,7 +117,7 @@ def duration(seconds: float | None) -> str:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A progress display; add tasks to it, and put figures into a task's `note` field.
+    """Show a progress display; add tasks to it, with text in their `note` field.
 
     Within another display it shows nothing.
     """
@@ -135,13 +135,13 @@ def progress_bar() -> Iterator[Progress]:
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Say that something is done of which nobody knows how far it is; nothing within another display."""
+    """Show a status without progress; nothing within another display."""
     with _alone() as alone, err.status(what) if alone else nullcontext():
         yield
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Iterate with a progress bar."""
+    """Iterate over items with a progress bar."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with progress_bar() as progress:
@@ -152,14 +152,14 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
 
 _DECODER = (b"[src/libmpg123/", b"Note: ", b"Warning: ")
-"""Lines that begin so are the MP3 decoder's remarks; what matters in them is in the error that is raised."""
+"""Prefixes of lines of the MP3 decoder, whose faults are raised as errors."""
 
 
 @contextmanager
 def library_noise_hidden() -> Iterator[None]:
-    """Keep what the MP3 decoder prints to file descriptor 2 off the terminal; what others print there comes after.
+    """Hide output of the MP3 decoder to file descriptor 2; other output to it is printed at the end.
 
-    Python's own stderr goes on to the terminal. For verbs only: descriptors belong to the whole process.
+    Python's stderr still goes to the terminal. For commands only, because descriptors belong to the process.
     """
     try:
         kept = os.dup(2)
@@ -184,10 +184,10 @@ def library_noise_hidden() -> Iterator[None]:
 
 
 def _on_descriptor(stream: TextIO, descriptor: int) -> TextIO:
-    """A stream like `stream` on `descriptor`, where `stream` is the process's own stderr; else `stream`."""
+    """Return a stream on `descriptor` if `stream` is the stderr of the process, else `stream`."""
     try:
         own = stream.fileno() == 2
-    except (OSError, ValueError):  # a test's, or a notebook's
+    except (OSError, ValueError):  # in a test or a notebook
         own = False
     if not own:
         return stream

@@ -1,4 +1,4 @@
-"""What a user can put right is raised as a `StillwaveError`: one sentence, no traceback."""
+"""Errors that a user can correct, as one sentence without a traceback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class StillwaveError(Exception):
-    """Bad input: names the file or key, what was wrong and what would be right."""
+    """Bad input; the message names the file or key, what is wrong and what would be right."""
 
 
 class AudioError(StillwaveError):
@@ -19,15 +19,15 @@ class RecipeError(StillwaveError):
 
 
 class CheckpointError(StillwaveError):
-    """A checkpoint that is absent, cut short, or not what it says it is."""
+    """A checkpoint that is missing, truncated, or does not match its card."""
 
 
 class StateError(StillwaveError):
-    """A stream's state that does not belong to the network or the block it meets."""
+    """A streaming state that does not fit the network or the block."""
 
 
 class MetricError(StillwaveError):
-    """A metric that does not exist, or has no value for these signals (the message is the reason)."""
+    """A metric that does not exist, or has no value for these signals (the message gives the reason)."""
 
 
 class MissingExtraError(StillwaveError, ImportError):
@@ -35,23 +35,23 @@ class MissingExtraError(StillwaveError, ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs the '{extra}' extra: pip install 'stillwave[{extra}]'")
-        self._given = feature, extra
+        self._arguments = feature, extra
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return type(self), self._given
+        return type(self), self._arguments
 
 
 KEPT = "exists already; it is replaced only with overwrite=True"
-"""What is said of a target that is there."""
+"""The error for an existing output file."""
 
 
 def on_terminal(message: str) -> str:
-    """A message with the option of the command line for that of Python."""
+    """Replace the Python option in a message by that of the command line."""
     return message.replace(KEPT, KEPT.replace("overwrite=True", "--overwrite"))
 
 
 def fault_text(error: BaseException) -> str:
-    """Any exception as one line for a report: its message, with its type where it is not one of the package's own.
+    """Return an exception as one line: its message, with the type if it is not a `StillwaveError`.
 
     Examples:
         >>> fault_text(MemoryError())
@@ -67,7 +67,7 @@ def fault_text(error: BaseException) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a mistyped name: the nearest known names, or all of them.
+    """Return a hint for a mistyped name: the nearest known names, or all of them.
 
     Examples:
         >>> nearest("enhence", ["enhance", "train"])

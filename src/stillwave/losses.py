@@ -1,14 +1,14 @@
-"""Enhancement losses: how far an estimate is from clean speech. All but `perceptual` see polarity.
+"""Enhancement losses between estimate and clean speech. All but `perceptual` depend on polarity.
 
-Waveforms are [B, N], full scale ±1. Every loss is 32-bit (autocast is switched off inside), is least where
-the estimate equals the clean signal, and is finite with a finite gradient on silence, on either side.
+Waveforms are [B, N], full scale ±1. Every loss is computed in float32 (without autocast), is smallest where the
+estimate equals the clean signal, and is finite with finite gradients if either signal is silent.
 
-| term | level of the estimate | level of both together |
+| term | depends on the level of the estimate | effect of a common gain |
 |---|---|---|
-| `compressed` | seen | grows as gain^0.6 (at c = 0.3): quiet examples count nearly as much as loud ones |
-| `si_sdr` | not seen | no effect |
-| `multi_resolution` | seen | no effect, down to its floor of -60 dBFS |
-| `perceptual` (`perceptual.py`) | not seen | no effect, down to -90 dBFS |
+| `compressed` | yes | grows as gain^0.6 (at c = 0.3): quiet examples have nearly the same weight as loud ones |
+| `si_sdr` | no | none |
+| `multi_resolution` | yes | none, down to its floor of -60 dBFS |
+| `perceptual` (`perceptual.py`) | no | none, down to -90 dBFS |
 """
 
 from __future__ import annotations
@@ -23,17 +23,13 @@ from stillwave.schema import LossConfig
 from stillwave.stft import Stft
 
 _POWER = 1e-8
-"""Floor of a mean power, -80 dBFS: below it a signal counts as silence."""
+"""Floor of a mean power, -80 dBFS; below it a signal is silence."""
 _CEILING = 1e-6
-"""Bounds the signed SI-SDR at ±60 dB, so that a perfect estimate has a finite loss."""
+"""Bounds the signed SI-SDR to ±60 dB, so that a perfect estimate has a finite loss."""
 
 
 class EnhancementLoss(nn.Module):
-    """The weighted sum of the terms that a recipe's `loss` section enables.
-
-    `forward(estimate, clean)`, both [B, N], returns each enabled term unweighted, as a scalar averaged over
-    the batch, and their weighted sum `total`.
-    """
+    """The weighted sum of the terms that the `loss` section of a recipe enables."""
 
     def __init__(self, config: LossConfig) -> None:
         super().__init__()
@@ -43,7 +39,16 @@ class EnhancementLoss(nn.Module):
         self.perceptual = PerceptualDistance()
 
     def forward(self, estimate: Tensor, clean: Tensor) -> dict[str, Tensor]:
-        """Every enabled term and `total`."""
+        """Compute the losses of a batch.
+
+        Args:
+            estimate: Estimate [B, N].
+            clean: Clean reference [B, N].
+
+        Returns:
+            Each enabled term, unweighted and averaged over the batch, and the weighted sum `total`.
+
+        """
         with torch.autocast(estimate.device.type, enabled=False):
             estimate, clean = estimate.float(), clean.float()
             terms: dict[str, Tensor] = {}
@@ -60,11 +65,11 @@ class EnhancementLoss(nn.Module):
 
 
 class CompressedSpectrum(nn.Module):
-    """Squared error of power-law compressed spectra, in part complex, in part magnitudes only.
+    """Squared error of power-law compressed spectra: a complex part and a magnitude part.
 
     (1 - m) · mean |X̂_c - X_c|² + m · mean (|X̂|^c - |X|^c)², with X_c = X · (|X|² + 1e-8)^((c-1)/2) and
-    |X|^c = (|X|² + 1e-8)^(c/2), whose gradient at 0 is finite. The spectra are those of the *waveforms*:
-    what the overlap-add of a masked spectrum cannot keep costs nothing and earns nothing.
+    |X|^c = (|X|² + 1e-8)^(c/2), whose gradient at 0 is finite. Spectra are computed from waveforms, so that
+    inconsistent parts of a masked spectrum, which overlap-add removes, have no effect.
     """
 
     def __init__(self, compression: float = 0.3, magnitude_share: float = 0.7) -> None:
@@ -74,7 +79,7 @@ class CompressedSpectrum(nn.Module):
         self.stft = Stft()
 
     def forward(self, estimate: Tensor, clean: Tensor) -> Tensor:
-        """Mean over the batch, frames and bins."""
+        """Return the mean over batch, frames and bins."""
         estimate_complex, estimate_magnitude = self._compress(estimate)
         clean_complex, clean_magnitude = self._compress(clean)
         difference = torch.view_as_real(estimate_complex - clean_complex)
@@ -89,16 +94,15 @@ class CompressedSpectrum(nn.Module):
 
 
 def signed_si_sdr(estimate: Tensor, clean: Tensor) -> Tensor:
-    """A scale-invariant signal-to-distortion ratio in dB that sees polarity: [B, N] twice → [B].
+    """Return a scale-invariant signal-to-distortion ratio in dB that depends on polarity: [B, N] twice → [B].
 
-    With ρ the correlation of the two (means removed), SI-SDR is 10 log₁₀ ρ²/(1 - ρ²): the same for ρ and
-    -ρ, so that an inverted estimate is free. This is 10 log₁₀ (1 + ρ)/(1 - ρ) - 6.02 dB: it grows with ρ
-    throughout, and as (1 + ρ)²/4ρ² → 1 it *is* SI-SDR for good estimates (within 0.11 dB from 13 dB on).
-    For unit-norm ê and ŝ, (1 + ρ)/(1 - ρ) = |ê + ŝ|²/|ê - ŝ|², which is how it is computed: 1 - ρ itself
-    loses its digits near ρ = 1.
+    With ρ the correlation of the two signals (means removed), SI-SDR is 10 log₁₀ ρ²/(1 - ρ²): the same for ρ and -ρ, so
+    that it accepts an inverted estimate. This ratio is 10 log₁₀ (1 + ρ)/(1 - ρ) - 6.02 dB: it increases with ρ, and
+    because (1 + ρ)²/4ρ² → 1 it equals SI-SDR for good estimates (within 0.11 dB above 13 dB). It is computed as
+    (1 + ρ)/(1 - ρ) = |ê + ŝ|²/|ê - ŝ|² for unit-norm ê and ŝ, because 1 - ρ is inaccurate near ρ = 1.
 
-    Where either signal is silent (mean power far below 1e-8) it is -6.02 dB, and a silent *target* gives no
-    gradient: there is no direction to be right in. `compressed` is what teaches silence.
+    If either signal is silent (mean power far below 1e-8) it is -6.02 dB, and a silent target gives no gradient;
+    `compressed` does.
     """
     a, b = _unit_power(estimate), _unit_power(clean)
     together = (a + b).square().mean(-1) + _CEILING
@@ -115,9 +119,8 @@ class MultiResolution(nn.Module):
     """Spectral convergence and log-magnitude distance at several window lengths (after Yamamoto et al. 2020).
 
     For each: sqrt((mean |X̂ - X|² + ε)/(mean |X|² + ε)) + mean |ln |X̂| - ln |X||, ε = 1e-6 (-60 dBFS) for
-    powers scaled to those of the samples. The convergence is of *complex* spectra, so polarity costs: an
-    inverted perfect estimate has 2, silence 1. The lowest value is sqrt(ε/(mean |X|² + ε)): 0 but for very
-    quiet targets.
+    powers scaled to those of the samples. The convergence is of complex spectra and depends on polarity: an inverted
+    perfect estimate has 2, silence 1. The lowest value is sqrt(ε/(mean |X|² + ε)): 0 except for very quiet targets.
     """
 
     def __init__(self, sizes: tuple[int, ...] = (256, 512, 1024), floor: float = 1e-6) -> None:
@@ -128,7 +131,7 @@ class MultiResolution(nn.Module):
             self.register_buffer(f"window_{size}", torch.hann_window(size), persistent=False)
 
     def forward(self, estimate: Tensor, clean: Tensor) -> Tensor:
-        """Mean over the batch and the resolutions."""
+        """Return the mean over batch and resolutions."""
         distances = [self._distance(size, estimate, clean) for size in self.sizes]
         return torch.stack(distances).mean()
 

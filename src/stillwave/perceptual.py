@@ -1,11 +1,11 @@
-"""A perceptual distance: what PESQ hears of the difference between two signals, differentiable.
+"""A differentiable approximation of the PESQ disturbance.
 
-Built as ITU-T P.862 and P.862.2 describe, and as a loss after Martín-Doñas et al., "A deep learning loss function
-based on the perceptual evaluation of the speech quality" (IEEE SPL 25(11), 2018). Both signals are set to the same
-level of speech, seen in Bark bands, compensated for a filter and for gains that change slowly, turned to loudness
-after Zwicker, and compared; what was added costs more than what was lost. Bands, thresholds and weights come from
-published formulas, not from the tables of the standard, and time is not aligned: this is a loss, not a
-measurement. Report scores from `pesq`.
+After ITU-T P.862 and P.862.2, and as a loss after Martín-Doñas et al., "A deep learning loss function based on the
+perceptual evaluation of the speech quality" (IEEE SPL 25(11), 2018). Both signals are scaled to the same speech level,
+analysed in Bark bands, compensated for a filter and for slow changes of gain, converted to loudness after Zwicker, and
+compared; added components have more weight than missing ones. Bands, thresholds and weights follow published formulas
+instead of the tables of the standard, and signals are not aligned in time: this is a loss, not a measurement. Report
+scores of `pesq`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ SPEECH_SPL = 79.0
 """Level of the speech in dB SPL, as P.862 sets it; a power of 1 is 0 dB SPL."""
 BANDS = 49
 _SYMMETRIC, _ASYMMETRIC = 0.1, 0.0309
-"""What the mean disturbances cost on PESQ's scale, which begins at 4.5 (P.862, 10.2.18)."""
+"""Weights of the mean disturbances on the scale of PESQ, which begins at 4.5 (P.862, 10.2.18)."""
 
 
 class PerceptualDistance(nn.Module):
-    """`forward(estimate, clean)`, [B, N] each, 16 kHz → [B]: points lost on PESQ's raw scale.
+    """Points lost on the raw scale of PESQ: below 0.001 for equal signals, several points for noise.
 
-    Below 0.001 for equal signals; several points for noise. Neither the level of the estimate nor its polarity is
-    seen, nor anything below the threshold of hearing. Silence on either side gives a finite value and gradient.
+    It does not depend on level or polarity of the estimate, nor on components below the threshold of hearing. Values
+    and gradients are finite if either signal is silent.
     """
 
     def __init__(self, sample_rate: int = 16_000) -> None:
@@ -49,42 +49,42 @@ class PerceptualDistance(nn.Module):
     speech: Tensor
 
     def forward(self, estimate: Tensor, clean: Tensor) -> Tensor:
-        """See the class."""
+        """Compare estimate and clean reference, [B, N] at 16 kHz each; return points [B]."""
         degraded, reference = self._pitch_power(estimate), self._pitch_power(clean)
         reference = reference * self._filter(degraded, reference)
         degraded = degraded * self._gain(degraded, reference)
         loud, quiet = self._loudness(degraded), self._loudness(reference)
         difference = loud - quiet
         masked = 0.25 * torch.minimum(loud, quiet)
-        heard = difference.sign() * (difference.abs() - masked).clamp(min=0)
+        audible = difference.sign() * (difference.abs() - masked).clamp(min=0)
         added = ((degraded + 50) / (reference + 50)) ** 1.2
         added = torch.where(added < 3, torch.zeros_like(added), added.clamp(max=12))
-        symmetric = ((heard * self.width).square().sum(-1) + 1e-6).sqrt() * (BANDS * self.width) ** 0.5
-        asymmetric = (heard.abs() * added * self.width).sum(-1)
-        weight = ((self._audible(reference) + 1e5) / 1e7) ** -0.04
+        symmetric = ((audible * self.width).square().sum(-1) + 1e-6).sqrt() * (BANDS * self.width) ** 0.5
+        asymmetric = (audible.abs() * added * self.width).sum(-1)
+        weight = ((self._audible_power(reference) + 1e5) / 1e7) ** -0.04
         points = _SYMMETRIC * (symmetric * weight).clamp(max=45) + _ASYMMETRIC * (asymmetric * weight).clamp(
             max=45
         )
         return _over_time(points)
 
     def _pitch_power(self, waveform: Tensor) -> Tensor:
-        """Power per Bark, [B, T, K], of the signal at the level of speech."""
+        """Return power per Bark, [B, T, K], of the signal scaled to the level of speech."""
         power = torch.view_as_real(self.stft.analyse(waveform)).square().sum(-1)
         level = (power * self.speech).sum(-1).mean(-1) + 1e-7
         return (power / level[:, None, None]) @ self.bands * 10 ** (SPEECH_SPL / 10)
 
-    def _audible(self, power: Tensor) -> Tensor:
+    def _audible_power(self, power: Tensor) -> Tensor:
         return (power * (power > self.threshold)).sum(-1) * self.width
 
     def _filter(self, degraded: Tensor, reference: Tensor) -> Tensor:
-        """What a constant filter did to the bands, [B, 1, K], within ±20 dB, from the frames with speech."""
-        active = (self._audible(reference) > 1e6).unsqueeze(-1)
+        """Estimate the gain of a constant filter, [B, 1, K], within ±20 dB, from frames with speech."""
+        active = (self._audible_power(reference) > 1e6).unsqueeze(-1)
         means = [(power * active).mean(1, keepdim=True) + 1e3 for power in (degraded, reference)]
         return (means[0] / means[1]).clamp(0.01, 100.0)
 
     def _gain(self, degraded: Tensor, reference: Tensor) -> Tensor:
-        """What gains that change slowly did, [B, T, 1], to be undone in the estimate."""
-        ratio = (self._audible(reference) + 5e3) / (self._audible(degraded) + 5e3)
+        """Estimate the inverse of a slowly changing gain, [B, T, 1]."""
+        ratio = (self._audible_power(reference) + 5e3) / (self._audible_power(degraded) + 5e3)
         smooth, before = [], ratio[:, 0]
         for now in ratio.unbind(1):
             before = 0.2 * before + 0.8 * now
@@ -92,14 +92,14 @@ class PerceptualDistance(nn.Module):
         return torch.stack(smooth, 1).clamp(3e-4, 5.0).unsqueeze(-1)
 
     def _loudness(self, power: Tensor) -> Tensor:
-        """Sone per Bark, after Zwicker."""
+        """Return loudness in sone per Bark, after Zwicker."""
         grown = (0.5 + 0.5 * power / self.threshold) ** self.exponent - 1
         sone = 0.1866 * (self.threshold / 0.5) ** self.exponent * grown
         return torch.where(power > self.threshold, sone, torch.zeros_like(sone))
 
 
 def _over_time(points: Tensor, split: int = 20) -> Tensor:
-    """[B, T] → [B]: sixth-power mean within splits of 0.3 s that overlap by half, quadratic mean of these."""
+    """Average over time, [B, T] → [B]: quadratic mean of sixth-power means over 0.3 s, overlapping by half."""
     if points.shape[1] < split:
         points = nn.functional.pad(points, (0, split - points.shape[1]))
     splits = points.unfold(1, split, split // 2)
@@ -108,27 +108,27 @@ def _over_time(points: Tensor, split: int = 20) -> Tensor:
 
 
 def bark(hz: Tensor) -> Tensor:
-    """Critical-band rate (Traunmüller 1990, with his corrections at both ends)."""
+    """Convert Hz to critical-band rate (Traunmüller 1990, with corrections at both ends)."""
     z = 26.81 * hz / (1960 + hz) - 0.53
     z = torch.where(z < 2, z + 0.15 * (2 - z), z)
     return torch.where(z > 20.1, z + 0.22 * (z - 20.1), z)
 
 
 def hertz(z: Tensor) -> Tensor:
-    """The inverse of `bark`."""
+    """Convert critical-band rate to Hz, the inverse of `bark`."""
     z = torch.where(z < 2, (z - 0.3) / 0.85, z)
     z = torch.where(z > 20.1, (z + 0.22 * 20.1) / 1.22, z)
     return 1960 * (z + 0.53) / (26.28 - z)
 
 
 def hearing_threshold(hz: Tensor) -> Tensor:
-    """Threshold of hearing in quiet, dB SPL (Terhardt 1979)."""
+    """Return the threshold of hearing in quiet, in dB SPL (Terhardt 1979)."""
     khz = hz.clamp(min=20) / 1000
     return 3.64 * khz**-0.8 - 6.5 * torch.exp(-0.6 * (khz - 3.3).square()) + 1e-3 * khz**4
 
 
 def _bands(bin_bark: Tensor, edges: Tensor) -> Tensor:
-    """[bins, K]: the share of each bin, half a bin wide to each side, that lies in each band."""
+    """Return the fraction of each bin, half a bin wide to each side, in each band: [bins, K]."""
     half = torch.diff(bin_bark, append=bin_bark[-1:] + (bin_bark[-1] - bin_bark[-2])) / 2
     low, high = (bin_bark - half)[:, None], (bin_bark + half)[:, None]
     overlap = torch.minimum(high, edges[1:]) - torch.maximum(low, edges[:-1])

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions, git state and machine, for `environment.json` and model cards."""
+"""Versions, git state and machine, for `environment.json` and model cards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = ("torch", "numpy", "safetensors", "pydantic", "soundfile", "soxr", "
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, this package and what it computes with. Nothing is imported to find out."""
+    """Return versions of Python, this package and its main dependencies, without importing them."""
     found = {"python": platform.python_version(), "stillwave": stillwave.__version__}
     for package in _PACKAGES:
         try:
@@ -27,10 +27,9 @@ def versions() -> dict[str, str]:
 
 
 def git(folder: Path | str | None = None) -> dict[str, Any] | None:
-    """Commit and state of the checkout that `folder` is in; None where there is no git or no checkout.
+    """Return commit and state of the checkout of `folder`; None without git or a checkout.
 
-    By default that of this package's own source, and None for an installed copy: the repository that a
-    virtual environment happens to lie in says nothing about it.
+    The default is the checkout of this package, and None for an installed copy, even within a repository.
     """
     if folder is None:
         source = Path(__file__).resolve()
@@ -45,7 +44,7 @@ def git(folder: Path | str | None = None) -> dict[str, Any] | None:
 
 
 def machine() -> dict[str, Any]:
-    """Operating system, processor, cores; with torch loaded, its threads and GPUs."""
+    """Return operating system, processor, cores and, if torch is loaded, its threads and GPUs."""
     facts: dict[str, Any] = {
         "system": platform.platform(),
         "processor": platform.processor() or platform.machine(),
@@ -59,7 +58,7 @@ def machine() -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """All of the above."""
+    """Return versions, git state, machine and command line."""
     return {"versions": versions(), "git": git(), "machine": machine(), "command": sys.argv}
 
 

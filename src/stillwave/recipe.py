@@ -1,9 +1,9 @@
-"""Recipes: YAML in, a frozen `schema.Recipe` out; every fault named by file and dotted key.
+"""Read recipes: YAML to a frozen `schema.Recipe`; errors name file and dotted key.
 
     recipe = load("distill-student.yaml", ["train.steps=200", "model=dpdcrn-student"])
 
-Three steps: the text is parsed (safely, duplicate keys refused), the overrides are set, and the result is
-checked against the schema. Relative paths in a recipe are relative to the folder that the command is run in.
+The text is parsed (without YAML objects and duplicate keys), overrides are set, and the result is checked against the
+schema. Relative paths in a recipe are relative to the working directory.
 """
 
 from __future__ import annotations
@@ -29,17 +29,23 @@ FREE_KEYS = (
     *("data.workers", "data.cache", "train.device", "train.threads", "train.tensorboard"),
     *("distill.cache", "distill.cache_gb", "train.max_bad_batches", "train.max_bad_files"),
 )
-"""Keys that may differ between two sittings of one run: they say where it runs, not what it computes."""
+"""Keys that may differ between sessions of a run, because they do not change its result."""
 
 _RENAMED = {"model": MODEL_KEYS, "data.mixing": MIXING_KEYS}
 """Sections with keys of earlier versions, and the names of these now."""
 
 
 def load(path: Path | str, overrides: Sequence[str] = (), *, teacher: str | None = None) -> Recipe:
-    """Read a recipe file, or a shipped recipe by its name, and apply `key=value` overrides.
+    """Read a recipe.
 
-    `teacher` is set as `distill.teacher`; it is refused where the recipe has no `distill` section.
-    Raises RecipeError.
+    Args:
+        path: A YAML file, or the name of a shipped recipe.
+        overrides: `key=value` pairs with dotted keys, such as `train.steps=200`.
+        teacher: The value of `distill.teacher`; refused if the recipe has no `distill` section.
+
+    Raises:
+        RecipeError: A file, key or value is wrong.
+
     """
     file = locate(path)
     try:
@@ -54,19 +60,19 @@ def load(path: Path | str, overrides: Sequence[str] = (), *, teacher: str | None
 def loads(
     text: str, overrides: Sequence[str] = (), *, teacher: str | None = None, name: str = "recipe"
 ) -> Recipe:
-    """As `load`, from YAML text; `name` stands for the file in messages."""
+    """Read a recipe from YAML text, as `load`; `name` replaces the file name in messages."""
     data = _parse(text, name)
     _expand(data, name)
     for override in overrides:
         _override(data, override)
-        _expand(data, name)  # each time: the next may change an option of the method that this one names
+        _expand(data, name)  # each time, because the next override may change an option of this one's method
     if teacher is not None:
         if not isinstance(data.get("distill"), dict):
             raise RecipeError(
                 f"{name}: has no 'distill' section, so it takes no teacher: use `stillwave train`"
             )
         data["distill"]["teacher"] = teacher
-    data = _home(data)
+    data = _expand_home(data)
     faults = [f"{name}: {fault}" for fault in unknown_keys(data, Recipe)]
     if faults:
         raise RecipeError("\n".join(faults))
@@ -76,22 +82,22 @@ def loads(
         raise RecipeError("\n".join(f"{name}: {line}" for line in explain(error, data))) from None
 
 
-def _home(value: Any) -> Any:
-    """The same with the home folder for `~` in paths."""
+def _expand_home(value: Any) -> Any:
+    """Replace a leading `~/` in strings by the home folder."""
     if isinstance(value, dict):
-        return {key: _home(item) for key, item in value.items()}
+        return {key: _expand_home(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_home(item) for item in value]
+        return [_expand_home(item) for item in value]
     return str(as_path(value)) if isinstance(value, str) and value.startswith("~/") else value
 
 
 def dump(recipe: Recipe) -> str:
-    """The full resolved recipe as YAML; `loads(dump(r)) == r`."""
+    """Return the complete recipe as YAML; `loads(dump(r)) == r`."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
 
 
 def differences(one: Recipe, other: Recipe) -> list[str]:
-    """Dotted keys in which two recipes differ, without those of `FREE_KEYS`."""
+    """Return the dotted keys in which two recipes differ, except `FREE_KEYS`."""
     a, b = dict(_leaves(one.model_dump(mode="json"))), dict(_leaves(other.model_dump(mode="json")))
     missing = object()
     keys = [key for key in {**a, **b} if a.get(key, missing) != b.get(key, missing)]
@@ -106,7 +112,7 @@ def shipped() -> dict[str, Path]:
 
 
 def locate(name: Path | str) -> Path:
-    """A recipe's file, from its path or the name of a shipped recipe. Raises RecipeError."""
+    """Return the file of a recipe, given its path or the name of a shipped recipe. Raise RecipeError."""
     path = Path(name)
     if path.is_dir():
         raise RecipeError(f"{path}: is a folder; a recipe is a YAML file")
@@ -133,7 +139,7 @@ def summary(path: Path) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe subset, with `1e-3` a number (YAML 1.2 has it so) and repeated keys refused."""
+    """YAML's safe subset, with `1e-3` as a number (as in YAML 1.2) and without duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -167,7 +173,7 @@ def _parse(text: str, name: str) -> dict[str, Any]:
 
 
 def _expand(data: dict[str, Any], name: str) -> None:
-    """Put sections where names stand for them: a preset's network, a method or a variant of one."""
+    """Replace names of presets, methods and variants by their sections, and former keys by their new names."""
     model = data.get("model")
     if isinstance(model, str):
         if model not in PRESETS:

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, in sentences: what was written and what would be right."""
+"""Describe errors in a recipe: what was given and what would be right."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WANTED = {
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a field may hold, through unions and Annotated."""
+    """Return the models of a field, through unions and Annotated."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated):
@@ -39,26 +39,26 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _mapped(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a `dict[str, model]` field holds."""
+    """Return the models of a `dict[str, model]` field."""
     if typing.get_origin(annotation) is dict:
         return _models(typing.get_args(annotation)[1])
     return [model for part in typing.get_args(annotation) for model in _mapped(part)]
 
 
 def _listed(annotation: Any) -> list[type[BaseModel]]:
-    """The models that a `tuple[model, ...]` field holds."""
+    """Return the models of a `tuple[model, ...]` field."""
     if typing.get_origin(annotation) is tuple:
         return _models(typing.get_args(annotation)[0])
     return [model for part in typing.get_args(annotation) for model in _listed(part)]
 
 
 def check_key(key: str) -> None:
-    """Refuse an override of a key that no recipe has."""
+    """Raise RecipeError for an override of an unknown key."""
     models: list[type[BaseModel]] = [Recipe]
     done: list[str] = []
     for part in key.split("."):
         if not models:
-            return  # inside a free mapping (taps), or beyond a value: the check of the whole will tell
+            return  # within taps, or below a value: checked with the whole recipe
         known = {name: field for model in models for name, field in model.model_fields.items()}
         if part not in known:
             dotted = ".".join([*done, part])
@@ -68,7 +68,7 @@ def check_key(key: str) -> None:
 
 
 def unknown_keys(data: dict[str, Any], model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Unknown keys, and true/false where a number is wanted (pydantic would read 1)."""
+    """Yield errors for unknown keys, and for true or false instead of a number (pydantic would read 1)."""
     for key, value in list(data.items()):
         dotted = f"{prefix}{key}"
         if key not in model.model_fields:
@@ -77,7 +77,7 @@ def unknown_keys(data: dict[str, Any], model: type[BaseModel], prefix: str = "")
         annotation = model.model_fields[key].annotation
         inner = _models(annotation)
         if inner and value is None and type(None) not in typing.get_args(annotation):
-            data[key] = {}  # a section with all its lines commented out
+            data[key] = {}  # a section whose lines are all commented out
         elif inner and isinstance(value, dict):
             yield from unknown_keys(value, _member(inner, value), f"{dotted}.")
         elif isinstance(value, dict):
@@ -93,7 +93,7 @@ def unknown_keys(data: dict[str, Any], model: type[BaseModel], prefix: str = "")
 
 
 def _member(models: list[type[BaseModel]], section: dict[str, Any]) -> type[BaseModel]:
-    """The member of a union that a section means: by its `name`, where they have one, else by its keys."""
+    """Return the member of a union that a section is for: by its `name`, if they have one, else by its keys."""
     if all("name" in model.model_fields for model in models):
         named = [model for model in models if model.model_fields["name"].default == section.get("name")]
         return named[0] if named else models[0]
@@ -111,14 +111,14 @@ def _wanted_type(annotation: Any) -> str:
 
 
 def explain(error: ValidationError, data: dict[str, Any]) -> Iterator[str]:
-    """Pydantic's findings, one sentence a key. A union's members each report; "or" joins them."""
+    """Yield one sentence for each wrong key; the alternatives of a union are joined by "or"."""
     found: dict[str, tuple[Any, list[Any]]] = {}
     for fault in error.errors():
         dotted, value = _follow(fault, data)
         found.setdefault(dotted, (value, []))[1].append(fault)
     for dotted, (value, faults) in found.items():
         if any(other.startswith(f"{dotted}.") for other in found):
-            continue  # "must be text", of a section whose own faults are named
+            continue  # a union's "must be text" for a section whose errors are reported
         kind = faults[0]["type"]
         if kind == "missing":
             yield f"{dotted} is missing"
@@ -142,7 +142,7 @@ def _should(fault: Any) -> str:
 
 
 def _follow(fault: Any, data: Any) -> tuple[str, Any]:
-    """The dotted key and the value of a fault, without the names of union members that pydantic adds."""
+    """Return dotted key and value of an error, without the names of union members that pydantic adds."""
     keys: list[str] = []
     *path, last = fault["loc"] or ("",)
     for part in [*path, last]:

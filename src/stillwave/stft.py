@@ -1,9 +1,9 @@
-"""Analysis and synthesis: the one definition of the short-time Fourier transform.
+"""The short-time Fourier transform and its inverse.
 
-Frame t holds the samples (t − 1)·hop … (t + 1)·hop − 1; before the first and after the last sample there is
-silence. Windows are the square root of the periodic Hann window, w(n)² = sin²(πn/n_fft). With hop = n_fft/2,
-w(n)² + w(n + hop)² = sin² + cos² = 1: every sample lies in two frames whose windows sum to one, so that plain
-overlap-add is the exact inverse, without a division.
+Frame t holds the samples (t − 1)·hop … (t + 1)·hop − 1; the signal is
+padded with zeros. Windows are the square root of the periodic Hann window, w(n)² = sin²(πn/n_fft). With hop = n_fft/2,
+w(n)² + w(n + hop)² = sin² + cos² = 1: the windows of the two frames of every sample sum to one, so
+that overlap-add is the exact inverse.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from stillwave.errors import StillwaveError
 
 
 class Stft(nn.Module):
-    """Half-overlapped STFT without parameters. No frame depends on samples outside itself.
+    """STFT with half-overlapping frames; a frame depends only on its own samples.
 
     Examples:
         >>> stft = Stft()
@@ -40,7 +40,7 @@ class Stft(nn.Module):
         self.register_buffer("window", window, persistent=False)
 
     def frames(self, samples: int) -> int:
-        """Number of frames of a signal: ceil(samples / hop) + 1.
+        """Return the number of frames of a signal: ceil(samples / hop) + 1.
 
         Examples:
             >>> tuple(Stft().frames(n) for n in (1, 256, 257))
@@ -50,7 +50,7 @@ class Stft(nn.Module):
         return -(-samples // self.hop) + 1
 
     def analyse(self, waveform: Tensor) -> Tensor:
-        """Real `[..., N]` (N ≥ 1) to complex `[..., T, F]`; float32 gives complex64, float64 complex128."""
+        """Transform real `[..., N]` (N ≥ 1) to complex `[..., T, F]`; float32 gives complex64, float64 complex128."""
         samples = waveform.shape[-1]
         if samples < 1:
             raise StillwaveError("cannot analyse an empty signal; give at least one sample")
@@ -62,7 +62,7 @@ class Stft(nn.Module):
         return spectrum
 
     def synthesise(self, spectrum: Tensor, samples: int) -> Tensor:
-        """Complex `[..., T, F]` to real `[..., samples]` by overlap-add; T must be `frames(samples)`."""
+        """Transform complex `[..., T, F]` to real `[..., samples]` by overlap-add; T must be `frames(samples)`."""
         expected = (self.frames(samples), self.bins)
         if samples < 1 or spectrum.shape[-2:] != expected:
             raise StillwaveError(

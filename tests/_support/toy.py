@@ -1,11 +1,10 @@
-"""Small stand-ins for the data: a run takes a second, and each example is a pure function of its number.
+"""Small data: a run takes a second, and each example is a pure function of its number.
 
 As a program, `toy.py RUN [KEY=VALUE ...]`, it trains the toy recipe; under torchrun, as several processes.
 """
 
 import sys
 from dataclasses import dataclass
-from unittest import mock
 
 import numpy as np
 
@@ -57,20 +56,11 @@ def development(items=3):
     return [Toy(samples=2000)(1, index) for index in range(items)]
 
 
-def toy_data(source=None, items=None):
-    """Patch what the loop trains on."""
-    return mock.patch.multiple(
-        "stillwave.training.sources",
-        mixtures=lambda recipe, world, **_: source or Toy(),
-        development=lambda recipe, **_: development() if items is None else items,
-    )
-
-
 def train_toy(run, *overrides, source=None, items=None, **options):
-    from stillwave.training import train
+    from stillwave.training import TrainingData, train
 
-    with toy_data(source, items):
-        return train(toy_recipe(*overrides), run, quiet=True, **options)
+    data = TrainingData(source or Toy(), development() if items is None else items)
+    return train(toy_recipe(*overrides), run, data, quiet=True, **options)
 
 
 def make_teacher(folder, seed=11, channels=16, blocks=2):

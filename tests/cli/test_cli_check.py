@@ -20,7 +20,7 @@ def test_a_look_in_words(place, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.stderr
     for wanted in ("encoder.0", "8 × 17 × 129", "middle.outputs.1", "enhancement", "inter", "λ = "):
         assert wanted in result.stdout, wanted
-    assert "batch: 2 × 0.25 s of the recipe's own mixtures" in result.stdout
+    assert "batch: 2 × 0.25 s of the recipe's mixtures" in result.stdout
     assert "schedule: 3 updates with both losses" in result.stdout
     assert not list(tmp_path.iterdir()), "a look leaves nothing behind"
 
@@ -42,7 +42,7 @@ def test_a_look_in_figures(place):
 def test_without_the_data_a_batch_is_made_up(place):
     result = check(place, "--set", "data.train={speech: gone, noise: gone}", "--set", "distill.method=at")
     assert result.exit_code == 0, result.stderr
-    assert "of made-up speech and noise, for want of the recipe's (gone: " in result.stdout
+    assert "of synthetic speech and noise, because the recipe's data cannot be read (gone: " in result.stdout
 
 
 def test_a_warning_is_no_error(place):

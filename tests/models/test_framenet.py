@@ -10,7 +10,7 @@ from torch import nn
 from stillwave.errors import RecipeError
 from stillwave.models import FrameNet, build, conv_stage, kernels
 from stillwave.models.conv_stage import convolve, stage
-from stillwave.models.framenet import Along, ChannelNorm
+from stillwave.models.framenet import ChannelNorm, FrequencyMap
 from stillwave.schema import PRESETS
 
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
@@ -74,7 +74,7 @@ def test_folded_norms_change_nothing(causal):
 
 
 def test_places_begin_as_an_interpolation():
-    along = Along(64, 16)
+    along = FrequencyMap(64, 16)
     rising = torch.arange(64.0)[None, None, :, None]
     places = along(rising)[0, 0, :, 0]
     assert torch.allclose(places[1:-1], 4 * torch.arange(16.0)[1:-1] + 1.5, atol=1e-4)

@@ -96,7 +96,7 @@ def test_a_batch_that_cannot_be_shared_is_refused():
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "nonsense:1"])
 def test_a_device_that_is_not_there(name):
-    with pytest.raises(RecipeError, match="'auto' takes what there is"):
+    with pytest.raises(RecipeError, match="'auto' selects an available device"):
         find_device(name)
 
 

@@ -6,13 +6,13 @@ import torch
 from toy import make_teacher, toy_recipe
 
 from stillwave.distill.method import DistillError
-from stillwave.training.objective import make_objective
+from stillwave.training.networks import build_networks
 from stillwave.training.selfcheck import check, dry_batch
 
 
 def test_made_up_speech_is_like_speech():
     noisy, clean, origin = dry_batch(toy_recipe("data.segment_seconds=2"), 3)
-    assert origin.startswith("made-up")
+    assert origin.startswith("synthetic")
     assert noisy.shape == clean.shape == (3, 32_000)
     assert noisy.dtype == clean.dtype == torch.float32
     assert noisy.abs().max() < 2
@@ -43,9 +43,9 @@ def test_a_method_that_wants_all_examples_gets_them(tmp_path, monkeypatch):
     def picky(recipe, example):
         if len(example) < 6:
             raise DistillError("too few")
-        return make_objective(recipe, example)
+        return build_networks(recipe, example)
 
-    monkeypatch.setattr("stillwave.training.selfcheck.make_objective", picky)
+    monkeypatch.setattr("stillwave.training.selfcheck.build_networks", picky)
     assert check(recipe).batch.startswith("6 × 0.1 s of ")
     with pytest.raises(DistillError, match="too few"):
         check(toy_recipe(f"distill={{teacher: {teacher}, method: at}}", "train.batch_size=3"))

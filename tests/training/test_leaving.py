@@ -139,7 +139,7 @@ def break_at(owner, name, call, error, monkeypatch):
 @pytest.mark.parametrize(
     ("owner", "name", "call", "last"),
     [
-        (train_state.OptimizerStep, "_apply", 4, 3),  # within an update, weights untouched
+        (train_state, "clip_grad_norm_", 4, 3),  # within an update, weights untouched
         (validation, "validate", 2, 4),  # after an update
         (train_state.TrainState, "step", 6, 5),
     ],
@@ -187,7 +187,7 @@ def test_half_an_update_is_not_kept(tmp_path, monkeypatch, capsys):
         train_toy(tmp_path / "other", RARE)
     assert steps(tmp_path / "other") == []
     assert (
-        "no checkpoint of step 2 could be written (the error came while weights were"
+        "no checkpoint of step 2 could be written (the error occurred while weights were"
         in capsys.readouterr().err
     )
 

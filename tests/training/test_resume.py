@@ -99,7 +99,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_aloud(tmp_path, capsys):
     train_toy(tmp_path / "run")
     said = capsys.readouterr().err
     assert "step_00000006" in said
-    assert "going on after step 4" in said
+    assert "resuming after step 4" in said
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 

@@ -6,7 +6,7 @@ from toy import make_teacher, toy_recipe, train_toy
 
 from stillwave.checkpoint import load
 from stillwave.errors import CheckpointError
-from stillwave.training.objective import make_objective
+from stillwave.training.networks import build_networks
 
 
 def test_training_starts_from_a_checkpoints_weights(tmp_path):
@@ -14,8 +14,8 @@ def test_training_starts_from_a_checkpoints_weights(tmp_path):
     wanted = load(place)[0].state_dict()
     model = load(place)[1].model
     sizes = [f"model.channels={model.channels}", f"model.blocks={model.blocks}"]
-    started = make_objective(toy_recipe(f"train.start_from={place}", *sizes), torch.zeros(2, 1600))
-    afresh = make_objective(toy_recipe(*sizes), torch.zeros(2, 1600))
+    started = build_networks(toy_recipe(f"train.start_from={place}", *sizes), torch.zeros(2, 1600))
+    afresh = build_networks(toy_recipe(*sizes), torch.zeros(2, 1600))
     assert all(torch.equal(value, wanted[key]) for key, value in started.student.state_dict().items())
     assert not all(torch.equal(value, wanted[key]) for key, value in afresh.student.state_dict().items())
 
@@ -23,12 +23,12 @@ def test_training_starts_from_a_checkpoints_weights(tmp_path):
 def test_another_networks_weights_are_refused(tmp_path):
     place = make_teacher(tmp_path / "teacher")
     with pytest.raises(CheckpointError, match=r"train\.start_from: .* has model\."):
-        make_objective(toy_recipe(f"train.start_from={place}", "model.blocks=3"), torch.zeros(2, 1600))
+        build_networks(toy_recipe(f"train.start_from={place}", "model.blocks=3"), torch.zeros(2, 1600))
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"train\.start_from: .*nowhere: no such folder"):
-        make_objective(toy_recipe(f"train.start_from={tmp_path / 'nowhere'}"), torch.zeros(2, 1600))
+        build_networks(toy_recipe(f"train.start_from={tmp_path / 'nowhere'}"), torch.zeros(2, 1600))
 
 
 def test_a_run_is_resumed_without_the_weights_that_it_started_from(tmp_path):

@@ -68,7 +68,7 @@ def run(recipe: Recipe, output: Path, as_json: bool, **options: bool) -> None:
     from stillwave.training import train as train_recipe
 
     try:
-        best = train_recipe(recipe, output, **options)
+        best = train_recipe(recipe, output, None, **options)
     except Stopped as stopped:
         err.print(str(stopped), highlight=False, markup=False)
         raise typer.Exit(stopped.code) from None

@@ -68,10 +68,8 @@ def connectors(recipe: Recipe) -> int:
     """Parameters that the method trains beside the student's."""
     import torch
 
-    from stillwave.training.objective import distils, make_objective
+    from stillwave.training.networks import build_networks
 
-    if not distils(recipe):
-        return 0
     samples = round(recipe.data.segment_seconds * SAMPLE_RATE)
-    objective = make_objective(recipe, torch.zeros(recipe.train.batch_size, samples))
-    return sum(parameter.numel() for parameter in objective.connectors())
+    distiller = build_networks(recipe, torch.zeros(recipe.train.batch_size, samples)).distiller
+    return 0 if distiller is None else sum(parameter.numel() for parameter in distiller.connectors())

@@ -25,7 +25,7 @@ from stillwave.distill.similarity import Stream
 from stillwave.errors import StillwaveError
 from stillwave.explain import figures, page
 from stillwave.schema import SAMPLE_RATE, Recipe
-from stillwave.training import objective, run, sources, state
+from stillwave.training import networks, run, sources, state
 from stillwave.training.probe_batch import (
     ForwardRecord,
     ProbeBatch,
@@ -95,13 +95,13 @@ def _load(folder: Path) -> ExplainData:
     if found is None:
         raise StillwaveError(f"{folder}: no checkpoint yet; wait for the first one")
     progress, tensors = found
-    if progress.teacher != objective.teacher_sha256(recipe):
+    if progress.teacher != networks.teacher_sha256(recipe):
         raise StillwaveError(f"{folder}: the teacher of this run is not the one under its path any more")
     batch = fixed_batch(recipe, sources.development(recipe))
-    made = objective.make_objective(recipe, torch.zeros_like(batch.noisy))
+    made = networks.build_networks(recipe, torch.zeros_like(batch.noisy))
     made.student.load_state_dict(state.without_prefix("student", tensors))
-    made.load_method_state(state.without_prefix("method", tensors))
     assert made.distiller is not None
+    made.distiller.method.load_state_dict(state.without_prefix("method", tensors))
     record = forward_record(made.distiller, batch)
     snapshots = _snapshots(folder, progress.step, made.distiller, record, batch)
     clip = figures.AudioClip(np.atleast_2d(batch.noisy[0].numpy())[0], SAMPLE_RATE)
@@ -115,7 +115,7 @@ def _recipe(folder: Path) -> Recipe:
             f"{folder}: not a run folder (it has no {run.RECIPE}); name the folder of a distillation run"
         )
     recipe = recipes.load(file)
-    if not objective.distils(recipe):
+    if not networks.distils(recipe):
         raise StillwaveError(f"{folder}: the run has no teacher; name the folder of a distillation run")
     assert recipe.distill is not None
     live = recipe.distill.model_copy(update={"cache": None})  # not needed for one batch

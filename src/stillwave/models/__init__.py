@@ -18,11 +18,17 @@ NETWORKS: dict[str, Callable[[ModelConfig], Denoiser]] = {
     "dpdcrn": DPDCRN,
     "framenet": FrameNet,
 }
-"""What `ModelConfig.name` may be. Register a network of your own by adding it here."""
+"""Networks by `ModelConfig.name`. Add an entry to register another network."""
 
 
 def build(config: ModelConfig) -> Denoiser:
-    """The network of a recipe, with fresh weights. Raises `RecipeError` for a name that is not in `NETWORKS`.
+    """Build a network with random weights.
+
+    Args:
+        config: Kind and size of the network, such as `PRESETS["bsrnn-s"]`.
+
+    Raises:
+        RecipeError: The name is not in `NETWORKS`, or the network does not have these options.
 
     Examples:
         >>> build(PRESETS["dpdcrn-student"]).config.channels

@@ -1,11 +1,11 @@
 """Band-split recurrent network (after Luo and Yu, IEEE/ACM TASLP 2023; causal as Yu et al., Interspeech 2023).
 
-The spectrum is cut into bands, narrow below and wide above, and every band becomes one vector. Blocks then run
-a GRU along time within each band, and a GRU along the bands within each frame, with shared weights. So no
-computation is spent on single bins: the network costs a tenth of a convolutional one of the same width.
+The spectrum is split into bands, narrow at low and wide at high frequencies, and each band is mapped to one vector.
+Blocks then run a GRU along time within each band and a GRU along the bands within each frame, with shared weights. No
+layer operates on single bins: the network needs a tenth of the operations of a convolutional one of the same width.
 
-Differences from the source: GRUs for LSTMs, layer norm for group norm, compressed spectra and magnitudes at
-the input, one shared hidden layer before the masks, and masks bounded as DPDCRN's (`layers.apply_mask`).
+Differences from the papers: GRUs instead of LSTMs, layer norm instead of group norm, compressed spectra and magnitudes
+at the input, one shared hidden layer before the masks, and masks bounded as in DPDCRN (`layers.apply_mask`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from stillwave.stft import Stft
 
 
 class BSRNN(Denoiser):
-    """Bands in, `blocks` pairs of GRUs, masks out. Causal, it never looks ahead; else time runs both ways.
+    """Band split, `blocks` pairs of GRUs, masks. GRUs along time are unidirectional if causal, else bidirectional.
 
     Examples:
         >>> from stillwave.schema import PRESETS
@@ -51,7 +51,7 @@ class BSRNN(Denoiser):
     to_bins: Tensor
 
     def estimate(self, spectrum: Tensor) -> Tensor:
-        """`[B, 2, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
+        """Map `[B, 2, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
         self.check_spectrum(spectrum)
         features = self.preprocess(spectrum)
         magnitude = (features.square().sum(1, keepdim=True) + 1e-8).sqrt()
@@ -65,7 +65,7 @@ class BSRNN(Denoiser):
         return apply_mask(mask, spectrum)
 
     def default_taps(self) -> dict[str, list[str]]:
-        """The bands' vectors as they enter, after each block, and before the masks."""
+        """Return tap sets: the band vectors, the output of each block, and the layer before the masks."""
         return {
             "encoder": ["split:btdc"],
             "middle": [f"blocks.{i}:btdc" for i in range(len(self.blocks))],
@@ -86,17 +86,17 @@ class BandBlock(nn.Module):
         self.band_out = nn.Linear(channels // 2 * 2, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, T, K, C]` to the same shape."""
+        """Map `[B, T, K, C]` to the same shape."""
         x = x + self.time_out(self.time(self.time_norm(x), axis=1))
         y: Tensor = x + self.band_out(self.band(self.band_norm(x)))
         return y
 
 
 class BandLinear(nn.Module):
-    """A linear layer of its own for each band: band k's `sizes[k]` numbers to `channels`, or back.
+    """A separate linear layer for each band, from `sizes[k]` numbers of band k to `channels`, or back.
 
-    `inward` takes `[B, T, Σ sizes]` to `[B, T, K, channels]`; else the other way round. Weights are stored
-    without gaps and laid out as one padded batch of matrices, so that all bands are one product.
+    `inward` maps `[B, T, Σ sizes]` to `[B, T, K, channels]`; otherwise the reverse. Weights are stored without padding
+    and computed as one padded batch of matrices.
     """
 
     def __init__(self, sizes: list[int], channels: int, *, inward: bool) -> None:
@@ -109,7 +109,7 @@ class BandLinear(nn.Module):
             nn.init.uniform_(part, -bound, bound)
         slots = [k * self.widest + i for k, size in enumerate(sizes) for i in range(size)]
         self.register_buffer("slots", torch.tensor(slots), persistent=False)
-        places = torch.full((len(sizes) * self.widest,), sum(sizes))  # the last one: a zero
+        places = torch.full((len(sizes) * self.widest,), sum(sizes))  # the last index is a zero
         places[slots] = torch.arange(sum(sizes))
         self.register_buffer("places", places, persistent=False)
 
@@ -132,7 +132,7 @@ class BandLinear(nn.Module):
 
 
 def band_widths(bins: int, bands: int) -> list[int]:
-    """Bins of each band: equal steps on the ERB-rate scale (Glasberg and Moore 1990), at least two bins.
+    """Return the bins of each band: equal steps on the ERB-rate scale (Glasberg and Moore 1990), at least two bins.
 
     Examples:
         >>> widths = band_widths(257, 32)
@@ -147,13 +147,13 @@ def band_widths(bins: int, bands: int) -> list[int]:
         hz = (10 ** (scale * k / bands / 21.4) - 1) / 0.00437
         edges.append(max(edges[-1] + 2, round(hz / nyquist * bins)))
     edges[-1] = bins
-    for k in range(bands - 1, 0, -1):  # where narrow bands took more than their share
+    for k in range(bands - 1, 0, -1):  # narrow bands may have used too many bins
         edges[k] = min(edges[k], edges[k + 1] - 2)
     return [high - low for low, high in itertools.pairwise(edges)]
 
 
 def _interleave(widths: list[int], parts: int) -> Tensor:
-    """Order that takes `[parts, bins]`, flattened, to bands one after another, each with all its parts."""
+    """Return the order that maps flattened `[parts, bins]` to bands in sequence, each with all its parts."""
     bins, order, low = sum(widths), [], 0
     for width in widths:
         order += [part * bins + i for part in range(parts) for i in range(low, low + width)]

@@ -1,7 +1,7 @@
-"""A convolution along frequency, batch norm and SiLU, with a residual, trained on CPUs by a kernel of its own.
+"""A convolution along frequency, batch norm and SiLU with a residual, with a compiled kernel for training on CPUs.
 
-PyTorch's operators write a map to memory after every one of some ten steps; the compiled form (`convolution.c`) reads
-and writes it four times. Figures: docs/benchmarks.md.
+PyTorch's operators write the feature map to memory after each of about ten operations; the kernel (`convolution.c`)
+reads and writes it four times. Measurements: docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stillwave.models import kernels
 def convolve(x: Tensor, weight: Tensor) -> Tensor:
     """Convolve `[B, T, D, C]` along D with `[taps, C, out]`, by PyTorch's operators.
 
-    Three taps are centred (zeros outside) and keep D; two look at d and d + 1, and D − 1 positions come out.
+    Three taps are centred (zeros outside) and keep D; two use d and d + 1, and give D − 1 positions.
     """
     taps, D = len(weight), x.shape[2]
     if taps == 3:
@@ -32,11 +32,11 @@ def convolve(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def stage(x: Tensor, weight: Tensor, norm: nn.Module, residual: bool) -> Tensor:
-    """`(x +) silu(norm(convolve(x, weight)))`, by the kernel where it can be used."""
+    """Return `(x +) silu(norm(convolve(x, weight)))`, by the kernel where it can be used."""
     if isinstance(norm, nn.BatchNorm1d) and usable(x, weight, norm):
         apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = _Stage.apply
         y, mean, variance = apply(x, weight, norm.weight, norm.bias, norm.eps, residual)
-        _remember(norm, mean, variance, y.numel() // y.shape[-1])
+        _update_statistics(norm, mean, variance, y.numel() // y.shape[-1])
         return y
     c = convolve(x, weight)
     y = functional.silu(norm(c))
@@ -44,7 +44,7 @@ def stage(x: Tensor, weight: Tensor, norm: nn.Module, residual: bool) -> Tensor:
 
 
 def usable(x: Tensor, weight: Tensor, norm: nn.BatchNorm1d) -> bool:
-    """Whether the kernel may compute a stage: in training, in float32, on a CPU with a compiler."""
+    """Return whether the kernel can compute a stage: in training, in float32, on a CPU with a compiler."""
     taps, C, out = weight.shape
     return (
         torch.is_grad_enabled()
@@ -61,14 +61,14 @@ def usable(x: Tensor, weight: Tensor, norm: nn.BatchNorm1d) -> bool:
 
 
 @torch.no_grad()
-def _remember(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Move the running statistics, as `nn.BatchNorm1d` does."""
+def _update_statistics(norm: nn.BatchNorm1d, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Update the running statistics as `nn.BatchNorm1d` does."""
     if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
         return
     norm.num_batches_tracked += 1
-    share = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
-    norm.running_mean.lerp_(mean, share)
-    norm.running_var.lerp_(variance * (count / max(1, count - 1)), share)
+    momentum = norm.momentum if norm.momentum is not None else 1 / float(norm.num_batches_tracked)
+    norm.running_mean.lerp_(mean, momentum)
+    norm.running_var.lerp_(variance * (count / max(1, count - 1)), momentum)
 
 
 class _Stage(torch.autograd.Function):
@@ -120,9 +120,9 @@ class _Stage(torch.autograd.Function):
 
 
 def _weight_gradient(x: Tensor, d_c: Tensor, taps: int, left: int) -> Tensor:
-    """Σ x[d − left + i] · d_c[d] for each tap i: one matrix product a tap over all rows, whatever frame they are of.
+    """Return Σ x[d − left + i] · d_c[d] for each tap i, by one matrix product over the rows of all frames.
 
-    Rows whose partner lies in another frame are taken off again.
+    Products of rows of different frames are subtracted again.
     """
     (_, _, D, C), (_, _, P, out) = x.shape, d_c.shape
     frames_x, frames_d = x.view(-1, D, C), d_c.view(-1, P, out)

@@ -1,4 +1,4 @@
-"""What every network of this package promises: a noisy waveform in, an aligned estimate out."""
+"""The base class of networks: noisy waveform in, aligned estimate of the same length out."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ from stillwave.stft import Stft
 
 
 class Denoiser(nn.Module, ABC):
-    """A network on spectra, wrapped so that waveforms go in and come out.
+    """A network on spectra with analysis and synthesis, from waveform to waveform.
 
-    A network of your own needs `estimate` and `default_taps`; see `stillwave.models.build` for the registry.
+    Subclasses implement `estimate` and `default_taps`; register one in `stillwave.models.NETWORKS`.
+
+    Args:
+        config: Kind and size of the network.
+        stft: Analysis and synthesis.
+
     """
 
     sample_rate: int = SAMPLE_RATE
@@ -32,21 +37,25 @@ class Denoiser(nn.Module, ABC):
 
     @abstractmethod
     def estimate(self, spectrum: Tensor) -> Tensor:
-        """Clean spectrum at microphone 0 from the noisy ones.
+        """Estimate the clean spectrum at microphone 0.
 
-        `spectrum` is real `[B, 2·microphones, T, F]`: the real parts of all microphones, then the imaginary
-        parts. The estimate is `[B, 2, T, F]`: real part, imaginary part.
+        Args:
+            spectrum: Real `[B, 2·microphones, T, F]`: real parts of all microphones, then imaginary parts.
+
+        Returns:
+            `[B, 2, T, F]`: real part, imaginary part.
+
         """
 
     @abstractmethod
     def default_taps(self) -> dict[str, list[str]]:
-        """Sets of layers worth comparing in distillation: set name to layer names, in network order."""
+        """Return the tap sets for distillation: set name to layer names, in network order."""
 
     def fold(self) -> None:
-        """Merge what is constant once trained, in place, before the network is exported."""
+        """Merge constant operations, in place, before export."""
 
     def check_spectrum(self, spectrum: Tensor) -> None:
-        """Raise StillwaveError unless `spectrum` is what `estimate` takes."""
+        """Raise StillwaveError unless `spectrum` has the shape that `estimate` takes."""
         wanted = (2 * self.microphones, self.stft.bins)
         if spectrum.ndim != 4 or (spectrum.shape[1], spectrum.shape[3]) != wanted:
             raise StillwaveError(
@@ -54,16 +63,24 @@ class Denoiser(nn.Module, ABC):
             )
 
     def preprocess(self, spectrum: Tensor) -> Tensor:
-        """What a network sees of its input: compressed magnitudes, without their level where it is `levelled`."""
+        """Compress the magnitudes of a spectrum and, with `level_normalized`, normalise their level."""
         if self.level is None:
             return compress(spectrum, self.config.compression)
         normalized: Tensor = self.level(compress(spectrum, self.config.compression, floor=1e-14))
         return normalized
 
     def forward(self, noisy: Tensor) -> Tensor:
-        """Noisy `[B, N]` or `[B, microphones, N]`, N ≥ 1, to the estimate `[B, N]` at microphone 0.
+        """Estimate the clean speech at microphone 0.
 
-        Raises StillwaveError for any other shape.
+        Args:
+            noisy: `[B, N]`, or `[B, microphones, N]` for several microphones, N ≥ 1.
+
+        Returns:
+            The estimate `[B, N]`.
+
+        Raises:
+            StillwaveError: The input has another shape.
+
         """
         noisy = self._with_microphones(noisy)
         spectrum = self.stft.analyse(noisy)

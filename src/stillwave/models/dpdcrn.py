@@ -1,9 +1,9 @@
 """DPDCRN: dual-path dense convolutional recurrent network (Cheng et al., arXiv 2506.13127).
 
-As published it is not causal: attention along time sees the whole signal, InstanceNorm and GroupNorm average
-over all frames. With `causal` attention is bounded to the past and norms see no later frame (`norms.py`);
-everything else never looked ahead. The causal form sees compressed magnitudes (`compress`): its norms cannot
-take a recording's level out as those over a whole signal do.
+As published it is non-causal: attention along time covers the whole signal, and InstanceNorm and GroupNorm average over
+all frames. With `causal`, attention covers past frames only and norms use no later frame (`norms.py`); all other layers
+are causal anyway. Presets of the causal form use compressed magnitudes (`compress`), because causal norms cannot remove
+the level of a recording as norms over the whole signal do.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from stillwave.stft import Stft
 
 
 class DPDCRN(Denoiser):
-    """Encoder of three stages (257 → 129 → 64 bins), dual-path middle, decoder of three stages, complex mask.
+    """Encoder of three stages (257 → 129 → 64 bins), dual-path blocks, decoder of three stages, complex mask.
 
-    With several microphones all of them are seen, and by default every one has a filter of its own and the products
-    are summed; with `output: mask` the mask multiplies microphone 0. The source does not say which it does; filters
-    measured better (docs/multichannel.md).
+    All microphones are inputs. By default each has a complex filter, and the filtered spectra are summed; with
+    `output: mask` a mask is applied to microphone 0. The paper does not specify which; filters measured better
+    (docs/multichannel.md).
 
     Examples:
         >>> sum(p.numel() for p in DPDCRN(ModelConfig(channels=64, blocks=1)).parameters())
@@ -57,10 +57,10 @@ class DPDCRN(Denoiser):
         )
 
     def estimate(self, spectrum: Tensor) -> Tensor:
-        """`[B, 2·microphones, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
+        """Map `[B, 2·microphones, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
         self.check_spectrum(spectrum)
         x = self.preprocess(spectrum)
-        if x.device.type == "cpu":  # convolutions are up to a third cheaper in this layout
+        if x.device.type == "cpu":  # convolutions are up to a third faster in this layout
             x = x.contiguous(memory_format=torch.channels_last)
         for stage in (*self.encoder, self.middle, *self.decoder):
             x = stage(x)
@@ -69,7 +69,7 @@ class DPDCRN(Denoiser):
         return apply_mask(x.to(spectrum.dtype), spectrum[:, :: self.microphones])
 
     def default_taps(self) -> dict[str, list[str]]:
-        """The paper's sets: encoder and decoder stages, and the head's output after each dual-path block."""
+        """Return the tap sets of the paper: encoder and decoder stages, and the head output after each block."""
         return {
             "encoder": [f"encoder.{i}" for i in range(3)],
             "middle": [f"middle.outputs.{i}" for i in range(self.config.blocks)],

@@ -1,10 +1,10 @@
-"""A frame-wise encoder and decoder around recurrent blocks, built for speed on CPUs.
+"""FrameNet: a frame-wise encoder and decoder around recurrent blocks, designed for speed on CPUs.
 
-Every frame by itself goes through convolutions along frequency, down to a few *places*; blocks of a GRU along time
-(one sequence a place, shared weights) and attention along the places see the past; the way back has skips, and ends
-in a mask. Operations are few and large, norms are batch norms that vanish in the exported graph, and the state is
-the GRUs' hidden vectors alone. In the manner of FastEnhancer (arXiv 2509.21867); differences: magnitudes among the
-inputs, skips that are added, masks bounded as DPDCRN's (`layers.apply_mask`).
+Convolutions along frequency reduce each frame to a few bands. Blocks apply a GRU along time (one sequence for each
+band, shared weights) and attention along the bands. A decoder with skip connections gives a mask. Operations are few
+and large, batch norms are merged at export, and the state is the hidden vectors of the GRUs. Similar to FastEnhancer
+(arXiv 2509.21867), but with magnitudes as inputs, added skip connections, and masks bounded as in DPDCRN
+(`layers.apply_mask`).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
 
 PATCH = 4
-"""Bins from one position of the encoder to the next; its kernels see two patches."""
+"""Bins between positions of the encoder; its first kernel covers two patches."""
 STAGES = 2
-"""Residual convolutions of the encoder, and of the decoder."""
+"""Residual convolutions of the encoder and of the decoder."""
 
 
 class FrameNet(Denoiser):
-    """Convolutions along frequency, `bands` places, `blocks` pairs of a GRU and attention, a mask. Never looks ahead.
+    """Convolutions along frequency, `blocks` pairs of a GRU and attention on `bands` bands, and a mask.
 
-    Not causal, the GRUs along time run both ways.
+    GRUs along time are unidirectional if causal, else bidirectional.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -38,19 +38,19 @@ class FrameNet(Denoiser):
         if config.microphones > 1:
             raise RecipeError("model.microphones: 'framenet' is for one microphone; 'dpdcrn' takes several")
         c = config.channels
-        self.positions = (self.stft.bins - 1) // PATCH  # 64; position f sees bins 4f … 4f + 7
+        self.positions = (self.stft.bins - 1) // PATCH  # 64; position f covers bins 4f … 4f + 7
         self.entry = ConvNorm(3 * PATCH, c, taps=2)
         self.encoder = nn.ModuleList(ConvNorm(c, c, taps=3) for _ in range(STAGES))
-        self.gather = Along(self.positions, config.bands)
+        self.gather = FrequencyMap(self.positions, config.bands)
         self.places = nn.Parameter(torch.zeros(config.bands, c))
         self.blocks = nn.ModuleList(FrameBlock(c, config.causal) for _ in range(config.blocks))
-        self.scatter = Along(config.bands, self.positions)
+        self.scatter = FrequencyMap(config.bands, self.positions)
         self.skips = nn.ModuleList(nn.Linear(c, c) for _ in range(STAGES + 1))
         self.decoder = nn.ModuleList(ConvNorm(c, c, taps=3) for _ in range(STAGES))
         self.mask = nn.Linear(c, 2 * 2 * PATCH)
 
     def estimate(self, spectrum: Tensor) -> Tensor:
-        """`[B, 2, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
+        """Map `[B, 2, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
         self.check_spectrum(spectrum)
         B, _, T, F = spectrum.shape
         features = self.preprocess(spectrum)
@@ -77,7 +77,7 @@ class FrameNet(Denoiser):
         return apply_mask(mask, spectrum)
 
     def fold(self) -> None:
-        """Merge the norms, whose statistics are frozen, into the layers beside them."""
+        """Merge the norms, whose statistics are frozen, into adjacent layers."""
         for convolution in (self.entry, *self.encoder, *self.decoder):
             assert isinstance(convolution, ConvNorm)
             convolution.fold()
@@ -86,7 +86,7 @@ class FrameNet(Denoiser):
             block.fold()
 
     def default_taps(self) -> dict[str, list[str]]:
-        """The encoder's stages, the places after each block, and the decoder's stages."""
+        """Return tap sets: encoder, the output of each block, and the decoder stages."""
         return {
             "encoder": ["entry:btdc"],
             "middle": [f"blocks.{i}:btdc" for i in range(len(self.blocks))],
@@ -95,7 +95,7 @@ class FrameNet(Denoiser):
 
 
 class FrameBlock(nn.Module):
-    """x ← x + W·GRU(norm(x)) along time, then x ← x + attention(norm(x)) along places: `[B, T, K, C]`."""
+    """x ← x + W·GRU(norm(x)) along time, then x ← x + attention(norm(x)) along bands: `[B, T, K, C]`."""
 
     def __init__(self, channels: int, causal: bool) -> None:
         super().__init__()
@@ -106,14 +106,14 @@ class FrameBlock(nn.Module):
         self.place = Attention(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, T, K, C]` to the same shape."""
+        """Map `[B, T, K, C]` to the same shape."""
         x = x + self.time_out(self.time(self.time_norm(x), axis=1))
         y: Tensor = x + self.place(self.place_norm(x))
         return y
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Merge the norms into the GRU's and the attention's input weights."""
+        """Merge the norms into the input weights of GRU and attention."""
         assert isinstance(self.time_norm, ChannelNorm)
         assert isinstance(self.place_norm, ChannelNorm)
         scale, shift = self.time_norm.scale_and_shift()
@@ -128,25 +128,25 @@ class FrameBlock(nn.Module):
 
 
 class ChannelNorm(nn.BatchNorm1d):
-    """Batch normalisation of the last axis of `[..., C]`: statistics over all others, frozen afterwards."""
+    """Batch normalisation of the last axis of `[..., C]`, with statistics over all other axes."""
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """Scale and shift `[C]` that the frozen norm applies."""
+        """Return scale and shift `[C]` of the frozen norm."""
         assert self.running_mean is not None
         assert self.running_var is not None
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         return scale, self.bias - self.running_mean * scale
 
     def forward(self, input: Tensor) -> Tensor:
-        """`[..., C]` to the same shape."""
+        """Map `[..., C]` to the same shape."""
         return super().forward(input.reshape(-1, input.shape[-1])).view(input.shape)
 
 
 class ConvNorm(nn.Module):
     """A convolution along frequency, a batch norm and SiLU: `[B, T, D, C]` to `[B, T, D', out]`.
 
-    With three taps D' is D (zeros outside), and the input is added to what comes out; with two, output d sees inputs d
-    and d + 1, and D' is D − 1.
+    With three taps D' is D (zeros outside), and the input is added to the output; with two, output d depends on inputs
+    d and d + 1, and D' is D − 1.
     """
 
     def __init__(self, channels: int, out: int, taps: int) -> None:
@@ -157,12 +157,12 @@ class ConvNorm(nn.Module):
         self.norm: nn.Module = ChannelNorm(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """Map `[B, T, D, C]` to `[B, T, D', out]`."""
         return stage(x, self.weight, self.norm, self.residual)
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Merge the norm into the convolution; a bias takes its place."""
+        """Merge the norm into the convolution and a bias."""
         assert isinstance(self.norm, ChannelNorm)
         scale, shift = self.norm.scale_and_shift()
         self.weight.mul_(scale)
@@ -170,7 +170,7 @@ class ConvNorm(nn.Module):
 
 
 class Shift(nn.Module):
-    """Adds a constant to each channel: what is left of a folded norm."""
+    """Adds a constant to each channel: the bias of a merged norm."""
 
     def __init__(self, shift: Tensor) -> None:
         super().__init__()
@@ -179,23 +179,20 @@ class Shift(nn.Module):
     shift: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[..., C]` to the same shape."""
+        """Map `[..., C]` to the same shape."""
         return x + self.shift
 
 
-class Along(nn.Module):
-    """A learnt matrix along frequency, the same for all channels: `[B, T, D, C]` to `[B, T, out, C]`.
-
-    It begins as an interpolation.
-    """
+class FrequencyMap(nn.Module):
+    """A learnt matrix along frequency, shared by all channels: `[B, T, D, C]` to `[B, T, out, C]`."""
 
     def __init__(self, size: int, out: int) -> None:
         super().__init__()
-        place = (torch.arange(out) + 0.5) * (size / out) - 0.5
+        centre = (torch.arange(out) + 0.5) * (size / out) - 0.5
         width = max(1.0, size / out)
-        weight = (1 - (torch.arange(size) - place[:, None]).abs() / width).clamp(min=0)
+        weight = (1 - (torch.arange(size) - centre[:, None]).abs() / width).clamp(min=0)
         self.weight = nn.Parameter(weight / weight.sum(1, keepdim=True))
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """Map `[B, T, D, C]` to `[B, T, out, C]`."""
         return torch.matmul(self.weight, x)

@@ -1,9 +1,8 @@
 """InstanceNorm and PReLU in one pass, for channels-last feature maps on CPUs.
 
-PyTorch normalises instances by viewing `[B, C, T, D]` as one example of B·C channels, which copies
-channels-last maps and would undo what that layout saves in the convolutions. Here each example is a batch of
-one for batch normalisation (the same statistics), whose kernel takes channels-last, and stays in the cache
-for the PReLU.
+PyTorch normalises instances by viewing `[B, C, T, D]` as one example of B·C channels, which copies channels-last maps.
+Here batch normalisation is applied to each example by itself (the same statistics): its kernel takes channels-last, and
+the result is still in the cache for the PReLU.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from stillwave.models.kernels import allowed, once
 
 
 def norm_prelu(x: Tensor, norm: nn.InstanceNorm2d, activation: nn.PReLU) -> Tensor:
-    """`activation(norm(x))` of `[B, C, T, D]`, by the fused form where that is the faster one."""
+    """Return `activation(norm(x))` for `[B, C, T, D]`, fused where that is faster."""
     if x.device.type != "cpu" or x.dtype != norm.weight.dtype or not allowed():
         y: Tensor = activation(norm(x))
         return y

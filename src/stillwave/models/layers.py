@@ -15,7 +15,7 @@ from stillwave.models.streaming import CausalPad, StreamState
 
 
 class ConvStage(nn.Module):
-    """A convolution (or its transpose), a norm (see `norms.py`), and PReLU with a slope for each channel."""
+    """A convolution or transposed convolution, a norm (`norms.py`), and PReLU with a slope for each channel."""
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, norm: str = "instance") -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class ConvStage(nn.Module):
         self.activation = nn.PReLU(conv.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any map to `[B, out_channels, T', D']`."""
+        """Map `[B, C, T, D]` to `[B, out_channels, T', D']`."""
         x = self.conv(x)
         if isinstance(self.norm, nn.InstanceNorm2d):
             return norm_prelu(x, self.norm, self.activation)
@@ -33,10 +33,10 @@ class ConvStage(nn.Module):
 
 
 class DilatedDense(nn.Module):
-    """Densely connected 2×3 convolutions, none of which looks ahead; their time dilation doubles each layer.
+    """Densely connected, causal 2×3 convolutions; the dilation in time doubles with each layer.
 
-    Layer k sees [newest, …, oldest] of all earlier outputs, one frame and the frame 2^k before it. The newest
-    output alone leaves.
+    Inputs of layer k are all earlier outputs, newest first, at a frame and at the frame 2^k before it. The output is
+    that of the last layer.
     """
 
     def __init__(self, channels: int, depth: int = 4, norm: str = "instance") -> None:
@@ -50,20 +50,20 @@ class DilatedDense(nn.Module):
         self.pasts = nn.ModuleList(CausalPad(2**k) for k in range(depth))
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, T, D]` to the same shape."""
-        seen, newest = x, x
+        """Map `[B, C, T, D]` to the same shape."""
+        inputs, newest = x, x
         for k, layer in enumerate(self.layers):
             if k:
-                seen = torch.cat([newest, seen], dim=1)
-            newest = layer(self.pasts[k](seen))
+                inputs = torch.cat([newest, inputs], dim=1)
+            newest = layer(self.pasts[k](inputs))
         return newest
 
 
 class Attention(nn.Module):
     """Multi-head self-attention (Vaswani et al., 2017) over sequences `[B, S, L, C]`.
 
-    Without a mask; or, with `past`, from each position to itself and the `past` − 1 before it alone. Keys and
-    values before the start are zeros.
+    Each position attends to all others or, with `past`, to itself and the `past` − 1 before it. Keys and values before
+    the start are zeros.
     """
 
     def __init__(self, channels: int, past: int = 0, heads: int = 4) -> None:
@@ -78,10 +78,10 @@ class Attention(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, S, L, C]` to the same shape."""
+        """Map `[B, S, L, C]` to the same shape."""
         B, S, L, C = x.shape
         qkv = self.input(x).view(B * S, L, 3, self.heads, C // self.heads)
-        # contiguous heads: the backward pass of the fused attention is a third slower on strided ones
+        # contiguous, because the backward pass of fused attention is a third slower on strided heads
         q, k, v = qkv.permute(2, 0, 3, 1, 4).contiguous()
         if self.memory is None:
             mixed = functional.scaled_dot_product_attention(q, k, v)
@@ -92,31 +92,31 @@ class Attention(nn.Module):
         return y
 
     def _with_past(self, keys_values: Tensor, batch: int, memory: StreamState) -> tuple[Tensor, Tensor]:
-        """Keys and values `[2, B·S, heads, L, E]` behind those of the `past` − 1 positions before."""
+        """Return keys and values `[2, B·S, heads, L, E]` after those of the `past` − 1 positions before."""
         _, N, H, L, E = keys_values.shape
-        parted = keys_values.reshape(2, batch, N // batch, H, L, E).transpose(0, 1)
-        before = memory.recall(parted.new_zeros(batch, 2, N // batch, H, self.past - 1, E))
-        whole = torch.cat([before, parted], dim=4)
+        split = keys_values.reshape(2, batch, N // batch, H, L, E).transpose(0, 1)
+        before = memory.recall(split.new_zeros(batch, 2, N // batch, H, self.past - 1, E))
+        whole = torch.cat([before, split], dim=4)
         memory.keep(whole[:, :, :, :, 1 - self.past :])
         k, v = whole.transpose(0, 1).flatten(1, 2).unbind(0)
         return k, v
 
     def _reach(self, length: int, device: torch.device) -> Tensor:
-        """Which of the `past` − 1 + L keys each of L queries may see: its own and those just before."""
+        """Return which of the `past` − 1 + L keys each of L queries attends to."""
         query = torch.arange(length, device=device)[:, None]
         key = torch.arange(length + self.past - 1, device=device)[None, :]
         return (key >= query) & (key < query + self.past)
 
 
 class UnidirectionalGRU(nn.GRU):
-    """A GRU over maps `[B, X, Y, C]`, from the past to the future, which remembers where it was."""
+    """A GRU over maps `[B, X, Y, C]` in forward direction, with a streaming state."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__(channels, hidden, batch_first=True)
         self.memory = StreamState()
 
     def forward(self, x: Tensor, axis: int = 2) -> Tensor:  # type: ignore[override]
-        """`[B, X, Y, C]` to `[B, X, Y, hidden]`; sequences run along `axis`, 1 or 2."""
+        """Map `[B, X, Y, C]` to `[B, X, Y, hidden]`; sequences run along `axis`, 1 or 2."""
         if not self.memory.open and recurrent.usable(self, x):
             return recurrent.run(self, x, axis)
         if axis == 1:
@@ -130,13 +130,13 @@ class UnidirectionalGRU(nn.GRU):
 
 
 class BidirectionalGRU(nn.GRU):
-    """A GRU over maps `[B, X, Y, C]` in both directions; nothing outlives the call."""
+    """A GRU over maps `[B, X, Y, C]` in both directions."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__(channels, hidden, batch_first=True, bidirectional=True)
 
     def forward(self, x: Tensor, axis: int = 2) -> Tensor:  # type: ignore[override]
-        """`[B, X, Y, C]` to `[B, X, Y, 2·hidden]`; sequences run along `axis`, 1 or 2."""
+        """Map `[B, X, Y, C]` to `[B, X, Y, 2·hidden]`; sequences run along `axis`, 1 or 2."""
         if recurrent.usable(self, x):
             return recurrent.run(self, x, axis)
         if axis == 1:
@@ -150,8 +150,8 @@ class BidirectionalGRU(nn.GRU):
 class SequencePath(nn.Module):
     """Attention, then a GRU with twice as many hidden units as channels, each with a residual.
 
-    Along frequency the GRU runs both ways. Along time it runs forward, and attention, with `past`, sees that
-    many frames; with `past` = 0 all of them, later ones too.
+    The GRU is bidirectional along frequency and unidirectional along time. Attention covers `past` frames, or all
+    frames with `past` = 0.
     """
 
     def __init__(self, channels: int, bidirectional: bool, past: int = 0) -> None:
@@ -165,14 +165,14 @@ class SequencePath(nn.Module):
         self.norm_out = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, S, L, C]`, S sequences of length L of each example, to the same shape."""
+        """Map `[B, S, L, C]`, S sequences of length L for each example, to the same shape."""
         x = self.norm_mid(x + self.attention(self.norm_in(x)))
         y: Tensor = self.norm_out(x + self.linear(functional.relu(self.gru(x))))
         return y
 
 
 class DualPathBlock(nn.Module):
-    """What two paths make of one map: along frequency (both ways) and along time (forward)."""
+    """Two paths over the same input: along frequency (bidirectional) and along time (unidirectional)."""
 
     def __init__(self, channels: int, norm: str = "instance", past: int = 0) -> None:
         super().__init__()
@@ -182,22 +182,22 @@ class DualPathBlock(nn.Module):
         self.time_norm = make_norm(norm, channels, shared=True)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """`[B, C, T, D]` to the outputs along frequency and along time, each of the same shape."""
+        """Return the outputs along frequency and along time, each of the shape `[B, C, T, D]` of the input."""
         along_frequency = self.frequency(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         along_time = self.time(x.permute(0, 3, 2, 1)).permute(0, 3, 2, 1)
-        return self.frequency_norm(along_frequency), self.time_norm(_like(along_time))
+        return self.frequency_norm(along_frequency), self.time_norm(_channels_last(along_time))
 
 
-def _like(x: Tensor) -> Tensor:
-    """Channels-last, as every other map on a CPU is; elsewhere as it comes."""
+def _channels_last(x: Tensor) -> Tensor:
+    """Return a map in channels-last layout on a CPU, otherwise unchanged."""
     return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
 
 
 class DualPath(nn.Module):
-    """N dual-path blocks on half of the channels: x ← x + k₁·f(x) + k₂·t(x), with k₁ and k₂ shared by all.
+    """N dual-path blocks on half of the channels: x ← x + k₁·f(x) + k₂·t(x), with k₁ and k₂ shared by all blocks.
 
-    One head, shared too, brings the map after each block back to all channels. `outputs.0`, `outputs.1`, … do
-    nothing: they are the names under which the head's output after each block can be tapped.
+    A shared head maps the result of each block back to all channels. `outputs.0`, `outputs.1`, … are identities, so
+    that the head's output after each block can be tapped.
     """
 
     def __init__(self, channels: int, blocks: int, norm: str = "instance", past: int = 0) -> None:
@@ -211,7 +211,7 @@ class DualPath(nn.Module):
         self.outputs = nn.ModuleList(nn.Identity() for _ in range(blocks))
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, T, D]` to the head's output after the last block, of the same shape."""
+        """Return the head's output after the last block, of the shape `[B, C, T, D]` of the input."""
         x = self.input(x)
         y = x
         for block, output in zip(self.blocks, self.outputs, strict=True):
@@ -222,7 +222,7 @@ class DualPath(nn.Module):
 
 
 class MaskHead(nn.Module):
-    """Masks' real parts, then imaginary parts: a transposed convolution to twice the bins, cropped."""
+    """A transposed convolution to twice the bins, cropped: real parts of the masks, then imaginary parts."""
 
     def __init__(self, channels: int, bins: int, masks: int = 1) -> None:
         super().__init__()
@@ -230,14 +230,14 @@ class MaskHead(nn.Module):
         self.bins = bins
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, T, D]` to `[B, 2·masks, T, bins]`, bins ≤ 2·D + 1."""
+        """Map `[B, C, T, D]` to `[B, 2·masks, T, bins]`, bins ≤ 2·D + 1."""
         return cast(Tensor, self.conv(x))[..., : self.bins]
 
 
 def compress(spectrum: Tensor, power: float, floor: float = 1e-8) -> Tensor:
-    """Magnitudes to the power of `power`, phases as they are: `[B, 2·M, T, F]`, reals then imaginaries.
+    """Raise magnitudes to `power` and keep phases: `[B, 2·M, T, F]`, real parts, then imaginary parts.
 
-    The gradient is finite at 0: |X|² + floor takes the place of |X|² (full scale is 1, a window sums to 326).
+    |X|² + floor replaces |X|², so that the gradient is finite at 0 (full scale is 1, a window sums to 326).
     """
     if power == 1:
         return spectrum
@@ -247,10 +247,10 @@ def compress(spectrum: Tensor, power: float, floor: float = 1e-8) -> Tensor:
 
 
 def apply_mask(mask: Tensor, noisy: Tensor) -> Tensor:
-    """Complex ratio mask with a bounded magnitude: tanh|m|·|Y|·exp(j(∠m + ∠Y)) = (tanh|m|/|m|)·m·Y.
+    """Apply a complex ratio mask with bounded magnitude: tanh|m|·|Y|·exp(j(∠m + ∠Y)) = (tanh|m|/|m|)·m·Y.
 
-    `mask` and `noisy` are `[B, 2, T, F]`: real and imaginary part. The product form has no angle, whose
-    gradient is not defined where m or Y is 0; tanh|m|/|m| is 1 at m = 0, with gradient 0.
+    `mask` and `noisy` are `[B, 2, T, F]`: real and imaginary part. The product form needs no angle, whose gradient is
+    not defined where m or Y is 0; tanh|m|/|m| is 1 at m = 0, with gradient 0.
     """
     size = mask.square().sum(1, keepdim=True).clamp(min=1e-12).sqrt()
     a, b = (mask * (torch.tanh(size) / size)).unbind(1)
@@ -259,9 +259,9 @@ def apply_mask(mask: Tensor, noisy: Tensor) -> Tensor:
 
 
 def apply_filters(filters: Tensor, noisy: Tensor) -> Tensor:
-    """Filter and sum: Σ_m W_m · Y_m over microphones, not bounded, so that microphones can cancel one another.
+    """Filter and sum: Σ_m W_m · Y_m over microphones, unbounded, so that microphones can cancel one another.
 
-    `filters` and `noisy` are `[B, 2·M, T, F]`: real parts, then imaginary parts. Gives `[B, 2, T, F]`.
+    `filters` and `noisy` are `[B, 2·M, T, F]`: real parts, then imaginary parts. Returns `[B, 2, T, F]`.
     """
     a, b = filters.chunk(2, dim=1)
     c, d = noisy.chunk(2, dim=1)

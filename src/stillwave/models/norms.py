@@ -1,15 +1,15 @@
-"""Normalisation of feature maps `[B, C, T, D]`, by how much of the signal it looks at.
+"""Normalisation of feature maps `[B, C, T, D]` over different parts of the signal.
 
-| kind | statistics over | sees ahead | memory |
+| kind | statistics over | look-ahead | state |
 |---|---|---|---|
 | `instance` | all frames of one example | the whole signal | none |
-| `frame` | one frame (all channels and bins) | no | none |
-| `running` | frames so far, of weight falling to 1/e within a second | no | three numbers a group |
-| `batch` | the training batches, frozen afterwards | no | none |
+| `frame` | one frame (all channels and bins) | none | none |
+| `running` | past frames, with a weight that falls to 1/e within a second | none | three numbers per group |
+| `batch` | the training batches, frozen afterwards | none | none |
 
-`frame` forgets how loud a frame is beside its neighbours; `running` keeps that; `batch` does not adapt to the
-recording at all, costs nothing when run (it is an affine map), and makes what a process trains depend on how
-many processes share a batch. Which is best was measured: docs/sizes.md.
+`frame` removes level differences between frames; `running` keeps them; `batch` does not adapt to the recording, is an
+affine map after training, and makes training depend on the number of processes that share a batch. Comparison:
+docs/sizes.md.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from stillwave.models.streaming import StreamState
 
 MEMORY_FRAMES = 62.5
-"""Frames after which `running` gives a frame 1/e of its weight: a second at a hop of 256 at 16 kHz."""
+"""Frames after which a frame has 1/e of its weight in `running`: one second at a hop of 256 at 16 kHz."""
 LEVEL_FRAMES = 125.0
-"""The same of `RunningLevel`: two seconds."""
+"""The same for `RunningLevel`: two seconds."""
 
 
 def make_norm(kind: str, channels: int, *, shared: bool = False) -> nn.Module:
-    """An affine norm for `channels` channels; `shared` takes one mean and variance for all of them."""
+    """Make an affine norm for `channels` channels; `shared` uses one mean and variance for all of them."""
     if kind == "instance":
         return nn.GroupNorm(1, channels, eps=1e-8) if shared else nn.InstanceNorm2d(channels, affine=True)
     if kind == "batch":
@@ -48,25 +48,24 @@ class _Affine(nn.Module):
 
 
 class FrameNorm(_Affine):
-    """Mean 0 and variance 1 within every frame: layer normalisation over channels and bins."""
+    """Layer normalisation over channels and bins of each frame."""
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__(channels, eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, T, D]` to the same shape."""
+        """Normalise `[B, C, T, D]`."""
         centred = x - x.mean((1, 3), keepdim=True)
         return self._scale(centred * torch.rsqrt(centred.square().mean((1, 3), keepdim=True) + self.eps))
 
 
 class RunningNorm(_Affine):
-    """Mean and variance of the frames so far, recent ones counting more: no frame sees a later one.
+    """Normalisation by the exponentially weighted mean and variance of past frames.
 
-    With μ_t and q_t the means of x and x² in frame t, M_t = Σ_s a^(t−s) μ_s / Σ_s a^(t−s) and likewise Q_t,
-    s ≤ t; then y_t = (x_t − M_t) / √(Q_t − M_t² + eps). Both sums and their weight are the memory, so the
-    first frame has its own statistics and an hour of frames does not add up to anything large. The variance is a
-    difference of sums, which rounds: whole and streamed agree to some 3e-5 of the loudest estimate, with other
-    norms to 1e-5.
+    With μ_t and q_t the means of x and x² in frame t, M_t = Σ_s a^(t−s) μ_s / Σ_s a^(t−s) and likewise Q_t, s ≤ t; then
+    y_t = (x_t − M_t) / √(Q_t − M_t² + eps). Both sums and their weight are the state, so the first frame uses its own
+    statistics and the sums stay bounded. Because the variance is a difference of sums, offline and streamed outputs
+    agree to 3e-5 of the loudest estimate, with other norms to 1e-5.
     """
 
     def __init__(self, channels: int, groups: int, eps: float = 1e-5) -> None:
@@ -76,7 +75,7 @@ class RunningNorm(_Affine):
         self.memory = StreamState()
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, T, D]` to the same shape."""
+        """Normalise `[B, C, T, D]`."""
         B, C, T, D = x.shape
         grouped = x.reshape(B, self.groups, C // self.groups, T, D)
         moments = torch.stack([grouped.mean((2, 4)), grouped.square().mean((2, 4))], dim=1)  # [B, 2, G, T]
@@ -88,11 +87,11 @@ class RunningNorm(_Affine):
 
 
 class RunningLevel(nn.Module):
-    """Divides compressed spectra by how loud the recording has been so far: what comes out has no level.
+    """Divides compressed spectra by a running estimate of the level of the recording.
 
-    With c_t the mean magnitude of frame t, all bins and microphones, the level is Σ_s a^(t−s) c_s² / Σ_s a^(t−s) c_s,
-    s ≤ t: a mean in which loud frames count more, so that silence, however long, leaves the level of what was
-    heard before, and compressed magnitudes, so that a click moves it little. Ours.
+    With c_t the mean magnitude of frame t over bins and microphones, the level is Σ_s a^(t−s) c_s² / Σ_s a^(t−s) c_s,
+    s ≤ t. Loud frames have more weight, so that silence does not change the level; magnitudes are compressed, so that a
+    click changes it little. Method of this project.
     """
 
     def __init__(self) -> None:
@@ -101,7 +100,7 @@ class RunningLevel(nn.Module):
         self.memory = StreamState()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compressed spectra `[B, 2·M, T, F]`, reals then imaginaries, to the same shape."""
+        """Normalise compressed spectra `[B, 2·M, T, F]`, real parts before imaginary parts."""
         real, imaginary = x.chunk(2, dim=1)
         size = (real.square() + imaginary.square() + 1e-20).sqrt().mean((1, 3))  # [B, T]
         sums = decaying_sums(torch.stack([size.square(), size], dim=1), self.decay, self.memory)
@@ -110,7 +109,7 @@ class RunningLevel(nn.Module):
 
 
 def decaying_sums(values: Tensor, decay: float, memory: StreamState) -> Tensor:
-    """Σ_s decay^(t−s) v_s over s ≤ t, of `[B, M, T]`; the memory holds the last, `[B, M]`."""
+    """Return Σ_s decay^(t−s) v_s over s ≤ t, `[B, M, T]`; the state holds the last sums, `[B, M]`."""
     frames = torch.arange(values.shape[2], device=values.device)
     age = frames[None, :] - frames[:, None]  # [s, t]
     weights = torch.where(age >= 0, decay ** age.clamp(min=0).to(values.dtype), 0.0)

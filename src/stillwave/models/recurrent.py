@@ -1,9 +1,9 @@
-"""A GRU over feature maps `[B, S, L, C]` or `[B, L, S, C]`, trained on CPUs by a kernel of its own.
+"""A GRU over feature maps `[B, S, L, C]` or `[B, L, S, C]`, with a compiled kernel for training on CPUs.
 
-PyTorch's GRU on a CPU calls some ten operators a step, each of which writes its result to memory, and multiplies
-gradients of weights step by step. Here one pass over the steps computes gates and states of a block of rows
-(`gru.c`), and what does not depend on the step before is one matrix product over all steps. Sequences run along any
-axis without a copy. Figures: docs/benchmarks.md.
+PyTorch's GRU on a CPU calls about ten operators for each step, each of which writes its result to memory, and
+multiplies gradients of weights step by step. Here one pass over the steps computes gates and states of a block of rows
+(`gru.c`), and everything that does not depend on the previous step is one matrix product over all steps. Sequences may
+run along either axis without a copy. Measurements: docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from stillwave.models import kernels
 
 _LARGEST = 256
-"""Hidden units that the kernel has room for."""
+"""The most hidden units that the kernel supports."""
 _FEWEST_ROWS = 48
-"""Rows of one task: a block of the kernel."""
+"""The fewest rows for one thread: a block of the kernel."""
 
 
 class Steps(NamedTuple):
-    """Where sequences lie in a contiguous map: element (i, t) is row `first[i] + t · stride`."""
+    """The positions of sequences in a contiguous map: element (i, t) is row `first[i] + t · stride`."""
 
     first: Tensor
     length: int
@@ -36,7 +36,7 @@ class Steps(NamedTuple):
 
 
 def steps_of(shape: torch.Size, axis: int) -> Steps:
-    """Of a map `[B, X, Y, C]` whose sequences run along `axis` 1 or 2."""
+    """Return the steps of a map `[B, X, Y, C]` whose sequences run along `axis` 1 or 2."""
     B, X, Y = shape[:3]
     if axis == 2:
         return Steps(torch.arange(B * X) * Y, Y, 1)
@@ -44,7 +44,7 @@ def steps_of(shape: torch.Size, axis: int) -> Steps:
 
 
 def usable(gru: nn.GRU, x: Tensor) -> bool:
-    """Whether the kernel may stand in for `gru` on `x`: in training, in float32, on a CPU with a compiler."""
+    """Return whether the kernel can replace `gru` on `x`: in training, in float32, on a CPU with a compiler."""
     return (
         torch.is_grad_enabled()
         and x.device.type == "cpu"
@@ -58,9 +58,9 @@ def usable(gru: nn.GRU, x: Tensor) -> bool:
 
 
 def run(gru: nn.GRU, x: Tensor, axis: int) -> Tensor:
-    """What a one-layer GRU makes of the sequences of `[B, X, Y, C]` along `axis` 1 or 2, from a zero state.
+    """Run a one-layer GRU along `axis` 1 or 2 of `[B, X, Y, C]`, from a zero state, by the kernel.
 
-    Returns `[B, X, Y, directions · hidden]`. `usable` must hold. Can be differentiated once.
+    Returns `[B, X, Y, directions · hidden]`, which can be differentiated once. Requires `usable`.
     """
     names = ["", "_reverse"] if gru.bidirectional else [""]
     kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -143,7 +143,7 @@ def _at(tensor: Tensor, column: int) -> Tensor:
 def _tasks(
     steps: Steps, arrays: tuple[Tensor, ...], hidden: int, directions: int
 ) -> Iterator[tuple[Any, ...]]:
-    """Arguments of the kernel's calls, which share the rows among the threads."""
+    """Yield the arguments of the kernel's calls, one for each thread."""
     rows = len(steps.first)
     parts = max(1, min(torch.get_num_threads(), rows // _FEWEST_ROWS))
     sizes = (hidden, 3 * hidden * directions, hidden * directions)
@@ -167,13 +167,13 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="gru")
 
 
-if hasattr(os, "register_at_fork"):  # a forked process has none of the threads
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork
     os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 @functools.cache
 def _kernel() -> ctypes.CDLL | None:
-    """The compiled kernel, if there is one and it computes what PyTorch does."""
+    """Return the compiled kernel, if it can be built."""
     library = kernels.load(Path(__file__).with_name("gru.c"))
     if library is None:
         return None

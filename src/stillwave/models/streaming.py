@@ -1,16 +1,15 @@
-"""One network, two modes: whole signals, or block after block with a memory in between.
+"""Streaming with the same `forward` as for whole signals, by states that are kept between calls.
 
-A layer that needs what came before (a convolution over time, a GRU, attention over the past) keeps it in a
-`StreamState`. Ordinarily a memory forgets between calls, so that every call sees a signal from its start. While
-its network is `streaming`, it remembers, and a signal may come in blocks of any number of frames: the same
-`forward` gives the same frames, because what is "before" comes from the memory where it came from zeros.
+A layer that depends on earlier frames (a convolution over time, a GRU, attention over the past) keeps them in a
+`StreamState`. Outside `streaming(model)`, every call starts from zero states. Inside, states are kept between calls,
+and blocks of any number of frames give the same output as the whole signal.
 
     with streaming(model):
         for block in blocks:             # [B, 2, t, F]
             estimate = model.estimate(block)
 
-A state is `{name of the memory: tensor [B, ...]}`. Its first axis counts streams throughout, so that states
-of several streams are batched by concatenation and parted by slicing.
+The state of a network is `{name of the StreamState: tensor [B, ...]}`. The first axis counts streams, so that states of
+several streams are batched by concatenation and separated by slicing.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from torch import Tensor, nn
 from stillwave.errors import StateError
 
 State = dict[str, Tensor]
-"""What a network remembers, by memory: tensors `[B, ...]`."""
+"""Tensors `[B, ...]` of a network by the names of its `StreamState` modules."""
 
 
 class StreamState(nn.Module):
-    """One tensor `[B, ...]` that outlives a call while its network streams. It has no weights."""
+    """A tensor `[B, ...]` that is kept between calls while the network is streaming; no weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +35,7 @@ class StreamState(nn.Module):
         self.held: Tensor | None = None
 
     def recall(self, beginning: Tensor) -> Tensor:
-        """What was kept last, or `beginning` at a signal's start, whose shape says what is expected."""
+        """Return the kept tensor or, at the start of a signal, `beginning`. Raise StateError for another shape."""
         if self.held is None:
             return beginning
         if self.held.shape != beginning.shape:
@@ -48,16 +47,13 @@ class StreamState(nn.Module):
         return self.held
 
     def keep(self, value: Tensor) -> None:
-        """Remember `value` for the next call, if streaming."""
+        """Keep `value` for the next call, if streaming."""
         if self.open:
             self.held = value
 
 
 class CausalPad(nn.Module):
-    """Puts the `frames` frames before a block in front of it: `[B, C, T, D]` to `[B, C, frames + T, D]`.
-
-    Before a signal there is silence (zeros).
-    """
+    """Pads a block with the last `frames` frames of the previous one, or with zeros."""
 
     def __init__(self, frames: int) -> None:
         super().__init__()
@@ -65,7 +61,7 @@ class CausalPad(nn.Module):
         self.memory = StreamState()
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, T, D]` to `[B, C, frames + T, D]`."""
+        """Pad `[B, C, T, D]` to `[B, C, frames + T, D]`."""
         before = self.memory.recall(x.new_zeros(x.shape[0], x.shape[1], self.frames, x.shape[3]))
         whole = torch.cat([before, x], dim=2)
         self.memory.keep(whole[:, :, -self.frames :])
@@ -73,16 +69,16 @@ class CausalPad(nn.Module):
 
 
 def stream_states(model: nn.Module) -> dict[str, StreamState]:
-    """A network's memories by name, in network order."""
+    """Return the `StreamState` modules of a network by name, in network order."""
     return {name: module for name, module in model.named_modules() if isinstance(module, StreamState)}
 
 
 @contextmanager
 def streaming(model: nn.Module) -> Iterator[None]:
-    """Within this context `model` remembers from call to call, from a fresh start; afterwards it forgets.
+    """Keep the states of `model` between calls within this context, from initial states.
 
-    Raises StateError for a network that sees the whole signal, and if it streams already: two streams through
-    one network would mix their memories (use `get_state` and `set_state`, or one batch for both).
+    Raises StateError for a non-causal network, and for one that is streaming already: use `get_state` and `set_state`,
+    or one batch, for several streams.
     """
     _check_causal(model)
     held = stream_states(model).values()
@@ -98,7 +94,7 @@ def streaming(model: nn.Module) -> Iterator[None]:
 
 
 def get_state(model: nn.Module) -> State:
-    """A copy of what a streaming network remembers. Empty before its first block."""
+    """Return a copy of the state of a streaming network; empty before its first block."""
     _check_streaming(model)
     return {
         name: memory.held.clone() for name, memory in stream_states(model).items() if memory.held is not None
@@ -106,9 +102,9 @@ def get_state(model: nn.Module) -> State:
 
 
 def set_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Make a streaming network remember `state`; an empty one is a fresh start.
+    """Set the state of a streaming network; an empty one is the initial state.
 
-    Raises StateError for a state of another network, named by the first memory that does not fit.
+    Raises StateError for a state of another network, with the first name that does not match.
     """
     _check_streaming(model)
     held = stream_states(model)
@@ -124,17 +120,17 @@ def set_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def reset_state(model: nn.Module) -> None:
-    """A fresh start for a streaming network, as at the beginning of a signal."""
+    """Reset a streaming network to its initial state."""
     set_state(model, {})
 
 
 def batch_states(states: Sequence[Mapping[str, Tensor]]) -> State:
-    """The states of several networks or batches as one, in order."""
+    """Concatenate states of several streams or batches, in order."""
     return {name: torch.cat([state[name] for state in states]) for name in states[0]}
 
 
 def part_state(state: Mapping[str, Tensor], first: int, count: int = 1) -> State:
-    """Streams `first` … `first + count − 1` of a batch's state."""
+    """Return the state of streams `first` … `first + count − 1` of a batch."""
     return {name: tensor[first : first + count].clone() for name, tensor in state.items()}
 
 

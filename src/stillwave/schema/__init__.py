@@ -1,4 +1,4 @@
-"""What a recipe may say: frozen, typed models. Unknown keys are refused (see `recipe.py` for the messages)."""
+"""The schema of a recipe: frozen, typed models. Unknown keys are refused (messages: `recipe_faults.py`)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MODEL_KEYS = {"levelled": "level_normalized"}
 
 
 class ModelConfig(Frozen):
-    """A network of the registry and its size. A recipe may name one of `PRESETS` instead."""
+    """Kind and size of a network. In a recipe, the name of one of `PRESETS` can replace the section."""
 
     name: str = "dpdcrn"
     channels: Annotated[int, Field(ge=8, multiple_of=8)] = 64
@@ -49,21 +49,20 @@ class ModelConfig(Frozen):
     causal: bool = False
     """No frame of the estimate depends on a later frame of the input, so that the network can stream."""
     norm: Literal["instance", "frame", "running", "batch"] = "instance"
-    """What feature maps are normalised over (`models/norms.py`); `instance` sees the whole signal."""
+    """What feature maps are normalised over (`models/norms.py`); `instance` is non-causal."""
     past_frames: Annotated[int, Field(ge=2, le=1000)] = 32
-    """How many frames attention along time sees in a causal network, the present one among them."""
+    """Frames that attention along time covers in a causal network, including the current one."""
     depth: Annotated[int, Field(ge=1, le=6)] = 4
     """Convolutions in each dense stage of DPDCRN."""
     compression: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Power that magnitudes are raised to before the network sees them."""
+    """Exponent for the magnitudes of the input."""
     level_normalized: bool = False
-    """Divide the input by a running estimate of its level, so that the output scales with it. Formerly `levelled`."""
+    """Divide the input by a running estimate of its level. Formerly `levelled`."""
     output: Literal["mask", "filters"] = "mask"
-    """What DPDCRN makes its estimate of: a bounded mask on microphone 0, or a complex filter on every microphone,
-    summed. By default a mask with one microphone, filters with several, which measured better
-    (docs/multichannel.md)."""
+    """Output of DPDCRN: a bounded mask for microphone 0, or the sum of a complex filter for every microphone. By
+    default a mask for one microphone and filters for several, which measured better (docs/multichannel.md)."""
     bands: Annotated[int, Field(ge=8, le=64)] = 32
-    """Bands that a band-split network cuts the spectrum into."""
+    """Bands of a band-split network."""
 
     @model_validator(mode="before")
     @classmethod
@@ -74,10 +73,10 @@ class ModelConfig(Frozen):
         return {"output": "filters", **section} if section.get("microphones", 1) != 1 else section
 
     @model_validator(mode="after")
-    def _sees_no_future(self) -> ModelConfig:
+    def _norm_is_causal(self) -> ModelConfig:
         if self.causal and self.norm == "instance":
             raise ValueError(
-                "a causal network cannot use norm 'instance', which sees the whole signal; use 'batch'"
+                "a causal network cannot use norm 'instance', which needs the whole signal; use 'batch'"
             )
         return self
 
@@ -104,33 +103,32 @@ PRESETS = {
     "framenet-m": _causal("framenet", 48, "batch", blocks=3, bands=24),
     "framenet-xs": _causal("framenet", 16, "batch", blocks=2, bands=16),
 }
-"""Networks by name; in a recipe `model: dpdcrn-student` stands for its section. `8ch`: two
-ambisonic microphones, `4ch`: one of them."""
+"""Networks by name; a recipe uses one with `model: dpdcrn-student`. `8ch`: two ambisonic microphones, `4ch`: one."""
 
 
 class LossConfig(Frozen):
-    """Weights of the enhancement losses; a weight of 0 leaves a term out."""
+    """Weights of the enhancement losses; a weight of 0 disables a term."""
 
     compressed: Annotated[float, Field(ge=0)] = 1.0
     si_sdr: Annotated[float, Field(ge=0)] = 0.01
     multi_resolution: Annotated[float, Field(ge=0)] = 0.0
     perceptual: Annotated[float, Field(ge=0)] = 0.0
-    """Of PESQ's disturbance, differentiable (`perceptual.py`); it sees no phase and stands beside another term."""
+    """Differentiable PESQ disturbance (`perceptual.py`); it ignores phase and needs another term."""
     compression: Annotated[float, Field(gt=0, le=1)] = 0.3
     magnitude_share: Fraction = 0.7
-    """Share of the magnitude part within `compressed`; the rest is the complex part."""
+    """Weight of the magnitude part of `compressed`; the complex part has the rest."""
 
     @model_validator(mode="after")
-    def _something(self) -> LossConfig:
+    def _has_a_term(self) -> LossConfig:
         if self.compressed == self.si_sdr == self.multi_resolution == 0:
             raise ValueError("all enhancement losses have weight 0; give at least one a weight")
         if self.si_sdr == self.multi_resolution == 0 and self.magnitude_share == 1:
-            raise ValueError("a magnitude-only loss cannot see phase; lower loss.magnitude_share below 1")
+            raise ValueError("a magnitude-only loss ignores phase; lower loss.magnitude_share below 1")
         return self
 
 
 class OptimiserConfig(Frozen):
-    """AdamW with linear warm-up and a cosine down to `lr · final`, once or (`restarts`) several times."""
+    """AdamW with linear warm-up and cosine decay to `lr · final`, once or (`restarts`) several times."""
 
     lr: Positive = 1e-3
     final: Fraction = 0.01
@@ -139,15 +137,15 @@ class OptimiserConfig(Frozen):
     betas: tuple[Fraction, Fraction] = (0.9, 0.99)
     clip_norm: Positive = 5.0
     restarts: tuple[Count, ...] = ()
-    """Updates after which warm-up and cosine start again, ascending; `--extend` adds the end that a run had."""
+    """Updates after which warm-up and cosine restart, ascending; `--extend` adds the previous end of a run."""
 
 
 class TrainConfig(Frozen):
-    """The budget of a run and what is measured on the way."""
+    """The budget of a run, its validation and its checkpoints."""
 
     steps: Count = 10_000
     batch_size: Count = 8
-    """The global batch of one backward pass, shared by all processes."""
+    """Examples in one backward pass, shared by all processes."""
     accumulate: Count = 1
     """Backward passes for each update of the weights."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -156,59 +154,59 @@ class TrainConfig(Frozen):
     validate_every: Count = 500
     metric: Literal["si_sdr", "pesq_wb"] = "si_sdr"
     patience: Annotated[int, Field(ge=0)] = 0
-    """Stop after this many validations without a better score; 0 never stops early."""
+    """Stop after this many validations without a better score; 0 disables early stopping."""
     max_bad_batches: Count = 10
-    """Non-finite batches (each is saved for inspection) before the run stops."""
+    """Batches with NaN or infinite losses (each is saved for inspection) before the run stops."""
     max_bad_files: Count = 20
-    """Recordings that cannot be used any more, and are replaced by others, before the run stops."""
+    """Unusable recordings, each replaced by another, before the run stops."""
     device: str = "auto"
     threads: Count | Literal["auto"] = "auto"
-    """CPU threads of each process. `auto`: OMP_NUM_THREADS if it is set, else one or as many as there are cores, by a
-    short measurement when the run starts; a resumed run keeps its number."""
+    """CPU threads of each process. `auto`: OMP_NUM_THREADS if it is set, else one or the number of cores, by a short
+    measurement when the run starts; a resumed run keeps its number."""
     tensorboard: bool = True
     start_from: str | None = None
-    """A checkpoint of the same network whose weights training starts from: fine-tuning. Null starts afresh."""
+    """A checkpoint of the same network with the initial weights (fine-tuning); null for random ones."""
 
 
 class TapSet(Frozen):
-    """Layers compared with one another, in network order. `layer` or `layer:layout` (`distill/taps.py`)."""
+    """Layers that are compared, in network order: `layer` or `layer:layout` (`distill/taps.py`)."""
 
     student: tuple[str, ...]
     teacher: tuple[str, ...]
 
 
 class DistillConfig(Frozen):
-    """What a student learns from: a teacher, a method, and how much it counts."""
+    """Teacher, method and weight of a distillation."""
 
     teacher: str
     """A checkpoint folder."""
     method: MethodConfig = I2srfTfckdConfig()
-    """A method's name, a variant's name, or its section."""
+    """Name of a method or a variant, or a section with options."""
     taps: dict[str, TapSet] | None = None
-    """Sets of layers; by default those that the networks themselves name."""
+    """Tap sets; by default those of the networks."""
     weight: float | Literal["balanced", "published"] = "balanced"
-    """λ of L = L_SE + λ·L_KD, or `balanced`: λ = rho · |∇L_SE| / |∇L_KD|, frozen after `balance_steps`, or
-    `published`: the number printed for the method, which was tuned beside another loss."""
+    """λ of L = L_SE + λ·L_KD, or `balanced`: λ = rho · |∇L_SE| / |∇L_KD|, fixed after `balance_steps`, or `published`:
+    the number published for the method, which was tuned with another enhancement loss."""
     rho: Positive = 0.3
     balance_steps: Count = 50
     schedule: Literal["joint", "two_step"] | None = None
-    """`joint`: both losses together. `two_step`: distillation alone for the first `first_step` of the updates,
-    then the enhancement loss alone. By default the method's own."""
+    """`joint`: both losses together. `two_step`: distillation alone for the fraction `first_step` of the updates, then
+    the enhancement loss alone. The default depends on the method."""
     first_step: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """By default the method's own."""
+    """The default depends on the method."""
     warmup: Fraction | None = None
-    """Share of the updates over which λ rises from 0 to its value. By default the method's own."""
+    """Fraction of the updates over which λ rises from 0. The default depends on the method."""
     cache: str | None = None
-    """A folder that keeps what the teacher says, for the next run over the same examples; null keeps nothing."""
+    """A folder for teacher outputs, reused by runs over the same examples; null disables it."""
     cache_gb: Positive = 20.0
-    """The cache's bound, in 10⁹ bytes; it is never exceeded."""
+    """Size limit of the cache, in 10⁹ bytes."""
     cache_precision: Literal["float32", "float16"] = "float32"
-    """`float32` is exact; `float16` halves the cache and rounds what the teacher says, cached or not."""
+    """`float32` is exact; `float16` halves the cache and rounds the teacher outputs, cached or not."""
 
     @field_validator("method", mode="before")
     @classmethod
-    def _named(cls, given: Any) -> Any:
-        return method_section(given)
+    def _method_by_name(cls, method: Any) -> Any:
+        return method_section(method)
 
 
 class Recipe(Frozen):

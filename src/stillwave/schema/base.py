@@ -1,4 +1,4 @@
-"""What every part of a recipe is made of."""
+"""Base class and field types of the schema."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Frozen(BaseModel):
 
 
 class Range(Frozen):
-    """A closed interval that a value is drawn from uniformly."""
+    """A closed interval of a uniform distribution."""
 
     low: float
     high: float

@@ -1,6 +1,6 @@
-"""Training and distilling: one loop for both."""
+"""Training and distillation."""
 
 from stillwave.training.interrupts import Stopped
-from stillwave.training.loop import train
+from stillwave.training.loop import TrainingData, train
 
-__all__ = ["Stopped", "train"]
+__all__ = ["Stopped", "TrainingData", "train"]

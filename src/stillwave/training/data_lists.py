@@ -1,4 +1,4 @@
-"""Which recordings a run was started with, so that one resumed with others is refused, or at least says so."""
+"""The recordings that a run was started with: resuming with others is refused, or reported if it is allowed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from stillwave.files import identity
 from stillwave.training import run
 
 Lists = dict[str, dict[str, Any]]
-"""By the recipe's key: how many recordings, and the SHA-256 of what is listed of them."""
+"""By recipe key: the number of recordings, and the SHA-256 of their entries."""
 
 
 def lists_of(source: Source, development: Sequence[Signals]) -> Lists:
-    """What the two sides of a run are made of. Other sources than those of a recipe have no lists.
+    """Return the lists of training and development data; data that is not from a recipe has none.
 
-    Paths count from the folder that all of a list are in, so that a corpus may be moved.
+    Paths are relative to the common folder of a list, so that a corpus may be moved.
     """
     found: Lists = {}
     if isinstance(source, Mixer):
@@ -44,9 +44,9 @@ def lists_of(source: Source, development: Sequence[Signals]) -> Lists:
 
 
 def check(folder: Path, found: Lists, *, step: int, allow: bool, known: dict[str, Any]) -> str:
-    """Compare with what the run began with, as `read` gave it. Return a remark, or nothing where all is the same.
+    """Compare with the lists that the run began with (`known`, from `read`); return a remark if they differ.
 
-    Raises StillwaveError for other lists, unless they are allowed.
+    Raises StillwaveError if they differ and that is not allowed.
     """
     before: Lists = known.get("lists", {})
     changed = [key for key in found if key in before and before[key] != found[key]] if step else []
@@ -57,14 +57,14 @@ def check(folder: Path, found: Lists, *, step: int, allow: bool, known: dict[str
     more = f" (and {len(changed) - 1} more)" if changed[1:] else ""
     if not allow:
         raise StillwaveError(
-            f"{folder}: {key}{more} has changed since the run began ({counts}), so the run would not continue as the "
-            "one that it was; put the list back, give another folder, or add --allow-changed-data to continue with it"
+            f"{folder}: {key}{more} has changed since the run began ({counts}); restore the list, give another folder, "
+            "or add --allow-changed-data to continue with the changed data"
         )
-    return f"{folder}: {key}{more} has changed since the run began ({counts}); it differs from step {step} on"
+    return f"{folder}: {key}{more} has changed since the run began ({counts}); the new list applies from step {step} on"
 
 
 def repeats(source: Source) -> list[str]:
-    """A remark for each list in which a recording occurs more than once, by whatever path: it is used as often."""
+    """Return a remark for each list in which a recording occurs more than once, by any path."""
     remarks = []
     for kind in ("speech", "noise", "rooms") if isinstance(source, Mixer) else ():
         paths = [recording.path for recording in getattr(source, kind).recordings]
@@ -82,7 +82,7 @@ def repeats(source: Source) -> list[str]:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What `noted` gave; nothing for a run of an earlier version."""
+    """Return the entry of a run folder; empty for a run of an earlier version."""
     try:
         found = json.loads((folder / run.DATA).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -90,8 +90,8 @@ def read(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def noted(found: Lists, *, step: int, changed: bool, known: dict[str, Any]) -> dict[str, Any]:
-    """What a run folder keeps: the lists, and at which steps others took the place of earlier ones."""
+def entry(found: Lists, *, step: int, changed: bool, known: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry for a run folder: the lists, and the steps at which they were replaced."""
     changes = known.get("changed_at", []) if step else []
     return {"lists": found, "changed_at": [*changes, step] if changed else changes}
 

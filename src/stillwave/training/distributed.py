@@ -1,6 +1,6 @@
-"""Several processes as one: started by `torchrun`, they share each batch and agree on every number.
+"""Communication between the processes of a run that `torchrun` has started.
 
-Without `torchrun` (no WORLD_SIZE) all of this is the identity of one process.
+Without `torchrun` (no WORLD_SIZE) there is one process, and every operation is the identity.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class World:
-    """A process among its peers, and the device it computes on."""
+    """The rank of this process, the number of processes, and the device of this one."""
 
     rank: int
     size: int
@@ -31,18 +31,18 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     def mean(self, values: Tensor) -> Tensor:
-        """Mean of a tensor over the processes; NaN in one is NaN in all."""
+        """Return the mean of a tensor over the processes; NaN in one is NaN in all."""
         if self.size > 1:
             dist.all_reduce(values)
             values /= self.size
         return values
 
     def largest(self, value: int) -> int:
-        """The largest of the processes' values: true if any is."""
+        """Return the largest value of all processes."""
         if self.size == 1:
             return value
         tensor = torch.tensor(value, device=self.device)
@@ -50,7 +50,7 @@ class World:
         return int(tensor)
 
     def gather_rows(self, tensor: Tensor) -> Tensor:
-        """The whole batch: everybody's rows, in the order of the ranks. Without gradient."""
+        """Return the rows of all processes, in order of rank, without gradient."""
         if self.size == 1:
             return tensor
         parts = [torch.empty_like(tensor) for _ in range(self.size)]
@@ -58,7 +58,7 @@ class World:
         return torch.cat(parts)
 
     def all_gather(self, value: T) -> list[T]:
-        """The processes' values (picklable), in the order of the ranks."""
+        """Return the values (picklable) of all processes, in order of rank."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -66,13 +66,18 @@ class World:
         return values
 
     def broadcast(self, value: T) -> T:
-        """The first process's value."""
+        """Return the value of the main process."""
         return self.all_gather(value)[0]
+
+    def barrier(self) -> None:
+        """Wait until all processes have come here."""
+        if self.size > 1:
+            dist.barrier()
 
 
 @contextmanager
 def join(device: str) -> Iterator[World]:
-    """Find the device and, under `torchrun`, the peers (NCCL on GPUs, gloo on CPU). Raises RecipeError."""
+    """Find the device and, under `torchrun`, join the other processes (NCCL on GPUs, else gloo). Raise RecipeError."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     place = find_device(device, int(os.environ.get("LOCAL_RANK", "0")))
@@ -88,12 +93,12 @@ def join(device: str) -> Iterator[World]:
         yield World(rank, size, place)
     finally:
         if ours:
-            gc.collect()  # DDP is a cycle that holds the group: one that outlives this aborts the process at exit
+            gc.collect()  # a DDP object that outlives the group aborts the process at exit, and only gc frees it
             dist.destroy_process_group()
 
 
 def find_device(name: str, local_rank: int = 0) -> torch.device:
-    """`auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, … as a device. Raises RecipeError."""
+    """Return the device named `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1`, … Raise RecipeError."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda":
@@ -104,13 +109,13 @@ def find_device(name: str, local_rank: int = 0) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise RecipeError(
-            f"train.device: '{name}' cannot be used here ({reason}); 'auto' takes what there is"
+            f"train.device: '{name}' cannot be used here ({reason}); 'auto' selects an available device"
         ) from None
     return place
 
 
 def share(batch: int, world: World) -> int:
-    """The share of each process in a global batch. Raises RecipeError where it is not a whole number."""
+    """Return the examples of a global batch for each process. Raise RecipeError if they are not a whole number."""
     if batch % world.size:
         raise RecipeError(
             f"train.batch_size: {batch} examples cannot be shared evenly by {world.size} processes; "

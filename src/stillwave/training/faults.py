@@ -1,4 +1,4 @@
-"""What PyTorch says when the machine or a recording lets it down, in one sentence that can be acted on."""
+"""Convert PyTorch errors about memory and worker processes into one-sentence errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stillwave.schema import Recipe
 
 @contextmanager
 def explained(recipe: Recipe) -> Iterator[None]:
-    """Turn errors of worker processes, and memory running out, into StillwaveErrors."""
+    """Raise errors of worker processes, and lack of memory, as StillwaveErrors."""
     try:
         yield
     except StillwaveError as error:
@@ -30,11 +30,10 @@ def explained(recipe: Recipe) -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         raise StillwaveError(
-            "a process that makes mixtures was ended from outside, most often for want of memory; "
-            "lower data.workers"
+            "a worker process that makes mixtures was killed, probably for lack of memory; lower data.workers"
         ) from None
 
 
 def _last_line(message: str) -> str:
-    """A worker's error comes with its traceback as text, which ends on `module.Class: message`."""
+    """Return the message of a worker's traceback, which ends with `module.Class: message`."""
     return message.strip().splitlines()[-1].partition(": ")[2]

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGHUP (a closed terminal): asked once, a run ends tidily at the next step; asked twice, at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends a run after the current step, with a checkpoint; the second at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from types import FrameType
 from stillwave.errors import StillwaveError
 
 
-class Stopped(StillwaveError):  # noqa: N818 - nothing is wrong: the user asked for it
-    """The run was asked to end and did, with a checkpoint. `code` is the shell's exit code, such as 130 or 143."""
+class Stopped(StillwaveError):  # noqa: N818 - not an error: the user asked for it
+    """A signal ended the run, with a checkpoint. `code` is the exit code of a shell, such as 130 or 143."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
@@ -18,7 +18,7 @@ class Stopped(StillwaveError):  # noqa: N818 - nothing is wrong: the user asked 
 
 
 class Interrupts:
-    """Context manager: `received` is the number of the first signal that came, or 0."""
+    """Context manager that catches signals; `received` is the number of the first one, or 0."""
 
     def __init__(self) -> None:
         self.received = 0

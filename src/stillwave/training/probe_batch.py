@@ -1,8 +1,8 @@
-"""One fixed batch, and what student, teacher and method make of it.
+"""One fixed batch, and the outputs of student, teacher and method for it.
 
-The batch is of development recordings and has the shape of a training batch, which is what methods are built for: the
-first recordings, over and over if there are too few, each its middle `segment_seconds`. What is kept and drawn is of
-its first example; the others are there for similarities between examples.
+The batch has the shape of a training batch, which methods are built for: the middle `segment_seconds` of the first
+recordings of the development set, repeated if there are too few. Snapshots and figures show its first example; the
+others are needed for similarities between examples.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Sets = Mapping[str, tuple[Sequence[str], Sequence[str]]]
 
 @dataclass(frozen=True)
 class ProbeBatch:
-    """Of the shape of a training batch: [B, N] each, [B, M, N] the noisy one of several microphones."""
+    """`noisy`, [B, N] or [B, M, N] for several microphones, and `clean`, [B, N]."""
 
     noisy: Tensor
     clean: Tensor
@@ -35,7 +35,7 @@ class ProbeBatch:
 
 @dataclass(frozen=True)
 class ForwardRecord:
-    """What both networks did with a batch."""
+    """Feature maps and estimates of both networks for a batch."""
 
     student: ModelOutputs
     teacher: ModelOutputs
@@ -43,7 +43,7 @@ class ForwardRecord:
 
 
 def fixed_batch(recipe: Recipe, items: Sequence[Signals]) -> ProbeBatch:
-    """The batch of a run: the same however often it is asked for."""
+    """Return the batch of a run, always the same."""
     samples = round(recipe.data.segment_seconds * SAMPLE_RATE)
     chosen = list(islice(cycle(items), recipe.train.batch_size))
     noisy, clean = (
@@ -55,7 +55,7 @@ def fixed_batch(recipe: Recipe, items: Sequence[Signals]) -> ProbeBatch:
 
 @torch.no_grad()
 def forward_record(distiller: Distiller, batch: ProbeBatch) -> ForwardRecord:
-    """Run both networks in evaluation mode, in this process alone; modes are put back."""
+    """Run both networks in evaluation mode, in this process only; restore their modes."""
     sets = distiller.sets or _default_sets(distiller)
     ours, theirs = ({name: pair[side] for name, pair in sets.items()} for side in (0, 1))
     return ForwardRecord(
@@ -66,27 +66,27 @@ def forward_record(distiller: Distiller, batch: ProbeBatch) -> ForwardRecord:
 
 
 @torch.no_grad()
-def snapshot(method: I2srfTfckd, seen: ForwardRecord, batch: ProbeBatch) -> dict[str, Tensor]:
-    """What is kept of a moment of the training, for the first example where it is one's.
+def snapshot(method: I2srfTfckd, record: ForwardRecord, batch: ProbeBatch) -> dict[str, Tensor]:
+    """Return distances, and calibration weights and similarities of the first example, at this point of training.
 
-    `distance.TERM` (a number), `alpha.TERM.STREAM` [T, n, m], and `similarity.SET` [T, T]: the student's last layer.
+    `distance.TERM` (a number), `alpha.TERM.STREAM` [T, n, m], and `similarity.SET` [T, T] of the student's last layer.
     """
-    losses = method.losses(seen.student, seen.teacher, BatchInputs(batch.noisy, batch.clean))
+    losses = method.losses(record.student, record.teacher, BatchInputs(batch.noisy, batch.clean))
     kept = {f"distance.{term}": loss for term, loss in losses.items()}
     for term, streams in method.weights.items():
         kept |= {f"alpha.{term}.{stream}": alpha[0].half() for stream, alpha in streams.items()}
-    for name, features in seen.student.features.items():
+    for name, features in record.student.features.items():
         kept[f"similarity.{name}"] = frames_alike(features[shown(features)]).half()
     return {name: tensor.detach().cpu() for name, tensor in kept.items()}
 
 
 def frames_alike(feature: Tensor) -> Tensor:
-    """Cosines between the frames of the first example of [B, C, T, D]: [T, T]."""
+    """Return the cosines between the frames of the first example of [B, C, T, D], as [T, T]."""
     return similarities(to_float32(feature[:1]), ("time",))["time"].cosine[0]
 
 
 def shown(features: Sequence[Tensor]) -> int:
-    """The last layer that is no mask, else the last."""
+    """Return the index of the last layer that is not a mask, else of the last."""
     inner = [i for i, feature in enumerate(features) if feature.shape[1] > 2]
     return inner[-1] if inner else len(features) - 1
 
@@ -105,7 +105,7 @@ def _observed(
 
 
 def _default_sets(distiller: Distiller) -> Sets:
-    """Of a method that compares no layers: what the networks themselves name."""
+    """Return the default taps of both networks, for a method that compares no layers."""
     ours, theirs = (_named(network) for network in (distiller.student, distiller.teacher))
     return {name: (ours[name], theirs[name]) for name in ours if name in theirs}
 
@@ -116,8 +116,7 @@ def _named(network: nn.Module) -> dict[str, list[str]]:
 
 
 def _middle(samples: Samples, wanted: int) -> Samples:
-    """The middle of `[N]` or `[M, N]`, silence added where it is too short."""
-    there = samples.shape[-1]
-    start = max(0, (there - wanted) // 2)
+    """Return the middle of `[N]` or `[M, N]`, padded with zeros if it is too short."""
+    start = max(0, (samples.shape[-1] - wanted) // 2)
     cut = samples[..., start : start + wanted]
     return np.pad(cut, [(0, 0)] * (cut.ndim - 1) + [(0, wanted - cut.shape[-1])])

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of a run: a bar on a terminal, otherwise a line from time to time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Advance = Callable[[int, dict[str, Any]], None]
 
 @contextmanager
 def shown(name: str, step: int, steps: int, *, quiet: bool) -> Iterator[Advance]:
-    """Yield a function that shows each update; nothing is shown if `quiet`."""
+    """Yield a function that shows each update, or nothing if `quiet`."""
     if quiet:
         yield lambda *_: None
         return
@@ -37,7 +37,7 @@ def shown(name: str, step: int, steps: int, *, quiet: bool) -> Iterator[Advance]
 
 
 class CpuShare:
-    """What part of the time a thread computes: little on a machine whose cores other programs use too."""
+    """The fraction of time that a thread computes; it is low if other programs use the cores."""
 
     LITTLE = 0.7
     WINDOW_S = 10.0
@@ -47,7 +47,7 @@ class CpuShare:
         self._wall, self._cpu = time.perf_counter(), time.thread_time()
 
     def summary(self) -> str:
-        """A remark on the last `WINDOW_S` seconds; empty where the calling thread computed most of them."""
+        """Return a remark on the last `WINDOW_S` seconds; empty if the calling thread computed most of the time."""
         wall, cpu = time.perf_counter(), time.thread_time()
         if wall - self._wall >= self.WINDOW_S:
             self._remark = self.remark(wall - self._wall, cpu - self._cpu)
@@ -56,15 +56,15 @@ class CpuShare:
 
     @classmethod
     def remark(cls, wall: float, cpu: float) -> str:
-        """The remark for `cpu` seconds of computing in `wall` seconds.
+        """Return the remark for `cpu` seconds of computing in `wall` seconds.
 
         Examples:
             >>> CpuShare.remark(20.0, 8.0)
-            'computing 40 % of the time, else waiting for other programs or for data'
+            'computing 40 % of the time, otherwise waiting for other programs or for data'
             >>> CpuShare.remark(20.0, 19.0)
             ''
 
         """
         if cpu >= cls.LITTLE * wall:
             return ""
-        return f"computing {100 * cpu / wall:.0f} % of the time, else waiting for other programs or for data"
+        return f"computing {100 * cpu / wall:.0f} % of the time, otherwise waiting for other programs or for data"

@@ -1,4 +1,4 @@
-"""With which recipe a run goes on: its own, or its own made longer."""
+"""The recipe that a resumed run continues with: its own, possibly with more steps."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ STEPS = "train.steps"
 
 
 def continued(folder: Path, before: Recipe, now: Recipe, *, extend: bool) -> Recipe:
-    """Return the recipe that a run of `before` goes on with when it is given `now`.
+    """Return the recipe that a run of recipe `before` continues with when `now` is given.
 
-    More `train.steps` are taken where no update depends on their number, and with `extend` in any case: the added
-    updates then get a schedule of their own (`optimiser.restarts`), and those before keep theirs. The restarts of a
-    run that was extended belong to it: `now` need not name them.
-    Raises RecipeError, which names the keys, where the two are otherwise different.
+    More `train.steps` are accepted if no update depends on their number, or with `extend`: the added updates then have
+    a schedule of their own (`optimiser.restarts`). The restarts of an extended run need not be given again.
+    Raises RecipeError, which names the keys, if the recipes differ otherwise.
     """
     if not now.optimiser.restarts and now.train.steps >= before.train.steps:
         now = _restarting(now, before.optimiser.restarts)
@@ -25,7 +24,7 @@ def continued(folder: Path, before: Recipe, now: Recipe, *, extend: bool) -> Rec
     if not keys:
         return now
     if keys != [STEPS]:
-        others = [key for key in keys if key != STEPS]  # more steps alone would have been no obstacle
+        others = [key for key in keys if key != STEPS]
         more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
         raise RecipeError(
             f"{folder}: already holds a run with a different {others[0]}{more}; give another folder, or the recipe "
@@ -42,18 +41,18 @@ def continued(folder: Path, before: Recipe, now: Recipe, *, extend: bool) -> Rec
     if not extend:
         raise RecipeError(
             f"{folder}: holds a run of {old} updates, and {STEPS} is {new}: its learning rate falls until update "
-            f"{old}, so a longer run would have been another from the start. Add --extend to restart the learning rate "
-            f"after update {old}, or give another folder"
+            f"{old}, so a longer run would differ from the start. Add --extend to restart the learning rate after "
+            f"update {old}, or give another folder"
         )
     return _restarting(now, (*before.optimiser.restarts, old))
 
 
 def depends_on_length(recipe: Recipe) -> bool:
-    """Whether any update depends on how many there are: by the learning rate, or by the shares of distillation."""
+    """Return whether updates depend on `train.steps`, through the learning rate or the weights of the losses."""
     from stillwave.distill.schedule import LossSchedule
 
-    plan = LossSchedule(recipe.distill, recipe.train.steps)
-    return recipe.optimiser.final != 1 or plan.second > 0 or plan.rises > 0
+    schedule = LossSchedule(recipe.distill, recipe.train.steps)
+    return recipe.optimiser.final != 1 or schedule.second > 0 or schedule.rises > 0
 
 
 def _restarting(recipe: Recipe, restarts: tuple[int, ...]) -> Recipe:

@@ -1,4 +1,4 @@
-"""The run folder: whose run it is, its environment, and the lock that keeps a second process out."""
+"""The run folder: its recipe, its environment, and a lock against a second process."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ RECIPE, ENVIRONMENT, LOG, CHECKPOINTS, BAD = (
     "recipe.yaml", "environment.json", "log.jsonl", "checkpoints", "bad_batches",
 )  # fmt: skip
 DATA = "data.json"
-_OURS = (RECIPE, ENVIRONMENT, LOG, DATA, CHECKPOINTS, BAD, "explain", "tensorboard")
-"""All that a run writes into its folder."""
+_FILES = (RECIPE, ENVIRONMENT, LOG, DATA, CHECKPOINTS, BAD, "explain", "tensorboard")
+"""Everything that a run writes into its folder."""
 
 
 @contextmanager
 def opened(folder: Path, recipe: Recipe, *, resume: bool, extend: bool = False) -> Iterator[Recipe]:
-    """Lock a run folder, new or not, for this process alone; yield the recipe that the run continues with.
+    """Create or lock a run folder for this process; yield the recipe that the run continues with.
 
-    Nothing that the folder holds is changed: `begin` does that, once data and checkpoints have been checked too.
-    Raises RecipeError for the folder of another recipe (naming the keys) or of something else, StillwaveError for one
-    that another process uses, or that cannot be written.
+    The contents are not changed: `begin` does that, after data and checkpoints have been checked.
+
+    Raises:
+        RecipeError: The folder holds a run of another recipe (the keys are named) or is no run folder.
+        StillwaveError: Another process uses the folder, or it cannot be written.
+
     """
     with ExitStack() as stack:
         with _writable(folder):
@@ -46,10 +49,7 @@ def opened(folder: Path, recipe: Recipe, *, resume: bool, extend: bool = False) 
 
 
 def begin(folder: Path, recipe: Recipe, lists: dict[str, Any], threads: int) -> None:
-    """Write into an opened folder what the run is from here on: recipe, recordings, and this session.
-
-    Raises StillwaveError where that cannot be written.
-    """
+    """Write recipe, lists of recordings and this session into an opened folder. Raise StillwaveError."""
     with _writable(folder):
         if not holds_checkpoint(folder):
             _start_over(folder, recipe)
@@ -61,8 +61,8 @@ def begin(folder: Path, recipe: Recipe, lists: dict[str, Any], threads: int) -> 
         _note_session(folder, threads)
 
 
-def rewritten(folder: Path, recipe: Recipe) -> bool:
-    """Whether a run's folder had gone: it has its recipe again, so that what was written there can be resumed."""
+def restored(folder: Path, recipe: Recipe) -> bool:
+    """Write the recipe again if the folder was moved or removed, so that it can be resumed; return whether it was."""
     if (folder / RECIPE).exists():
         return False
     with _writable(folder):
@@ -75,16 +75,16 @@ def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, NotADirectoryError):
-        what = "is a link to nothing" if folder.is_symlink() and not folder.exists() else "is a file"
+        what = "is a broken link" if folder.is_symlink() and not folder.exists() else "is a file"
         raise StillwaveError(f"{folder}: {what}; a run needs a folder") from None
     except OSError as error:
         raise StillwaveError(
-            f"{folder}: cannot be written ({error.strerror or error}); give a run folder that can"
+            f"{folder}: cannot be written ({error.strerror or error}); give a writable run folder"
         ) from None
 
 
 def holds_checkpoint(folder: Path) -> bool:
-    """Whether there is anything to resume, or to lose."""
+    """Return whether the folder holds a checkpoint to resume."""
     return any(checkpoint.numbered(folder / CHECKPOINTS, kind) for kind in ("step", "best"))
 
 
@@ -93,11 +93,13 @@ def _refuse_foreign(folder: Path) -> None:
         return
     others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
     if others:
-        raise RecipeError(f"{folder}: is not a run folder (it holds '{others[0]}'); give a new or empty one")
+        raise RecipeError(
+            f"{folder}: is not a run folder (it holds '{others[0]}'); give a new or empty folder"
+        )
 
 
 def _agreed(folder: Path, recipe: Recipe, *, resume: bool, extend: bool) -> Recipe:
-    """The recipe to continue with: that given, if the folder's run may have it."""
+    """Return the recipe to continue with. Raise RecipeError if the folder's run has a different one."""
     if not holds_checkpoint(folder):
         return recipe
     if not resume:
@@ -106,7 +108,7 @@ def _agreed(folder: Path, recipe: Recipe, *, resume: bool, extend: bool) -> Reci
 
 
 def _start_over(folder: Path, recipe: Recipe) -> None:
-    """Remove what a start with another recipe left: without a checkpoint there is nothing to resume or to lose."""
+    """Remove the files of an earlier start with another recipe that left no checkpoint."""
     try:
         same = recipes.dump(recipes.load(folder / RECIPE)) == recipes.dump(recipe)
     except RecipeError:
@@ -118,7 +120,7 @@ def _start_over(folder: Path, recipe: Recipe) -> None:
         highlight=False,
         markup=False,
     )
-    for name in _OURS:
+    for name in _FILES:
         place = folder / name
         if place.is_dir():
             shutil.rmtree(place)
@@ -127,7 +129,7 @@ def _start_over(folder: Path, recipe: Recipe) -> None:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove what a killed process left half written; nothing of it was ever visible under its real name."""
+    """Remove temporary files of a killed process."""
     for pattern in (".*.tmp", ".*.old"):
         for left in (folder / CHECKPOINTS).glob(pattern):
             shutil.rmtree(left, ignore_errors=True)
@@ -137,7 +139,7 @@ def _clear_leftovers(folder: Path) -> None:
 
 
 def _note_session(folder: Path, threads: int) -> None:
-    """A run may be resumed elsewhere: one entry for each session."""
+    """Add this session to the environment file: a run may be resumed on another machine."""
     file = folder / ENVIRONMENT
     try:
         sessions = json.loads(file.read_text(encoding="utf-8"))["sessions"]

@@ -1,4 +1,4 @@
-"""What a run says of itself: `log.jsonl` always, TensorBoard if wanted."""
+"""The log of a run: `log.jsonl` and, optionally, TensorBoard events."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from stillwave.schema import SAMPLE_RATE
 
 
 class RunLog:
-    """One JSON line an event, each with its `step`; opened at a step, it forgets what came after.
+    """Writes one JSON line for each event, with its `step`.
 
-    If that step is not `validated`, it forgets a validation at it too: there will be one.
+    Opened at a step, it removes later events, and a validation at this step unless it is `validated`.
     """
 
     def __init__(self, folder: Path, *, step: int, tensorboard: bool, validated: bool = True) -> None:
@@ -29,36 +29,36 @@ class RunLog:
         _truncate(file, step, validated)
         self._lines = file.open("a", encoding="utf-8")
         self._board = _open_board(folder / "tensorboard", step) if tensorboard else None
-        self._heard: set[int] = set()
+        self._logged: set[int] = set()
         self._broken = ""
 
     def write(self, kind: str, step: int, **values: Any) -> None:
-        """A line of the log, and a curve for each number in it."""
+        """Write a line to the log, and each number in it to TensorBoard."""
         line = json.dumps({"kind": kind, "step": step, **values}, allow_nan=False, ensure_ascii=False)
         with self._writable():
             self._lines.write(line + "\n")
-            self._lines.flush()  # into the system's hands: a killed process loses nothing that it wrote
+            self._lines.flush()  # so that a killed process loses nothing
         if self._board is not None:
             for name, value in _numbers(values, kind):
                 self._board.add_scalar(name, value, step)
 
-    def listen(self, step: int, items: Sequence[Signals], estimates: Mapping[int, Samples]) -> None:
-        """Audio and spectrograms of a few items of the development set."""
+    def examples(self, step: int, items: Sequence[Signals], estimates: Mapping[int, Samples]) -> None:
+        """Write audio and spectrograms of items of the development set to TensorBoard."""
         if self._board is None:
             return
         for number, estimate in estimates.items():
             noisy, clean = np.atleast_2d(items[number].noisy)[0], items[number].clean
             self._board.add_audio(f"{number}/estimate", estimate.clip(-1, 1), step, sample_rate=SAMPLE_RATE)
-            if number not in self._heard:
-                self._heard.add(number)
+            if number not in self._logged:
+                self._logged.add(number)
                 self._board.add_audio(f"{number}/noisy", noisy.clip(-1, 1), step, sample_rate=SAMPLE_RATE)
                 self._board.add_audio(f"{number}/clean", clean.clip(-1, 1), step, sample_rate=SAMPLE_RATE)
             figure = spectrograms({"noisy": noisy, "estimate": estimate, "clean": clean})
             self._board.add_figure(f"{number}/spectrograms", figure, step)
 
     def sync(self) -> None:
-        """Put the log on the disk itself: a checkpoint must not be ahead of it."""
-        if self._broken:  # a checkpoint now would be ahead of it
+        """Flush the log to disk: a checkpoint must not be newer than the log."""
+        if self._broken:
             raise StillwaveError(self._broken)
         with self._writable():
             os.fsync(self._lines.fileno())
@@ -69,38 +69,37 @@ class RunLog:
             yield
         except OSError as error:
             self._broken = (
-                f"{self._lines.name}: cannot be written ({error.strerror or error}); make room and give the "
-                "same command to continue from the last checkpoint"
+                f"{self._lines.name}: cannot be written ({error.strerror or error}); free some space and give "
+                "the same command to continue from the last checkpoint"
             )
             raise StillwaveError(self._broken) from error
 
     def close(self) -> None:
-        """Finish both."""
-        with suppress(OSError):  # a full disk has been told of
+        """Close log and TensorBoard."""
+        with suppress(OSError):  # a full disk has been reported
             self._lines.close()
         if self._board is not None:
             self._board.close()
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The events of a run's log; lines that are damaged or cut short are left out."""
+    """Return the events of a run's log without damaged lines."""
     file = folder / "log.jsonl"
     return [event for _, event in _events(file)] if file.exists() else []
 
 
 def spectrograms(signals: Mapping[str, Samples]) -> Any:
-    """A figure with the spectrogram in dB of each signal, on one scale."""
+    """Return a figure with the spectrogram in dB of each signal, on a common scale."""
     from matplotlib.figure import Figure  # not pyplot: no global state, no display
 
     figure = Figure(figsize=(4 * len(signals), 3), layout="constrained")
     for axis, (name, signal) in zip(
         figure.subplots(1, len(signals), sharey=True), signals.items(), strict=True
     ):
-        quiet = 1e-5 * np.random.default_rng(0).standard_normal(
-            max(1024, len(signal))
-        )  # log of 0 has no colour
-        quiet[: len(signal)] += signal
-        axis.specgram(quiet, NFFT=512, noverlap=256, Fs=SAMPLE_RATE, vmin=-120, vmax=-30, cmap="magma")
+        # Faint noise, because log 0 has no colour.
+        padded = 1e-5 * np.random.default_rng(0).standard_normal(max(1024, len(signal)))
+        padded[: len(signal)] += signal
+        axis.specgram(padded, NFFT=512, noverlap=256, Fs=SAMPLE_RATE, vmin=-120, vmax=-30, cmap="magma")
         axis.set(title=name, xlabel="seconds")
     return figure
 
@@ -125,7 +124,7 @@ def _events(file: Path) -> list[tuple[bytes, dict[str, Any]]]:
             if isinstance(event["step"], int) and event["kind"]:
                 events.append((line, event))
         except (ValueError, KeyError, TypeError):
-            continue  # the line that a killed process was writing, or one that was damaged since
+            continue  # incomplete or damaged
     return events
 
 

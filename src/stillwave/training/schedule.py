@@ -1,4 +1,4 @@
-"""What changes from step to step by rule: the learning rate and the averaged weights."""
+"""The learning rate of each update, and the average of the weights."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from stillwave.schema import OptimiserConfig
 
 
 def learning_rate(config: OptimiserConfig, steps: int, step: int) -> float:
-    """Rate of update `step` (0 … steps - 1): linear from lr/warm-up to lr, then a half cosine to lr · final.
+    """Return the rate of update `step` (0 … steps - 1): linear from lr/warm-up to lr, then a half cosine to lr · final.
 
-    A run shorter than its warm-up never leaves it.
+    A run shorter than its warm-up ends within it.
     """
     if step < config.warmup_steps:
         return config.lr * (step + 1) / config.warmup_steps
@@ -23,10 +23,9 @@ def learning_rate(config: OptimiserConfig, steps: int, step: int) -> float:
 
 
 def averaged(student: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of the student's weights: θ̄ ← d·θ̄ + (1 - d)·θ after each update.
+    """Return an exponential moving average of the student's weights: θ̄ ← d·θ̄ + (1 - d)·θ after each update.
 
-    d = min(decay, (1 + n)/(10 + n)) at the n-th update, so that the average of a short run is not one of its
-    first, random weights.
+    d = min(decay, (1 + n)/(10 + n)) at update n, so that the random initial weights have little weight in short runs.
     """
 
     def average(mean: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:

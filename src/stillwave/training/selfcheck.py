@@ -1,4 +1,4 @@
-"""A recipe's distillation looked at on one batch, before anything is trained."""
+"""Dry run of a distillation on one batch, before training."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from stillwave.distill.method import DistillError
 from stillwave.distill.schedule import LossSchedule
 from stillwave.distill.selfcheck import Findings, examine
 from stillwave.errors import RecipeError, StillwaveError
-from stillwave.schema import SAMPLE_RATE, Recipe
-from stillwave.training.objective import Objective, distils, input_shape, make_objective
+from stillwave.losses import EnhancementLoss
+from stillwave.schema import SAMPLE_RATE, DistillConfig, Recipe
+from stillwave.training.networks import build_networks, distils, input_shape
 
 EXAMPLES = 4
-"""Of the batch, at most, unless the method can do with no other number than the recipe's."""
+"""Examples in the batch, unless the method needs the batch size of the recipe."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, and what was found."""
+    """The distiller, the batch and the findings of a dry run."""
 
     distiller: Distiller
     findings: Findings
@@ -34,7 +35,7 @@ class Check:
     schedule: str
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, as JSON values; figures that are not finite as text."""
+        """Return everything as JSON values; numbers that are not finite as text."""
         shapes = self.distiller.shapes
         taps = {
             name: {
@@ -49,20 +50,16 @@ class Check:
 
 
 def check(recipe: Recipe) -> Check:
-    """Build everything that a run would, and look at it. Raises StillwaveError for what a run would refuse."""
+    """Build what a run would build and examine one batch. Raise StillwaveError for what a run would refuse."""
     if recipe.distill is None or not distils(recipe):
-        raise RecipeError(
-            f"{recipe.name}: has no teacher (no distill section, or method none), so there is nothing to check"
-        )
-    if recipe.distill.cache is not None and not Path(recipe.distill.cache).exists():
-        recipe = _without_cache(recipe)  # a check leaves no folder behind
-    objective, examples = _build(recipe)
-    distiller = objective.distiller
-    assert distiller is not None
-    assert recipe.distill is not None
-    distiller.cache = None  # nor a batch that no run will ask for
+        raise RecipeError(f"{recipe.name}: has no teacher to check (no distill section, or method none)")
+    config = recipe.distill
+    if config.cache is not None and not Path(config.cache).exists():
+        recipe = _without_cache(recipe, config)  # a dry run creates no folder
+    distiller, examples = _build(recipe)
+    distiller.cache = None  # and adds no batch to an existing one
     noisy, clean, origin = dry_batch(recipe, examples)
-    findings = examine(distiller, objective.loss, recipe.distill, noisy, clean)
+    findings = examine(distiller, EnhancementLoss(recipe.loss), config, noisy, clean)
     size = f"{examples} × {recipe.data.segment_seconds:g} s"
     if examples != recipe.train.batch_size:
         size += f" (training: {recipe.train.batch_size})"
@@ -70,32 +67,35 @@ def check(recipe: Recipe) -> Check:
 
 
 def dry_batch(recipe: Recipe, examples: int) -> tuple[Tensor, Tensor, str]:
-    """The first examples of the training if the recipe's data can be read, else made-up ones; and which."""
+    """Return noisy, clean and their origin: the first training examples, or synthetic ones if those cannot be read."""
     try:
         source = build_source(recipe.data, recipe.model.microphones, recipe.seed, prepare=False)
         batch = collate([Numbered(number, source(0, number)) for number in range(examples)])
-        return batch.noisy, batch.clean, "the recipe's own mixtures"
+        return batch.noisy, batch.clean, "the recipe's mixtures"
     except StillwaveError as error:
-        made = [_invented(recipe, number) for number in range(examples)]
+        made = [_synthetic(recipe, number) for number in range(examples)]
         noisy, clean = (torch.from_numpy(np.stack(side)) for side in zip(*made, strict=True))
         if recipe.model.microphones > 1:
             noisy = noisy[:, None].repeat(1, recipe.model.microphones, 1)
-        return noisy, clean, f"made-up speech and noise, for want of the recipe's ({error})"
+        return noisy, clean, f"synthetic speech and noise, because the recipe's data cannot be read ({error})"
 
 
-def _build(recipe: Recipe) -> tuple[Objective, int]:
+def _build(recipe: Recipe) -> tuple[Distiller, int]:
     shape = input_shape(recipe)
     few = min(EXAMPLES, recipe.train.batch_size)
     try:
-        return make_objective(recipe, torch.zeros(few, *shape)), few
+        distiller, size = build_networks(recipe, torch.zeros(few, *shape)).distiller, few
     except DistillError:
         if few == recipe.train.batch_size:
             raise
-    return make_objective(recipe, torch.zeros(recipe.train.batch_size, *shape)), recipe.train.batch_size
+        size = recipe.train.batch_size
+        distiller = build_networks(recipe, torch.zeros(size, *shape)).distiller
+    assert distiller is not None
+    return distiller, size
 
 
-def _invented(recipe: Recipe, number: int) -> tuple[Any, Any]:
-    """Harmonics of a gliding voice in syllables, and the same in noise of about 5 dB SNR."""
+def _synthetic(recipe: Recipe, number: int) -> tuple[Any, Any]:
+    """Return (noisy, clean): harmonics of a gliding voice in syllables, in noise of about 5 dB SNR."""
     random = np.random.default_rng([recipe.seed, number, 77])
     time = np.arange(round(recipe.data.segment_seconds * SAMPLE_RATE)) / SAMPLE_RATE
     pitch = random.uniform(90, 220) * (1 + 0.1 * np.sin(2 * np.pi * random.uniform(0.5, 2) * time))
@@ -107,19 +107,16 @@ def _invented(recipe: Recipe, number: int) -> tuple[Any, Any]:
     return (clean + noise).astype(np.float32), clean.astype(np.float32)
 
 
-def _without_cache(recipe: Recipe) -> Recipe:
-    assert recipe.distill is not None
-    return recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"cache": None})})
+def _without_cache(recipe: Recipe, config: DistillConfig) -> Recipe:
+    return recipe.model_copy(update={"distill": config.model_copy(update={"cache": None})})
 
 
 def _schedule(recipe: Recipe) -> str:
-    plan = LossSchedule(recipe.distill, recipe.train.steps, recipe.optimiser.restarts)
+    schedule = LossSchedule(recipe.distill, recipe.train.steps, recipe.optimiser.restarts)
     steps = f"{recipe.train.steps} updates"
-    if plan.second:
-        return (
-            f"{steps}: {plan.second} of distillation alone, then {recipe.train.steps - plan.second} without"
-        )
-    rises = f", λ rising over the first {plan.rises:.0f}" if plan.rises > 1 else ""
+    if schedule.second:
+        return f"{steps}: {schedule.second} of distillation alone, then {recipe.train.steps - schedule.second} without"
+    rises = f", λ rising over the first {schedule.rises:.0f}" if schedule.rises > 1 else ""
     return f"{steps} with both losses{rises}"
 
 

@@ -1,6 +1,6 @@
-"""What a run leaves out and goes on without: batches that give NaN or infinity, recordings that cannot be read.
+"""Skipped batches with NaN or infinite losses, and skipped recordings that cannot be read.
 
-Both are logged, reported and counted, and too many of either end the run.
+Both are logged, printed and counted; too many of either end the run.
 """
 
 from __future__ import annotations
@@ -20,41 +20,40 @@ from stillwave.training.state import Progress
 
 
 class SkippedItems:
-    """Counts what a run leaves out; `journal` is None in all processes but the first."""
+    """Counts skipped batches and recordings; `log` is None except in the main process."""
 
-    def __init__(self, folder: Path, limits: TrainConfig, world: World, say: Callable[[str], None]) -> None:
-        self.folder, self.limits, self.world, self.say = folder, limits, world, say
+    def __init__(
+        self, folder: Path, limits: TrainConfig, world: World, print_status: Callable[[str], None]
+    ) -> None:
+        self.folder, self.limits, self.world, self.print_status = folder, limits, world, print_status
         self._files: set[str] = set()
-        """Recordings that failed in this sitting: one that was put right in between does not count any more."""
+        """Recordings that failed in this session: those repaired since do not count."""
 
-    def batch(self, batch: Batch, reason: str, progress: Progress, journal: RunLog | None) -> None:
-        """Keep a batch that gave a non-finite loss or gradient for inspection. Raises StillwaveError at the limit."""
+    def batch(self, batch: Batch, reason: str, progress: Progress, log: RunLog | None) -> None:
+        """Save a batch with a non-finite loss or gradient for inspection. Raise StillwaveError at the limit."""
         progress.bad_batches += 1
         tensors = {
             name: self.world.gather_rows(getattr(batch, name)) for name in ("noisy", "clean", "indices")
         }
         place = self.folder / run.BAD
-        if journal is not None:
+        if log is not None:
             file = place / f"step_{progress.step:08d}.safetensors"
             try:
                 with atomic_file(file) as temporary:
                     checkpoint.write_tensors(temporary, {n: t.cpu() for n, t in tensors.items()})
             except OSError as error:
-                self.say(f"{file}: not saved ({error.strerror or error})")
-            journal.write("bad_batch", progress.step, reason=reason, file=f"{run.BAD}/{file.name}")
-            self.say(f"step {progress.step}: {reason}; batch left out and saved as {file}")
+                self.print_status(f"{file}: not saved ({error.strerror or error})")
+            log.write("bad_batch", progress.step, reason=reason, file=f"{run.BAD}/{file.name}")
+            self.print_status(f"step {progress.step}: {reason}; batch skipped and saved as {file}")
         limit = self.limits.max_bad_batches
         if progress.bad_batches >= limit:
             raise StillwaveError(
                 f"{self.folder}: stopped after {limit} batches with non-finite losses or gradients (last: "
-                f"{reason}); they are in {place}. A lower optimiser.lr is the usual cure"
+                f"{reason}); they are in {place}. A lower optimiser.lr usually helps"
             )
 
-    def files(self, faults: Sequence[str], progress: Progress, journal: RunLog | None) -> None:
-        """Note recordings of the batches of a step that cannot be used. Raises StillwaveError at the limit.
-
-        A fault is a sentence that starts with the file; other examples have taken the place of the file's.
-        """
+    def files(self, faults: Sequence[str], progress: Progress, log: RunLog | None) -> None:
+        """Log recordings of a step that cannot be used, given as `file: reason`. Raise StillwaveError at the limit."""
         if not self.world.largest(len(faults)):
             return
         for fault in (fault for part in self.world.all_gather(tuple(faults)) for fault in part):
@@ -62,13 +61,13 @@ class SkippedItems:
             if file in self._files:
                 continue
             self._files.add(file)
-            if file not in progress.bad_files and journal is not None:
-                journal.write("bad_file", progress.step, file=file, reason=reason)
-                self.say(f"step {progress.step}: {fault}; other recordings take its place")
+            if file not in progress.bad_files and log is not None:
+                log.write("bad_file", progress.step, file=file, reason=reason)
+                self.print_status(f"step {progress.step}: {fault}; replaced by other recordings")
             if file not in progress.bad_files:
                 progress.bad_files.append(file)
         if len(self._files) >= self.limits.max_bad_files:
             raise StillwaveError(
                 f"{self.folder}: stopped after {len(self._files)} recordings that cannot be used (last: {fault}); "
-                "put them back, or raise train.max_bad_files, and give the same command to continue"
+                "restore them, or raise train.max_bad_files, and give the same command to continue"
             )

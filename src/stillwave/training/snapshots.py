@@ -1,7 +1,7 @@
-"""What a run keeps of its way, so that `--explain` can show how weights and similarities changed.
+"""Snapshots of calibration weights and similarities during training, for the report of `--explain`.
 
-One small file at the start and at each validation, in `RUN/explain/snapshots/`, by methods that have calibration
-weights. They are no part of the run's state: a resumed run writes those that it passes again, the same.
+One small file at the start and at each validation, in `RUN/explain/snapshots/`, for methods with calibration weights.
+They are not part of the run's state: a resumed run writes the same files again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FOLDER, PLACE = "explain", "snapshots"
 
 
 class Snapshots:
-    """Takes them of one run; of a method without calibration weights none."""
+    """Takes the snapshots of one run, if its method has calibration weights."""
 
     def __init__(
         self, recipe: Recipe, folder: Path, distiller: Distiller | None, items: Sequence[Signals]
@@ -36,24 +36,24 @@ class Snapshots:
         self._batch: ProbeBatch | None = None
 
     def take(self, step: int) -> None:
-        """Write that of a step. A disk that is full costs the picture, not the run."""
+        """Write the snapshot of a step; a full disk does not end the run."""
         if not isinstance(self.method, I2srfTfckd) or self.distiller is None:
             return
         if self._batch is None:
             device = next(self.distiller.student.parameters()).device
             on_cpu = fixed_batch(self._recipe, self._items)
             self._batch = ProbeBatch(on_cpu.noisy.to(device), on_cpu.clean.to(device))
-        seen = forward_record(self.distiller, self._batch)
+        record = forward_record(self.distiller, self._batch)
         file = self.folder / f"step_{step:08d}.safetensors"
         try:
             with atomic_file(file) as temporary:
-                checkpoint.write_tensors(temporary, snapshot(self.method, seen, self._batch))
+                checkpoint.write_tensors(temporary, snapshot(self.method, record, self._batch))
         except OSError as error:
-            err.print(f"{file}: not kept ({error.strerror or error})", highlight=False, markup=False)
+            err.print(f"{file}: not saved ({error.strerror or error})", highlight=False, markup=False)
 
 
 def read(folder: Path, until: int) -> dict[int, dict[str, Tensor]]:
-    """A run's snapshots up to a step, by step; one that cannot be read is left out aloud."""
+    """Return the snapshots of a run up to a step, by step; damaged ones are skipped with a warning."""
     found = {}
     for file in sorted((folder / FOLDER / PLACE).glob("step_*.safetensors")):
         step = int(file.stem.removeprefix("step_"))
@@ -62,5 +62,5 @@ def read(folder: Path, until: int) -> dict[int, dict[str, Tensor]]:
         try:
             found[step] = checkpoint.read_tensors(file)
         except CheckpointError as error:
-            err.print(f"{error}; left out", highlight=False, markup=False)
+            err.print(f"{error}; skipped", highlight=False, markup=False)
     return found

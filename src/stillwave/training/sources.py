@@ -1,4 +1,4 @@
-"""What a recipe's `data` section and metric name, opened: mixtures, a development set, a score."""
+"""Open the data and the metric that a recipe names."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from stillwave.training.validation import Metric
 
 
 def mixtures(recipe: Recipe, world: World, *, must_exist: bool = True) -> Source:
-    """The training examples. Raises StillwaveError for data that cannot be used.
+    """Return the training examples. Raise StillwaveError for data that cannot be used.
 
-    Recordings of a manifest `must_exist` when a run starts; one that has vanished when it resumes is set aside.
-    The first process decodes what has to be decoded while the others wait, and then they find it done.
+    Recordings of a manifest `must_exist` when a run starts; those missing when it resumes are skipped.
+    The main process fills the decoded-audio cache while the others wait.
     """
     microphones = recipe.model.microphones
     build = partial(build_source, recipe.data, microphones, recipe.seed, must_exist=must_exist)
     source = build() if world.is_main else None
-    world.broadcast(None)
+    world.barrier()
     return source or build()
 
 
 def development(recipe: Recipe, *, must_exist: bool = True) -> Sequence[Signals]:
-    """The development set, the same for every seed. Raises StillwaveError, also for a recording in it that is gone."""
+    """Return the development set, the same for every seed. Raise StillwaveError, also for a missing recording."""
     return development_pairs(recipe.data, microphones=recipe.model.microphones, must_exist=must_exist)
 
 
 def trained_on(recipe: Recipe) -> str:
-    """The sources of speech and noise, or the pairs, for the model's card."""
+    """Return the sources of speech and noise, or the pairs, for the model card."""
     train = recipe.data.train
     if isinstance(train, Pairs):
         return f"pairs: {train.pairs}"
     named = {kind: getattr(train, kind) for kind in ("speech", "noise")}
     return "; ".join(
-        f"{kind}: {given}"
-        if isinstance(given, str)
-        else f"{kind}: " + ", ".join(f"{one.path} (weight {one.weight:g})" for one in given)
-        for kind, given in named.items()
+        f"{kind}: {names}"
+        if isinstance(names, str)
+        else f"{kind}: " + ", ".join(f"{one.path} (weight {one.weight:g})" for one in names)
+        for kind, names in named.items()
     )
 
 
 def licences(source: Source) -> str:
-    """The licences that the manifests of the training material name, for the model's card."""
+    """Return the licences in the manifests of the training data, for the model card."""
     if not isinstance(source, Mixer):
         return ""
     recordings = [*source.speech.recordings, *source.noise.recordings, *source.rooms.recordings]
@@ -56,6 +56,6 @@ def licences(source: Source) -> str:
 
 
 def metric(name: str) -> Metric:
-    """A score by its name in `evaluate`. Raises StillwaveError for one that is unknown or not installed."""
+    """Return a metric by its name in `evaluate`. Raise StillwaveError if it is unknown or not installed."""
     (key,) = choose([name])
     return lambda clean, estimate: score(clean, estimate, [key])[key]

@@ -1,7 +1,7 @@
-"""Training state: what, with the recipe, makes a resumed run the run it was.
+"""The files of a training state, which with the recipe determine the rest of a run.
 
-Beside a step checkpoint's weights and card lie `training.safetensors` (raw weights, moments of the optimiser,
-connectors of the method, random state) and `training.json` (step, best score, λ, SHA-256 of the former).
+A step checkpoint holds weights and card, `training.safetensors` (raw weights, moments of the optimiser, connectors of
+the method, random state) and `training.json` (step, best score, λ, SHA-256 of `training.safetensors`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from stillwave import checkpoint
 from stillwave.console import err
 from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.files import atomic_folder
+from stillwave.training.distributed import World
 
 TENSORS, FACTS = "training.safetensors", "training.json"
 KEPT = 2
@@ -28,7 +29,7 @@ KEPT = 2
 
 @dataclass
 class Progress:
-    """How far a run is; everything in it is a JSON value."""
+    """The progress of a run, as JSON values."""
 
     step: int = 0
     best_step: int | None = None
@@ -41,9 +42,9 @@ class Progress:
     steps: int = 0
     """`train.steps` when this was written."""
     pending: bool = False
-    """Whether the step's validation and end are still to be seen to: the run left between."""
+    """Whether validation after this step, and the check for the end of the run, are still to be done."""
     finished: str = ""
-    """Why the run is over; empty while it is not."""
+    """Why the run is finished; empty while it is not."""
     teacher: str | None = None
     """SHA-256 of the teacher's weights."""
     weight: dict[str, Any] = field(default_factory=dict)
@@ -52,13 +53,13 @@ class Progress:
     """State of the fp16 loss scaling."""
 
     def scores(self) -> tuple[int | None, float | None, int]:
-        """Best step, best score, and validations since."""
+        """Return best step, best score, and validations since."""
         return self.best_step, self.best_score, self.stale
 
     def reopen_if_longer(self, steps: int) -> None:
-        """Let a finished run go on that has been given more steps since."""
+        """Continue a finished run whose `train.steps` has grown."""
         complete = self.finished.startswith("all ")
-        before = self.steps or (self.step if complete else steps)  # an earlier version did not write them
+        before = self.steps or (self.step if complete else steps)  # an earlier version did not write `steps`
         if self.finished and steps > before:
             self.finished, self.stale = "", self.stale if complete else 0
 
@@ -70,7 +71,7 @@ def save(
     tensors: Mapping[str, Tensor],
     progress: Progress,
 ) -> None:
-    """Write `folder/step_…` whole or not at all. Raises StillwaveError on a full disk."""
+    """Write `folder/step_…` atomically and remove older ones. Raise StillwaveError if the disk is full."""
 
     def write() -> None:
         with atomic_folder(folder / f"step_{progress.step:08d}") as temporary:
@@ -85,7 +86,7 @@ def save(
 
 
 def save_best(folder: Path, weights: Mapping[str, Tensor], card: checkpoint.Card) -> None:
-    """Write `folder/best_…`. The best before it stays until a step checkpoint knows of the new one."""
+    """Write `folder/best_…`. The previous best is removed with the next step checkpoint."""
 
     def write() -> None:
         with atomic_folder(folder / f"best_{card.step:08d}") as temporary:
@@ -95,7 +96,7 @@ def save_best(folder: Path, weights: Mapping[str, Tensor], card: checkpoint.Card
 
 
 def _make_room_for(write: Callable[[], None], folder: Path) -> None:
-    """Write; if that fails, remove all step checkpoints but the last and try again. Raises StillwaveError."""
+    """Write; if that fails, remove all step checkpoints but the last and try again. Raise StillwaveError."""
     older = checkpoint.numbered(folder, "step")[:-1]
     try:
         try:
@@ -107,13 +108,16 @@ def _make_room_for(write: Callable[[], None], folder: Path) -> None:
                 _remove(place)
             write()
     except OSError as error:
-        raise _full(folder, error) from error
+        raise StillwaveError(
+            f"{folder}: cannot write a checkpoint ({error.strerror or error}); the earlier ones are intact: "
+            "free some space and give the same command to continue"
+        ) from error
 
 
 def newest(folder: Path) -> tuple[Progress, dict[str, Tensor]] | None:
-    """The newest complete training state of a run's checkpoints; a damaged one is skipped with a warning.
+    """Return the newest complete training state of a run; a damaged one is skipped with a warning.
 
-    Raises CheckpointError where all are damaged: to start over would remove the weights beside them.
+    Raises CheckpointError if all are damaged, because starting again would remove the weights beside them.
     """
     fault: CheckpointError | None = None
     for place in reversed(checkpoint.numbered(folder, "step")):
@@ -128,7 +132,7 @@ def newest(folder: Path) -> tuple[Progress, dict[str, Tensor]] | None:
         return progress, tensors
     if fault is not None:
         raise CheckpointError(
-            f"{fault}; no checkpoint in {folder} can be resumed: put one back, or start a run in another folder with "
+            f"{fault}; no checkpoint in {folder} can be resumed: restore one, or start a run in another folder with "
             f"train.start_from={folder.parent}"
         )
     return None
@@ -143,7 +147,7 @@ def _read(place: Path) -> tuple[Progress, dict[str, Tensor]]:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file}: cannot be read ({error})") from None
     except (KeyError, TypeError, AttributeError):
-        raise CheckpointError(f"{file}: is not the state of a training") from None
+        raise CheckpointError(f"{file}: is not a training state") from None
     tensors = checkpoint.read_tensors(place / TENSORS)
     if checkpoint.sha256(place / TENSORS) != digest:
         raise CheckpointError(f"{place / TENSORS}: is not the file that {FACTS} describes")
@@ -158,36 +162,28 @@ def _prune(folder: Path, progress: Progress) -> None:
 
 
 def _remove(place: Path) -> None:
-    doomed = place.with_name(
-        f".{place.name}.old"
-    )  # gone at once by its real name, however long deleting takes
+    """Rename a checkpoint before deleting it, so that no incomplete one has its name."""
+    doomed = place.with_name(f".{place.name}.old")
     place.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _full(folder: Path, error: OSError) -> StillwaveError:
-    return StillwaveError(
-        f"{folder}: cannot write a checkpoint ({error.strerror or error}); the earlier ones are intact: "
-        "make room and give the same command to continue"
-    )
-
-
-# --- an optimiser as tensors ------------------------------------------------------------------------------
+# --- tensors ----------------------------------------------------------------------------------------------
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Names with a prefix."""
+    """Return tensors with `prefix.` before their names."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse: those that have it, without it."""
+    """Return the tensors whose names start with `prefix.`, without it."""
     start = f"{prefix}."
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
 def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
-    """Moments and step counts, as `parameter.quantity`."""
+    """Return moments and step counts as `parameter.quantity`."""
     states = optimiser.state_dict()["state"]
     return {
         f"{index}.{name}": torch.as_tensor(value)
@@ -197,9 +193,24 @@ def optimiser_tensors(optimiser: Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimiser(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put `optimiser_tensors` back."""
+    """Restore `optimiser_tensors`."""
     states: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, _, name = key.partition(".")
         states.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": states, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def random_states(world: World) -> dict[str, Tensor]:
+    """Return the states of the random generators that a pass may use."""
+    states = {"cpu": torch.get_rng_state()}
+    if world.device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(world.device)
+    return states
+
+
+def set_random_states(states: Mapping[str, Tensor], world: World) -> None:
+    """Restore `random_states`."""
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and world.device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], world.device)

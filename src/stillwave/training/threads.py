@@ -1,8 +1,8 @@
-"""How many threads a run computes with: stated by the user, or measured once when the run starts, then kept.
+"""The number of threads of a run: given by the user, or measured once when the run starts.
 
-Where other programs use the cores too, PyTorch's threads wait for each other, and one thread can be many times faster
-than one for each core (`benchmarks/busy_cores.py`). The number of threads can change the last bits of a sum, so a
-resumed run takes the number that it began with.
+If other programs use the cores, PyTorch's threads wait for each other, and one thread can be many times faster than one
+for each core (`benchmarks/busy_cores.py`). The number of threads can change the last bits of a sum, so a resumed run
+keeps its number.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ from stillwave.models import build
 from stillwave.schema import Recipe
 from stillwave.training import run
 from stillwave.training.distributed import World, share
-from stillwave.training.objective import distils, input_shape
+from stillwave.training.networks import distils, input_shape
 
 WORTH_MEASURING = 100
-"""Runs of fewer updates are not measured: it would take a good part of their time."""
+"""Runs of fewer updates are not measured, because measuring would take too much of their time."""
 ROUNDS = 4
 LIMIT_S = 20.0
-"""No further round of measurements begins after this."""
+"""No further round of measurements begins after this many seconds."""
 
 
 class Choice(NamedTuple):
-    """A number of threads, and one line that says why; empty where there was nothing to choose."""
+    """A number of threads, and one line that explains it; empty if there was no choice."""
 
     threads: int
     line: str = ""
 
 
 @contextmanager
-def chosen(recipe: Recipe, folder: Path, world: World, say: Callable[[str], None]) -> Iterator[int]:
-    """Set the number of threads for a run, and state a choice through `say`."""
+def chosen(recipe: Recipe, folder: Path, world: World, print_status: Callable[[str], None]) -> Iterator[int]:
+    """Set the number of threads for a run, and state a choice by `print_status`."""
     before = torch.get_num_threads()
     try:
         choice = choose(recipe, folder, world)
         torch.set_num_threads(choice.threads)
         if world.is_main and choice.line:
-            say(choice.line)
+            print_status(choice.line)
         yield choice.threads
     finally:
         torch.set_num_threads(before)
 
 
 def choose(recipe: Recipe, folder: Path, world: World) -> Choice:
-    """Choose by, in this order: `train.threads`, OMP_NUM_THREADS, what the run began with, a measurement."""
+    """Choose by `train.threads`, else OMP_NUM_THREADS, else the number of earlier sessions, else a measurement."""
     if recipe.train.threads != "auto":
         return Choice(recipe.train.threads)
     most = available(world)
@@ -73,31 +73,35 @@ def choose(recipe: Recipe, folder: Path, world: World) -> Choice:
         threads,
         f"training on {_counted(threads)}: {seconds[threads]:.2f} s for a forward and backward pass, "
         f"{seconds[other]:.2f} s on {_counted(other)}"
-        + (" (other programs use the cores, or the network is too small to share)" if threads == 1 else ""),
+        + (
+            " (other programs use the cores, or the network is too small for several threads)"
+            if threads == 1
+            else ""
+        ),
     )
 
 
 def available(world: World) -> int:
-    """The cores that this process may use, shared with its peers, and no more than PyTorch's own number.
+    """Return this process's part of the cores that it may use, at most PyTorch's number; OMP_NUM_THREADS overrides.
 
-    PyTorch counts the machine's cores. In a container that may use two of 64 its threads then wait for each
-    other, and a step takes tens of times as long. OMP_NUM_THREADS overrides.
+    PyTorch counts the cores of the machine. In a container that may use two of 64, its threads would wait for each
+    other, and a step would take tens of times as long.
     """
-    from joblib import cpu_count  # knows affinity and the quotas of containers
+    from joblib import cpu_count  # respects affinity and quotas of containers
 
     most = torch.get_num_threads()
     return most if "OMP_NUM_THREADS" in os.environ else max(1, min(most, cpu_count() // world.size))
 
 
 def fastest(seconds: Mapping[int, float]) -> int:
-    """The number of threads with the shortest time; the smaller one of equals."""
+    """Return the number of threads with the shortest time; the smaller one of equals."""
     return min(seconds, key=lambda count: (seconds[count], count))
 
 
 def measure(recipe: Recipe, world: World, counts: tuple[int, ...]) -> dict[int, float]:
-    """Seconds of a pass with each number of threads: medians of rounds that alternate, after one to warm up.
+    """Return the seconds of a pass for each number of threads: medians of alternating rounds after a warm-up.
 
-    Processes measure at the same time, as they will train, and agree on the mean.
+    Processes measure at the same time, as they will train, and use the mean.
     """
     one_pass = _passes(recipe, world)
     taken: dict[int, list[float]] = {count: [] for count in counts}
@@ -115,7 +119,7 @@ def measure(recipe: Recipe, world: World, counts: tuple[int, ...]) -> dict[int, 
 
 
 def _passes(recipe: Recipe, world: World) -> Callable[[], None]:
-    """What the bulk of an update is, on networks and signals of its own: the run's are not touched."""
+    """Return a forward and backward pass on separate networks and signals."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         student = build(recipe.model)
@@ -141,7 +145,7 @@ def _as_before(began: int, most: int) -> Choice:
         return Choice(began)
     return Choice(
         most,
-        f"this run began on {_counted(began)} and continues on {_counted(most)}, all that this process may use: its "
+        f"this run began on {_counted(began)} and continues on {_counted(most)}, all that this process may use; the "
         "last bits may differ from those of an uninterrupted run",
     )
 
@@ -151,7 +155,7 @@ def _has_checkpoint(folder: Path) -> bool:
 
 
 def _recorded(folder: Path) -> int | None:
-    """The number of threads of the latest session that has one."""
+    """Return the number of threads of the latest session that recorded one."""
     found = [session.get("threads") for session in _sessions(folder) if isinstance(session, dict)]
     return next((count for count in reversed(found) if isinstance(count, int) and count > 0), None)
 

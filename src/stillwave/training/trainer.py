@@ -1,4 +1,4 @@
-"""A run's loop: update, log, validate, keep; one for training and for distilling, resumable at any step."""
+"""The loop of a run: update, log, validate, save. The same for training and distillation; resumable at any step."""
 
 from __future__ import annotations
 
@@ -15,62 +15,59 @@ from stillwave.console import err
 from stillwave.data.dataset import Batch, Signals, Source, batches
 from stillwave.errors import StillwaveError
 from stillwave.schema import SAMPLE_RATE, Recipe
-from stillwave.training import objective, run, state, validation
+from stillwave.training import run, sources, state, validation
 from stillwave.training.distributed import World
 from stillwave.training.gradient_monitor import SILENT
 from stillwave.training.interrupts import Interrupts, Stopped
-from stillwave.training.optimizer_step import StepResult
+from stillwave.training.networks import teacher_sha256
 from stillwave.training.progress import shown
 from stillwave.training.run_log import RunLog
 from stillwave.training.skipped import SkippedItems
 from stillwave.training.snapshots import Snapshots
-from stillwave.training.train_state import TrainState
+from stillwave.training.train_state import StepResult, TrainState
 
 
 class Trainer:
-    """A run between two steps: everything that a checkpoint must hold, and how it moves on."""
+    """A run: its training state, its progress and its files. Resumes what the folder holds."""
 
     def __init__(self, recipe: Recipe, folder: Path, world: World, *, quiet: bool = False) -> None:
         self.recipe, self.folder, self.world = recipe, folder, world
         self.quiet = quiet or not world.is_main
         self.licences = ""
-        """Of the training material, for the card."""
+        """Of the training data, for the card."""
         self.made_with: dict[str, Any] = {"versions": provenance.versions(), "git": provenance.git()}
         found = state.newest(folder / run.CHECKPOINTS)
-        self.learner = TrainState(recipe, world, fresh=found is None)
-        self.progress = state.Progress(teacher=objective.teacher_sha256(recipe))
-        self.set_aside = SkippedItems(folder, recipe.train, world, self.say)
+        self.state = TrainState(recipe, world, fresh=found is None)
+        self.progress = state.Progress(teacher=teacher_sha256(recipe))
+        self.skipped = SkippedItems(folder, recipe.train, world, self.print_status)
         if found is not None:
             self._resume(*found)
-        self._kept = self.progress.step
-        """The update that the newest checkpoint is of."""
+        self._saved = self.progress.step
+        """The step of the newest checkpoint."""
         self._scores = self.progress.scores()
-        """As they were before the validation that is under way."""
-        if recipe.train.precision != "fp32" and self.learner.updater.half is None:
-            self.say(f"train.precision: {recipe.train.precision} is for GPUs; computing in fp32")
+        """As they were before the validation of this step."""
+        if recipe.train.precision != "fp32" and self.state.half is None:
+            self.print_status(f"train.precision: {recipe.train.precision} is for GPUs; computing in fp32")
 
-    def say(self, sentence: str) -> None:
-        """A line on the terminal, from the first process only."""
+    def print_status(self, line: str) -> None:
+        """Print a line to stderr, from the main process only."""
         if self.world.is_main:
-            err.print(sentence, highlight=False, markup=False)
-
-    # --- forward ------------------------------------------------------------------------------------------
+            err.print(line, highlight=False, markup=False)
 
     def fit(self, source: Source, development: Sequence[Signals], metric: validation.Metric) -> None:
-        """Go on to the end of the run, a signal, or an error."""
+        """Train until the run is finished, a signal arrives, or an error occurs."""
         settings = self.recipe.train
-        journal = (
-            RunLog(
+        log = None
+        if self.world.is_main:
+            validated = not self.progress.pending
+            log = RunLog(
                 self.folder,
                 step=self.progress.step,
                 tensorboard=settings.tensorboard,
-                validated=not self.progress.pending,
+                validated=validated,
             )
-            if self.world.is_main
-            else None
-        )
-        snapshots = Snapshots(self.recipe, self.folder, self.learner.objective.distiller, development)
-        if journal is not None and not self.progress.step:
+        snapshots = Snapshots(self.recipe, self.folder, self.state.distiller, development)
+        if log is not None and not self.progress.step:
             snapshots.take(0)
         try:
             with (
@@ -79,51 +76,55 @@ class Trainer:
                 shown(self.recipe.name, self.progress.step, settings.steps, quiet=self.quiet) as advance,
             ):
                 while not self.progress.finished:
-                    values = {} if self.progress.pending else self._step(groups, journal)
-                    if self._conclude(development, metric, journal) and journal is not None:
+                    values = {} if self.progress.pending else self._step(groups, log)
+                    validated = self._validate_if_due(development, metric, log)
+                    self._finish_if_due()
+                    self.progress.pending = False
+                    if validated and log is not None:
                         snapshots.take(self.progress.step)
                     signal = self.world.largest(asked.received)
                     due = self.progress.step % settings.checkpoint_every == 0
                     if due or signal or self.progress.finished:
-                        self._save(journal)
+                        self._save(log)
                     advance(self.progress.step, values)
                     if signal and not self.progress.finished:
-                        raise Stopped(self._how_to_go_on(), signal)
+                        raise Stopped(self._how_to_continue(), signal)
         except Exception:
-            self._leave(journal)
+            self._save_before_error(log)
             raise
         finally:
-            if journal is not None:
-                journal.close()
+            if log is not None:
+                log.close()
 
-    def _step(self, groups: Iterator[list[Batch]], journal: RunLog | None) -> dict[str, Any]:
-        started = time.perf_counter()  # waiting for data counts
+    def _step(self, groups: Iterator[list[Batch]], log: RunLog | None) -> dict[str, Any]:
+        """Make an update and log it; return its values, without any if a batch was skipped."""
+        started = time.perf_counter()  # includes waiting for data
         group = next(groups)
-        outcome = self.learner.step(group, self.progress.step)
+        result = self.state.step(group, self.progress.step)
         self.progress.step += 1
         self.progress.pending, self._scores = True, self.progress.scores()
         seconds = sum(b.clean.numel() for b in group) * self.world.size / SAMPLE_RATE
         speed = round(seconds / (time.perf_counter() - started), 2)
-        values = self._note(outcome, speed, journal)
-        self.set_aside.files([fault for batch in group for fault in batch.faults], self.progress, journal)
+        values = self._log(result, speed, log)
+        self.skipped.files([fault for batch in group for fault in batch.faults], self.progress, log)
         return values
 
-    def _note(self, outcome: StepResult, speed: float, journal: RunLog | None) -> dict[str, Any]:
-        """Log an update, or set its batch aside; its values."""
-        if outcome.bad is not None:
-            self.set_aside.batch(outcome.bad, outcome.reason, self.progress, journal)
+    def _log(self, result: StepResult, speed: float, log: RunLog | None) -> dict[str, Any]:
+        if result.bad is not None:
+            self.skipped.batch(result.bad, result.reason, self.progress, log)
             return {}
-        values = {**outcome.values, "audio_per_second": speed}
-        if journal is not None:
-            journal.write("train", self.progress.step, **values)
-            if outcome.gradients:
-                journal.write("gradients", self.progress.step, norm=outcome.gradients)
-        for name in outcome.silent:
-            self.say(f"step {self.progress.step}: {name} has been 0 for {SILENT} updates: it teaches nothing")
+        step = self.progress.step
+        values = {**result.values, "audio_per_second": speed}
+        if log is not None:
+            log.write("train", step, **values)
+            if result.gradients:
+                log.write("gradients", step, norm=result.gradients)
+        for name in result.silent:
+            self.print_status(f"step {step}: {name} has been 0 for {SILENT} updates: it has no effect")
         return values
 
     def _groups(self, source: Source) -> Generator[list[Batch], None, None]:
-        """The batches of each update, from the next step on."""
+        """Yield the batches of each update, from the next step on."""
         settings = self.recipe.train
         stream = batches(
             source,
@@ -144,26 +145,19 @@ class Trainer:
         device = self.world.device
         return batch._replace(**{name: t.to(device, non_blocking=True) for name, t in tensors.items()})
 
-    # --- measuring ----------------------------------------------------------------------------------------
-
-    def _conclude(self, items: Sequence[Signals], metric: validation.Metric, journal: RunLog | None) -> bool:
-        """Do what follows an update: validation, if it is due, and the end. Whether the run was validated."""
-        validated = self._validate_if_due(items, metric, journal)
-        self._finish_if_due()
-        self.progress.pending = False
-        return validated
+    # --- validation ---------------------------------------------------------------------------------------
 
     def _validate_if_due(
-        self, items: Sequence[Signals], metric: validation.Metric, journal: RunLog | None
+        self, items: Sequence[Signals], metric: validation.Metric, log: RunLog | None
     ) -> bool:
-        """Whether it was."""
+        """Validate if this step is due; return whether it was."""
         settings, progress = self.recipe.train, self.progress
         ends = (*self.recipe.optimiser.restarts, settings.steps)
         if progress.step % settings.validate_every and progress.step not in ends:
             return False
-        if progress.step <= self.learner.updater.plan.second:
-            return False  # the first of two steps trains no output: a score would say nothing
-        found = validation.validate(self.learner.exported, items, metric, self.world)
+        if progress.step <= self.state.loss_schedule.second:
+            return False  # the first of two steps does not train the output
+        found = validation.validate(self.state.exported, items, metric, self.world)
         better = found.score is not None and (
             progress.best_score is None or found.score > progress.best_score
         )
@@ -171,21 +165,16 @@ class Trainer:
             progress.best_score, progress.best_step, progress.stale = found.score, progress.step, 0
         else:
             progress.stale += 1
-        if journal is not None:
-            journal.write(
-                "validation",
-                progress.step,
-                **{settings.metric: found.score},
-                items=found.items,
-                skipped=found.skipped,
-            )
-            journal.listen(progress.step, items, found.estimates)
+        if log is not None:
+            score = {settings.metric: found.score}
+            log.write("validation", progress.step, **score, items=found.items, skipped=found.skipped)
+            log.examples(progress.step, items, found.estimates)
             if better:
-                state.save_best(
-                    self.folder / run.CHECKPOINTS, self.learner.exported.state_dict(), self._card()
-                )
+                weights = self.state.exported.state_dict()
+                state.save_best(self.folder / run.CHECKPOINTS, weights, self._card())
         if not self.quiet:
-            self.say(f"step {progress.step}: {found.summary(settings.metric)}{' (best)' if better else ''}")
+            best = " (best)" if better else ""
+            self.print_status(f"step {progress.step}: {found.summary(settings.metric)}{best}")
         return True
 
     def _finish_if_due(self) -> None:
@@ -195,41 +184,38 @@ class Trainer:
         elif settings.patience and progress.stale >= settings.patience:
             progress.finished = f"no better score in {settings.patience} validations, at step {progress.step}"
 
-    # --- keeping ------------------------------------------------------------------------------------------
+    # --- checkpoints --------------------------------------------------------------------------------------
 
-    def _save(self, journal: RunLog | None) -> None:
-        if journal is None:
+    def _save(self, log: RunLog | None) -> None:
+        if log is None:
             return
-        journal.sync()
-        self.learner.note(self.progress)
+        log.sync()
+        self.state.write_numbers(self.progress)
         self.progress.steps = self.recipe.train.steps
-        state.save(
-            self.folder / run.CHECKPOINTS,
-            self.learner.exported.state_dict(),
-            self._card(),
-            self.learner.tensors(),
-            self.progress,
-        )
-        self._kept = self.progress.step
-        if run.rewritten(self.folder, self.recipe):
+        weights, tensors = self.state.exported.state_dict(), self.state.tensors()
+        state.save(self.folder / run.CHECKPOINTS, weights, self._card(), tensors, self.progress)
+        self._saved = self.progress.step
+        if run.restored(self.folder, self.recipe):
             raise StillwaveError(
-                f"{self.folder}: was moved or removed during training; it has been made again, with a checkpoint of "
+                f"{self.folder}: was moved or removed during training; it has been created again, with a checkpoint of "
                 f"step {self.progress.step}: give the same command to continue from it"
             )
 
-    def _leave(self, journal: RunLog | None) -> None:
+    def _save_before_error(self, log: RunLog | None) -> None:
         """Write a checkpoint of the last update, if there is none, before an error ends the run."""
         progress = self.progress
-        if journal is None or progress.step == self._kept:
+        if log is None or progress.step == self._saved:
             return
         try:
-            self.learner.rewind()
-            if progress.pending:  # a resumed run validates again
+            self.state.rewind()
+            if progress.pending:  # a resumed run validates this step again
                 progress.best_step, progress.best_score, progress.stale = self._scores
-            self._save(journal)
-            self.say(self._how_to_go_on())
-        except Exception as error:  # the one that ends the run matters more
-            self.say(f"{self.folder}: no checkpoint of step {progress.step} could be written ({error})")
+            self._save(log)
+            self.print_status(self._how_to_continue())
+        except Exception as error:  # the error that ends the run is the one to raise
+            self.print_status(
+                f"{self.folder}: no checkpoint of step {progress.step} could be written ({error})"
+            )
 
     def _resume(self, progress: state.Progress, tensors: dict[str, Tensor]) -> None:
         if progress.teacher != self.progress.teacher:
@@ -237,15 +223,13 @@ class Trainer:
                 f"{self.folder}: was distilled from another teacher than the one given now; "
                 "give that one, or another run folder"
             )
-        self.learner.load(tensors, progress)
+        self.state.load(tensors, progress)
         self.progress = progress
         progress.reopen_if_longer(self.recipe.train.steps)
         if not progress.finished:
-            self.say(f"{self.folder}: going on after step {progress.step}")
+            self.print_status(f"{self.folder}: resuming after step {progress.step}")
 
     def _card(self) -> checkpoint.Card:
-        from stillwave.training import sources
-
         progress, recipe = self.progress, self.recipe
         best = progress.best_score if progress.best_step == progress.step else None
         return checkpoint.Card(
@@ -258,8 +242,6 @@ class Trainer:
             **self.made_with,
         )
 
-    # --- showing ------------------------------------------------------------------------------------------
-
-    def _how_to_go_on(self) -> str:
+    def _how_to_continue(self) -> str:
         step = self.progress.step
         return f"{self.folder}: stopped after step {step}; give the same command to continue"

@@ -1,4 +1,4 @@
-"""The development set: a score to stop and choose by, measured the way evaluation measures it."""
+"""Scores on the development set, for early stopping and the best checkpoint; measured as in evaluation."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
     from stillwave.evaluation.metrics import Score
 
 Metric = Callable[[Samples, Samples], "Score"]
-"""(clean [N], estimate [N]) → a score, higher is better, or the reason why there is none."""
+"""(clean [N], estimate [N]) → a score (higher is better), or the reason why there is none."""
 
 SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Mean score over the items that have one."""
+    """The mean score over the items that have one."""
 
     score: float | None
     items: int
     skipped: dict[str, int]
-    """Items without a score, counted by reason (a silent reference, say)."""
+    """Number of items without a score, by reason (such as a silent reference)."""
     estimates: dict[int, Samples] = field(default_factory=dict, repr=False)
-    """Of the first few items of this process, by index: for listening."""
+    """Estimates of the first items of this process, by index, for TensorBoard."""
 
     def summary(self, metric: str) -> str:
-        """In words, with why some items do not count."""
+        """Return the score as text, with the reasons for items without one."""
         score = "no item could be scored" if self.score is None else f"{metric} {self.score:.3f}"
         reasons = ", ".join(f"{count} × {reason}" for reason, count in self.skipped.items())
-        return f"{score}, left out of {self.items}: {reasons}" if reasons else score
+        return f"{score}, skipped of {self.items}: {reasons}" if reasons else score
 
 
 def validate(model: nn.Module, items: Sequence[Signals], metric: Metric, world: World) -> Validation:
-    """Score a network, in eval mode meanwhile, on whole recordings one by one, shared by the processes."""
+    """Score a network in eval mode on whole recordings, one by one, shared by the processes."""
     was_training = model.training
     model.eval()
     scores: dict[int, Score] = {}

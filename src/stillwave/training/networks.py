@@ -1,0 +1,109 @@
+"""Build the networks of a run: the student and, for distillation, the teacher with its method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from stillwave import checkpoint
+from stillwave.errors import CheckpointError
+from stillwave.models import Denoiser, build
+from stillwave.schema import SAMPLE_RATE, DistillConfig, Recipe
+
+if TYPE_CHECKING:
+    from stillwave.distill import Distiller
+
+
+class Networks(NamedTuple):
+    """The student, and what distils it, if anything does."""
+
+    student: Denoiser
+    distiller: Distiller | None
+
+
+def build_networks(recipe: Recipe, example: Tensor, *, fresh: bool = True) -> Networks:
+    """Build student and distiller; a student has the same initial weights with and without a teacher.
+
+    Args:
+        recipe: Initial weights depend on its seed alone, or are those of `train.start_from`.
+        example: Noisy batch of the shape of every training batch: [B, N] or [B, M, N].
+        fresh: Whether to load `train.start_from`; a resumed run does not need it.
+
+    Raises:
+        CheckpointError: The teacher or the initial weights cannot be used.
+        DistillError: Student, teacher and method do not fit together.
+
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        student = build(recipe.model)
+    if fresh and recipe.train.start_from is not None:
+        student.load_state_dict(_initial_weights(recipe, recipe.train.start_from))
+    if recipe.distill is None or not distils(recipe):
+        return Networks(student, None)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed + 1)
+        return Networks(student, _build_distiller(recipe, recipe.distill, student, example))
+
+
+def _initial_weights(recipe: Recipe, place: str) -> dict[str, Tensor]:
+    try:
+        found, card = checkpoint.load(place)
+    except CheckpointError as error:
+        raise CheckpointError(f"train.start_from: {error}") from None
+    theirs, ours = card.model.model_dump(), recipe.model.model_dump()
+    other = [key for key, value in ours.items() if theirs[key] != value]
+    if other:
+        raise CheckpointError(
+            f"train.start_from: {place} has model.{other[0]} {theirs[other[0]]} and the recipe {ours[other[0]]}; "
+            "give a checkpoint of the recipe's network"
+        )
+    return found.state_dict()
+
+
+def input_shape(recipe: Recipe) -> tuple[int, ...]:
+    """Return the shape of the noisy signal of a training example: [N], or [M, N] for M > 1 microphones."""
+    samples = round(recipe.data.segment_seconds * SAMPLE_RATE)
+    return (samples,) if recipe.model.microphones == 1 else (recipe.model.microphones, samples)
+
+
+def distils(recipe: Recipe) -> bool:
+    """Return whether there is a teacher: a `distill` section with another method than `none`."""
+    return recipe.distill is not None and recipe.distill.method.name != "none"
+
+
+def teacher_sha256(recipe: Recipe) -> str | None:
+    """Return the SHA-256 of the teacher's weights, which identifies it at any path. Raise CheckpointError."""
+    if recipe.distill is None or not distils(recipe):
+        return None
+    return checkpoint.read_card(checkpoint.resolve(Path(recipe.distill.teacher))).sha256
+
+
+def _build_distiller(recipe: Recipe, config: DistillConfig, student: Denoiser, example: Tensor) -> Distiller:
+    from stillwave.distill import Distiller
+    from stillwave.distill.cache import open_cache
+
+    teacher, card = checkpoint.load(config.teacher)
+    _check_same_input(recipe, config.teacher, card)
+    distiller = Distiller(
+        teacher, student, config.method, taps=config.taps, example=example, loss=recipe.loss
+    )
+    distiller.cache = open_cache(config.cache, card.sha256, config.cache_gb, config.cache_precision)
+    return distiller
+
+
+def _check_same_input(recipe: Recipe, place: str, card: checkpoint.Card) -> None:
+    if card.sample_rate != SAMPLE_RATE:
+        raise CheckpointError(
+            f"distill.teacher: {place} expects {card.sample_rate} Hz and the student {SAMPLE_RATE} Hz; "
+            f"give a teacher for {SAMPLE_RATE} Hz"
+        )
+    ours, theirs = recipe.model.microphones, card.model.microphones
+    if ours != theirs:
+        raise CheckpointError(
+            f"distill.teacher: {place} expects {theirs} microphone(s) and the student {ours}; "
+            "give a teacher for as many, or change model.microphones"
+        )
