@@ -117,17 +117,17 @@ def test_the_cache_of_another_teacher_is_refused_before_anything_is_trained(tmp_
     assert not (tmp_path / "two" / "checkpoints").exists()
 
 
-def test_a_teacher_must_hear_what_the_student_hears(tmp_path):
+def test_teacher_with_other_input_is_refused(tmp_path):
     from stillwave.models import build
     from stillwave.schema import ModelConfig
 
     two = ModelConfig(channels=8, microphones=2)
     checkpoint.save(tmp_path / "two", build(two), checkpoint.Card(model=two))
-    with pytest.raises(CheckpointError, match=r"hears 2 microphone\(s\) and the student 1"):
+    with pytest.raises(CheckpointError, match=r"expects 2 microphone\(s\) and the student 1"):
         distil(tmp_path / "run2", str(tmp_path / "two"))
     one = ModelConfig(channels=8)
     checkpoint.save(tmp_path / "fast", build(one), checkpoint.Card(model=one, sample_rate=48_000))
-    with pytest.raises(CheckpointError, match="hears 48000 Hz and the student 16000 Hz"):
+    with pytest.raises(CheckpointError, match="expects 48000 Hz and the student 16000 Hz"):
         distil(tmp_path / "run48", str(tmp_path / "fast"))
 
 

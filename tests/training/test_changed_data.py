@@ -64,7 +64,7 @@ def test_a_changed_manifest_is_refused_and_named(corpus, capsys):
         go(folder, 3)
     capsys.readouterr()
     go(folder, 3, allow_changed_data=True)
-    assert "it differs from step 2 on" in capsys.readouterr().err
+    assert "the new list applies from step 2 on" in capsys.readouterr().err
     assert json.loads((folder / run.DATA).read_text())["changed_at"] == [2]
     go(folder, 4)
     assert json.loads((folder / run.DATA).read_text())["changed_at"] == [2]

@@ -36,7 +36,7 @@ def test_a_folder_may_be_moved_and_linked_between_sessions(tmp_path):
     train_toy(tmp_path / "link", "train.steps=3", *CONSTANT)
     assert last(tmp_path / "b") == "step_00000003"
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(StillwaveError, match="dangling: is a link to nothing; a run needs a folder"):
+    with pytest.raises(StillwaveError, match="dangling: is a broken link; a run needs a folder"):
         train_toy(tmp_path / "dangling", *CONSTANT)
 
 
@@ -66,7 +66,7 @@ def test_a_run_without_a_whole_state_is_refused_and_keeps_its_weights(tmp_path, 
         (place / "training.json").write_text(text)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(
-        CheckpointError, match=r"no checkpoint in .* can be resumed: put one back, or start a run"
+        CheckpointError, match=r"no checkpoint in .* can be resumed: restore one, or start a run"
     ):
         train_toy(folder, "train.steps=6", *CONSTANT)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

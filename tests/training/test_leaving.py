@@ -51,7 +51,7 @@ def test_a_recording_that_turned_bad_is_replaced_logged_and_reported_once(tmp_pa
         (2, "a.wav", "is cut short"), (5, "b.wav", "is cut short"),
     ]  # fmt: skip
     assert [e["step"] for e in events(folder, "train")] == [1, 2, 3, 4, 5, 6], "no update is lost"
-    assert capsys.readouterr().err.count("a.wav: is cut short; other recordings take its place") == 1
+    assert capsys.readouterr().err.count("a.wav: is cut short; replaced by other recordings") == 1
 
 
 def test_the_substitute_is_a_function_of_the_number_alone():

@@ -52,7 +52,7 @@ class Check:
 def check(recipe: Recipe) -> Check:
     """Build what a run would build and examine one batch. Raise StillwaveError for what a run would refuse."""
     if recipe.distill is None or not distils(recipe):
-        raise RecipeError(f"{recipe.name}: has no teacher to check (no distill section, or method none)")
+        raise RecipeError(f"{recipe.name}: has no teacher (no distill section, or method none)")
     config = recipe.distill
     if config.cache is not None and not Path(config.cache).exists():
         recipe = _without_cache(recipe, config)  # a dry run creates no folder
