@@ -42,7 +42,7 @@ class StreamState(nn.Module):
             raise StateError(
                 f"the state holds {self.held.shape[0]} streams of {list(self.held.shape[1:])} where the block "
                 f"has {beginning.shape[0]} of {list(beginning.shape[1:])}; give every block the same streams, "
-                "and begin anew for others"
+                "and reset the state for others"
             )
         return self.held
 
