@@ -165,6 +165,6 @@ def test_the_pages_on_networks_run_as_written(tmp_path, monkeypatch) -> None:
     prepare_networks(tmp_path)
     ran = run_in_order(RUN_WITH_NETWORKS)
     verbs = {command.split()[1] for command in ran}
-    assert verbs == {"enhance", "evaluate", "methods", "models", "probe", "recipes"}
+    assert verbs == {"enhance", "evaluate", "methods", "models", "probe"}
     assert len(ran) > 14
     assert (tmp_path / "scores").is_dir()
