@@ -87,7 +87,7 @@ def test_a_stop_says_how_to_go_on(command, monkeypatch):
     )
     result = command()
     assert result.exit_code == 130
-    assert "stopped with 4 cells to go; the same command continues" in " ".join(result.stderr.split())
+    assert "stopped, 4 cells remain; the same command resumes" in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_stop_says_how_to_go_on(command, monkeypatch):
         (["--metrics", "pesq"], "pesq"),
         (["--seeds", "x"], "--seeds x"),
         (["--teacher", "absent"], "absent: no such folder"),
-        (["--set", "distill=null"], "nothing to compare"),
+        (["--set", "distill=null"], "no methods to compare"),
         (["--on", "absent"], "absent: there is no such folder"),
     ],
 )

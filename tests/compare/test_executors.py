@@ -161,7 +161,7 @@ def test_a_killed_grid_continues_to_the_same_scores(world, describe, tmp_path):
     _, said = second.communicate(timeout=600)
     assert second.returncode in (130, 0)
     if second.returncode:
-        assert b"the same command continues" in said
+        assert b"the same command resumes" in said
     third = start(cut)
     _, said = third.communicate(timeout=900)
     assert third.returncode == 0, said
