@@ -18,8 +18,8 @@ from stillwave import checkpoint
 from stillwave.errors import StillwaveError
 from stillwave.evaluation import score_pairs, summarise
 from stillwave.evaluation.inputs import from_checkpoints
-from stillwave.evaluation.tables import plain
 from stillwave.models import Denoiser
+from stillwave.reports.markup import json_values
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def si_sdr(network: Denoiser, card: checkpoint.Card, recordings: Path) -> float:
         model = Path(work) / "average"
         checkpoint.save(model, network, card)
         items = from_checkpoints(recordings, {model.name: model}, Path(work) / "enhanced", "cpu")
-        summary = plain(summarise(score_pairs(items, ["si_sdr"])))
+        summary = json_values(summarise(score_pairs(items, ["si_sdr"])))
     return float(summary["means"][model.name]["si_sdr"]["interval"]["mean"])
 
 

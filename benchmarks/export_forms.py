@@ -25,12 +25,12 @@ import torch
 from stillwave import checkpoint
 from stillwave.console import err
 from stillwave.evaluation.metrics import METRICS
-from stillwave.evaluation.tables import heading
 from stillwave.exporting.export import export
 from stillwave.exporting.quality import KEYS
 from stillwave.inference import OnnxBackend
 from stillwave.inference.onnx_model import read
 from stillwave.models import build
+from stillwave.reports.formatting import heading
 from stillwave.schema import PRESETS
 
 NETWORKS = ("bsrnn-xs", "bsrnn-s", "bsrnn-m", "dpdcrn-xs", "dpdcrn-s", "dpdcrn-m")

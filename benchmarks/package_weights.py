@@ -188,13 +188,16 @@ def scores_of(summary: dict[str, Any], aliases: dict[str, str], test_set: str) -
 def _evaluated(options: argparse.Namespace, made: dict[Precision, Path]) -> dict[str, Any]:
     from stillwave.evaluation import score_pairs, summarise
     from stillwave.evaluation.inputs import from_checkpoints
-    from stillwave.evaluation.tables import plain
+    from stillwave.reports.markup import json_values
 
     with tempfile.TemporaryDirectory() as work:
         items = from_checkpoints(
             options.on, {str(precision): path for precision, path in made.items()}, Path(work), "cpu"
         )
-        return plain(summarise(score_pairs(items, options.metrics.split(","), options.jobs)))
+        found: dict[str, Any] = json_values(
+            summarise(score_pairs(items, options.metrics.split(","), options.jobs))
+        )
+    return found
 
 
 if __name__ == "__main__":

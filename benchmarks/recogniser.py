@@ -17,9 +17,9 @@ from stillwave.audio import probe
 from stillwave.evaluation.inputs import from_checkpoints
 from stillwave.evaluation.recognisers import identity, load
 from stillwave.evaluation.scoring import NOISY
-from stillwave.evaluation.tables import with_interval
 from stillwave.evaluation.transcripts import AsrConfig, transcribe_all
 from stillwave.evaluation.wer import WordCount, count
+from stillwave.reports.formatting import with_interval
 from stillwave.stats.bootstrap import Interval, bootstrap, ratio
 
 

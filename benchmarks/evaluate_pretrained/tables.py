@@ -9,7 +9,7 @@ import numpy as np
 
 from stillwave.data.pair_sets import Pair
 from stillwave.evaluation import METRICS
-from stillwave.evaluation.statistics import snr_groups
+from stillwave.evaluation.summary import snr_groups
 from stillwave.stats.crossed import Array, estimate
 
 from .levels import Mask

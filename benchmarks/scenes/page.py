@@ -14,8 +14,8 @@ from comparison import processor  # type: ignore[import-not-found]
 from stillwave import checkpoint
 from stillwave.data.pair_sets import read_pairs
 from stillwave.errors import StillwaveError
-from stillwave.evaluation.tables import heading, number
 from stillwave.files import write_text
+from stillwave.reports.formatting import heading, number
 from stillwave.stats.bootstrap import Interval
 from stillwave.stats.crossed import Estimate, estimate
 from stillwave.training.run_log import read

@@ -159,6 +159,15 @@ def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def read_json(path: Path | str) -> dict[str, Any] | None:
+    """Return the JSON object in a file; None if the file is missing, unreadable or holds something else."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def _mode_of_new_files(probe: Path) -> int:
     """Return the permissions of new files, by creating `probe`: reading the umask would change it for other threads."""
     with probe.open("wb") as handle:

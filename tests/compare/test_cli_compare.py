@@ -56,7 +56,7 @@ def test_the_teacher_of_the_command_line_counts(command, world, tmp_path):
     assert result.exit_code == 0, result.stderr
     refused = command()
     assert refused.exit_code == 2
-    assert "is the grid of another teacher" in refused.stderr
+    assert "a grid with a different teacher" in refused.stderr
 
 
 def test_failed_cells_are_told_and_the_exit_code_says_so(command):
@@ -76,7 +76,7 @@ def test_where_every_cell_fails_the_reasons_are_told(command, monkeypatch):
     result = command()
     assert result.exit_code == 1
     assert "8x1 at seed 0: no space left" in result.stderr
-    assert "no cell is done" in result.stderr
+    assert "no cell is finished" in result.stderr
 
 
 def test_a_stop_says_how_to_go_on(command, monkeypatch):

@@ -109,7 +109,7 @@ def test_a_cell_that_diverged_is_tried_again_and_its_mark_goes(describe, tmp_pat
         patch.setattr(sources, "mixtures", sources_with_nan)
         result, grid = run(grid)
     assert "non-finite" in result.failed["8x1 none seed 0"]
-    with pytest.raises(StillwaveError, match="no cell is done"):
+    with pytest.raises(StillwaveError, match="no cell is finished"):
         write_report(grid)
     result, grid = run(grid)
     assert not result.failed

@@ -61,7 +61,7 @@ def test_what_a_process_says_of_its_failure_is_told(job):
 
 def test_a_process_that_was_killed_is_told_as_such(job, program):
     program("kill -9 $$")
-    assert "ended from outside (signal 9), perhaps for want of memory" in in_own_process(job).sentence
+    assert "was killed (signal 9), possibly out of memory" in in_own_process(job).sentence
 
 
 def test_a_process_that_ends_without_a_word_leaves_its_log(job, program):

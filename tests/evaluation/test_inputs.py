@@ -16,8 +16,8 @@ from stillwave.data.manifest import ManifestError
 from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.evaluation import score_pairs, scoring
 from stillwave.evaluation.inputs import from_checkpoints, from_folders, named
-from stillwave.evaluation.report import as_csv
 from stillwave.models import build
+from stillwave.reports.score_report import scores_csv
 from stillwave.schema import ModelConfig
 
 
@@ -66,7 +66,7 @@ def test_dns_challenge_names_are_paired_by_file_id(tmp_path):
 
 def test_folders_that_cannot_be(tmp_path):
     clean = files(tmp_path / "clean", "a.wav")
-    with pytest.raises(StillwaveError, match=r"would be called 'noisy'.* write NAME=DIR"):
+    with pytest.raises(StillwaveError, match=r"belongs to --noisy.* write NAME=DIR"):
         from_folders(clean, {"noisy": clean}, clean)
     with pytest.raises(ManifestError, match="no such folder"):
         from_folders(clean, {"mine": tmp_path / "absent"})
@@ -79,7 +79,7 @@ def test_names_of_systems(tmp_path):
     assert named(["mine=a/b", "runs/x"]) == {"mine": Path("a/b"), "x": Path("runs/x")}
     for values, word in (
         (["a=1", "a=2"], "twice"),
-        (["=path"], "cannot name"),
+        (["=path"], "is not a valid name"),
         (["a/b=path"], "plain name"),
         ([".hidden=path"], "plain name"),
     ):
@@ -163,7 +163,7 @@ def test_odd_names_and_linked_folders_are_scored(tmp_path, model):
     items = from_folders(tmp_path / "set" / "clean", {"mine": tmp_path / "set" / "noisy"})
     assert [item.id for item in items] == ["a", r"caf\udce9", "linked/b"]
     scores = score_pairs(items, ("stoi",), 1, quiet=True)
-    as_csv(scores).encode()
+    scores_csv(scores).encode()
     assert all(row.scores["stoi"].value for row in scores.rows)
     enhanced = from_checkpoints(tmp_path / "set", {"tiny": model}, tmp_path / "work", "cpu", quiet=True)
     assert len(enhanced) == 3

@@ -56,8 +56,8 @@ def test_si_sdr_is_blind_to_scale_polarity_and_offset(change):
     ("clean", "estimate", "reason"),
     [
         ([1, 1, 1, 1], [1, 2, 3, 4], "the reference is constant"),
-        ([1, -1, 1, -1], [1, 1, 1, 1], "holds nothing of the reference"),
-        ([1, -1, 1, -1], [1, 1, -1, -1], "holds nothing of the reference"),
+        ([1, -1, 1, -1], [1, 1, 1, 1], "uncorrelated with the reference"),
+        ([1, -1, 1, -1], [1, 1, -1, -1], "uncorrelated with the reference"),
         ([1, -1, 1, -1], [-3, 3, -3, 3], "equals the reference"),
     ],
 )
@@ -117,11 +117,11 @@ def replaced(signal, value):
     [
         (np.zeros(RATE, np.float32), voice(1), "the reference is silent"),
         (voice(1), np.full(RATE, 9e-5, np.float32), "the estimate is silent"),
-        (replaced(voice(1), np.nan), voice(1), "the reference holds NaN or infinity"),
-        (voice(1), replaced(voice(1), -np.inf), "the estimate holds NaN or infinity"),
+        (replaced(voice(1), np.nan), voice(1), "the reference contains NaN or infinity"),
+        (voice(1), replaced(voice(1), -np.inf), "the estimate contains NaN or infinity"),
         (voice(1), voice(1)[:0], "the estimate is empty"),
         (voice(1), voice(1)[:-1], "lengths differ: 16000 samples of reference, 15999 of estimate"),
-        (voice(1), np.stack([voice(1)] * 2), "the estimate has 2 channels, one is scored"),
+        (voice(1), np.stack([voice(1)] * 2), "the estimate has 2 channels; mono is required"),
     ],
 )
 def test_faults_of_the_signals_are_the_reason_of_every_metric(clean, estimate, reason):
@@ -132,7 +132,7 @@ def test_faults_of_the_signals_are_the_reason_of_every_metric(clean, estimate, r
 def test_too_short_for_one_metric_is_no_fault_of_another():
     clean = voice()[4_000:7_000]
     found = score(clean, noisy(clean, 10), DEFAULT)
-    assert found["pesq_wb"].reason == "too short for PESQ (a quarter of a second at least)"
+    assert found["pesq_wb"].reason == "too short for PESQ (at least 0.25 s)"
     assert found["csig"].reason == found["pesq_wb"].reason
     assert found["stoi"].reason.startswith("too short for STOI")
     assert found["estoi"].reason.startswith("too short for STOI")
@@ -174,7 +174,7 @@ def test_a_pesq_that_contradicts_itself_is_no_score(monkeypatch):
     monkeypatch.setattr(pesq, "pesq", lambda rate, reference, estimate, mode: values[len(estimate)])
     assert one("pesq_wb", clean, other) == (
         None,
-        "PESQ cannot align the two: 4.28, but 2.36 without the first 100 samples",
+        "PESQ cannot align the signals: 4.28, but 2.36 without the first 100 samples",
     )
     assert one("pesq_wb", clean, clean + 0.01 * other).value == 4.28, (
         "what resembles the reference may be good"
@@ -196,7 +196,7 @@ def test_what_overruns_pesq_is_refused_and_not_run():
     clean = words(60)
     assert too_many(clean)
     found = score(clean, noisy(clean, 20), ("pesq_wb", "si_sdr"))
-    assert found["pesq_wb"] == (None, "too long for PESQ (it has room for 50 utterances); score it in parts")
+    assert found["pesq_wb"] == (None, "too long for PESQ (at most 50 utterances); score it in parts")
     assert found["si_sdr"].value is not None
 
 

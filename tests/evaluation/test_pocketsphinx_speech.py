@@ -60,8 +60,8 @@ def test_most_words_of_clean_synthetic_speech_are_heard(items):
 
 
 def test_noise_costs_words_and_neither_order_nor_processes_matter(items):
-    alone = score_pairs(items, ("stoi", "t1"), 1, quiet=True, listening=AsrConfig("pocketsphinx"))
-    turned = score_pairs(items[::-1], ("stoi", "t1"), 2, quiet=True, listening=AsrConfig("pocketsphinx"))
+    alone = score_pairs(items, ("stoi", "t1"), 1, quiet=True, asr=AsrConfig("pocketsphinx"))
+    turned = score_pairs(items[::-1], ("stoi", "t1"), 2, quiet=True, asr=AsrConfig("pocketsphinx"))
     assert sorted(turned.rows, key=lambda row: (row.id, row.system != "noisy")) == list(alone.rows)
     words = summarise(alone).words
     assert words.corpus["better"].rate.mean < words.corpus["noisy"].rate.mean

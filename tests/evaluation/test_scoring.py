@@ -67,8 +67,8 @@ def test_faults_of_files(tmp_path):
     empty = save(tmp_path / "empty.wav", np.zeros(0, np.float32))
     absent = tmp_path / "absent.wav"
 
-    assert one_fault(Item("x", good, {"a": stereo})) == "the estimate has 2 channels, one is scored"
-    assert one_fault(Item("x", stereo, {"a": good})) == "the reference has 2 channels, one is scored"
+    assert one_fault(Item("x", good, {"a": stereo})) == "the estimate has 2 channels; mono is required"
+    assert one_fault(Item("x", stereo, {"a": good})) == "the reference has 2 channels; mono is required"
     for path, word in ((bad, "decoded"), (nan, "NaN"), (empty, "no samples"), (absent, "no such file")):
         assert word in one_fault(Item("x", good, {"a": path}))
         assert one_fault(Item("x", good, {"a": path})).startswith("the estimate")

@@ -45,7 +45,7 @@ def test_texts_stand_in_for_the_clean_target(tmp_path, monkeypatch):
     assert 5000 not in fake.asked
     assert heard["1", "a"].count.deletions == 1
     assert heard["2", "a"].count is None
-    assert heard["2", "a"].reason == "its text is not known"
+    assert heard["2", "a"].reason == "the reference text is not known"
 
 
 def test_texts_of_no_recording_are_refused(tmp_path, monkeypatch):
@@ -62,7 +62,8 @@ def test_failures_are_reasons_and_equal_ones_are_one(tmp_path, monkeypatch):
         assert transcribe_file(clip(tmp_path / "x.wav", length), "fake") == Transcript(None, reason)
     assert transcribe_file(tmp_path / "absent.wav", "fake").reason == "there is no such file"
     assert (
-        transcribe_file(clip(tmp_path / "two.wav", 5000, 2), "fake").reason == "has 2 channels, one is heard"
+        transcribe_file(clip(tmp_path / "two.wav", 5000, 2), "fake").reason
+        == "has 2 channels; mono is required"
     )
     text = tmp_path / "text.wav"
     text.write_text("no audio")
@@ -113,7 +114,7 @@ def test_neither_order_nor_processes_change_anything(tmp_path):
         item(tmp_path, "3", 5002, a=5000, b=5001),
     ]
     alone, together, turned = (
-        score_pairs(order, ("wer",), jobs, quiet=True, listening=AsrConfig(line))
+        score_pairs(order, ("wer",), jobs, quiet=True, asr=AsrConfig(line))
         for order, jobs in ((items, 1), (items, 2), (items[::-1], 2))
     )
     assert alone == together
@@ -122,6 +123,6 @@ def test_neither_order_nor_processes_change_anything(tmp_path):
     assert found["1", "a"].value == pytest.approx(1 / 3)
     assert found["1", "b"].value == 1  # heard nothing
     assert found["2", "b"].value == 0
-    assert "ended with status 1: cannot" in found["2", "a"].reason
+    assert "ended with exit code 1: cannot" in found["2", "a"].reason
     assert {found["3", s].reason for s in "ab"} == {"the reference has no words"}
     assert alone.recogniser == line

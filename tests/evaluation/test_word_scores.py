@@ -20,12 +20,13 @@ from stillwave.evaluation import (
     score,
     score_pairs,
     summarise,
-    write_report,
 )
 from stillwave.evaluation.metrics import METRICS, choose
-from stillwave.evaluation.report import transcripts_csv
-from stillwave.evaluation.tables import heading, latex, markdown, notes, plain, warnings
 from stillwave.evaluation.transcripts import AsrConfig, Transcript, TranscriptPair
+from stillwave.reports.formatting import heading
+from stillwave.reports.markup import json_values
+from stillwave.reports.score_report import transcripts_csv, write_report
+from stillwave.reports.score_tables import latex, markdown, notes, warnings
 from stillwave.stats.bootstrap import bootstrap, ratio
 
 
@@ -43,7 +44,7 @@ def rows(system, *pairs):
             else TranscriptPair(Transcript("a"), Transcript(None, pair))
         )
         entry = Score(min(both.count.rate, 1.0)) if both.count else Score(None, both.reason)
-        found.append(ScoreRow(str(n), system, None, {"wer": entry}, heard=both))
+        found.append(ScoreRow(str(n), system, None, {"wer": entry}, transcripts=both))
     return found
 
 
@@ -84,7 +85,7 @@ def test_words_are_compared_where_samples_cannot_be():
 def test_words_need_a_recogniser():
     with pytest.raises(MetricError, match="--recogniser pocketsphinx"):
         choose(("si_sdr", "wer"))
-    assert score(voice(1), voice(1), ("t1",))["t1"] == Score(None, "no recogniser heard it")
+    assert score(voice(1), voice(1), ("t1",))["t1"] == Score(None, "there is no transcript")
     assert choose(("si_sdr",), recogniser=True) == ("si_sdr", "wer")
     assert choose(("t1", "wer"), recogniser=True) == ("t1", "wer")
 
@@ -116,11 +117,11 @@ MINE = (("a b", ""), ("a b c d e f g h", "a b c d e f g h i j"), ("", ""), ("a",
 def test_errors_are_summed():
     words = summarise(scores(noisy=NOISY, mine=MINE)).words
     ours, theirs = words.corpus["mine"], words.corpus["noisy"]
-    assert (theirs.words, theirs.substitutions, theirs.recordings, theirs.nothing_heard) == (10, 8, 2, 0)
+    assert (theirs.words, theirs.substitutions, theirs.recordings, theirs.empty_transcripts) == (10, 8, 2, 0)
     assert theirs.rate.mean == 0.8
     assert (ours.words, ours.substitutions, ours.deletions, ours.insertions) == (11, 1, 2, 4)
     assert ours.rate.mean == pytest.approx(7 / 11)
-    assert (ours.recordings, ours.nothing_heard) == (3, 1)
+    assert (ours.recordings, ours.empty_transcripts) == (3, 1)
     # over the two recordings that both have: (2 − 0) + (2 − 8) errors of 10 words
     assert words.differences["mine"].mean == pytest.approx(-0.4)
     assert words.differences["mine"].count == 2
@@ -161,7 +162,7 @@ def test_what_gains_words_is_not_warned_of():
 def test_what_may_be_chance_is_said_to_be():
     found = summarise(scores(noisy=[GOOD, BAD, GOOD], mine=[BAD, GOOD, BAD]))
     (line,) = warnings(found)
-    assert "which may be chance" in line
+    assert "not statistically significant" in line
 
 
 def test_the_noisy_input_is_what_counts_whatever_the_baseline():
@@ -191,12 +192,12 @@ def test_reports_show_both_rates_and_which_way_is_better(tmp_path):
     summary = summarise(found)
     text = markdown(summary)
     assert "| system | WER % ↓ |" in text
-    assert "Recogniser: fake 1; compared with what it hears in the clean target." in text
+    assert "Recogniser: fake 1; the reference is its transcript of the clean recording." in text
     assert "| system | corpus WER % ↓ | difference from noisy | words |" in text
     assert "| noisy | 80.00 [" in text
     assert "| -40.00 [" in text
     assert r"WER \% $\downarrow$" in latex(summary)
-    data = json.loads(json.dumps(plain(summary), allow_nan=False))
+    data = json.loads(json.dumps(json_values(summary), allow_nan=False))
     assert data["words"]["corpus"]["mine"]["insertions"] == 4
     write_report(found, summary, tmp_path)
     assert (tmp_path / "transcripts.csv").read_text() == transcripts_csv(found)

@@ -105,7 +105,7 @@ def test_sources_are_manifests_that_hold_whole_paths(audio: Path, tmp_path: Path
 @pytest.mark.parametrize("kind", ["speech", "noise"])
 def test_a_folder_without_speech_or_noise_is_refused(audio: Path, tmp_path: Path, kind: str) -> None:
     (audio / kind).rename(tmp_path / "elsewhere")
-    with pytest.raises(ManifestError, match=f"holds no {kind}; put recordings into"):
+    with pytest.raises(ManifestError, match=f"contains no {kind}; put recordings into"):
         data.own(audio, tmp_path / "work")
 
 
@@ -115,7 +115,7 @@ def test_too_few_speakers_are_refused_with_their_number(tmp_path: Path) -> None:
         voice(folder / "speech" / f"s{speaker}" / "a.wav", speaker)
     for noise in range(4):
         hiss(folder / "noise" / f"n{noise}.wav", noise)
-    with pytest.raises(ManifestError, match=r"has 2 speaker.* at least 3 are needed: .* to test on"):
+    with pytest.raises(ManifestError, match=r"has 2 speaker.* at least 3 are needed, .* and test"):
         data.own(folder, tmp_path / "work")
     make_test(folder)
     assert data.own(folder, tmp_path / "work").test == folder / "test"
@@ -130,5 +130,5 @@ def test_one_noise_is_too_few_even_with_a_test(audio: Path, tmp_path: Path) -> N
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="nowhere: there is no such folder"):
+    with pytest.raises(ManifestError, match="nowhere: folder not found"):
         data.own(tmp_path / "nowhere", tmp_path / "work")

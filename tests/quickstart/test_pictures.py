@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stillwave.quickstart import pictures
+from stillwave.reports.spectrogram import COLUMNS, spectrogram
 
 RATE = 16_000
 
@@ -26,15 +27,15 @@ def pixels(file: Path) -> np.ndarray:
 
 @pytest.mark.parametrize("hertz", [500.0, 3000.0])
 def test_a_tone_is_a_line_at_its_frequency(hertz: float) -> None:
-    found = pictures.spectrogram(tone(hertz))
+    found = spectrogram(tone(hertz))
     assert found.shape[0] == 257
     middle = found[:, found.shape[1] // 2]
     assert middle.argmax() == round(hertz / RATE * 512)
 
 
 def test_silence_has_a_floor_and_ten_times_the_amplitude_is_20_db() -> None:
-    assert np.isfinite(pictures.spectrogram(np.zeros(4000, np.float32))).all()
-    loud, quiet = (pictures.spectrogram(tone(1000, gain=g)).max() for g in (0.5, 0.05))
+    assert np.isfinite(spectrogram(np.zeros(4000, np.float32))).all()
+    loud, quiet = (spectrogram(tone(1000, gain=g)).max() for g in (0.5, 0.05))
     assert loud - quiet == pytest.approx(20, abs=0.01)
 
 
@@ -51,7 +52,7 @@ def test_the_running_mean_looks_back_only() -> None:
 
 def test_no_difference_is_no_colour(tmp_path: Path) -> None:
     signal = tone(1000)
-    top = float(pictures.spectrogram(signal).max())
+    top = float(spectrogram(signal).max())
     pictures.draw_difference(tmp_path / "none.png", signal, signal, top)
     pictures.draw_difference(tmp_path / "some.png", signal, 0.1 * signal, top)
     assert pixels(tmp_path / "none.png")[..., 3].max() < 0.02
@@ -66,13 +67,13 @@ def test_a_picture_is_the_spectrogram_and_nothing_else(tmp_path: Path) -> None:
     signal = tone(1000)
     pictures.draw_spectrogram(tmp_path / "a.png", signal, 40.0)
     image = pixels(tmp_path / "a.png")
-    assert image.shape[:2] == pictures.spectrogram(signal).shape
+    assert image.shape[:2] == spectrogram(signal).shape
     row = image[..., :3].sum(-1)[:, image.shape[1] // 2].argmax()
     assert row == 256 - 32, "1000 of 8000 Hz, low frequencies at the bottom"
 
 
 def test_a_long_recording_has_no_wider_picture() -> None:
-    assert pictures.spectrogram(tone(500, seconds=60)).shape[1] <= pictures.COLUMNS + 1
+    assert spectrogram(tone(500, seconds=60)).shape[1] <= COLUMNS + 1
 
 
 def test_the_colour_scale_is_that_of_the_pictures() -> None:

@@ -1,1 +1,1 @@
-"""What needs no training, to stand beside what does: one channel, a fixed beam, an adaptive one."""
+"""Baselines without training for several microphones: one channel, a fixed beam and an adaptive beam."""

@@ -1,27 +1,24 @@
-"""Fixed listeners: samples `[M, N]` of ambisonic microphones (W, Y, Z, X of A first) to `[N]`."""
+"""Fixed beams: samples `[M, N]` of ambisonic microphones (W, Y, Z, X of A first) to `[N]`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from stillwave.audio import Samples
 from stillwave.data.scenes.ambisonics import encode
-
-Samples = npt.NDArray[Any]
 
 
 def first_channel(noisy: Samples) -> Samples:
-    """W of microphone A as it is."""
+    """Return W of microphone A."""
     return np.asarray(noisy[0])
 
 
 def cardioid(noisy: Samples, direction: Sequence[float]) -> Samples:
-    """Microphone A as a cardioid that looks at `direction` (x, y, z): (1 + cos γ) / 2 for sound from γ beside it.
+    """Return microphone A as a cardioid towards `direction` (x, y, z), with gain (1 + cos γ) / 2 at angle γ.
 
-    Sound from there passes as in W. Of diffuse noise a third of the power is left.
+    Sound from `direction` has the gain of W. A third of the power of diffuse noise remains.
 
     Examples:
         >>> ahead = np.array([[1.0], [0.0], [0.0], [1.0]])

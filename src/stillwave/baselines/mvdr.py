@@ -1,12 +1,12 @@
-"""A beam that adapts: MVDR with masks that are estimated from the recording alone.
+"""An adaptive beam: MVDR with masks that are estimated from the recording.
 
-1. *A first guess* of where speech is, in time and frequency: the energy of the first channel over a low quantile of its
-   frequency's, as a Wiener gain.
+1. *Initial mask* of the speech in time and frequency: a Wiener gain from the energy of the first channel and a low
+   quantile of the energy at each frequency.
 2. *Masks*: a mixture of two complex angular central Gaussians for each frequency (Ito, Araki & Nakatani, EUSIPCO 2016),
-   whose steps of expectation and maximisation start at that guess, so that the first class is speech everywhere.
+   fitted by expectation maximisation from the initial mask, so that the first class is speech at every frequency.
 3. *Beam*: w = Φₙ⁻¹ Φₛ u / tr(Φₙ⁻¹ Φₛ) (Souden, Benesty & Affes, 2010, eq. 14), u: the first channel.
 
-Written here because no maintained library on PyPI has it without PyTorch (pb_bss is not there).
+Implemented here because no maintained library on PyPI provides it without PyTorch (pb_bss is not on PyPI).
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ WINDOW, HOP = 1024, 256
 _ITERATIONS = 10
 _QUANTILE = 0.5
 _OVER_DB = 8.0
-"""What exceeds the quantile by less is noise more likely than speech."""
+"""Energy that exceeds the quantile by less is more likely noise than speech."""
 _LOADING = 1e-3
 _TINY = 1e-10
 
 
 def mvdr(noisy: Array, iterations: int = _ITERATIONS) -> Array:
-    """`[M, N]` to `[N]`, aligned with channel 0. `iterations` 0 takes the first guess as the mask."""
+    """Return the beam `[N]` of `[M, N]`, aligned with channel 0; without iterations from the initial mask."""
     from scipy.signal import istft, stft
 
     settings = {"fs": SAMPLE_RATE, "nperseg": WINDOW, "noverlap": WINDOW - HOP}
@@ -42,8 +42,8 @@ def mvdr(noisy: Array, iterations: int = _ITERATIONS) -> Array:
     return np.asarray(samples, noisy.dtype)
 
 
-def first_guess(observed: Array) -> Array:
-    """Speech's share `[F, T]` of the first channel's energy over a low quantile of it."""
+def initial_mask(observed: Array) -> Array:
+    """Return the share of speech `[F, T]` in the energy of the first channel."""
     power = np.abs(observed[..., 0]) ** 2
     noise = np.quantile(power, _QUANTILE, axis=1, keepdims=True) * 10 ** (_OVER_DB / 10) + _TINY
     share: Array = power / (power + noise)
@@ -51,10 +51,10 @@ def first_guess(observed: Array) -> Array:
 
 
 def masks(observed: Array, iterations: int) -> Array:
-    """Probability of speech `[F, T]`, of an observation `[F, T, M]`."""
-    guess = first_guess(observed)
+    """Return the probability of speech `[F, T]` of a spectrum `[F, T, M]`."""
+    initial = initial_mask(observed)
     unit = observed / (np.linalg.norm(observed, axis=-1, keepdims=True) + _TINY)
-    share = np.stack([guess, 1 - guess])  # [2, F, T]
+    share = np.stack([initial, 1 - initial])  # [2, F, T]
     forms = np.ones_like(share)
     for _ in range(iterations):
         shapes = [_shape(unit, part / form) for part, form in zip(share, forms, strict=True)]
@@ -69,13 +69,13 @@ def masks(observed: Array, iterations: int) -> Array:
 
 
 def covariance(observed: Array, mask: Array) -> Array:
-    """Mean outer product `[F, M, M]` of an observation `[F, T, M]`, weighted by `[F, T]`."""
+    """Return the mean outer product `[F, M, M]` of a spectrum `[F, T, M]`, weighted by `[F, T]`."""
     weighted = observed * (mask / (mask.sum(axis=1, keepdims=True) + _TINY))[..., None]
     return np.asarray(np.swapaxes(weighted, 1, 2) @ observed.conj())
 
 
 def souden(speech: Array, noise: Array) -> Array:
-    """Weights `[F, M]` of covariances `[F, M, M]` that keep the speech as it is in channel 0."""
+    """Return the weights `[F, M]` of covariances `[F, M, M]` that do not distort the speech of channel 0."""
     size = noise.shape[-1]
     load = _LOADING * np.trace(noise, axis1=1, axis2=2).real / size + _TINY
     ratio = np.linalg.solve(noise + load[:, None, None] * np.eye(size), speech)
@@ -84,7 +84,7 @@ def souden(speech: Array, noise: Array) -> Array:
 
 
 def _shape(unit: Array, weight: Array) -> Array:
-    """The matrix of a class `[F, M, M]`, of trace M."""
+    """Return the matrix of a class `[F, M, M]`, with trace M."""
     matrix = covariance(unit, weight)
     size = matrix.shape[-1]
     trace = np.trace(matrix, axis1=1, axis2=2).real[:, None, None]
@@ -92,6 +92,6 @@ def _shape(unit: Array, weight: Array) -> Array:
 
 
 def _form(unit: Array, shape: Array) -> Array:
-    """zᴴ B⁻¹ z `[F, T]`."""
+    """Return zᴴ B⁻¹ z, `[F, T]`."""
     solved = np.linalg.solve(shape, np.swapaxes(unit, 1, 2))
     return np.asarray(np.maximum(np.einsum("ftm,fmt->ft", unit.conj(), solved).real, _TINY))

@@ -1,4 +1,4 @@
-"""A baseline over a folder: `NAME.wav` for every pair, for `stillwave evaluate --clean labels --enhanced …`."""
+"""Run a baseline over pairs and write `ID.wav` for each, for `stillwave evaluate --clean labels --enhanced …`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stillwave.audio import write
-from stillwave.baselines.beams import Samples, cardioid, first_channel
+from stillwave.audio import Samples, write
+from stillwave.baselines.beams import cardioid, first_channel
 from stillwave.baselines.mvdr import mvdr
 from stillwave.console import track
 from stillwave.data.corpora.l3das23 import scene_facts
@@ -19,41 +19,41 @@ from stillwave.schema import SAMPLE_RATE
 
 
 class BaselineError(StillwaveError):
-    """A baseline that cannot be run on what it is given."""
+    """Input that a baseline cannot be run on."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """What was written, and what was not and why."""
+    """The output folder, the number of files written, and the failed recordings with their reasons."""
 
     folder: Path
     written: int
     failed: list[tuple[str, str]]
 
 
-def _towards_the_talker(noisy: Samples, pair: Pair) -> Samples:
+def _steered_cardioid(noisy: Samples, pair: Pair) -> Samples:
     facts = scene_facts(pair.clean)
     if "direction" not in facts:
         raise BaselineError(
-            f"{pair.noisy}: nothing tells where the talker is (no scenes/{pair.id}.json with a direction); "
-            "a steered cardioid is for simulated scenes"
+            f"{pair.noisy}: the direction of the talker is not known (no scenes/{pair.id}.json with a direction); "
+            "a steered cardioid requires simulated scenes"
         )
     return cardioid(noisy, facts["direction"])
 
 
 BASELINES: dict[str, Callable[[Samples, Pair], Samples]] = {
     "w": lambda noisy, _: first_channel(noisy),
-    "cardioid": _towards_the_talker,
+    "cardioid": _steered_cardioid,
     "mvdr": lambda noisy, _: mvdr(noisy),
 }
-"""Name → what a pair's channels `[M, N]` become, `[N]`."""
+"""Name → function from the channels of a pair `[M, N]` to a signal `[N]`."""
 
 
 def run(name: str, pairs: Sequence[Pair], out: Path, *, jobs: int = 1) -> Done:
-    """Write `out/ID.wav` (floats, 16 kHz) of every pair, all of whose channels are heard.
+    """Write `out/ID.wav` (float, 16 kHz) for every pair, from all of its channels.
 
-    A recording that cannot be used is listed with the reason. Raises BaselineError for an unknown name, pairs without
-    ambisonic channels, or where none could be done.
+    Recordings that fail are listed with their reasons. Raises BaselineError for an unknown name, for pairs without
+    ambisonic channels, or if every recording fails.
     """
     from joblib import Parallel, delayed
 
@@ -62,7 +62,7 @@ def run(name: str, pairs: Sequence[Pair], out: Path, *, jobs: int = 1) -> Done:
     few = next((pair for pair in pairs if pair.channels % 4), None)
     if few is not None:
         raise BaselineError(
-            f"{few.noisy}: has {few.channels} channels; baselines take ambisonic ones, 4 or 8"
+            f"{few.noisy}: has {few.channels} channels; baselines require 4 or 8 ambisonic channels"
         )
     work = Parallel(n_jobs=jobs, return_as="generator")
     results = work(delayed(_one)(name, pair, out) for pair in pairs)
@@ -75,7 +75,7 @@ def run(name: str, pairs: Sequence[Pair], out: Path, *, jobs: int = 1) -> Done:
 
 
 def _one(name: str, pair: Pair, out: Path) -> str:
-    """Empty, or why there is no estimate."""
+    """Write one estimate; return the reason of a failure, or nothing."""
     try:
         noisy: Any = load_noisy(pair, pair.channels)
         write(out / f"{pair.id}.wav", BASELINES[name](noisy, pair), SAMPLE_RATE, subtype="FLOAT")

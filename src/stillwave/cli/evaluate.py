@@ -128,9 +128,11 @@ def evaluate(
 
     """
     from stillwave.cores import cores
-    from stillwave.evaluation import DEFAULT, score_pairs, summarise, write_report
+    from stillwave.evaluation import DEFAULT, score_pairs, summarise
     from stillwave.evaluation.metrics import WORDS, choose
-    from stillwave.evaluation.tables import markdown, plain, warnings
+    from stillwave.reports.markup import json_values
+    from stillwave.reports.score_report import write_report
+    from stillwave.reports.score_tables import markdown, warnings
 
     recognition = _recognition(recogniser, references)
     asked = [key.strip() for key in metrics.split(",") if key.strip()] if metrics else None
@@ -151,7 +153,7 @@ def evaluate(
             references == "texts",
             jobs or cores(),
         )
-        scores = score_pairs(items, keys, jobs, listening=recognition)
+        scores = score_pairs(items, keys, jobs, asr=recognition)
     summary = summarise(scores, baseline, seed)
     if output is not None:
         write_report(scores, summary, output)
@@ -161,7 +163,7 @@ def evaluate(
         for line in warnings(summary):
             err.print(f"warning: {line}", highlight=False, markup=False)
     if as_json:
-        typer.echo(printable(json.dumps(plain(summary), indent=2, ensure_ascii=False, allow_nan=False)))
+        typer.echo(printable(json.dumps(json_values(summary), indent=2, ensure_ascii=False, allow_nan=False)))
     elif sys.stdout.isatty():
         _show(summary)
     else:
@@ -197,7 +199,7 @@ def _items(
 ) -> list[Item]:
     from stillwave.evaluation import NOISY
     from stillwave.evaluation.inputs import from_checkpoints, from_folders, named
-    from stillwave.evaluation.statistics import check_baseline
+    from stillwave.evaluation.summary import check_baseline
 
     if on is not None and (clean or enhanced or noisy):
         raise StillwaveError("give either models with --on, or --clean with --enhanced and --noisy")
@@ -219,7 +221,8 @@ def _show(summary: Summary) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from stillwave.evaluation.tables import heading, notes, with_interval
+    from stillwave.reports.formatting import heading, with_interval
+    from stillwave.reports.score_tables import notes
 
     table = Table("", *map(escape, summary.systems), title=f"{summary.recordings} recordings, 95 % intervals")
     for column in table.columns[1:]:

@@ -120,7 +120,7 @@ def _list(cards: list[Card]) -> None:
 
 
 def _score(card: Card, metric: str) -> str:
-    from stillwave.evaluation.tables import number
+    from stillwave.reports.formatting import number
 
     found = card.score(metric)
     return number(found.mean, metric) if found else "–"

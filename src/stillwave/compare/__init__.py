@@ -1,4 +1,4 @@
-"""Comparing methods of distillation: a grid of runs, scored and reported with honest intervals."""
+"""Comparison of distillation methods: a grid of runs, scored and reported with confidence intervals."""
 
 from stillwave.compare.flow import GridResult, compare, write_report
 from stillwave.compare.grid import Cell, Grid, open_grid

@@ -1,4 +1,4 @@
-"""The process of one cell: `python -m stillwave.compare JOB`."""
+"""Run one job of a grid: `python -m stillwave.compare JOB`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What a cell costs: seconds a training step, peak memory, parameters that are trained and then dropped."""
+"""Training costs of a cell: time of a step, peak memory, and parameters that are dropped after training."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from stillwave.schema import SAMPLE_RATE, Recipe
 
 TRIM = 0.02
-"""Share of the slowest, and of the fastest, steps that the mean leaves out."""
+"""The share of the slowest, and of the fastest, steps that the mean excludes."""
 
 
 def of_log(run: Path, recipe: Recipe) -> dict[str, Any]:
-    """From a run's log: updates, seconds a step, batches that were set aside, λ."""
+    """Return updates, seconds per step, skipped batches and λ from the log of a run."""
     from stillwave.training.run_log import read
 
     events = read(run)
@@ -31,13 +31,13 @@ def of_log(run: Path, recipe: Recipe) -> dict[str, Any]:
 
 
 def last_weight(events: Sequence[Mapping[str, Any]]) -> float | None:
-    """λ as it came out: the last that a run used."""
+    """Return the last λ of a run."""
     known = [e["lambda"] for e in events if e["kind"] == "train" and e.get("lambda")]
     return float(known[-1]) if known else None
 
 
 def trimmed_mean(values: list[float]) -> float | None:
-    """A mean, not a median: the steps of a method in two steps are of two kinds. None without values.
+    """Return the trimmed mean, None without values. Not the median: a two-step schedule has two kinds of steps.
 
     Examples:
         >>> trimmed_mean([1.0, 2.0, 3.0])
@@ -51,7 +51,7 @@ def trimmed_mean(values: list[float]) -> float | None:
 
 
 def peak_memory(device: str) -> int | None:
-    """Most memory that this process had in use: on the GPU where it trained on one, else its resident set."""
+    """Return the peak memory in bytes: allocated on the GPU, or the resident set of this process on the CPU."""
     import torch
 
     if device != "cpu" and torch.cuda.is_available():
@@ -65,7 +65,7 @@ def peak_memory(device: str) -> int | None:
 
 
 def connectors(recipe: Recipe) -> int:
-    """Parameters that the method trains beside the student's."""
+    """Return the number of parameters of the method's connectors."""
     import torch
 
     from stillwave.training.networks import build_networks

@@ -1,4 +1,9 @@
-"""Where jobs run: side by side on this machine (joblib), or over a cluster (Ray). Each in a process of its own."""
+"""Run the jobs of a grid in parallel: on this machine (joblib) or on a cluster (Ray).
+
+Each job is a process of its own, started and watched here. The workers of joblib and Ray do not replace it: they serve
+several jobs, so that one that runs out of memory ends the others too, a run could not write its last checkpoint on
+Ctrl-C or after the parent was killed, and peak memory and the number of threads would not be those of one cell.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +26,13 @@ Executor = Callable[[Sequence[Job], int, Stop], Iterator["JobResult"]]
 
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 120.0
-"""What a process has for its last checkpoint."""
+"""The time that a process has to write its last checkpoint."""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """How a job ended; `sentence` says why it failed."""
+    """How a job ended; `sentence` is the reason of a failure."""
 
     folder: str
     status: Literal["done", "failed", "stopped"]
@@ -35,9 +40,9 @@ class JobResult:
 
 
 def in_own_process(job: Job, stop: Stop = lambda: False) -> JobResult:
-    """Run a job in a new process, and wait. Never raises for what goes wrong with the job.
+    """Run a job in a new process and wait for it. A failure of the job is a result, not an exception.
 
-    When `stop` turns true the process is asked to end, and does with a checkpoint; so it does when this one is gone.
+    When `stop` returns true, or this process ends, the process of the job writes a checkpoint and ends.
     """
     if stop():
         return JobResult(job.folder, "stopped")
@@ -52,7 +57,7 @@ def in_own_process(job: Job, stop: Stop = lambda: False) -> JobResult:
 
 @contextmanager
 def _started(job: Job) -> Iterator[subprocess.Popen[bytes]]:
-    """The job's process; nothing is left of it afterwards, however the waiting ended."""
+    """Start the process of a job; it is ended when the block is left."""
     log = Path(job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as messages:
@@ -63,7 +68,7 @@ def _started(job: Job) -> Iterator[subprocess.Popen[bytes]]:
             stderr=messages,
             cwd=job.cwd,
             env={**os.environ, **dict.fromkeys(_THREADS, str(job.threads))},
-            start_new_session=True,  # Ctrl-C is this process's to pass on
+            start_new_session=True,  # Ctrl-C is passed on by this process
         )
     try:
         yield process
@@ -72,7 +77,7 @@ def _started(job: Job) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _wait(process: subprocess.Popen[bytes], stop: Stop) -> bool:
-    """Until it ends; whether it was asked to."""
+    """Wait until a process ends; return whether it was asked to."""
     asked = False
     while True:
         try:
@@ -86,7 +91,7 @@ def _wait(process: subprocess.Popen[bytes], stop: Stop) -> bool:
 
 
 def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
-    """Its standard input ends, and so does it (`work.stop_with_parent`)."""
+    """Close the standard input of a process, which then ends (`work.stop_with_parent`)."""
     assert process.stdin is not None
     process.stdin.close()
 
@@ -104,29 +109,26 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _outcome(job: Job, process: subprocess.Popen[bytes], asked: bool) -> JobResult:
     assert process.stdout is not None
-    said = process.stdout.read().decode("utf-8", "replace").splitlines()
+    lines = process.stdout.read().decode("utf-8", "replace").splitlines()
     if process.returncode == 0:
         return JobResult(job.folder, "done")
     if asked:
         return JobResult(job.folder, "stopped")
     try:
-        sentence = str(json.loads(said[-1])["sentence"])
+        sentence = str(json.loads(lines[-1])["sentence"])
     except (IndexError, ValueError, KeyError, TypeError):
-        sentence = _unsaid(process.returncode, job)
+        sentence = _exit_reason(process.returncode, job)
     return JobResult(job.folder, "failed", sentence)
 
 
-def _unsaid(code: int, job: Job) -> str:
+def _exit_reason(code: int, job: Job) -> str:
     if code < 0:
-        return f"its process was ended from outside (signal {-code}), perhaps for want of memory"
-    return f"its process ended with an error (exit code {code}); see {job.log}"
-
-
-# --- engines ----------------------------------------------------------------------------------------------
+        return f"its process was killed (signal {-code}), possibly out of memory"
+    return f"its process failed (exit code {code}); see {job.log}"
 
 
 def with_joblib(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResult]:
-    """`at_once` jobs side by side on this machine. Threads suffice here: each waits for a process."""
+    """Run `at_once` jobs in parallel on this machine. Threads suffice, since each waits for a process."""
     from joblib import Parallel, delayed
 
     pool = Parallel(n_jobs=min(at_once, len(jobs)), backend="threading", return_as="generator_unordered",
@@ -135,9 +137,9 @@ def with_joblib(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobRe
 
 
 def with_ray(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResult]:
-    """On the Ray cluster that RAY_ADDRESS names or that runs on this machine, else on one started here.
+    """Run jobs on the Ray cluster of RAY_ADDRESS or of this machine, otherwise on one that is started here.
 
-    The grid's folder, the recordings and the test set must have the same paths on all of its machines.
+    The grid's folder, the recordings and the test set must have the same paths on all machines.
     """
     try:
         import ray
@@ -148,7 +150,7 @@ def with_ray(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResul
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise StillwaveError(f"no Ray cluster can be reached or started: {error}") from None
+            raise StillwaveError(f"cannot connect to or start a Ray cluster: {error}") from None
     try:
         yield from _on_ray(ray, jobs, at_once, stop)
     finally:
@@ -174,13 +176,13 @@ def _on_ray(ray: Any, jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator
         if stop() and not asked:
             asked = True
             for reference in running:
-                ray.cancel(reference, force=False)  # the process that waits is interrupted, and ends its own
+                ray.cancel(reference, force=False)  # interrupts the waiting worker, which ends its process
         if asked:
             yield from (JobResult(waiting.pop().folder, "stopped") for _ in range(len(waiting)))
 
 
 def _of_ray(ray: Any, reference: Any, job: Job) -> JobResult:
-    """A task's outcome; what goes wrong with a machine of the cluster fails the job, and no other."""
+    """Return the result of a task; a failure of a machine of the cluster fails this job only."""
     try:
         outcome: JobResult = ray.get(reference)
         return outcome

@@ -1,4 +1,4 @@
-"""From a grid to its report: what is not done is run, what failed is told, the report is always written."""
+"""Run the unfinished cells of a grid and write its report."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GridResult:
-    """What came of the cells that were asked for."""
+    """The result of running a grid."""
 
     folder: Path
     done: int
     failed: dict[str, str] = field(default_factory=dict)
-    """Cell → the sentence that says why."""
+    """Cell → the reason of its failure."""
     stopped: int = 0
-    """Cells not finished, because the grid was asked to stop."""
+    """The number of cells that were interrupted."""
 
 
 def compare(
@@ -41,9 +41,22 @@ def compare(
     executor: str | Executor = "joblib",
     quiet: bool = False,
 ) -> GridResult:
-    """Run and score the cells that are not done yet, `jobs` at once, and noisy input and teacher.
+    """Train and score the unfinished cells, and score the noisy input and the teacher.
 
-    A cell that fails stops no other. Raises StillwaveError where nothing can be run at all.
+    Args:
+        grid: The grid, from `open_grid`.
+        cells: The cells to run.
+        jobs: How many cells run in parallel.
+        threads: The number of threads of each cell.
+        executor: `joblib` (this machine), `ray` (a cluster), or a function as in `compare.executors`.
+        quiet: Show no progress bar.
+
+    Returns:
+        How many cells are done, failed or interrupted. A failed cell does not stop the others.
+
+    Raises:
+        StillwaveError: Nothing can be run, e.g. recordings are missing, or another process runs this grid.
+
     """
     from stillwave.training.interrupts import Interrupts
 
@@ -65,7 +78,7 @@ def compare(
                 mark = marks[outcome.folder]
                 if outcome.status == "failed":
                     failed[named[outcome.folder]] = outcome.sentence
-                    with contextlib.suppress(OSError):  # a full disk, most likely: it is told in any case
+                    with contextlib.suppress(OSError):  # e.g. a full disk: the failure is reported anyway
                         write_json(mark, {"sentence": outcome.sentence})
                 elif outcome.status == "done":
                     mark.unlink(missing_ok=True)
@@ -75,7 +88,7 @@ def compare(
 
 
 def reference_jobs(grid: Grid, threads: int = 1) -> Iterator[Job]:
-    """The noisy input and the teacher, which are scored once."""
+    """Yield the jobs that score the noisy input and the teacher."""
     for name in REFERENCES:
         yield Job(
             folder=str(grid.folder / "references" / name),
@@ -91,7 +104,7 @@ def reference_jobs(grid: Grid, threads: int = 1) -> Iterator[Job]:
 
 
 def cell_job(grid: Grid, cell: Cell, jobs: int = 1, threads: int = 1) -> Job:
-    """A cell as a job. Cells side by side mix in their own process: more processes would only be in the way."""
+    """Return the job of a cell. Parallel cells mix in their own process, without data workers."""
     recipe = grid.recipe_of(cell)
     if jobs > 1:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"workers": 0})})
@@ -109,7 +122,7 @@ def cell_job(grid: Grid, cell: Cell, jobs: int = 1, threads: int = 1) -> Job:
 
 
 def _prepare(grid: Grid, todo: Sequence[Job]) -> None:
-    """Open the recordings once, before many processes do: faults are found, and all is decoded."""
+    """Open and decode the recordings once, before several processes do, so that errors appear early."""
     from stillwave.data.sources import build_mixer
 
     if any(job.recipe for job in todo):
@@ -117,12 +130,23 @@ def _prepare(grid: Grid, todo: Sequence[Job]) -> None:
 
 
 def write_report(grid: Grid) -> Results:
-    """Compute and write everything that can be said of the cells that are done. Raises StillwaveError if none is."""
+    """Compute the results of the finished cells and write the report.
+
+    Args:
+        grid: The grid.
+
+    Returns:
+        The results.
+
+    Raises:
+        StillwaveError: No cell is finished.
+
+    """
     from stillwave.compare.report import write
     from stillwave.compare.results import collect
 
     results = collect(grid)
     if not any(row.is_method or row.seeds for rows in results.sections.values() for row in rows):
-        raise StillwaveError(f"{grid.folder}: no cell is done, so there is nothing to report")
+        raise StillwaveError(f"{grid.folder}: no cell is finished, so there is nothing to report")
     write(results)
     return results

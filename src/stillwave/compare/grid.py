@@ -1,11 +1,11 @@
-"""What a grid is: which recipe, teacher and test set, which cells; and the folder that says so.
+"""A grid: recipe, teacher, test set and cells, and its folder.
 
-GRID/grid.json                             what the grid is; a folder of another one is refused
-GRID/teacher/                              the teacher's checkpoint, copied: it cannot change under way
+GRID/grid.json                             the description of the grid; the folder of another grid is refused
+GRID/teacher/                              a copy of the teacher's checkpoint
 GRID/references/noisy|teacher/             their scores
-GRID/runs/STUDENT/METHOD/seed-N/           a run folder each, with its scores
-GRID/logs/                                 what each cell's process said
-GRID/report/                               tables, pictures, results
+GRID/runs/STUDENT/METHOD/seed-N/           a run folder for each cell, with its scores
+GRID/logs/                                 the output of each cell's process
+GRID/report/                               page, tables, figures, results
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ class Cell:
     seed: int
 
     def folder(self, grid: Path) -> Path:
-        """Its run folder."""
+        """Return its run folder."""
         return grid / "runs" / self.student / self.method / f"seed-{self.seed}"
 
     def log(self, grid: Path) -> Path:
-        """What its process said."""
+        """Return the file with the output of its process."""
         return grid / "logs" / f"{self.student}-{self.method}-seed-{self.seed}.txt"
 
     def failure(self, grid: Path) -> Path:
-        """Why it failed, where it did; not in its folder, which may be no run folder yet."""
+        """Return the file with the reason of its failure; outside its folder, which may not be a run folder yet."""
         return self.log(grid).with_suffix(".failed.json")
 
     def __str__(self) -> str:
@@ -58,9 +58,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class TestSet:
-    """A folder of fixed mixtures: what it holds, by a hash of its files."""
+    """A folder of fixed mixtures, identified by a hash of its files."""
 
-    __test__ = False  # no test class, whatever pytest thinks of its name
+    __test__ = False  # not a test class of pytest
     folder: str
     sha256: str
     recordings: int
@@ -68,13 +68,13 @@ class TestSet:
 
 @dataclass(frozen=True)
 class Grid:
-    """Everything that the cells have in common, and what they differ in."""
+    """The common settings of all cells, and what they differ in."""
 
     folder: Path
     recipe: Recipe
-    """With a teacher; its seed, network and method are those of no cell in particular."""
+    """A recipe with a teacher; its seed, network and method are replaced in each cell."""
     teacher: str
-    """SHA-256 of its weights."""
+    """The SHA-256 of its weights."""
     test: TestSet
     metrics: tuple[str, ...]
     methods: Mapping[str, dict[str, Any]]
@@ -83,14 +83,14 @@ class Grid:
     students: Mapping[str, ModelConfig]
 
     def cells(self) -> Iterator[Cell]:
-        """Seed by seed, so that a grid that is half done is already a fair table."""
+        """Yield the cells seed by seed, so that an unfinished grid compares all methods."""
         for seed in self.seeds:
             for student in self.students:
                 for method in self.methods:
                     yield Cell(student, method, seed)
 
     def recipe_of(self, cell: Cell) -> Recipe:
-        """The recipe with the cell's seed, network and method. Raises RecipeError."""
+        """Return the recipe of a cell. Raises RecipeError."""
         plain = self.recipe.model_dump(mode="json")
         plain["seed"] = cell.seed
         plain["model"] = self.students[cell.student].model_dump()
@@ -105,7 +105,7 @@ class Grid:
             raise RecipeError(f"--methods {cell.method}: {next(explain(error, plain))}") from None
 
     def describe(self) -> dict[str, Any]:
-        """As grid.json has it."""
+        """Return the content of grid.json."""
         return {
             "format": FORMAT,
             "recipe": self.recipe.model_dump(mode="json"),
@@ -123,13 +123,21 @@ class Grid:
 
 
 def open_grid(grid: Grid, teacher: Path | str) -> Grid:
-    """Make the folder, or find that it holds this very grid, perhaps with fewer cells.
+    """Create the folder of a grid, or add cells to an existing one.
 
-    Returns the grid of all cells that the folder knows of. Raises StillwaveError: a folder of another recipe,
-    teacher or test set, or of something else.
+    Args:
+        grid: The grid with the cells to add.
+        teacher: The teacher's checkpoint, which is copied into the folder.
+
+    Returns:
+        The grid with all cells of the folder.
+
+    Raises:
+        StillwaveError: The folder belongs to a grid with another recipe, teacher or test set, or is not a grid.
+
     """
     for cell in grid.cells():
-        grid.recipe_of(cell)  # a method whose options are wrong is found before anything is written
+        grid.recipe_of(cell)  # invalid options of a method are reported before anything is written
     _make(grid.folder)
     found = read(grid.folder)
     if found is not None:
@@ -141,7 +149,7 @@ def open_grid(grid: Grid, teacher: Path | str) -> Grid:
 
 
 def read(folder: Path) -> Grid | None:
-    """The grid of a folder; None where it holds none. Raises StillwaveError for one that cannot be read."""
+    """Return the grid of a folder; None if there is none. Raises StillwaveError if it cannot be read."""
     file = folder / FILE
     if not file.exists():
         return None
@@ -158,46 +166,46 @@ def read(folder: Path) -> Grid | None:
             students={n: ModelConfig.model_validate(m) for n, m in plain["students"].items()},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StillwaveError(f"{file}: cannot be used ({str(error).splitlines()[0]})") from None
+        raise StillwaveError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from None
 
 
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise StillwaveError(f"{folder}: is a file; a grid needs a folder") from None
+        raise StillwaveError(f"{folder}: is a file; expected a folder") from None
     except OSError as error:
-        raise StillwaveError(f"{folder}: cannot be made ({error.strerror or error})") from None
+        raise StillwaveError(f"{folder}: cannot be created ({error.strerror or error})") from None
     others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
     if others and not (folder / FILE).exists():
-        raise StillwaveError(f"{folder}: holds '{others[0]}' and no grid; give a new or empty folder")
+        raise StillwaveError(f"{folder}: contains '{others[0]}' but no grid; use a new or empty folder")
 
 
 def _same(grid: Grid, found: Grid) -> None:
-    """Refuse to mix what cannot be compared."""
-    where = f"{grid.folder}: is the grid of another"
+    """Raise StillwaveError if the cells of two grids cannot be compared."""
+    where = f"{grid.folder}: already holds a grid with a different"
     if found.teacher != grid.teacher:
         raise StillwaveError(
-            f"{where} teacher (weights {found.teacher[:12]}…, not {grid.teacher[:12]}…); give another folder"
+            f"{where} teacher (weights {found.teacher[:12]}…, not {grid.teacher[:12]}…); use another folder"
         )
     keys = [key for key in recipes.differences(found.recipe, grid.recipe) if not key.startswith(FREE)]
     if keys:
         more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
         raise StillwaveError(
-            f"{where} recipe: {keys[0]} differs{more}; give another folder, or the same recipe"
+            f"{where} recipe: {keys[0]} differs{more}; use another folder or the same recipe"
         )
     if found.test.sha256 != grid.test.sha256:
-        raise StillwaveError(f"{where} test set: {found.test.folder} as it was then; give another folder")
+        raise StillwaveError(f"{where} test set ({found.test.folder} at that time); use another folder")
     for name, section in grid.methods.items():
         if found.methods.get(name, section) != section:
             raise StillwaveError(
-                f"{grid.folder}: has '{name}' with other options ({found.methods[name]}); "
-                "give these a name of their own with --variant"
+                f"{grid.folder}: already has '{name}' with other options ({found.methods[name]}); "
+                "give the new options another name with --variant"
             )
 
 
 def _united(grid: Grid, found: Grid) -> Grid:
-    """What the folder has and what is asked for, in the order in which it came."""
+    """Return a grid with the cells of both, those of the folder first."""
     return Grid(
         folder=grid.folder,
         recipe=found.recipe,
@@ -211,7 +219,7 @@ def _united(grid: Grid, found: Grid) -> Grid:
 
 
 def _keep_teacher(grid: Grid, teacher: Path) -> None:
-    """A copy of the checkpoint: the original may be trained on, moved or deleted."""
+    """Copy the teacher's checkpoint: the original may be changed, moved or deleted."""
     from stillwave import checkpoint
 
     place = grid.folder / "teacher"
@@ -223,7 +231,7 @@ def _keep_teacher(grid: Grid, teacher: Path) -> None:
 
 
 def examine_test(folder: Path | str) -> TestSet:
-    """A test set's identity: ids, stated SNR and every sample file. Raises StillwaveError where it has no pairs."""
+    """Return a test set, identified by ids, SNR and audio files. Raises StillwaveError if it has no pairs."""
     from stillwave.data.pair_sets import read_pairs
 
     pairs = read_pairs(folder)

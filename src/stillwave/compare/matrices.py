@@ -1,4 +1,4 @@
-"""The cells that are done, as matrices: what each system got for every seed and recording."""
+"""The scores of the finished cells as matrices, seed × recording."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from stillwave.compare.work import SCORES, read_facts
 from stillwave.stats.crossed import Array
 
 Key = Cell | str
-"""A cell, or a reference's name."""
+"""A cell, or the name of a reference."""
 
 
 @dataclass(frozen=True)
 class System:
-    """One method (or reference) and student: scores by metric, `[S, U]`, NaN where there is no value."""
+    """One method or reference: scores by metric, `[S, U]`, NaN for missing values."""
 
     seeds: tuple[int, ...]
-    """Of its rows; a reference has one row and no seed."""
+    """The seeds of the rows; a reference has one row and no seed."""
     values: Mapping[str, Array]
     facts: tuple[dict[str, Any], ...]
     unscored: Mapping[str, Mapping[str, int]]
 
     def of(self, metric: str, seeds: Sequence[int]) -> Array:
-        """The rows of some seeds, in that order; of a reference its only one."""
+        """Return the rows of some seeds, in that order; of a reference its only row."""
         if not self.seeds:
             return self.values[metric]
         return self.values[metric][[self.seeds.index(seed) for seed in seeds]]
@@ -38,7 +38,7 @@ class System:
 
 @dataclass(frozen=True)
 class ScoreMatrices:
-    """All that was scored."""
+    """All scores of a grid."""
 
     files: Mapping[Key, Path]
     table: Mapping[Key, list[scores.ScoreRecord]]
@@ -47,7 +47,7 @@ class ScoreMatrices:
 
 
 def gather(grid: Grid) -> ScoreMatrices:
-    """Read every score there is. Raises StillwaveError for a damaged file."""
+    """Read all scores. Raises StillwaveError for a damaged file."""
     files = _files(grid)
     table = {key: scores.read(folder / SCORES) for key, folder in files.items()}
     snr_db = {line.recording: line.snr_db for found in table.values() for line in found}
@@ -55,7 +55,7 @@ def gather(grid: Grid) -> ScoreMatrices:
 
 
 def _files(grid: Grid) -> dict[Key, Path]:
-    """The folders whose scores are those of the finished run on this test set."""
+    """Return the folders whose scores are of the finished run on this test set."""
     folders: dict[Key, Path] = {name: grid.folder / "references" / name for name in REFERENCES}
     folders |= {cell: cell.folder(grid.folder) for cell in grid.cells()}
     return {key: folder for key, folder in folders.items() if _usable(grid, folder)}
@@ -72,7 +72,7 @@ def _usable(grid: Grid, folder: Path) -> bool:
 
 
 def systems(grid: Grid, student: str, material: ScoreMatrices) -> dict[str, System]:
-    """Of one student, in the order of the table; what has no finished cell is not among them."""
+    """Return the systems of one student with finished cells, in the order of the table."""
     keys: dict[str, list[Key]] = {name: [name] for name in REFERENCES if name in material.files}
     for method in grid.methods:
         done = [cell for seed in grid.seeds if (cell := Cell(student, method, seed)) in material.files]
@@ -91,7 +91,7 @@ def systems(grid: Grid, student: str, material: ScoreMatrices) -> dict[str, Syst
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    """Those of a cell; λ from its log where an earlier version did not note it."""
+    """Return the facts of a cell, with λ from its log if an earlier version did not record it."""
     facts = read_facts(folder)
     if facts.get("trained") and "lambda" not in facts:
         from stillwave.compare.costs import last_weight

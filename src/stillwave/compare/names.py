@@ -1,4 +1,4 @@
-"""What the words of the command line mean (`--methods`, `--seeds`, `--students`), and how tables call methods."""
+"""Parse `--methods`, `--seeds` and `--students`, and define the names of methods in tables."""
 
 from __future__ import annotations
 
@@ -49,25 +49,25 @@ DISPLAY = {
     "i2srf_tfckd-uniform": "I²SRF-TFCKD without calibration",
     "i2srf_tfckd-one-to-one": "I²SRF-TFCKD (one to one)",
 }
-"""By method or variant. "X-style": reconstructed, where the source could not be read or is silent."""
+"""By method or variant. "X-style": reconstructed where the source was not available or is not specific."""
 
 ABLATIONS = tuple(name for name, section in VARIANTS.items() if section["name"] == DEFAULT_METHOD)
 BESIDE = ("weight", "rho", "balance_steps", "schedule", "first_step", "warmup")
-"""Keys of the `distill` section that `--variant` may set beside the method's own."""
+"""Keys of the `distill` section that `--variant` may set in addition to options of the method."""
 
 
 def display(name: str, section: dict[str, Any]) -> str:
-    """How tables call a method of the grid; a variant of the user's own says what it is a variant of."""
+    """Return the name of a method in tables; for a user's variant with the name of its method."""
     if name in DISPLAY:
         return DISPLAY[name]
     return f"{name} ({DISPLAY.get(section['name'], section['name'])})"
 
 
 def parse_methods(text: str, base: DistillConfig, variants: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """`none`, then what is listed, as name → keys of the `distill` section that are its own.
+    """Return name → keys of the `distill` section, for `none` and the listed methods.
 
-    `all` stands for every method and `ablations` for the variants of the flagship. The options that the recipe
-    (`base`) gives its own method hold for that method and its variants. Raises StillwaveError.
+    `all` is every method, `ablations` the variants of the default method. Options of the method in the recipe (`base`)
+    also apply to its variants. Raises StillwaveError.
     """
     own = dict(_variant(text) for text in variants)
     words = [word.strip() for word in text.split(",") if word.strip()]
@@ -92,7 +92,7 @@ def _section(given: str | dict[str, Any], base: DistillConfig) -> dict[str, Any]
 
 
 def _variant(text: str) -> tuple[str, dict[str, Any]]:
-    """`LABEL={name: at, power: 4}`: a method with options, under a name of its own."""
+    """Parse `LABEL={name: at, power: 4}`, a method with options under a new name."""
     label, equals, mapping = text.partition("=")
     try:
         found = yaml.safe_load(mapping)
@@ -101,12 +101,14 @@ def _variant(text: str) -> tuple[str, dict[str, Any]]:
     if not equals or not isinstance(found, dict) or "name" not in found:
         raise StillwaveError(f"--variant {text}: write LABEL={{name: METHOD, option: value}}, in quotes")
     if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", label) or label in METHOD_CONFIGS or label in VARIANTS:
-        raise StillwaveError(f"--variant {text}: '{label}' cannot name a variant; give a new, plain name")
+        raise StillwaveError(
+            f"--variant {text}: '{label}' is not a valid name of a variant; use a new, plain name"
+        )
     return label, found
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """`0,1,2` or `0-4` as numbers without repeats.
+    """Parse `0,1,2` or `0-4` as numbers without repeats.
 
     Examples:
         >>> parse_seeds("0-2,7")
@@ -124,9 +126,9 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def parse_students(text: str | None, base: ModelConfig) -> dict[str, ModelConfig]:
-    """`8x1,16x2` (channels × blocks) or presets, perhaps with one option, as name → network.
+    """Parse `8x1,16x2` (channels × blocks) or presets, optionally with one option, as name → network.
 
-    By default the recipe's own. Raises StillwaveError.
+    The default is the network of the recipe. Raises StillwaveError.
 
     Examples:
         >>> parse_students("8x1", ModelConfig())["8x1"].channels

@@ -1,7 +1,4 @@
-"""The pictures of a comparison: forest plots of the differences, and the differences by SNR.
-
-Like those of the quickstart they have no background and a grey ink that can be read on white as on black.
-"""
+"""Figures of a comparison: forest plots of the differences, and the differences by SNR."""
 
 from __future__ import annotations
 
@@ -10,40 +7,41 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stillwave.compare.formatting import star
 from stillwave.compare.results import MethodRow, Results
-from stillwave.errors import MissingExtraError
+from stillwave.compare.row_text import star
 from stillwave.evaluation import METRICS
-from stillwave.evaluation.tables import heading
-from stillwave.files import atomic_file
+from stillwave.reports import figures
+from stillwave.reports.figures import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED
+from stillwave.reports.formatting import heading
 
-INK, BETTER, WORSE, OPEN = "#808791", "#2f7fe0", "#c94f6d", "#9aa3ad"
-LINES = ("#2f7fe0", "#dd7f1f", "#2f9e68", "#8f6bd9", "#c94f6d")
-"""Colours of the methods that the picture by SNR names; the others are grey."""
-SUFFIXES = (".png", ".svg")
+_LINES = (BLUE, ORANGE, GREEN, PURPLE, RED)
+"""The colours of the named methods in the figure by SNR; the others are grey."""
 _COLUMNS = 3
 
 
 def forest(results: Results, stem: Path) -> list[Path]:
-    """One panel a metric: each method's difference from the student alone, the best on top. Nothing to draw: []."""
+    """Draw each method's difference from the student alone, the best on top, one panel for each metric.
+
+    Returns the files, none if there are no methods.
+    """
     panels = {metric: effects(results, metric) for metric in results.grid.metrics}
     panels = {metric: found for metric, found in panels.items() if found}
     if not panels:
         return []
     rows = math.ceil(len(panels) / _COLUMNS)
-    columns = math.ceil(len(panels) / rows)  # four are two and two
+    columns = math.ceil(len(panels) / rows)
     height = 0.9 + 0.27 * max(map(len, panels.values()))
-    figure = _figure(5.2 * columns, height * rows)
+    figure = figures.new_figure(5.2 * columns, height * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis, (metric, found) in zip(axes, panels.items(), strict=False):
         _forest_panel(axis, metric, found)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
-    return _save(figure, stem)
+    return figures.save_figure(figure, [stem.with_suffix(suffix) for suffix in figures.SUFFIXES])
 
 
 def effects(results: Results, metric: str) -> list[tuple[str, MethodRow]]:
-    """Label and row of every method that has a difference, the smallest gain first."""
+    """Return label and row of every method that has a difference, the smallest gain first."""
     several = len(results.sections) > 1
     found = [
         (f"{row.display}, {student}" if several else row.display, row)
@@ -65,7 +63,7 @@ def _forest_panel(axis: Any, metric: str, found: Sequence[tuple[str, MethodRow]]
     for place, (_, row) in enumerate(found):
         estimate = row.differences[metric]
         assert estimate is not None
-        colour = (BETTER if _effect(row, metric) > 0 else WORSE) if star(row, metric) else OPEN
+        colour = (BLUE if _effect(row, metric) > 0 else RED) if star(row, metric) else GREY
         if not math.isnan(estimate.low):
             axis.plot(
                 [factor * estimate.low, factor * estimate.high], [place, place], color=colour, linewidth=1.8
@@ -73,34 +71,34 @@ def _forest_panel(axis: Any, metric: str, found: Sequence[tuple[str, MethodRow]]
         axis.plot([factor * estimate.mean], [place], "o", color=colour, markersize=5)
     axis.set_yticks(range(len(found)), [label for label, _ in found])
     axis.set(title=f"{heading(metric)}: difference from the student alone", ylim=(-0.6, len(found) - 0.4))
-    _plain(axis)
+    figures.style_axes(axis)
 
 
 def by_snr(results: Results, student: str, stem: Path) -> list[Path]:
-    """One panel a metric: differences from the student alone over SNR. The best five by the mean are named."""
+    """Draw the differences from the student alone over SNR, one panel for each metric; the best five are named."""
     rows = [row for row in results.sections[student] if row.is_method and row.by_snr]
     metrics = [m for m in results.grid.metrics if any(row.differences[m] for row in rows)]
     if not rows or not metrics:
         return []
     columns = min(_COLUMNS, len(metrics))
-    figure = _figure(4.6 * columns, 3.4 * math.ceil(len(metrics) / columns))
+    figure = figures.new_figure(4.6 * columns, 3.4 * math.ceil(len(metrics) / columns))
     axes = figure.subplots(math.ceil(len(metrics) / columns), columns, squeeze=False).ravel()
     for axis, metric in zip(axes, metrics, strict=False):
         _snr_panel(axis, metric, sorted(rows, key=lambda row: -_effect(row, metric)))
     for axis in axes[len(metrics) :]:
         axis.set_visible(False)
-    return _save(figure, stem)
+    return figures.save_figure(figure, [stem.with_suffix(suffix) for suffix in figures.SUFFIXES])
 
 
 def _snr_panel(axis: Any, metric: str, rows: Sequence[MethodRow]) -> None:
     axis.axhline(0, color=INK, linewidth=1)
     for place, row in reversed(list(enumerate(rows))):
         points = [(label, change.mean) for label, found in row.by_snr.items() if (change := found[metric][1])]
-        named = place < len(LINES)
+        named = place < len(_LINES)
         axis.plot(
             [list(row.by_snr).index(label) for label, _ in points],
             [METRICS[metric].factor * value for _, value in points],
-            color=LINES[place] if named else INK,
+            color=_LINES[place] if named else INK,
             linewidth=1.6 if named else 0.7,
             alpha=1 if named else 0.5,
             marker="o" if named else None,
@@ -111,34 +109,4 @@ def _snr_panel(axis: Any, metric: str, rows: Sequence[MethodRow]) -> None:
     axis.set(title=f"{heading(metric)}: difference from the student alone", xlabel="SNR of the input")
     handles, labels = axis.get_legend_handles_labels()
     axis.legend(handles[::-1], labels[::-1], fontsize=7, frameon=False, labelcolor=INK)
-    _plain(axis)
-
-
-def _figure(width: float, height: float) -> Any:
-    try:
-        from matplotlib.figure import Figure  # not pyplot: no global state and no display
-    except ImportError:
-        raise MissingExtraError("drawing", "train") from None
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _plain(axis: Any) -> None:
-    for side, spine in axis.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(INK)
-    axis.tick_params(colors=INK, labelsize=8)
-    axis.xaxis.label.set(color=INK, size=8)
-    axis.title.set(color=INK, size=9)
-    axis.grid(color=INK, alpha=0.2, linewidth=0.6)
-
-
-def _save(figure: Any, stem: Path) -> list[Path]:
-    import matplotlib as mpl
-
-    files = [stem.with_suffix(suffix) for suffix in SUFFIXES]
-    with mpl.rc_context({"svg.hashsalt": "stillwave", "svg.fonttype": "none"}):  # the same file every time
-        for file in files:
-            metadata = {"Date": None} if file.suffix == ".svg" else None
-            with atomic_file(file) as temporary:
-                figure.savefig(temporary, dpi=160, transparent=True, metadata=metadata)
-    return files
+    figures.style_axes(axis)

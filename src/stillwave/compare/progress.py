@@ -1,4 +1,4 @@
-"""How far a grid is: training steps of all cells, read from their logs, so that the time left is known early."""
+"""Progress of a grid: the training steps of all cells, read from their logs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TAIL = 65536
 def watched(
     outcomes: Iterable[JobResult], work: Sequence[Job], todo: Sequence[Job], *, quiet: bool
 ) -> Iterator[JobResult]:
-    """Pass outcomes on, with a bar that counts training steps and names cells."""
+    """Yield results, with a progress bar of training steps and cells."""
     if quiet:
         yield from outcomes
         return
@@ -53,14 +53,14 @@ def watched(
 
 
 def steps_of(job: Job) -> int:
-    """Steps that a job trains for."""
+    """Return the number of training steps of a job."""
     from stillwave import recipe as recipes
 
     return recipes.loads(job.recipe).train.steps
 
 
 def last_step(run: Path) -> int:
-    """The step of the last whole line of a run's log; 0 where there is none yet."""
+    """Return the step of the last complete line of a run's log; 0 if there is none yet."""
     try:
         with (run / "log.jsonl").open("rb") as handle:
             handle.seek(0, 2)

@@ -1,4 +1,4 @@
-"""What a grid comes to: every row of the table, from the scores and facts that the cells left."""
+"""Compute the results of a grid: every row of the table, from the scores and facts of its cells."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from stillwave.compare import names
 from stillwave.compare.grid import REFERENCES, Cell, Grid
 from stillwave.compare.matrices import Key, System, gather, systems
 from stillwave.evaluation import METRICS
-from stillwave.evaluation.statistics import snr_groups
-from stillwave.quickstart.settings import read_json
+from stillwave.evaluation.summary import snr_groups
+from stillwave.files import read_json
 from stillwave.stats.crossed import Array, Estimate, estimate, gap_closed, holm
 
 SHOWN = {"noisy": "noisy input", "teacher": "teacher"}
@@ -22,7 +22,7 @@ SHOWN = {"noisy": "noisy input", "teacher": "teacher"}
 
 @dataclass(frozen=True)
 class Costs:
-    """Of training, in the mean over seeds; relative to the student alone where that is known."""
+    """Training costs, means over seeds; also relative to the student alone, if known."""
 
     connectors: int | None = None
     step_seconds: float | None = None
@@ -30,12 +30,12 @@ class Costs:
     memory_bytes: float | None = None
     extra_memory_bytes: float | None = None
     weight: float | None = None
-    """λ, in the mean over seeds; with `balanced` it is what came out."""
+    """The final λ."""
 
 
 @dataclass(frozen=True)
 class MethodRow:
-    """One system. Differences are from the student alone of the same size, seed by seed, recording by recording."""
+    """One system. Differences are from the student alone of the same size, paired by seed and recording."""
 
     name: str
     display: str
@@ -43,46 +43,46 @@ class MethodRow:
     means: Mapping[str, Estimate | None]
     differences: Mapping[str, Estimate | None]
     gaps: Mapping[str, float | None]
-    """Share of the distance from student alone to teacher that is closed, by metric."""
+    """The share of the difference between student alone and teacher that is closed, by metric."""
     by_snr: Mapping[str, Mapping[str, tuple[float | None, Estimate | None]]]
     """Label → metric → mean and difference."""
     costs: Costs
     unscored: Mapping[str, Mapping[str, int]]
-    """Metric → reason → how many values are missing for it."""
+    """Metric → reason → number of missing values."""
     inverted: int = 0
     corrected: Mapping[str, float] = field(default_factory=dict)
-    """p of the difference by metric, after Holm's correction over all methods and students; methods only."""
+    """The p value of the difference by metric, with Holm's correction over all methods and students."""
 
     @property
     def is_method(self) -> bool:
-        """Whether it is one of the things compared, and no reference."""
+        """Whether it is a method, not a reference."""
         return is_method(self.name)
 
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that a report says."""
+    """The content of a report."""
 
     grid: Grid
     recordings: int
     sections: Mapping[str, tuple[MethodRow, ...]]
     """By student: noisy, teacher, student alone, then the methods."""
     failed: Mapping[str, str]
-    """Cell → why."""
+    """Cell → reason."""
     missing: tuple[str, ...]
-    """Cells that were not run, or not to their end."""
+    """The unfinished cells."""
     done: int
     lines: tuple[tuple[Any, ...], ...]
     """Every score: student, method, seed, recording, SNR, metric, value, reason."""
 
 
 def is_method(name: str) -> bool:
-    """Whether a row is one of the things compared, and no reference."""
+    """Return whether a row is a method, not a reference."""
     return name not in (*REFERENCES, names.NONE)
 
 
 def collect(grid: Grid) -> Results:
-    """Read what is there of a grid and compute everything. Raises StillwaveError for a damaged score file."""
+    """Read the scores of a grid and compute the results. Raises StillwaveError for a damaged score file."""
     material = gather(grid)
     groups = {
         label: np.array([name in ids for name in material.recordings])
@@ -139,7 +139,7 @@ def _row(grid: Grid, name: str, systems: Mapping[str, System], groups: Mapping[s
 
 
 def _paired(system: System, alone: System | None) -> dict[str, Array] | None:
-    """Differences `[S, U]` by metric, over the seeds that both have."""
+    """Return differences `[S, U]` by metric, over the common seeds."""
     seeds = _common(system, alone)
     return {m: system.of(m, seeds) - alone.of(m, seeds) for m in alone.values} if alone and seeds else None
 
@@ -152,7 +152,7 @@ def _gap(system: System, alone: System | None, teacher: System | None, metric: s
     seeds = _common(system, alone)
     if not seeds or alone is None or teacher is None:
         return None
-    sign = METRICS[metric].gain(1.0)  # a teacher with a lower error rate is ahead
+    sign = METRICS[metric].gain(1.0)
     return gap_closed(
         sign * system.of(metric, seeds), sign * alone.of(metric, seeds), sign * teacher.values[metric]
     )
@@ -186,7 +186,7 @@ def _mean(facts: Sequence[Mapping[str, Any]], key: str) -> float | None:
 
 
 def _corrected(grid: Grid, sections: Mapping[str, tuple[MethodRow, ...]]) -> dict[str, tuple[MethodRow, ...]]:
-    """Holm's correction, for each metric over all methods of all students."""
+    """Apply Holm's correction, for each metric over all methods of all students."""
     adjusted = {
         metric: holm(
             {

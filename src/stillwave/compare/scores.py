@@ -1,22 +1,22 @@
-"""Scores of one system as a file: one line a recording and metric, with the reason where there is no value."""
+"""The scores of one system as a CSV file: a line for each recording and metric, with reasons of missing values."""
 
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from stillwave.errors import StillwaveError
 from stillwave.evaluation import ScoreRow
+from stillwave.reports.markup import csv_table
 
 COLUMNS = ("recording", "snr_db", "metric", "value", "reason")
 
 
 @dataclass(frozen=True)
 class ScoreRecord:
-    """A value, or why there is none."""
+    """A value, or the reason for its absence."""
 
     recording: str
     snr_db: float | None
@@ -26,20 +26,19 @@ class ScoreRecord:
 
 
 def as_csv(rows: Iterable[ScoreRow]) -> str:
-    """The rows of one system; values are exact."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in rows:
-        for metric, score in row.scores.items():
-            value = "" if score.value is None else repr(float(score.value))
-            snr = "" if row.snr_db is None else repr(row.snr_db)
-            writer.writerow([row.id, snr, metric, value, score.reason or ""])
-    return text.getvalue()
+    """Return the rows of one system; values are exact."""
+    return csv_table(
+        COLUMNS,
+        (
+            [row.id, row.snr_db, metric, score.value, score.reason]
+            for row in rows
+            for metric, score in row.scores.items()
+        ),
+    )
 
 
 def read(file: Path) -> list[ScoreRecord]:
-    """The inverse. Raises StillwaveError for a file that is no such table."""
+    """Read the scores of one system. Raises StillwaveError for a damaged file."""
     try:
         with file.open(newline="", encoding="utf-8") as handle:
             return [
@@ -53,4 +52,4 @@ def read(file: Path) -> list[ScoreRecord]:
                 for entry in csv.DictReader(handle)
             ]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StillwaveError(f"{file}: cannot be read ({error}); delete it to have it made anew") from None
+        raise StillwaveError(f"{file}: cannot be read ({error}); delete it to score again") from None

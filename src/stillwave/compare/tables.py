@@ -1,46 +1,45 @@
-"""Results as tables: Markdown, LaTeX (booktabs), and for a terminal."""
+"""The results of a comparison as tables: Markdown, LaTeX (booktabs), and for a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from stillwave.compare.formatting import COSTS, at_snr, costs, difference, ends, mean, p_value, share, star
 from stillwave.compare.results import MethodRow, Results
+from stillwave.compare.row_text import COSTS, at_snr, costs, difference, star
 from stillwave.compare.text_report import about, all_notes, how_to_read, verdicts
 from stillwave.evaluation import METRICS
-from stillwave.evaluation.tables import heading, number, table, tex
-
-# --- Markdown ---------------------------------------------------------------------------------------------
+from stillwave.reports.formatting import bounds, heading, mean, number, p_value, percent
+from stillwave.reports.markup import escape_latex, latex_table, markdown_table
 
 
 def markdown(results: Results, pictures: Mapping[str, str] | None = None) -> str:
-    """The whole report; `pictures` are file names by caption."""
+    """Return the report as Markdown; `pictures` are file names by caption."""
     return "\n".join(_sections(results, pictures or {})) + "\n"
 
 
 def _sections(results: Results, pictures: Mapping[str, str]) -> Iterator[str]:
-    yield f"# Methods of distillation compared\n\n{about(results)}\n"
+    yield f"# Comparison of distillation methods\n\n{about(results)}\n"
     yield from (f"- {line}" for line in verdicts(results))
     yield ""
     yield from (f"![{caption}]({name})\n" for caption, name in pictures.items())
     for student, rows in results.sections.items():
         size = f": student {student}" if len(results.sections) > 1 else ""
         yield f"## Scores and differences from the student alone{size}\n"
-        yield from _main_table(rows, results.grid.metrics)
-        yield f"\n## How much of the way to the teacher, how sure, and at what cost{size}\n"
-        yield from _second_table(rows, results.grid.metrics)
+        yield from _scores(rows, results.grid.metrics)
+        yield f"\n## Gap to the teacher, significance and costs{size}\n"
+        yield from _gaps_and_costs(rows, results.grid.metrics)
         yield ""
     yield f"{how_to_read(results)}\n"
     yield from _snr_tables(results)
     notes = list(all_notes(results))
     if notes:
-        yield "## Failed, missing, not scored\n"
+        yield "## Failed cells, missing cells and missing scores\n"
         yield from (f"- {note}" for note in notes)
 
 
-def _main_table(rows: tuple[MethodRow, ...], metrics: tuple[str, ...]) -> Iterator[str]:
+def _scores(rows: tuple[MethodRow, ...], metrics: tuple[str, ...]) -> Iterator[str]:
     header = ["system", *(text for m in metrics for text in (heading(m), f"Δ {METRICS[m].name}")), "seeds"]
-    yield from table(
+    yield from markdown_table(
         header,
         [
             [
@@ -53,19 +52,19 @@ def _main_table(rows: tuple[MethodRow, ...], metrics: tuple[str, ...]) -> Iterat
     )
 
 
-def _second_table(rows: tuple[MethodRow, ...], metrics: tuple[str, ...]) -> Iterator[str]:
+def _gaps_and_costs(rows: tuple[MethodRow, ...], metrics: tuple[str, ...]) -> Iterator[str]:
     names = [METRICS[m].name for m in metrics]
     header = ["system", *(t for n in names for t in (f"gap, {n}", f"p, {n}")), *COSTS]
     cells = [
         [
             row.display,
-            *(t for m in metrics for t in (share(row.gaps[m]), p_value(row.corrected.get(m)))),
+            *(t for m in metrics for t in (percent(row.gaps[m]), p_value(row.corrected.get(m)))),
             *costs(row),
         ]
         for row in rows
         if row.seeds
     ]
-    yield from table(header, cells)
+    yield from markdown_table(header, cells)
 
 
 def _snr_tables(results: Results) -> Iterator[str]:
@@ -76,46 +75,33 @@ def _snr_tables(results: Results) -> Iterator[str]:
                 return
             size = f", student {student}" if len(results.sections) > 1 else ""
             yield f"## {heading(metric)} by SNR{size}\n"
-            yield from table(
+            yield from markdown_table(
                 ["system", *labels],
                 [[row.display, *(at_snr(row, label, metric) for label in labels)] for row in rows],
             )
             yield ""
 
 
-# --- LaTeX ------------------------------------------------------------------------------------------------
-
-
 def latex(results: Results) -> str:
-    """Means and differences as booktabs tables, one a student size; intervals in a second line of small type."""
-    return "\n".join(_tabular(results, student) for student in results.sections)
+    """Return means and differences as booktabs tables, one for each student; intervals in small type below."""
+    return "\n".join(_latex(results, student) for student in results.sections)
 
 
-def _tabular(results: Results, student: str) -> str:
+def _latex(results: Results, student: str) -> str:
     metrics = results.grid.metrics
-    names = [f"{heading(m)} & $\\Delta$" for m in metrics]
-    lines = [
-        f"% student {student}; stars: p < 0.05 after Holm's correction",
-        r"\begin{tabular}{l" + "rr" * len(metrics) + "}",
-        r"\toprule",
-        " & ".join(["System", *(tex_keep(n) for n in names)]) + r" \\",
-        r"\midrule",
-    ]
+    header = ["System", *(text for m in metrics for text in (escape_latex(heading(m)), r"$\Delta$"))]
+    rows = []
     for row in results.sections[student]:
         cells = [
             text for m in metrics for text in (mean(row.means[m], m).replace("–", "--"), _change(row, m))
         ]
-        lines.append(" & ".join([tex(row.display), *cells]) + r" \\")
-        small = [_small(row, m) for m in metrics]
-        if any(small):
-            lines.append(" & ".join(["", *(text for end in small for text in ("", end))]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-
-def tex_keep(name: str) -> str:
-    """Escape the metric's name, and leave the column of differences as it is."""
-    metric, _, rest = name.rpartition(" & ")
-    return f"{tex(metric)} & {rest}"
+        rows.append([escape_latex(row.display), *cells])
+        intervals = [bounds(row.differences.get(m), m, signed=True) for m in metrics]
+        if any(intervals):
+            small = (rf"{{\scriptsize ${text}$}}" if text else "" for text in intervals)
+            rows.append(["", *(text for interval in small for text in ("", interval))])
+    lines = latex_table("l" + "rr" * len(metrics), header, rows)
+    return "\n".join([f"% student {student}; stars: p < 0.05 after Holm's correction", *lines]) + "\n"
 
 
 def _change(row: MethodRow, metric: str) -> str:
@@ -123,17 +109,8 @@ def _change(row: MethodRow, metric: str) -> str:
     return "--" if found is None else f"${number(found.mean, metric, signed=True)}${star(row, metric)}"
 
 
-def _small(row: MethodRow, metric: str) -> str:
-    found = row.differences.get(metric)
-    text = ends(found, metric) if found else ""
-    return rf"{{\scriptsize ${text}$}}" if text else ""
-
-
-# --- terminal ---------------------------------------------------------------------------------------------
-
-
 def terminal(results: Results) -> None:
-    """The main table for people, on stdout."""
+    """Print scores, differences, conclusions and notes for a terminal, on stdout."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -1,16 +1,16 @@
-"""What a report says in sentences: what was compared, what may be concluded, how to read it, what is missing."""
+"""The sentences of a comparison's report: setting, conclusions, explanations and notes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from stillwave.compare.formatting import star
 from stillwave.compare.results import MethodRow, Results
+from stillwave.compare.row_text import star
 from stillwave.evaluation import METRICS
 
 
 def about(results: Results) -> str:
-    """What was compared, in a sentence."""
+    """Return what was compared, in one sentence."""
     grid = results.grid
     train = grid.recipe.train
     seeds = f"{len(grid.seeds)} seed{'s' if len(grid.seeds) > 1 else ''}"
@@ -22,46 +22,46 @@ def about(results: Results) -> str:
 
 
 def verdicts(results: Results) -> Iterator[str]:
-    """For each metric, what may be said after the correction, and no more."""
+    """Yield for each metric which methods differ significantly from the student alone."""
     rows = [(s, row) for s, found in results.sections.items() for row in found if row.is_method]
     for metric in results.grid.metrics:
-        sure = {
-            _called(s, row, results): METRICS[metric].gain(found.mean)
+        gains = {
+            _name(s, row, results): METRICS[metric].gain(found.mean)
             for s, row in rows
             if (found := row.differences[metric]) is not None and star(row, metric)
         }
-        ordered = sorted(sure, key=lambda name: -abs(sure[name]))
-        better, worse = ([n for n in ordered if sign * sure[n] > 0] for sign in (1, -1))
-        said = [f"better than the student alone: {', '.join(better)}"] if better else []
-        said += [f"worse: {', '.join(worse)}"] if worse else []
-        yield f"{METRICS[metric].name}: {'; '.join(said) or 'no method can be told from the student alone'}."
+        ordered = sorted(gains, key=lambda name: -abs(gains[name]))
+        better, worse = ([n for n in ordered if sign * gains[n] > 0] for sign in (1, -1))
+        parts = [f"better than the student alone: {', '.join(better)}"] if better else []
+        parts += [f"worse: {', '.join(worse)}"] if worse else []
+        yield f"{METRICS[metric].name}: {'; '.join(parts) or 'no significant difference from the student alone'}."
     if rows and len(results.grid.seeds) == 1:
-        yield "There is one seed: another may turn every sign, so nothing of this is said of the methods yet."
+        yield "There is only one seed: another may change every sign, so no method can be recommended."
 
 
-def _called(student: str, row: MethodRow, results: Results) -> str:
+def _name(student: str, row: MethodRow, results: Results) -> str:
     return f"{row.display} ({student})" if len(results.sections) > 1 else row.display
 
 
 def how_to_read(results: Results) -> str:
-    """What the figures are, and what they do not say."""
+    """Return how the numbers are computed and what they do not cover."""
     several = len(results.grid.seeds) > 1
     over = "seeds and recordings, widened for the number of seeds" if several else "recordings"
     test = "of crossed random effects (seeds, recordings)" if several else "over recordings"
     scope = (
-        "seeds and other recordings of this kind, not of"
+        "other seeds and other recordings of this kind, but not to"
         if several
-        else "recordings of this kind, not of other seeds,"
+        else "other recordings of this kind, but not to other seeds,"
     )
-    cached = ", the teacher's pass being read from a cache where that had it" if _cached(results) else ""
+    cached = "; the teacher's outputs were read from a cache where available" if _cached(results) else ""
     return (
         f"Intervals are 95 %, by bootstrap over {over}; differences are paired by seed and recording. "
-        f"p: t test {test}, after Holm's correction over all methods and students of a metric; * is p < 0.05. "
-        f"They speak of other {scope} another teacher, budget or training material. Gap: share of the distance from "
-        "student alone to teacher that is closed, where the teacher is ahead. λ: weight of the method's loss. Step and "
-        "memory: a training step's time against the student alone's and the process's peak beyond its, in the mean "
-        f"over seeds, measured while other cells ran beside{cached}. "
-        '"-style": reconstructed where the source could not be read or is silent.'
+        f"p: t test {test}, with Holm's correction over all methods and students of a metric; * is p < 0.05. "
+        f"The results generalise to {scope} another teacher, budget or training data. Gap: share of the difference "
+        "between student alone and teacher that is closed, if the teacher is better. λ: weight of the distillation "
+        "loss. Step and memory: time of a training step and peak memory of the process, relative to the student "
+        f"alone, means over seeds, measured while other cells were running{cached}. "
+        '"-style": reconstructed where the source was not available or is not specific.'
     )
 
 
@@ -71,14 +71,14 @@ def _cached(results: Results) -> bool:
 
 
 def all_notes(results: Results) -> Iterator[str]:
-    """What is not in the means, and why; nothing of it is dropped in silence."""
+    """Yield what is not in the means, with reasons."""
     yield from (f"failed: {cell}: {reason}" for cell, reason in results.failed.items())
     if results.missing:
         some = ", ".join(results.missing[:6]) + (", …" if len(results.missing) > 6 else "")
-        yield f"not run to the end: {len(results.missing)} cells ({some})"
+        yield f"not finished: {len(results.missing)} cells ({some})"
     for student, rows in results.sections.items():
         for row in rows:
-            name = row.display if not row.seeds else _called(student, row, results)
+            name = row.display if not row.seeds else _name(student, row, results)
             yield from _unscored(name, row.unscored)
             if row.inverted:
                 yield f"{name}: {row.inverted} estimates have inverted polarity"

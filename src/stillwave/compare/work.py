@@ -1,8 +1,7 @@
-"""One cell's work, in a process of its own: train, score, keep the facts.
+"""Train and score one cell in its own process, `python -m stillwave.compare JOB`.
 
-`python -m stillwave.compare JOB` is that process. A process each, because then a cell that runs out of memory
-ends nothing but itself, its peak memory is its own, and its threads are set before PyTorch loads. It stops
-tidily, with a checkpoint, as soon as its standard input ends: when it is asked to, or when its parent is gone.
+The process writes a checkpoint and ends as soon as its standard input is closed, by its parent or because the parent
+has ended.
 """
 
 from __future__ import annotations
@@ -22,23 +21,23 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from stillwave.errors import StillwaveError
-from stillwave.files import write_json, write_text
+from stillwave.files import read_json, write_json, write_text
 
 FACTS, SCORES = "cell.json", "scores.csv"
 LOCK_SECONDS = 60.0
-"""How long a cell waits for the process of an earlier sitting to leave its folder."""
+"""How long a cell waits for a process of an earlier session to leave its folder."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a process is told; all of it is JSON."""
+    """The task of a process, as JSON values."""
 
     folder: str
     test: str
     test_sha256: str
     metrics: tuple[str, ...]
     recipe: str = ""
-    """YAML, of a run to train. Without one a reference is scored: the checkpoint, or the noisy input."""
+    """YAML of a run to train. Without it, the checkpoint is scored, or the noisy input."""
     checkpoint: str = ""
     device: str = "auto"
     threads: int = 1
@@ -47,12 +46,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """The name in messages."""
         return "/".join(Path(self.folder).parts[-3:]) if self.recipe else Path(self.folder).name
 
 
 def work(job: Job) -> None:
-    """Do what is not yet done of a job. Raises StillwaveError, and Stopped once a checkpoint is written."""
+    """Do the unfinished part of a job. Raises StillwaveError, or Stopped after a checkpoint is written."""
     facts = read_facts(Path(job.folder))
     if job.recipe:
         facts |= _train(job)
@@ -67,13 +66,13 @@ def work(job: Job) -> None:
 
 
 def is_done(job: Job) -> bool:
-    """Whether nothing is left to do: the run is finished and scored with these metrics."""
+    """Return whether the run is finished and scored with these metrics."""
     facts = read_facts(Path(job.folder))
     return (facts.get("trained", False) or not job.recipe) and is_scored(job, facts)
 
 
 def is_scored(job: Job, facts: dict[str, Any]) -> bool:
-    """Whether the scores are those of this checkpoint on this test set, and there are enough."""
+    """Return whether all metrics of this checkpoint on this test set are there."""
     scored = facts.get("scored") or {}
     return (
         (Path(job.folder) / SCORES).exists()
@@ -84,12 +83,8 @@ def is_scored(job: Job, facts: dict[str, Any]) -> bool:
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What a cell knows of itself; nothing where it has not come so far."""
-    try:
-        found = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    """Return the recorded facts of a cell; empty if there are none yet."""
+    return read_json(folder / FACTS) or {}
 
 
 # --- training ---------------------------------------------------------------------------------------------
@@ -107,7 +102,7 @@ def _train(job: Job) -> dict[str, Any]:
     _wait_for(folder / ".lock")
     before = read_facts(folder)
     best = train(recipe, folder, quiet=True)
-    if before.get("trained"):  # this sitting's memory would be that of scoring
+    if before.get("trained"):  # the memory of this session would be that of scoring
         return before
     card = read_card(best)
     return {
@@ -122,7 +117,7 @@ def _train(job: Job) -> dict[str, Any]:
 
 
 def _follow_teacher(folder: Path, text: str) -> None:
-    """A grid that was moved has its teacher elsewhere; the run itself checks that it is the same one."""
+    """Update the path of the teacher after a grid was moved; the run checks that it is the same teacher."""
     from stillwave import recipe as recipes
     from stillwave.training.run import RECIPE
 
@@ -180,18 +175,18 @@ def _device(name: str) -> str | None:
 
 
 def encode(job: Job) -> str:
-    """A job as the process's argument."""
+    """Return a job as the argument of its process."""
     return json.dumps(asdict(job))
 
 
 def decode(text: str) -> Job:
-    """The inverse."""
+    """Return the job of an argument, the inverse of `encode`."""
     plain = json.loads(text)
     return Job(**{**plain, "metrics": tuple(plain["metrics"])})
 
 
 def stop_with_parent() -> None:
-    """End as on SIGTERM when standard input does."""
+    """Send SIGTERM to this process when its standard input is closed."""
 
     def watch() -> None:
         while os.read(0, 1024):
@@ -202,7 +197,7 @@ def stop_with_parent() -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The process: its last line on stdout is a JSON object that says why it failed, if it did."""
+    """Run a job; after a failure the last line on stdout is a JSON object with the reason."""
     job = decode(arguments[0])
     stop_with_parent()
     try:
@@ -212,13 +207,13 @@ def main(arguments: Sequence[str]) -> int:
             torch.set_num_threads(job.threads)
         work(job)
     except StillwaveError as error:
-        return _told(str(error), getattr(error, "code", 2))
+        return _failed(str(error), getattr(error, "code", 2))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _told(f"{where}{error.strerror or error}", 2)
+        return _failed(f"{where}{error.strerror or error}", 2)
     return 0
 
 
-def _told(sentence: str, code: int) -> int:
+def _failed(sentence: str, code: int) -> int:
     sys.stdout.write(json.dumps({"sentence": sentence}) + "\n")
     return code

@@ -1,7 +1,7 @@
-"""How an estimate lies in time to its reference, and its polarity: what no score tells from distortion.
+"""The lag and polarity of an estimate, which metrics cannot distinguish from distortion.
 
-The lag is sought first. The correlation of speech with itself some samples later is often negative, so that at lag 0
-a late estimate looks like an inverted one.
+The lag is estimated first: the autocorrelation of speech at a lag of a few samples is often negative, so that a late
+estimate would appear inverted at lag 0.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from stillwave.audio import Samples
 from stillwave.evaluation.sdr import centred, correlation
 
 MOST_SECONDS = 0.5
-"""Lags up to this are looked for."""
+"""The largest lag that is searched."""
 INVERTED = -0.1
-"""A correlation with the reference below this is one of opposite polarity, and no chance (SI-SDR −20 dB)."""
+"""A correlation below this means opposite polarity (SI-SDR above −20 dB)."""
 CLEAR = 0.4
-"""A lag is reported where the correlation there is at least this (SI-SDR −7 dB), and"""
+"""A lag is reported if the correlation there is at least this (SI-SDR −7 dB),"""
 GAIN = 2.0
-"""where taking it into account raises the SI-SDR by 3 dB at least."""
+"""and if aligning the signals raises the SI-SDR by at least 3 dB."""
 
 
 class Alignment(NamedTuple):
-    """`lag`: samples by which the estimate is late (early, if below 0). `inverted`: its polarity is the opposite."""
+    """The delay of an estimate in samples (negative: early), and whether its polarity is opposite."""
 
     lag: int = 0
     inverted: bool = False
 
 
 def alignment(clean: Samples, estimate: Samples, rate: int) -> Alignment:
-    """Compare signals `[N]` of one length.
+    """Return the lag and polarity of an estimate `[N]` relative to a reference of the same length.
 
     Examples:
         >>> voice = np.random.default_rng(0).standard_normal(8_000).astype(np.float32)
@@ -48,7 +48,7 @@ def alignment(clean: Samples, estimate: Samples, rate: int) -> Alignment:
 
 
 def _strongest(clean: Samples, estimate: Samples, most: int) -> tuple[int, float]:
-    """The lag, up to `most`, of the greatest correlation of either sign, and that correlation."""
+    """Return the lag, up to `most`, with the largest absolute correlation, and that correlation."""
     s, e = centred(clean), centred(estimate)
     most = min(most, len(s) - 1)
     size = 1 << (len(s) + most - 1).bit_length()
@@ -60,6 +60,6 @@ def _strongest(clean: Samples, estimate: Samples, most: int) -> tuple[int, float
 
 
 def _ratio(correlation: float) -> float:
-    """Signal to distortion, as SI-SDR has it, of an estimate of this correlation."""
+    """Return the signal-to-distortion ratio (as in SI-SDR) of an estimate with this correlation."""
     squared = min(correlation * correlation, 1 - 1e-9)
     return squared / (1 - squared)

@@ -1,12 +1,12 @@
-"""The L3DAS challenges' first task, 3D speech enhancement: its score, and the folder that it takes.
+"""The L3DAS challenges, task 1 (3D speech enhancement): score and submission folder.
 
 **Score**: T1 = (STOI + (1 − WER)) / 2, both clipped to 0 … 1 for each recording. Source: task1_metric in metrics.py of
 github.com/l3das/L3DAS23, and l3das.com/icassp2023/task1.html.
 
-**Submission**, as l3das.com/icassp2023/submission.html asks for it: a zip archive TEAM_audioonly.zip (or
-TEAM_audiovisual.zip) that holds task1/1mic/ and task1/2mic/, one of the two at least. What lies in them is stated by
-validate_submission.py of the same repository, which calls itself a draft: one NumPy file a recording and nothing else,
-NAME.npy for the input NAME_A.wav, as long as the input. Not stated, and chosen here: one dimension, float32, 16 kHz.
+**Submission**, as required by l3das.com/icassp2023/submission.html: an archive TEAM_audioonly.zip (or
+TEAM_audiovisual.zip) with at least one of task1/1mic/ and task1/2mic/. Their content is defined by
+validate_submission.py of the same repository, which is labelled a draft: one NumPy file for each recording and nothing
+else, NAME.npy for the input NAME_A.wav, of the same length. Not specified, and chosen here: one axis, float32, 16 kHz.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from stillwave.files import atomic_file, atomic_folder
 from stillwave.schema import SAMPLE_RATE
 
 LARGEST = 10 * 10**9
-"""Bytes that an archive may have."""
+"""The maximum size of an archive in bytes."""
 
 
 def t1(stoi: float, wer: float) -> float:
-    """The challenge's score of one recording, 0 … 1, higher is better. Both arguments as shares, not per cent.
+    """Return the score of one recording, 0 … 1, higher is better. Both arguments are fractions, not per cent.
 
     Examples:
         >>> t1(0.8, 0.4), t1(-0.1, 2.0), t1(1.0, 0.0)
@@ -42,12 +42,12 @@ def t1(stoi: float, wer: float) -> float:
 
 
 class SubmissionError(StillwaveError):
-    """Enhanced files that are not what the challenge asks for."""
+    """Enhanced files that do not meet the requirements of the challenge."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What was written."""
+    """The archive, the number of recordings and their total duration."""
 
     archive: Path
     recordings: int
@@ -62,15 +62,25 @@ def write_submission(
     microphones: Literal[1, 2],
     track_name: Literal["audioonly", "audiovisual"] = "audioonly",
 ) -> Submission:
-    """Write `out/task1/{1,2}mic/NAME.npy` and `out/TEAM_audioonly.zip`, which holds all that `out/task1` does.
+    """Write `out/task1/{1,2}mic/NAME.npy` and an archive of all of `out/task1`, `out/TEAM_audioonly.zip`.
 
-    `enhanced`: NAME (or NAME_A) in any format, mono, 16 kHz. `inputs`: the challenge's recordings, NAME_A.wav; they say
-    which names and lengths there have to be. A folder for the other number of microphones is kept, and archived too.
+    Args:
+        enhanced: The enhanced files, NAME or NAME_A in any format, mono, 16 kHz.
+        inputs: The recordings of the challenge, NAME_A.wav, which define the names and lengths.
+        out: The output folder. An existing folder for the other number of microphones is kept and archived too.
+        team: The name of the archive.
+        microphones: The number of microphones that were used.
+        track_name: The track of the challenge.
 
-    Raises SubmissionError, and writes nothing, where a file is missing, superfluous, or not as long as its input.
+    Returns:
+        The archive.
+
+    Raises:
+        SubmissionError: A file is missing, has no input or differs from it in length; nothing is written.
+
     """
     if not team or any(c in team for c in "/\\ ") or team.startswith("."):
-        raise SubmissionError(f"--team '{team}': the archive is named by it; use letters, digits, - and _")
+        raise SubmissionError(f"--team '{team}': is not a valid file name; use letters, digits, - and _")
     files = match(enhanced, inputs)
     samples = 0
     with atomic_folder(out / "task1" / f"{microphones}mic") as folder:
@@ -84,7 +94,7 @@ def write_submission(
 
 
 def match(enhanced: Path, inputs: Path) -> Mapping[str, tuple[Path, Path]]:
-    """Name → (enhanced file, microphone A). Raises SubmissionError for what is on one side only."""
+    """Return name → (enhanced file, microphone A). Raises SubmissionError for files without a counterpart."""
     sources = {_plain(n): p for n, p in by_name(inputs).items() if not n.endswith("_B")}
     estimates: dict[str, Path] = {}
     for name, path in by_name(enhanced).items():
@@ -114,21 +124,21 @@ def _checked(estimate: Path, source: Path) -> Samples:
         raise SubmissionError(str(error)) from None
     wanted = measure(source)
     if len(samples) != 1:
-        raise SubmissionError(f"{estimate}: has {len(samples)} channels, the challenge takes one")
+        raise SubmissionError(f"{estimate}: has {len(samples)} channels; the challenge requires one")
     if rate != SAMPLE_RATE or wanted.sample_rate != SAMPLE_RATE:
         raise SubmissionError(
-            f"{estimate}: {rate} Hz for an input of {wanted.sample_rate} Hz, the challenge's is 16000 Hz"
+            f"{estimate}: {rate} Hz for an input of {wanted.sample_rate} Hz; the challenge requires 16000 Hz"
         )
     if samples.shape[1] != wanted.frames:
         raise SubmissionError(
-            f"{estimate}: lasts {samples.shape[1]} samples, its input {source} {wanted.frames}"
+            f"{estimate}: has {samples.shape[1]} samples; its input {source} has {wanted.frames}"
         )
     mono: Samples = samples[0].astype(np.float32)
     return mono
 
 
 def _pack(out: Path, archive: Path) -> None:
-    """Entries in order and without times, so that the same files give the same archive."""
+    """Write the archive with sorted entries and without times, so that it is reproducible."""
     with atomic_file(archive) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as packed:
             for file in sorted((out / "task1").rglob("*.npy")):
@@ -136,4 +146,4 @@ def _pack(out: Path, archive: Path) -> None:
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 packed.writestr(entry, file.read_bytes())
         if temporary.stat().st_size > LARGEST:
-            raise SubmissionError(f"{archive}: would have more than the 10 GB that the challenge takes")
+            raise SubmissionError(f"{archive}: exceeds the limit of the challenge, 10 GB")

@@ -1,8 +1,8 @@
-"""CSIG, CBAK and COVL: ratings of speech, background and overall quality predicted from four measures.
+"""CSIG, CBAK and COVL: predicted ratings of speech, background and overall quality.
 
 Y. Hu, P. C. Loizou, "Evaluation of objective quality measures for speech enhancement", IEEE TASLP 16(1), 2008,
-with the coefficients in common use since (those of Loizou's `composite`, PESQ as given by the caller: here
-wide-band, as VoiceBank+DEMAND is scored). Frames of 30 ms every 7.5 ms, Hann window. Axes: frames `[T, ...]`.
+with the coefficients of Loizou's `composite`, which are in common use. PESQ is given by the caller: wide-band, as
+usual for VoiceBank+DEMAND. Frames of 30 ms every 7.5 ms, Hann window. Axes: frames `[T, ...]`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 
 _FRAME, _HOP = round(0.030 * SAMPLE_RATE), round(0.0075 * SAMPLE_RATE)
 _KEPT = 0.95
-"""Share of the frames, the best ones, that LLR and WSS are averaged over."""
+"""The share of frames (those with the lowest distance) in the mean of LLR and WSS."""
 _ORDER = 16
 _EPS = np.finfo(np.float64).eps
 
@@ -35,7 +35,7 @@ _BINS = 512
 
 
 def composite(clean: Samples, estimate: Samples, pesq: float) -> dict[str, float]:
-    """`csig`, `cbak`, `covl`, each within 1 … 5, of `[N]` at 16 kHz and their PESQ."""
+    """Return `csig`, `cbak` and `covl`, each 1 … 5, of signals `[N]` at 16 kHz with their PESQ."""
     x, y = clean.astype(np.float64), estimate.astype(np.float64)
     distortion, slope, segmental = llr(x, y), wss(x, y), segmental_snr(x, y)
     values = {
@@ -47,7 +47,7 @@ def composite(clean: Samples, estimate: Samples, pesq: float) -> dict[str, float
 
 
 def llr(clean: Array, estimate: Array) -> float:
-    """Log-likelihood ratio of the two linear predictions: ln (a_y R_x a_yᵀ / a_x R_x a_xᵀ), order 16."""
+    """Return the log-likelihood ratio of linear prediction, ln (a_y R_x a_yᵀ / a_x R_x a_xᵀ), order 16."""
     r_x = _autocorrelation(_frames(clean) + _EPS)
     r_y = _autocorrelation(_frames(estimate) + _EPS)
     a_x, a_y = _predictor(r_x), _predictor(r_y)
@@ -58,7 +58,7 @@ def llr(clean: Array, estimate: Array) -> float:
 
 
 def wss(clean: Array, estimate: Array) -> float:
-    """Weighted spectral slope distance (Klatt 1982): slopes between critical bands in dB, peaks counting most."""
+    """Return the weighted spectral slope distance (Klatt 1982) between critical bands in dB."""
     bands_x, bands_y = _bands(clean), _bands(estimate)
     slope_x, slope_y = np.diff(bands_x), np.diff(bands_y)
     weight = (_slope_weight(bands_x, slope_x) + _slope_weight(bands_y, slope_y)) / 2
@@ -66,14 +66,14 @@ def wss(clean: Array, estimate: Array) -> float:
 
 
 def segmental_snr(clean: Array, estimate: Array) -> float:
-    """Mean over frames of the SNR in dB, each within −10 … 35."""
+    """Return the mean over frames of the SNR in dB, clipped to −10 … 35."""
     signal = (_frames(clean) ** 2).sum(1)
     noise = (_frames(clean - estimate) ** 2).sum(1)
     return float(np.clip(10 * np.log10(signal / (noise + _EPS) + _EPS), -10, 35).mean())
 
 
 def _frames(signal: Array) -> Array:
-    """`[T, 480]`, windowed; a signal shorter than a frame is padded to one."""
+    """Return windowed frames `[T, 480]`; shorter signals are padded to one frame."""
     padded = np.pad(signal, (0, max(0, _FRAME - len(signal))))
     window = 0.5 * (1 - np.cos(2 * np.pi * np.arange(1, _FRAME + 1) / (_FRAME + 1)))
     framed: Array = sliding_window_view(padded, _FRAME)[::_HOP] * window
@@ -81,12 +81,12 @@ def _frames(signal: Array) -> Array:
 
 
 def _autocorrelation(frames: Array) -> Array:
-    size = 1024  # beyond 480 + 16: no wrap-around
+    size = 1024  # longer than 480 + 16: no circular wrap-around
     return np.fft.irfft(np.abs(np.fft.rfft(frames, size)) ** 2, size)[:, : _ORDER + 1]
 
 
 def _predictor(r: Array) -> Array:
-    """Levinson-Durbin on all frames at once: `[T, 17]`, the first coefficient 1."""
+    """Return the predictor `[T, 17]` of all frames (Levinson-Durbin); the first coefficient is 1."""
     a = np.zeros_like(r)
     a[:, 0] = 1.0
     error = r[:, 0] + _EPS
@@ -98,7 +98,7 @@ def _predictor(r: Array) -> Array:
 
 
 def _bands(signal: Array) -> Array:
-    """Energy of each critical band in dB, `[T, 25]`."""
+    """Return the energy of the critical bands in dB, `[T, 25]`."""
     power = np.abs(np.fft.rfft(_frames(signal), 2 * _BINS)[:, :_BINS]) ** 2
     centre, width = (hz / (SAMPLE_RATE / 2) * _BINS for hz in (_CENTRES, _WIDTHS))
     offset = np.arange(_BINS) - np.floor(centre)[:, None]
@@ -117,9 +117,9 @@ def _slope_weight(bands: Array, slope: Array) -> Array:
 
 
 def _local_peak(bands: Array, slope: Array) -> Array:
-    """Energy near the top of the hill that each band lies on: to the right of a rising slope, else to the left.
+    """Return the energy of the nearest peak: to the right if the slope rises, otherwise to the left.
 
-    To the right it is that of the last band that still rises, one short of the top, as in Loizou's program.
+    To the right it is the energy of the last rising band, one before the peak, as in Loizou's program.
     """
     last = slope.shape[1]
     peak = np.empty_like(slope)

@@ -1,8 +1,7 @@
-"""DNSMOS P.835: ratings of speech, background and overall quality by a network, without a reference.
+"""DNSMOS P.835: predicted ratings of speech, background and overall quality, without a reference.
 
-C. K. A. Reddy, V. Gopal, R. Cutler, "DNSMOS P.835", ICASSP 2022. The network comes with the package `speechmos`.
-It is run here because that package's module imports librosa (for another measure, P.808) and lets each process
-take every core. The values are the same.
+C. K. A. Reddy, V. Gopal, R. Cutler, "DNSMOS P.835", ICASSP 2022. The network is part of the package `speechmos`, whose
+own code imports librosa (for P.808) and uses every core in each process. The values are the same.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from stillwave.errors import MissingExtraError
 from stillwave.schema import SAMPLE_RATE
 
 _WINDOW = int(9.01 * SAMPLE_RATE)
-# From the network's outputs to ratings: a x² + b x + c, published with it.
+# Published polynomials a x² + b x + c from the outputs of the network to ratings.
 _CURVES = {
     "sig_mos": (-0.08397278, 1.22083953, 0.0052439),
     "bak_mos": (-0.13166888, 1.60915514, -0.39604546),
@@ -28,10 +27,10 @@ _CURVES = {
 
 
 def dnsmos(estimate: Samples) -> dict[str, float]:
-    """`sig_mos`, `bak_mos`, `ovrl_mos` of `[N]` at 16 kHz: means over windows of 9.01 s, one every second.
+    """Return `sig_mos`, `bak_mos` and `ovrl_mos` of `[N]` at 16 kHz: means over windows of 9.01 s, one every second.
 
-    Shorter recordings are repeated. Values beyond ±1 are scaled, as a whole, to a peak of 1.
-    Raises MissingExtraError without `speechmos`.
+    Shorter signals are repeated. A signal that exceeds ±1 is scaled to a peak of 1. Raises MissingExtraError without
+    `speechmos`.
     """
     samples = (estimate / max(1.0, float(np.abs(estimate).max()))).astype(np.float32)
     while len(samples) < _WINDOW:
@@ -43,8 +42,8 @@ def dnsmos(estimate: Samples) -> dict[str, float]:
 
 
 def _starts(length: int) -> list[int]:
-    """Where windows begin: as in the published program, which counts whole seconds, and leaves out a window
-    whose end, (i + 9.01) · 16 000 in floating point, rounds down to a sample less.
+    """Return the first sample of each window, as in the published program: it counts whole seconds, and skips a
+    window whose end, (i + 9.01) · 16 000 in floating point, is rounded down by a sample.
     """
     count = int(length // SAMPLE_RATE - 9.01) + 1
     ends = [int((i + 9.01) * SAMPLE_RATE) for i in range(count)]
@@ -59,6 +58,6 @@ def _network() -> Any:
     if package is None or package.origin is None:
         raise MissingExtraError("DNSMOS", "eval")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # files are scored side by side
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # files are scored in parallel
     model = Path(package.origin).parent / "dnsmos_models" / "sig_bak_ovr.onnx"
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""What is scored: anybody's folders, paired by file name, or fixed mixtures run through checkpoints."""
+"""The recordings to score: folders paired by file name, or mixtures enhanced with checkpoints."""
 
 from __future__ import annotations
 
@@ -28,37 +28,51 @@ if TYPE_CHECKING:
 def from_folders(
     clean: Path, enhanced: Mapping[str, Path], noisy: Path | None = None, texts: bool = False
 ) -> list[Item]:
-    """Pair folders by file name without suffix (sub-folders count), or by the DNS Challenge's `fileid_N`.
+    """Pair files of folders by name.
 
-    A file that is on one side only is an item with a problem, so that it is counted. `texts`: look for what is said
-    (`texts.py`). A system called `noisy` is the unprocessed one, as `noisy` is. Raises StillwaveError for a folder that
-    is absent or empty, and for both.
+    Names are compared without suffix and with sub-folders, or by the `fileid_N` of the DNS Challenge. A file without a
+    counterpart is an item with a problem.
+
+    Args:
+        clean: The folder of the clean references.
+        enhanced: By system, the folder of its estimates; `noisy` is the unprocessed input.
+        noisy: The folder of the noisy input.
+        texts: Read the known texts of the references.
+
+    Returns:
+        The recordings, by name.
+
+    Raises:
+        StillwaveError: A folder is missing or empty, or `noisy` is given twice.
+
     """
     if noisy and NOISY in enhanced:
         raise StillwaveError(
-            f"--enhanced {enhanced[NOISY]}: would be called '{NOISY}', as the folder of --noisy is; write NAME=DIR"
+            f"--enhanced {enhanced[NOISY]}: the name '{NOISY}' belongs to --noisy; write NAME=DIR with another name"
         )
     sides = {**({NOISY: noisy} if noisy else {}), **enhanced}
     by_id = any("clean_fileid_" in path.name for path in by_name(clean).values())
     references = by_name(clean, by_id)
     found = {system: by_name(folder, by_id) for system, folder in sides.items()}
     names = sorted(references.keys() | {name for files in found.values() for name in files})
-    said = texts_of(clean, references) if texts else {}
+    known = texts_of(clean, references) if texts else {}
     return [
         Item(
             id=name,
             clean=references.get(name),
             estimates={system: files[name] for system, files in found.items() if name in files},
             snr_db=_stated_snr(found[NOISY].get(name)) if NOISY in found else None,
-            problems={s: f"{sides[s]} holds no file of this name" for s, f in found.items() if name not in f},
-            text=said.get(name, ""),
+            problems={
+                s: f"{sides[s]} contains no file of this name" for s, f in found.items() if name not in f
+            },
+            text=known.get(name, ""),
         )
         for name in names
     ]
 
 
 def _stated_snr(noisy: Path | None) -> float | None:
-    """The SNR in a file's name, as the DNS Challenge states it."""
+    """Return the SNR in a file name of the DNS Challenge."""
     stated = mixture_facts(noisy.stem).get("snr_db") if noisy else None
     return float(stated) if stated else None
 
@@ -72,12 +86,25 @@ def from_checkpoints(
     texts: bool = False,
     jobs: int = 1,
 ) -> list[Item]:
-    """The pairs of `folder`, noisy and as each checkpoint enhances them; estimates go to `work/SYSTEM/ID.wav`.
+    """Enhance the pairs of a folder with each checkpoint.
 
-    `texts`: look for what is said where the pairs do not know. `jobs` recordings are enhanced at the same time, with
-    the same bytes for any number; a checkpoint, which uses all cores by itself, takes one after the other. Raises
-    StillwaveError for a folder without pairs or a faulty checkpoint; a recording that cannot be enhanced is an item
-    with a problem.
+    Args:
+        folder: The mixtures, as `stillwave data mix` writes them.
+        models: By system, a checkpoint, run folder or model name.
+        work: The folder for the estimates, `work/SYSTEM/ID.wav`.
+        device: The device of PyTorch; by default the best available.
+        quiet: Show no progress bar.
+        texts: Read the known texts of pairs whose text is not in the manifest.
+        jobs: How many recordings are enhanced at once by models that use one core each. The estimates do not depend
+            on it.
+
+    Returns:
+        The recordings, with `noisy` and each checkpoint as systems. A recording that cannot be enhanced is an item
+        with a problem.
+
+    Raises:
+        StillwaveError: A folder without pairs, or a checkpoint that cannot be loaded.
+
     """
     from stillwave.inference import load
 
@@ -86,10 +113,14 @@ def from_checkpoints(
     pairs = read_pairs(folder)
     enhancers = {name: load(path, device) for name, path in models.items()}
     unknown = {pair.id: pair.clean for pair in pairs if not pair.text} if texts else {}
-    said = texts_of(folder / "clean", unknown)
+    known = texts_of(folder / "clean", unknown)
     items = [
         Item(
-            p.id, p.clean, {NOISY: _one_channel(p, work)}, _known(p.snr_db), text=p.text or said.get(p.id, "")
+            p.id,
+            p.clean,
+            {NOISY: _one_channel(p, work)},
+            _finite(p.snr_db),
+            text=p.text or known.get(p.id, ""),
         )
         for p in pairs
     ]
@@ -107,34 +138,34 @@ def from_checkpoints(
 
 
 def _enhanced(enhancer: Enhancer, folder: Path, pair: Pair) -> Path | str:
-    """The file of an estimate, or why there is none."""
+    """Write an estimate and return its file, or the reason of a failure."""
     target = folder / f"{pair.id}.wav"
     try:
-        samples, rate = _heard(pair, enhancer.microphones)
+        samples, rate = _input(pair, enhancer.microphones)
         write(target, enhancer.enhance(samples, rate), rate, subtype="FLOAT")
-    except Exception as error:  # one file's fault is that file's; the others go on
+    except Exception as error:  # other recordings are still enhanced
         return _cause(error, pair)
     return target
 
 
-def _heard(pair: Pair, microphones: int) -> tuple[Samples, int]:
-    """What a network takes of a pair: of several channels as many as it has inputs."""
+def _input(pair: Pair, microphones: int) -> tuple[Samples, int]:
+    """Read as many channels of a multichannel pair as the network has inputs."""
     return read(pair.noisy) if pair.channels == 1 else (load_noisy(pair, microphones), SAMPLE_RATE)
 
 
 def _one_channel(pair: Pair, work: Path) -> Path:
-    """The noisy recording that is scored: of several channels the first (W of microphone A), as a file of its own."""
+    """Return the noisy file to score; of a multichannel pair the first channel (W of microphone A)."""
     if pair.channels == 1:
         return pair.noisy
     target = work / NOISY / f"{pair.id}.wav"
     try:
         write(target, load_noisy(pair, 1), SAMPLE_RATE, subtype="FLOAT")
     except Exception:
-        return pair.noisy  # scoring says what is wrong with it
+        return pair.noisy  # scoring reports the reason
     return target
 
 
-def _known(snr_db: float | None) -> float | None:
+def _finite(snr_db: float | None) -> float | None:
     return snr_db if snr_db is not None and math.isfinite(snr_db) else None
 
 
@@ -143,7 +174,7 @@ def _cause(error: Exception, pair: Pair) -> str:
 
 
 def named(values: Sequence[str]) -> dict[str, Path]:
-    """`NAME=PATH` or `PATH` (whose last part is the name) to name → path. Raises StillwaveError for a name given twice.
+    """Parse `NAME=PATH` or `PATH` (named by its last part). Raises StillwaveError for a repeated or invalid name.
 
     Examples:
         >>> named(["mine=out/a", "runs/student"])
@@ -160,6 +191,8 @@ def named(values: Sequence[str]) -> dict[str, Path]:
                 f"{value}: the name '{name}' is given twice; write NAME=PATH with another name"
             )
         if not name or "/" in name or name.startswith("."):
-            raise StillwaveError(f"{value}: '{name}' cannot name a system; write NAME=PATH with a plain name")
+            raise StillwaveError(
+                f"{value}: '{name}' is not a valid name of a system; write NAME=PATH with a plain name"
+            )
         result[name] = as_path(path)
     return result

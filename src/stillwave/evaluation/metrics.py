@@ -1,23 +1,23 @@
-"""Scores of one estimate against its clean reference. Axes: samples `[N]` at 16 kHz, full scale ±1.
+"""Metrics of an estimate against its clean reference. Signals: `[N]` at 16 kHz, full scale ±1.
 
-A metric that has no value says why: `Score(None, reason)`. It is never replaced by a number and never dropped.
+A metric without a value has a reason: `Score(None, reason)`. Missing values are never replaced by a number.
 
-| key | what it is | source |
+| key | measures | source |
 |---|---|---|
 | `pesq_wb`, `pesq_nb` | predicted listening quality, MOS-LQO | ITU-T P.862.2, P.862.1; package `pesq` |
 | `stoi`, `estoi` | predicted intelligibility | Taal et al. 2011, Jensen & Taal 2016; package `pystoi` |
-| `si_sdr` | target energy over all else, whatever the scale *and sign* | Le Roux et al. 2019, eq. 3, means removed |
-| `snr` | clean energy over that of the difference: sees scale and sign | |
+| `si_sdr` | target to residual energy, invariant to scale *and sign* | Le Roux et al. 2019, eq. 3, means removed |
+| `snr` | clean to error energy; depends on scale and sign | |
 | `csig`, `cbak`, `covl` | predicted ratings of speech, background, overall | Hu & Loizou 2008 (`composite.py`) |
-| `dnsmos_sig`, `dnsmos_bak`, `dnsmos_ovrl` | ratings; the reference is not used | P.835 DNSMOS; package `speechmos` |
-| `wer` | word error rate by a recogniser, at most 1; lower is better | `wer.py`, `transcripts.py`; package `jiwer` |
+| `dnsmos_sig`, `dnsmos_bak`, `dnsmos_ovrl` | predicted ratings, no reference | P.835 DNSMOS; package `speechmos` |
+| `wer` | word error rate with a recogniser, at most 1; lower is better | `wer.py`; package `jiwer` |
 | `t1` | (STOI + (1 − WER)) / 2, each clipped to 0 … 1 | L3DAS challenges (`challenge.py`) |
 
-DNSMOS takes values within ±1 only: an estimate that goes beyond is scaled, as a whole, to a peak of 1 (the others
-take it as it is). It depends on the level, and a recording under 9 s is repeated until it lasts that long.
+DNSMOS requires values within ±1: an estimate that exceeds them is scaled to a peak of 1 (for this metric only). DNSMOS
+depends on the level, and recordings under 9 s are repeated to that length.
 
-A recording's `wer` is clipped to 1 before it is averaged, as the challenges do it. The corpus WER of a summary,
-errors summed over recordings, is not clipped.
+The `wer` of a recording is clipped to 1 before averaging, as in the challenges. The corpus WER of a summary (errors
+summed over recordings) is not clipped.
 """
 
 from __future__ import annotations
@@ -42,20 +42,17 @@ from stillwave.schema import SAMPLE_RATE
 
 
 class Score(NamedTuple):
-    """A value, or the reason why there is none; exactly one of the two is None."""
+    """A value, or the reason for its absence; exactly one of the two is None."""
 
     value: float | None
     reason: str | None = None
 
 
 class SignalPair:
-    """A clean reference and an estimate, checked; what several metrics need is computed once.
+    """A clean reference and an estimate, with values that several metrics share; each is computed once."""
 
-    `heard`: their transcripts, where a recogniser heard them.
-    """
-
-    def __init__(self, clean: Samples, estimate: Samples, heard: TranscriptPair | None = None) -> None:
-        self.clean, self.estimate, self.heard = clean, estimate, heard
+    def __init__(self, clean: Samples, estimate: Samples, transcripts: TranscriptPair | None = None) -> None:
+        self.clean, self.estimate, self.transcripts = clean, estimate, transcripts
 
     @cached_property
     def pesq_wb(self) -> float:
@@ -70,11 +67,11 @@ class SignalPair:
     @property
     def wer(self) -> float:
         """Word error rate, clipped to 1."""
-        if self.heard is None:
-            raise MetricError("no recogniser heard it")
-        if self.heard.count is None:
-            raise MetricError(self.heard.reason)
-        return min(self.heard.count.rate, 1.0)
+        if self.transcripts is None:
+            raise MetricError("there is no transcript")
+        if self.transcripts.count is None:
+            raise MetricError(self.transcripts.reason)
+        return min(self.transcripts.count.rate, 1.0)
 
     @cached_property
     def composite(self) -> dict[str, float]:
@@ -93,24 +90,24 @@ class SignalPair:
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure: its key, its name in tables, the factor and decimals there."""
+    """A metric: its function, and its name, factor and decimals in tables."""
 
     key: str
     name: str
     compute: Callable[[SignalPair], float]
     extras: tuple[tuple[str, str], ...] = ()
-    """The modules that it needs, each with the extra that brings it."""
+    """The required modules, each with the extra that installs it."""
     unit: str = ""
     factor: float = 1.0
     decimals: int = 3
     lower_is_better: bool = False
     words: bool = False
-    """Whether it needs a recogniser."""
+    """Whether it requires a recogniser."""
     signals: bool = True
-    """Whether it compares samples; words are compared of recordings whose samples cannot be."""
+    """Whether it compares samples. The word error rate does not, so it exists for signals of different lengths."""
 
     def gain(self, difference: float) -> float:
-        """A difference, turned so that more than zero is better."""
+        """Return a difference with its sign such that positive is better."""
         return -difference if self.lower_is_better else difference
 
 
@@ -138,14 +135,17 @@ METRICS: dict[str, Metric] = {
 }
 DEFAULT = ("pesq_wb", "pesq_nb", "stoi", "estoi", "si_sdr", "csig", "cbak", "covl")
 WORDS = ("wer", "t1")
-"""What is added where there is a recogniser."""
-_NOTHING: Samples = np.zeros(0, np.float32)
+"""The metrics that are added if there is a recogniser."""
+_EMPTY: Samples = np.zeros(0, np.float32)
 
 
 def choose(keys: Sequence[str], recogniser: bool = False) -> tuple[str, ...]:
-    """Check metric names. Raises MetricError (with the nearest names) and MissingExtraError.
+    """Return metric keys, checked and without repeats; with a recogniser `wer` is always included.
 
-    With a recogniser the word error rate is among them whether it is named or not.
+    Raises:
+        MetricError: An unknown key, or a metric that needs a recogniser without one.
+        MissingExtraError: The package of a metric is not installed.
+
     """
     import importlib.util
 
@@ -156,7 +156,7 @@ def choose(keys: Sequence[str], recogniser: bool = False) -> tuple[str, ...]:
             raise MetricError(f"there is no metric '{key}'; {nearest(key, METRICS)}")
         if METRICS[key].words and not recogniser:
             raise MetricError(
-                f"the metric '{key}' needs a recogniser: `stillwave evaluate … --recogniser pocketsphinx`, or another"
+                f"the metric '{key}' needs a recogniser, e.g. `stillwave evaluate … --recogniser pocketsphinx`"
             )
         for module, extra in METRICS[key].extras:
             if importlib.util.find_spec(module) is None:
@@ -165,51 +165,62 @@ def choose(keys: Sequence[str], recogniser: bool = False) -> tuple[str, ...]:
 
 
 def score(
-    clean: Samples, estimate: Samples, keys: Sequence[str], heard: TranscriptPair | None = None
+    clean: Samples, estimate: Samples, keys: Sequence[str], transcripts: TranscriptPair | None = None
 ) -> dict[str, Score]:
-    """Every metric named, each a value or a reason. Signals are `[N]` at 16 kHz; `heard` are their transcripts."""
+    """Score an estimate against its clean reference.
+
+    Args:
+        clean: The clean reference, `[N]` at 16 kHz.
+        estimate: The estimate, `[N]` at 16 kHz, aligned with the reference.
+        keys: Keys of `METRICS`.
+        transcripts: The transcripts of both, for `wer` and `t1`.
+
+    Returns:
+        By metric, a value or the reason for its absence.
+
+    """
     fault = find_fault(clean, estimate)
     if fault:
-        return unscored(fault, keys, heard)
-    comparison = SignalPair(clean, estimate, heard)
-    return {key: _score(METRICS[key], comparison) for key in keys}
+        return unscored(fault, keys, transcripts)
+    pair = SignalPair(clean, estimate, transcripts)
+    return {key: _score(METRICS[key], pair) for key in keys}
 
 
-def unscored(reason: str, keys: Sequence[str], heard: TranscriptPair | None = None) -> dict[str, Score]:
-    """A reason for every metric named, but for those that compare what was heard, if it was."""
-    comparison = SignalPair(_NOTHING, _NOTHING, heard)
+def unscored(reason: str, keys: Sequence[str], transcripts: TranscriptPair | None = None) -> dict[str, Score]:
+    """Return a reason for every metric; metrics of transcripts only are computed if there are transcripts."""
+    pair = SignalPair(_EMPTY, _EMPTY, transcripts)
     return {
         key: Score(None, reason)
-        if heard is None or METRICS[key].signals
-        else _score(METRICS[key], comparison)
+        if transcripts is None or METRICS[key].signals
+        else _score(METRICS[key], pair)
         for key in keys
     }
 
 
-def _score(metric: Metric, comparison: SignalPair) -> Score:
+def _score(metric: Metric, pair: SignalPair) -> Score:
     try:
-        value = float(metric.compute(comparison))
+        value = float(metric.compute(pair))
     except MetricError as error:
         return Score(None, str(error))
-    except Exception as error:  # a metric's package fails in ways of its own; each becomes a counted reason
+    except Exception as error:  # packages raise any exception; each becomes a counted reason
         return Score(None, f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}")
     return Score(value) if np.isfinite(value) else Score(None, f"is {value}")
 
 
 def aligned(clean: Samples, estimate: Samples) -> Alignment:
-    """Lag and polarity of an estimate: PESQ, STOI and SI-SDR do not tell them. Nothing for signals with a fault."""
+    """Return the lag and polarity of an estimate, which most metrics do not show; 0 for invalid signals."""
     return Alignment() if find_fault(clean, estimate) else alignment(clean, estimate, SAMPLE_RATE)
 
 
 def find_fault(clean: Samples, estimate: Samples) -> str | None:
-    """Why two signals cannot be compared by any metric, or None."""
+    """Return why no metric can compare two signals, or None."""
     for name, signal in (("the reference", clean), ("the estimate", estimate)):
         if signal.ndim != 1:
-            return f"{name} has {signal.shape[0]} channels, one is scored"
+            return f"{name} has {signal.shape[0]} channels; mono is required"
         if not len(signal):
             return f"{name} is empty"
         if not np.isfinite(signal).all():
-            return f"{name} holds NaN or infinity"
+            return f"{name} contains NaN or infinity"
         if np.abs(signal).max() < SILENT:
             return f"{name} is silent"
     if len(clean) != len(estimate):
@@ -217,14 +228,14 @@ def find_fault(clean: Samples, estimate: Samples) -> str | None:
     return None
 
 
-def _stoi(comparison: SignalPair, extended: bool) -> float:
+def _stoi(pair: SignalPair, extended: bool) -> float:
     from pystoi import stoi
 
     with fixed_seed(), warnings.catch_warnings():
-        # pystoi warns and returns 1e-5 where fewer than 30 frames (0.4 s) are active: that is no score
+        # pystoi warns and returns 1e-5 if fewer than 30 frames (0.4 s) are active: treat this as no value
         warnings.simplefilter("error", RuntimeWarning)
         try:
-            return float(stoi(comparison.clean, comparison.estimate, SAMPLE_RATE, extended=extended))
+            return float(stoi(pair.clean, pair.estimate, SAMPLE_RATE, extended=extended))
         except RuntimeWarning as warning:
             if "Not enough STFT frames" in str(warning):
                 raise MetricError("too short for STOI (30 active frames, 0.4 s)") from None

@@ -1,4 +1,4 @@
-"""PESQ (ITU-T P.862.1 and P.862.2) by the package `pesq`, and where its value is not to be trusted."""
+"""PESQ (ITU-T P.862.1 and P.862.2) with the package `pesq`, and a check of unreliable values."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from stillwave.evaluation.utterances import ROOM, too_many
 from stillwave.schema import SAMPLE_RATE
 
 _GOOD, _UNLIKE, _CUT = 2.5, 0.5, 100
-"""A value that is looked at again if SI-SDR is below zero; by how much the second may differ; samples left out."""
+"""Above `_GOOD` with an SI-SDR below 0 dB, PESQ without the first `_CUT` samples must be within `_UNLIKE`."""
 
 
 def pesq(clean: Samples, estimate: Samples, mode: str) -> float:
-    """`mode`: `wb` (P.862.2) or `nb` (P.862.1), at 16 kHz. Raises MetricError where it has no value, or no sure one."""
+    """Return PESQ at 16 kHz, `wb` (P.862.2) or `nb` (P.862.1). Raises MetricError for no or an unreliable value."""
     import pesq as program
 
     if too_many(clean):
-        raise MetricError(f"too long for PESQ (it has room for {ROOM} utterances); score it in parts")
+        raise MetricError(f"too long for PESQ (at most {ROOM} utterances); score it in parts")
     try:
         value = float(program.pesq(SAMPLE_RATE, clean, estimate, mode))
         if value > _GOOD and correlation(clean, estimate) ** 2 < 0.5:  # SI-SDR below zero
@@ -26,14 +26,14 @@ def pesq(clean: Samples, estimate: Samples, mode: str) -> float:
     except program.NoUtterancesError:
         raise MetricError("PESQ found no utterance") from None
     except program.BufferTooShortError:
-        raise MetricError("too short for PESQ (a quarter of a second at least)") from None
+        raise MetricError("too short for PESQ (at least 0.25 s)") from None
 
 
 def _check_aligned(value: float, cut: float) -> None:
-    """PESQ aligns the two in time, and may fail where little speech is left: it was seen to give 4.28 to such an
-    estimate, and 2.36 to the same without the first 100 samples. A delay, which lowers SI-SDR too, does not do that.
+    """Raise MetricError if two values differ. PESQ aligns the signals in time, which fails if little speech is left:
+    one such estimate got 4.28, and 2.36 without its first 100 samples. A plain delay does not have this effect.
     """
     if abs(value - cut) > _UNLIKE:
         raise MetricError(
-            f"PESQ cannot align the two: {value:.2f}, but {cut:.2f} without the first {_CUT} samples"
+            f"PESQ cannot align the signals: {value:.2f}, but {cut:.2f} without the first {_CUT} samples"
         )

@@ -1,4 +1,4 @@
-"""Tasks in parallel processes, results in the order of the tasks."""
+"""Run tasks in parallel processes, with results in the order of the tasks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ T = TypeVar("T")
 
 
 def run(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[T]:
-    """`function(*task)` of every task, in `jobs` processes; one job is this process.
+    """Yield `function(*task)` of every task, computed in `jobs` processes; with one job in this process.
 
-    Raises what a task raises, and StillwaveError where a process is ended from outside.
+    Raises what a task raises, and StillwaveError if a process is killed.
     """
     jobs = min(jobs, len(tasks))
     return _in_processes(function, tasks, jobs) if jobs > 1 else (function(*task) for task in tasks)
@@ -25,16 +25,14 @@ def _in_processes(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], 
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     try:
-        with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_leave_ctrl_c):
-            # Files take from 50 ms to seconds: one at a time keeps all processes busy to the end.
+        with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_ignore_ctrl_c):
+            # Files take from 50 ms to seconds: batches of one keep all processes busy to the end.
             pool = Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
             yield from pool(delayed(function)(*task) for task in tasks)
     except TerminatedWorkerError:
-        raise StillwaveError(
-            "a scoring process was ended from outside, perhaps for want of memory; try fewer jobs"
-        ) from None
+        raise StillwaveError("a scoring process was killed, possibly out of memory; use fewer jobs") from None
 
 
-def _leave_ctrl_c() -> None:
-    """Ctrl-C reaches every process of a terminal; the parent ends the others, which have nothing to say."""
+def _ignore_ctrl_c() -> None:
+    """Ignore SIGINT, which a terminal sends to every process: the parent ends the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

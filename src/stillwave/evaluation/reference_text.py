@@ -1,4 +1,4 @@
-"""What is said in the references, where somebody wrote it down."""
+"""Known texts of the references."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from stillwave.errors import StillwaveError
 
 
 def texts_of(folder: Path, references: Mapping[str, Path]) -> dict[str, str]:
-    """Name → text, for the references (name → file) that have one.
+    """Return the text by name of the references (name → file) that have one.
 
-    It is looked for in NAME.txt beside the reference, and in the column `text` of the mixtures.csv that lies in the
-    folder or above it. Raises StillwaveError for a table or text that cannot be read.
+    Texts are read from NAME.txt beside the reference, or from the column `text` of mixtures.csv in the folder or its
+    parent. Raises StillwaveError for a file that cannot be read.
     """
     table = _table(folder) if references else {}
     found = {name: _beside(file) or table.get(name, "") for name, file in references.items()}

@@ -1,4 +1,4 @@
-"""NumPy's global generator, for packages that draw from it."""
+"""A fixed seed for packages that use NumPy's global generator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @contextmanager
 def fixed_seed() -> Iterator[None]:
-    """Seed NumPy's global generator, and put it back: pystoi's extended STOI adds a trace of noise from there."""
+    """Seed NumPy's global generator and restore it afterwards: the extended STOI of pystoi adds a little noise."""
     before = np.random.get_state()
     np.random.seed(0)
     try:

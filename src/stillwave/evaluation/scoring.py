@@ -1,4 +1,4 @@
-"""Scoring files in parallel: one task a file and system; order and values do not depend on the jobs."""
+"""Score files in parallel, one task for each recording and system. Results do not depend on the number of jobs."""
 
 from __future__ import annotations
 
@@ -25,10 +25,16 @@ NOISY = "noisy"
 
 @dataclass(frozen=True)
 class Item:
-    """One recording to score: its reference, the file of each system, and the SNR it was mixed at, if known.
+    """One recording to score.
 
-    `clean` is None where there is no reference; `problems` says for a system why it has no file; `text` is what is
-    said in it, where that is known.
+    Attributes:
+        id: The name of the recording.
+        clean: The clean reference; None if it is missing.
+        estimates: The file of each system.
+        snr_db: The SNR of the mixture, if known.
+        problems: By system, why it has no file.
+        text: The reference text, if known.
+
     """
 
     id: str
@@ -41,10 +47,17 @@ class Item:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """What one system got for one recording. `inverted`: its polarity is opposite to the reference's.
+    """The scores of one recording and system.
 
-    `lag`: samples at 16 kHz by which it is late, early below 0. `heard`: the transcripts, where there is a
-    recogniser.
+    Attributes:
+        id: The name of the recording.
+        system: The name of the system.
+        snr_db: The SNR of the mixture, if known.
+        scores: By metric.
+        inverted: Whether the polarity is opposite to that of the reference.
+        transcripts: The transcripts, if there is a recogniser.
+        lag: The delay of the estimate in samples at 16 kHz; negative is early.
+
     """
 
     id: str
@@ -52,13 +65,13 @@ class ScoreRow:
     snr_db: float | None
     scores: Mapping[str, Score]
     inverted: bool = False
-    heard: TranscriptPair | None = None
+    transcripts: TranscriptPair | None = None
     lag: int = 0
 
 
 @dataclass(frozen=True)
 class Scores:
-    """All rows, by recording and then by system. `recogniser`: name and version; `references`: as `AsrConfig`."""
+    """All rows, by recording and system, with the name and version of the recogniser and its references."""
 
     systems: tuple[str, ...]
     metrics: tuple[str, ...]
@@ -72,41 +85,53 @@ def score_pairs(
     metrics: Sequence[str] = DEFAULT,
     jobs: int | None = None,
     quiet: bool = False,
-    listening: AsrConfig | None = None,
+    asr: AsrConfig | None = None,
 ) -> Scores:
-    """Score every system of every item. `jobs` processes, by default one a core; values do not depend on them.
+    """Score every system of every recording.
 
-    With `listening`, a recogniser first hears every file once, and `wer` is among the metrics.
+    Args:
+        items: The recordings.
+        metrics: Keys of `METRICS`.
+        jobs: The number of processes; by default one for each core. The values do not depend on it.
+        quiet: Show no progress bar.
+        asr: The recogniser, which transcribes every file once; adds `wer` to the metrics.
 
-    Raises StillwaveError for an unknown metric, no items, or a recogniser that cannot be used. A file that cannot be
-    scored is a row of reasons.
+    Returns:
+        The scores. A file that cannot be scored is a row of reasons.
+
+    Raises:
+        StillwaveError: No items, an unknown metric, or a recogniser that cannot be used.
+
     """
     if not items:
         raise StillwaveError("there is nothing to score: no recordings are paired")
-    keys = choose(metrics, listening is not None)
+    keys = choose(metrics, asr is not None)
     systems = _in_order(items)
     jobs = jobs or cores()
-    heard = transcribe_all(items, listening, jobs, quiet) if listening else {}
-    tasks = [(item, system, keys, heard.get((item.id, system))) for item in items for system in systems]
+    pairs = transcribe_all(items, asr, jobs, quiet) if asr else {}
+    tasks = [(item, system, keys, pairs.get((item.id, system))) for item in items for system in systems]
     done = run(score_file, tasks, jobs)
     rows = list(done if quiet else track(done, "score", total=len(tasks)))
-    if listening is None:
+    if asr is None:
         return Scores(systems, keys, tuple(rows))
-    return Scores(systems, keys, tuple(rows), identity(load(listening.recogniser)), listening.references)
+    return Scores(systems, keys, tuple(rows), identity(load(asr.recogniser)), asr.references)
 
 
 def _in_order(items: Sequence[Item]) -> tuple[str, ...]:
-    """Systems as the item with most files has them, `noisy` first: a file that is absent moves none."""
+    """Systems in the order of the item with most files, `noisy` first."""
     fullest = max(items, key=lambda item: len(item.estimates))
     others = [name for item in (fullest, *items) for name in (*item.estimates, *item.problems)]
     return tuple(dict.fromkeys(sorted(others, key=lambda name: name != NOISY)))
 
 
-def score_file(item: Item, system: str, keys: Sequence[str], heard: TranscriptPair | None = None) -> ScoreRow:
-    """One row."""
+def score_file(
+    item: Item, system: str, keys: Sequence[str], transcripts: TranscriptPair | None = None
+) -> ScoreRow:
+    """Return the scores of one recording and system."""
 
     def without(reason: str) -> ScoreRow:
-        return ScoreRow(item.id, system, item.snr_db, unscored(reason, keys, heard), heard=heard)
+        scores = unscored(reason, keys, transcripts)
+        return ScoreRow(item.id, system, item.snr_db, scores, transcripts=transcripts)
 
     if system not in item.estimates:
         return without(item.problems.get(system, "there is no file"))
@@ -114,28 +139,26 @@ def score_file(item: Item, system: str, keys: Sequence[str], heard: TranscriptPa
         return without("there is no clean file of this name")
     try:
         (clean, rate), (estimate, other) = _load(item.clean), _load(item.estimates[system])
-    except Exception as error:  # decoders fail in ways of their own; one file's fault is that file's
+    except Exception as error:  # decoders raise any exception; other files are still scored
         return without(_without_path(fault_text(error), item))
-    if (
-        rate != other
-    ):  # neither is resampled to the other in silence: which band is compared is the user's choice
+    if rate != other:  # resampling one of them would choose the compared band without asking
         return without(f"sampling rates differ: {rate} Hz of reference, {other} Hz of estimate")
-    scores = score(clean, estimate, keys, heard)
+    scores = score(clean, estimate, keys, transcripts)
     lag, inverted = aligned(clean, estimate)
-    return ScoreRow(item.id, system, item.snr_db, scores, inverted, heard, lag)
+    return ScoreRow(item.id, system, item.snr_db, scores, inverted, transcripts, lag)
 
 
 def _without_path(message: str, item: Item) -> str:
-    """So that equal faults of many files count as one reason; the row says which file it is."""
+    """Replace file names in a message, so that the same fault of several files counts as one reason."""
     for path in item.estimates.values():
         message = message.replace(f"{path}: ", "the estimate: ")
     return printable(" ".join(message.replace(f"{item.clean}: ", "the reference: ").split()))
 
 
 def mean_score(metric: str, clean: Sequence[Samples], estimates: Sequence[Samples]) -> tuple[float, int]:
-    """Mean of one metric over signals `[N]` at 16 kHz that have a value, and how many have none.
+    """Return the mean of a metric over signals `[N]` at 16 kHz, and the number of signals without a value.
 
-    The mean is NaN where none has.
+    The mean is over the signals with a value; NaN if there are none.
     """
     scores = [score(c, e, (metric,))[metric].value for c, e in zip(clean, estimates, strict=True)]
     values = [value for value in scores if value is not None]
@@ -143,7 +166,7 @@ def mean_score(metric: str, clean: Sequence[Samples], estimates: Sequence[Sample
 
 
 def _load(path: Path) -> tuple[Samples, int]:
-    """A file at 16 kHz: `[N]`, or `[channels, N]` where it has several (which is then a fault), and its own rate."""
+    """Return samples at 16 kHz, `[N]` if mono and `[channels, N]` otherwise, and the rate of the file."""
     samples, rate = read(path)
     if rate != SAMPLE_RATE:
         samples = resample(samples, rate, SAMPLE_RATE)

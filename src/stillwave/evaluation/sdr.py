@@ -1,4 +1,4 @@
-"""Metrics that compare energies: SI-SDR, SNR, and the correlation that tells polarity. Signals are `[N]`."""
+"""SI-SDR, SNR and correlation. Signals are `[N]`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from stillwave.audio import Samples
 from stillwave.errors import MetricError
 
-_ROUNDING = 1e-25  # −250 dB, what float64 leaves of a difference
+_ROUNDING = 1e-25  # −250 dB: rounding errors of float64
 
 
 def si_sdr(clean: Samples, estimate: Samples) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB, means removed. Blind to polarity.
+    """Return the scale-invariant signal-to-distortion ratio in dB, means removed. Independent of polarity.
 
     Examples:
         >>> t = np.linspace(0, 1, 16_000, endpoint=False)
@@ -31,14 +31,14 @@ def si_sdr(clean: Samples, estimate: Samples) -> float:
     target = _dot(e, s) / _dot(s, s) * s
     wanted, error = _dot(target, target), _dot(e - target, e - target)
     if wanted <= _ROUNDING * error:  # a constant estimate too: both are zero
-        raise MetricError("the estimate holds nothing of the reference: SI-SDR is minus infinity")
+        raise MetricError("the estimate is uncorrelated with the reference: SI-SDR is minus infinity")
     if error <= _ROUNDING * wanted:
         raise MetricError("the estimate equals the reference: SI-SDR is infinite")
     return float(10 * np.log10(wanted / error))
 
 
 def snr(clean: Samples, estimate: Samples) -> float:
-    """Signal-to-noise ratio in dB, the noise being all of estimate − clean."""
+    """Return the signal-to-noise ratio in dB, where the noise is estimate − clean."""
     s, e = clean.astype(np.float64), estimate.astype(np.float64) - clean
     if not e.any():
         raise MetricError("the estimate equals the reference: SNR is infinite")
@@ -46,17 +46,17 @@ def snr(clean: Samples, estimate: Samples) -> float:
 
 
 def correlation(clean: Samples, estimate: Samples) -> float:
-    """−1 … 1, means removed; 0 if either is constant."""
+    """Return the correlation coefficient, −1 … 1; 0 if either signal is constant."""
     s, e = centred(clean), centred(estimate)
     return _dot(s, e) / max(float(np.sqrt(_dot(s, s) * _dot(e, e))), 1e-300)
 
 
 def _dot(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Not BLAS, whose last digits depend on its number of threads."""
+    """Return the dot product without BLAS, whose rounding depends on the number of threads."""
     return float((a * b).sum())
 
 
 def centred(signal: Samples) -> NDArray[np.float64]:
-    """The signal without its mean, in float64."""
+    """Return the signal without its mean, in float64."""
     found: NDArray[np.float64] = signal.astype(np.float64) - signal.mean(dtype=np.float64)
     return found

@@ -1,7 +1,7 @@
-"""How many utterances PESQ may find. Its program (P.862) has room for 50, writes on beyond them, and crashes or errs.
+"""The number of utterances that PESQ may find. The program of P.862 has room for 50 and writes out of bounds beyond.
 
-It takes as utterances the stretches of at least 200 ms above a threshold of its own, pauses up to 200 ms closed.
-Here they are counted for every threshold, so that the count holds whatever threshold it arrives at.
+It counts segments of at least 200 ms above a threshold that it estimates, and closes pauses of up to 200 ms. Here the
+segments are counted for every threshold, so that the count is an upper bound.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from stillwave.schema import SAMPLE_RATE
 
 _FRAME = SAMPLE_RATE // 250
 _SHORTEST = 50  # frames of an utterance, and of a pause between two
-_BLIP = 4  # frames above the threshold that are still no speech
+_BLIP = 4  # frames above the threshold that do not count as speech
 ROOM = 50
 _MARGIN = 5  # the program filters before it decides
-_SAFE = ROOM * 2 * _SHORTEST * _FRAME  # too short (20 s) for so many
+_SAFE = ROOM * 2 * _SHORTEST * _FRAME  # shorter signals (20 s) cannot contain more
 
 
 def too_many(clean: Samples) -> bool:
-    """Whether PESQ may find more utterances in a reference `[N]` at 16 kHz than it has room for."""
+    """Return whether PESQ may find more utterances in a reference `[N]` at 16 kHz than it has room for."""
     return len(clean) >= _SAFE and most_utterances(clean) > ROOM - _MARGIN
 
 
 def most_utterances(clean: Samples) -> int:
-    """The largest count of utterances over all thresholds, in steps of 1 dB."""
+    """Return the largest number of utterances over all thresholds, in steps of 1 dB."""
     frames = clean[: len(clean) // _FRAME * _FRAME].reshape(-1, _FRAME).astype(np.float64)
     decibels = 10 * np.log10(np.maximum((frames**2).mean(1), 1e-12))
     steps = np.arange(np.floor(decibels.min()), decibels.max(), 1.0)

@@ -1,12 +1,12 @@
-"""Word error rate: what counts as a word, and how many of them are wrong.
+"""Word error rate: normalisation of texts and counting of errors.
 
-**Words.** Unicode is brought to its composed compatibility form, letters to lower case, curly apostrophes to straight
-ones. What is neither letter, digit, combining mark nor apostrophe parts words (hyphens too); an apostrophe with no
-letter or digit beside it is dropped. Numbers stay as they are written: "7" is not "seven". So two texts of upper-case
-letters, apostrophes and spaces, which is all that wav2vec2-base-960h writes, count as in the challenge's own script,
-which changes nothing.
+**Words.** Unicode is normalised to NFKC, letters to lower case, curly apostrophes to straight ones. Any character other
+than letters, digits, combining marks and apostrophes separates words, hyphens included; an apostrophe without a letter
+or digit beside it is removed. Numbers are not spelt out: "7" is not "seven". Texts of upper-case letters, apostrophes
+and spaces, the only output of wav2vec2-base-960h, are counted as in the script of the L3DAS challenge, which does not
+normalise.
 
-**Errors.** Substitutions + deletions + insertions of the alignment that has fewest (Levenshtein; package `jiwer`).
+**Errors.** Substitutions + deletions + insertions of the alignment with the fewest (Levenshtein; package `jiwer`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ALONE = re.compile(r"(?<!\S)'+(?!\S)")
 
 
 def normalise(text: str) -> str:
-    """Words, one space between two.
+    """Return the words of a text in lower case, separated by single spaces.
 
     Examples:
         >>> normalise("  Don’t -- well-KNOWN, “is it”? ' ")
@@ -29,7 +29,7 @@ def normalise(text: str) -> str:
         "the dog's 7 dogs' 'tis"
 
     """
-    # Apostrophes first: the compatibility form of ´ is a space with an accent.
+    # Apostrophes first: NFKC turns ´ into a space with an accent.
     text = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).lower()
     kept = "".join(c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
     return " ".join(_ALONE.sub(" ", kept).split())
@@ -37,7 +37,7 @@ def normalise(text: str) -> str:
 
 @dataclass(frozen=True)
 class WordCount:
-    """What an alignment found. `words`: those of the reference, at least one."""
+    """The word errors of a hypothesis; `words` is the number of words of the reference, at least 1."""
 
     substitutions: int
     deletions: int
@@ -46,17 +46,17 @@ class WordCount:
 
     @property
     def errors(self) -> int:
-        """All three."""
+        """Substitutions, deletions and insertions."""
         return self.substitutions + self.deletions + self.insertions
 
     @property
     def rate(self) -> float:
-        """Errors to words: 0 is perfect, 1 is what silence gets, more is possible (insertions)."""
+        """Errors divided by words: 0 is perfect, an empty hypothesis has 1, insertions can exceed 1."""
         return self.errors / self.words
 
 
 def count(reference: str, hypothesis: str) -> WordCount | None:
-    """Errors of a hypothesis; None where the reference has no words.
+    """Count the errors of a hypothesis; None if the reference has no words.
 
     Examples:
         >>> count("The cat sat.", "a cat sat down")
@@ -69,8 +69,8 @@ def count(reference: str, hypothesis: str) -> WordCount | None:
     """
     import jiwer
 
-    said, heard = normalise(reference), normalise(hypothesis)
-    if not said:
+    words = normalise(reference)
+    if not words:
         return None
-    found = jiwer.process_words(said, heard)
-    return WordCount(found.substitutions, found.deletions, found.insertions, len(said.split()))
+    found = jiwer.process_words(words, normalise(hypothesis))
+    return WordCount(found.substitutions, found.deletions, found.insertions, len(words.split()))

@@ -1,26 +1,21 @@
-"""Figures of the report: calibration weights, similarities and their course, with the spectrogram.
-
-As in the quick start's figures: transparent background, a grey that is legible on white and black, `Figure` without
-pyplot.
-"""
+"""Figures of the report: calibration weights, similarities and their course, with the spectrogram."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from stillwave.errors import MissingExtraError
-from stillwave.files import atomic_file
-from stillwave.quickstart.pictures import INK, RANGE_DB, spectrogram
+from stillwave.reports.figures import INK, ink_axes, new_figure, save_figure
+from stillwave.reports.spectrogram import COLOUR_MAP, RANGE_DB, spectrogram
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Values = npt.NDArray[np.float32]
 DPI = 120
@@ -69,7 +64,7 @@ def draw_weights(
     """Draw α of one term, [T, n, m] for each stream: a strip for each layer pair, along the frames."""
     pairs = students * teachers
     heights = [2.2, *(0.28 * pairs + 0.25 for _ in streams)]
-    figure = _figure(9, sum(heights) + 0.6)
+    figure = new_figure(9, sum(heights) + 0.6)
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     _spectrogram(panels[0], clip)
     colours = _weight_colours(1 / teachers, list(streams.values()))
@@ -89,7 +84,7 @@ def draw_weights(
 
 def draw_similarities(file: Path, clip: AudioClip, rows: Sequence[FigureRow], kind: FigureKind) -> None:
     """Draw teacher, student and their difference, a row for each layer pair, below the spectrogram."""
-    figure = _figure(9.6, 1.6 + (2.7 if kind.square else 1.5) * len(rows) + 0.4)
+    figure = new_figure(9.6, 1.6 + (2.7 if kind.square else 1.5) * len(rows) + 0.4)
     heights = [1.3, *(2.4 if kind.square else 1.0 for _ in rows)]
     panels = figure.subplots(len(rows) + 1, 3, height_ratios=heights, squeeze=False)
     for axes, title in zip(panels[0], ("teacher", "student", "student − teacher"), strict=True):
@@ -109,7 +104,7 @@ def draw_similarities(file: Path, clip: AudioClip, rows: Sequence[FigureRow], ki
 
 def draw_distances(file: Path, lines: Mapping[str, Sequence[float]], steps: Sequence[int]) -> None:
     """Draw the distance of each term against the training step."""
-    figure = _figure(5.6, 2.8)
+    figure = new_figure(5.6, 2.8)
     _lines(figure.subplots(), lines, steps)
     _save(figure, file)
 
@@ -119,7 +114,7 @@ def draw_course(
 ) -> None:
     """Draw mean α against the training step, {term: {stream: {teacher layer: values}}}: a row for each term."""
     wide = max(len(streams) for streams in terms.values())
-    figure = _figure(3.4 * wide + 0.6, 2.1 * len(terms) + 0.3)
+    figure = new_figure(3.4 * wide + 0.6, 2.1 * len(terms) + 0.3)
     panels = figure.subplots(len(terms), wide, sharex=True, sharey=True, squeeze=False)
     for row, (term, streams) in zip(panels, terms.items(), strict=True):
         for axes, (stream, lines) in zip(row, streams.items(), strict=True):
@@ -143,7 +138,7 @@ def draw_change(
     file: Path, clip: AudioClip, columns: Sequence[str], rows: Mapping[str, Sequence[Values]]
 ) -> None:
     """Draw similarities of frames at some steps and of the teacher: a row and a colour scale for each set."""
-    figure = _figure(2.3 * len(columns) + 0.6, 2.2 * len(rows) + 0.4)
+    figure = new_figure(2.3 * len(columns) + 0.6, 2.2 * len(rows) + 0.4)
     panels = figure.subplots(len(rows), len(columns), sharex=True, sharey=True, squeeze=False)
     extent = (0.0, clip.seconds, 0.0, clip.seconds)
     for line, (name, matrices) in zip(panels, rows.items(), strict=True):
@@ -198,7 +193,7 @@ def _spectrogram(axes: Axes, clip: AudioClip) -> None:
     top = float(values.max())
     extent = (0.0, clip.seconds, 0.0, clip.rate / 2000)
     axes.imshow(
-        values, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - RANGE_DB, vmax=top
+        values, origin="lower", aspect="auto", extent=extent, cmap=COLOUR_MAP, vmin=top - RANGE_DB, vmax=top
     )
     axes.set_ylabel("kHz")
 
@@ -209,28 +204,8 @@ def _bar(figure: Any, image: Any, axes: Any) -> None:
     bar.outline.set_visible(False)
 
 
-def _figure(width: float, height: float) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("drawing", "train") from None
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: Any, file: Path, colours: int | None = 256) -> None:
-    """Write a PNG. 256 colours make it three times smaller but quantise fine shades."""
+def _save(figure: Figure, file: Path, colours: int | None = 256) -> None:
+    """Write a PNG; the fine gradients of weights need more than 256 colours."""
     for axes in figure.axes:
-        axes.tick_params(colors=INK, labelsize=7)
-        axes.xaxis.label.set(color=INK, size=8)
-        axes.yaxis.label.set(color=INK, size=8)
-        for spine in axes.spines.values():
-            spine.set_color(INK)
-    from PIL import Image  # a dependency of matplotlib
-
-    whole = BytesIO()
-    figure.savefig(whole, dpi=DPI, transparent=True)
-    image: Image.Image = Image.open(whole)
-    if colours:
-        image = image.quantize(colours, method=Image.Quantize.FASTOCTREE)
-    with atomic_file(file) as temporary:
-        image.save(temporary, optimize=True)
+        ink_axes(axes)
+    save_figure(figure, [file], dpi=DPI, colours=colours)

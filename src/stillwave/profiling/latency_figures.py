@@ -1,47 +1,39 @@
-"""The figure of a latency report: time per frame by backend, and real-time factor of several streams.
-
-It has no background and grey text, for light and dark pages.
-"""
+"""The figure of a latency report: time per frame by backend, and real-time factor of several streams."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from stillwave.errors import MissingExtraError
-from stillwave.files import atomic_file
 from stillwave.profiling.latency import Latency, LatencyRow
 from stillwave.profiling.latency_backends import TITLES
+from stillwave.reports.figures import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    SUFFIXES,
+    new_figure,
+    save_figure,
+    style_axes,
+)
 
-INK = "#808791"
-COLOURS = {"torch": "#dd7f1f", "onnx": "#2f7fe0", "int8": "#2f9e68", "fp16": "#8f6bd9"}
+COLOURS = {"torch": ORANGE, "onnx": BLUE, "int8": GREEN, "fp16": PURPLE}
 MARKS = "osD^vPX*"
 """Markers of the models."""
-SUFFIXES = (".png", ".svg")
 
 
 def draw(found: Latency, stem: Path) -> list[Path]:
     """Write `stem`.png and `stem`.svg. Raises MissingExtraError without matplotlib."""
-    try:
-        from matplotlib.figure import Figure  # not pyplot: no global state and no display
-    except ImportError:
-        raise MissingExtraError("drawing", "train") from None
     several = any(row.streams for row in found.rows)
-    figure = Figure(
-        figsize=(11.5 if several else 6, 1.5 + 0.32 * max(6, len(found.rows))), layout="constrained"
-    )
+    figure = new_figure(11.5 if several else 6, 1.5 + 0.32 * max(6, len(found.rows)))
     panels = figure.subplots(1, 2 if several else 1, squeeze=False)[0]
     _frames(panels[0], found.rows)
     if several:
         _streams(panels[1], found.rows)
         figure.legend(loc="outside right center", fontsize=7, frameon=False, labelcolor=INK)
-    paths = [stem.with_suffix(suffix) for suffix in SUFFIXES]
-    for path in paths:
-        with atomic_file(path) as temporary:
-            figure.savefig(
-                temporary, dpi=160, transparent=True, metadata={"Date": None} if path.suffix == ".svg" else {}
-            )
-    return paths
+    return save_figure(figure, [stem.with_suffix(suffix) for suffix in SUFFIXES])
 
 
 def _frames(axis: Any, rows: list[LatencyRow]) -> None:
@@ -62,7 +54,7 @@ def _frames(axis: Any, rows: list[LatencyRow]) -> None:
         xscale="log", xlabel="ms per frame", ylim=(-0.6, len(rows) - 0.4),
         title="Time per frame: median, p99 (thick), maximum",
     )  # fmt: skip
-    _plain(axis)
+    _style(axis)
 
 
 def _streams(axis: Any, rows: list[LatencyRow]) -> None:
@@ -78,21 +70,13 @@ def _streams(axis: Any, rows: list[LatencyRow]) -> None:
     axis.set(xscale="log", yscale="log", xlabel="streams in one batch", title="Real-time factor of one core")
     axis.set_xticks(counts, [str(count) for count in counts])
     axis.minorticks_off()
-    _plain(axis)
+    _style(axis)
 
 
-def _plain(axis: Any) -> None:
+def _style(axis: Any) -> None:
     from matplotlib.ticker import FuncFormatter
 
-    axis.title.set(color=INK, fontsize=9)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axis.spines[side].set_color(INK)
-    axis.tick_params(colors=INK, which="both", labelsize=8)
-    axis.xaxis.label.set(color=INK, fontsize=8)
+    style_axes(axis)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     if axis.get_yscale() == "log":
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.grid(axis="both", color=INK, alpha=0.2, linewidth=0.6)
-    axis.patch.set_alpha(0)

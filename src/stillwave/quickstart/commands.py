@@ -1,4 +1,4 @@
-"""Command lines of the page, which run as they are written from the folder that the quick start was started in."""
+"""Command lines of the page, for the folder in which the quick start was started."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from stillwave.quickstart.settings import Settings
 
 
 class CommandLine(NamedTuple):
-    """What a command line does, and the line."""
+    """The purpose of a command line, and the line."""
 
     what: str
     line: str
 
 
 def program() -> str:
-    """How this program was started, as a shell takes it: `stillwave`, `.venv/bin/stillwave`, `python -m stillwave`."""
+    """Return how this program was started: `stillwave`, `.venv/bin/stillwave` or `python -m stillwave`."""
     started = Path(sys.argv[0])
     if started.stem == "stillwave" and started.is_file():
         found = shutil.which("stillwave")
@@ -30,7 +30,7 @@ def program() -> str:
 
 
 def commands(settings: Settings, recording: Path) -> list[CommandLine]:
-    """What to do next; `recording` is a noisy file that exists."""
+    """Return commands for next steps; `recording` is an existing noisy file."""
     out, start = settings.output, program()
     noisy = _quoted(recording)
     student = _quoted(out / "runs" / "distilled")
@@ -38,31 +38,31 @@ def commands(settings: Settings, recording: Path) -> list[CommandLine]:
     audio = "" if settings.audio is None else f" --audio {_quoted(settings.audio)}"
     return [
         CommandLine(
-            "Denoise a recording with the distilled student (put a file of yours in the first place)",
+            "Denoise a recording with the distilled student (replace the first file by yours)",
             f"{start} enhance {noisy} --overwrite -m {student} -o {_quoted(out / 'denoised-by-student.wav')}",
         ),
-        CommandLine("What the student is, and what it costs", f"{start} models {student}"),
+        CommandLine("Show the size and complexity of the student", f"{start} models {student}"),
         CommandLine("Train four times as long", f"{again} -o {_beside(out, 'longer')} --minutes 32{audio}"),
         CommandLine(
-            "The full pipeline: train a teacher too",
+            "Run the full pipeline with a teacher trained here",
             f"{again} -o {_beside(out, 'teacher')} --train-teacher{audio}",
         ),
-        CommandLine("One file to pass on, with sound and pictures in it", _same(settings, again)),
-        CommandLine("Every recipe that ships", f"{start} recipes ls"),
+        CommandLine("Write one file with audio and pictures to share", _same(settings, again)),
+        CommandLine("List the shipped recipes", f"{start} recipes ls"),
     ]
 
 
 def with_shipped_model(settings: Settings, recording: Path) -> CommandLine:
-    """The command line that denoises with the model that ships."""
+    """Return the command line that denoises with the default model."""
     target = _quoted(settings.output / "denoised-by-shipped-model.wav")
     return CommandLine(
-        "Denoise a recording of your own with the model that ships",
+        "Denoise your recording with the default model",
         f"{program()} enhance {_quoted(recording)} --overwrite -o {target}",
     )
 
 
 def _same(settings: Settings, again: str) -> str:
-    """The command line of this quick start, with `--single-file`."""
+    """Return the command line of this quick start with `--single-file`."""
     parts = [again, "-o", _quoted(settings.output)]
     for option, value in (("--audio", settings.audio), ("--enhance", settings.enhance)):
         parts += [] if value is None else [option, _quoted(value)]
@@ -84,7 +84,7 @@ def _quoted(path: Path) -> str:
 
 
 def _short(path: Path) -> str:
-    """The path from the current folder if it is inside of it, else the whole."""
+    """Return the path relative to the current folder if it is inside it, otherwise the absolute path."""
     whole = path if path.is_absolute() else Path.cwd() / path
     try:
         inside = str(whole.relative_to(Path.cwd()))

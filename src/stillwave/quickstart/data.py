@@ -1,4 +1,4 @@
-"""What the quickstart trains on and is judged by: the demo corpus, or a folder of the user's own."""
+"""Training and test data of the quick start: the demo corpus, or a folder of the user."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from stillwave.data.manifest import Kind, ManifestError, Recording, hours, read_
 from stillwave.schema import SAMPLE_RATE, MixingConfig, Range, Sources
 
 HELD_OUT = 0.1
-"""Share of a user's speech and noise that is kept from training, for development and for a test each."""
+"""The share of a user's speech and noise that is held out, each for development and for the test."""
 DEVELOPMENT, TEST = 24, 36
-"""Mixtures made of it."""
+"""The number of mixtures of the held-out recordings."""
 BABBLERS = 6
-"""Speakers that training needs before it can put babble behind one."""
+"""The number of speakers that babble noise requires."""
 
 _SOURCES = {
     "speech": ("speech.jsonl", "speech.csv", "speech"),
@@ -39,20 +39,20 @@ By = Literal["auto", "recording"]
 
 @dataclass(frozen=True)
 class QuickstartData:
-    """Where everything is. Training and choosing see nothing of `test`."""
+    """The data of a quick start. `test` is not used for training or early stopping."""
 
     train: Sources
     development: str
-    """A folder of fixed mixtures, as `test` is."""
+    """A folder of fixed mixtures, like `test`."""
     test: Path
     synthetic: bool
     babble: bool
     sentence: str
-    """What it is, for the page."""
+    """A description for the page."""
 
 
 def demo(folder: Path, seed: int, jobs: int | None) -> QuickstartData:
-    """Build the demo corpus (or find it built). Raises MissingExtraError without the `demo` extra."""
+    """Build the demo corpus, unless it exists. Raises MissingExtraError without the `demo` extra."""
     from stillwave.data.demo.corpus import build
 
     corpus = build(folder, seed=seed, jobs=jobs)
@@ -69,15 +69,14 @@ def demo(folder: Path, seed: int, jobs: int | None) -> QuickstartData:
 
 
 def own(audio: Path, work: Path) -> QuickstartData:
-    """A user's folder: DIR/train/{speech,noise,rir}.csv or .jsonl, or DIR/{speech,noise[,rooms]} folders.
+    """Read a user's folder: DIR/train/{speech,noise,rir}.csv or .jsonl, or DIR/{speech,noise[,rooms]} folders.
 
-    DIR/test with noisy/ and clean/ is the test. Speakers and noise recordings are held out and mixed for
-    development, and for a test where there is none. Manifests and mixtures are written below `work`; a second
-    call finds them there. Raises ManifestError for a folder without speech
-    or noise, or with too few speakers or noise recordings to share out.
+    DIR/test with noisy/ and clean/ is the test set. Speakers and noise recordings are held out and mixed for
+    development, and for a test set if there is none. Manifests and mixtures are written to `work` and reused. Raises
+    ManifestError for a folder without speech or noise, or with too few speakers or noise recordings.
     """
     if not audio.is_dir():
-        raise ManifestError(f"{audio}: there is no such folder")
+        raise ManifestError(f"{audio}: folder not found")
     has_test = (audio / "test" / "noisy").is_dir() and (audio / "test" / "clean").is_dir()
     wanted = {"development": DEVELOPMENT} if has_test else {"development": DEVELOPMENT, "test": TEST}
     if not (work / "speech.jsonl").exists():
@@ -98,10 +97,10 @@ def own(audio: Path, work: Path) -> QuickstartData:
 
 
 def _gather(audio: Path, work: Path, sets: list[str]) -> None:
-    """Scan, share out, and write the manifests; that of speech last, which says that all are there."""
+    """Scan and split the recordings and write the manifests; speech last, which marks them as complete."""
     sides: dict[str, dict[str, list[Recording]]] = {name: {} for name in ("", *sets)}
     for kind in _SOURCES:
-        for side, recordings in _share(audio, kind, _scan(audio, kind), sets).items():
+        for side, recordings in _split(audio, kind, _scan(audio, kind), sets).items():
             sides[side][kind] = recordings
     for side in (*sets, ""):
         folder = work / "held_out" / side if side else work
@@ -119,17 +118,17 @@ def _scan(audio: Path, name: str) -> list[Recording]:
         return []
     if source is None:
         raise ManifestError(
-            f"{root}: holds no {name}; put recordings into {root / name}/ or list them in {root / name}.csv"
+            f"{root}: contains no {name}; put recordings into {root / name}/ or list them in {root / name}.csv"
         )
     return load(source, folders.describe if name == "speech" else folders.describe_noise)
 
 
-def _share(
+def _split(
     audio: Path, kind: str, recordings: list[Recording], sets: list[str]
 ) -> dict[str, list[Recording]]:
-    """Whole speakers, noises and rooms for each set; what is left ("") is to train on.
+    """Split speakers, noise recordings and rooms into sets; "" is the training set.
 
-    Few rooms are heard in all sets: there is no way to have some in each, and nothing depends on it.
+    If there are too few rooms to split, all sets share them.
     """
     from stillwave.data.split import group_of, split
 
@@ -146,14 +145,14 @@ def _share(
 
 
 def _unit(name: str) -> By:
-    """What must stay on one side: speakers, noise recordings."""
+    """Return what is kept within one set: speakers, or recordings of noise and rooms."""
     return "auto" if name == "speech" else "recording"
 
 
 def _too_few(audio: Path, kind: str, count: int, needed: int) -> str:
     what = "speaker(s) (recordings, where none are named)" if kind == "speech" else "recording(s) of noise"
-    why = "to learn from, to choose by" + (" and to test on" if needed == 3 else "")
-    return f"{audio}: has {count} {what}; at least {needed} are needed: {why}, one each"
+    sets = "training, development and test" if needed == 3 else "training and development"
+    return f"{audio}: has {count} {what}; at least {needed} are needed, one each for {sets}"
 
 
 def _mix(work: Path, name: str, count: int) -> None:
@@ -173,5 +172,5 @@ def _sentence(recordings: dict[str, list[Recording]], who: str) -> str:
     by = f" by {speakers} {who}" if speakers else ""
     minutes = {name: f"{60 * hours(found):.0f} min" for name, found in recordings.items()}
     rooms = len(recordings.get("rooms", []))
-    heard = f" and {rooms} room responses" if rooms else ""
-    return f"Trained on {minutes['speech']} of speech{by}, {minutes['noise']} of noise{heard}."
+    responses = f" and {rooms} room impulse responses" if rooms else ""
+    return f"Trained on {minutes['speech']} of speech{by}, {minutes['noise']} of noise{responses}."

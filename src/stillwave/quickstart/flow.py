@@ -1,17 +1,16 @@
-"""The quickstart from end to end. Every stage is skipped where its result is there, so that a second call goes on."""
+"""Run the quick start from recordings to report. Finished stages are skipped, so that the same call resumes."""
 
 from __future__ import annotations
 
 import importlib.util
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from stillwave import __version__
+from stillwave.audio import Samples
 from stillwave.console import duration
 from stillwave.errors import MissingExtraError
 from stillwave.files import write_json
@@ -21,6 +20,7 @@ from stillwave.quickstart.examples import ExampleSignals
 from stillwave.quickstart.page import Example, ReportFacts, ReportSystem
 from stillwave.quickstart.scoring import Scored
 from stillwave.quickstart.settings import Settings, Stopwatch
+from stillwave.reports.markup import json_values
 from stillwave.schema import SAMPLE_RATE
 
 _NEEDED = {"torch": "train", "safetensors": "train", "matplotlib": "train", "jinja2": "train"}
@@ -29,7 +29,7 @@ _NEEDED |= {"pesq": "eval", "pystoi": "eval", "joblib": "eval"}
 
 @dataclass(frozen=True)
 class QuickstartResult:
-    """What a quickstart comes to."""
+    """The result of a quick start: its page, all figures as JSON values, and one line for the terminal."""
 
     page: Path
     figures: dict[str, Any]
@@ -37,10 +37,18 @@ class QuickstartResult:
 
 
 def run(settings: Settings) -> QuickstartResult:
-    """Do what is left to do and write the page.
+    """Run the unfinished stages and write the report.
 
-    Raises StillwaveError: a missing extra (before anything is computed), a folder of something else, recordings
-    that cannot be used; and `train.Stopped` after Ctrl-C in a training, which the same call resumes.
+    Args:
+        settings: The settings, with the output folder.
+
+    Returns:
+        The page and its results.
+
+    Raises:
+        StillwaveError: A missing extra (before anything is computed), another folder, or unusable recordings.
+        Stopped: After Ctrl-C during training; the same call resumes.
+
     """
     _check(settings)
     settings.claim()
@@ -54,7 +62,7 @@ def run(settings: Settings) -> QuickstartResult:
     with watch.stage("Enhancing and scoring"):
         checkpoints = {key: runs.network(settings, key) for key in runs.RECIPES}
         scored = scoring.score(found.test, checkpoints, out / "scores", settings.jobs)
-    with watch.stage("Examples and pictures", anew=True):
+    with watch.stage("Examples and pictures", restart=True):
         systems = _systems(settings, watch)
         shown = _examples(settings, found, scored, systems)
         curves = _curves(settings)
@@ -65,11 +73,11 @@ def run(settings: Settings) -> QuickstartResult:
     write_json(out / "results.json", figures)
     took = duration(sum(watch.seconds.values()))
     files = f"{where}" if portable is None else f"{where}; as one file: {portable}"
-    return QuickstartResult(where, figures, f"{figures['verdict']} ({took}; look and listen: {files})")
+    return QuickstartResult(where, figures, f"{figures['verdict']} ({took}; report: {files})")
 
 
 def _check(settings: Settings) -> None:
-    """Find out before minutes of training, not after."""
+    """Raise errors before training, not after."""
     for package, extra in _NEEDED.items():
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError("the quickstart", extra)
@@ -94,8 +102,8 @@ def _train(settings: Settings, key: str, found: QuickstartData) -> None:
 
 def _systems(settings: Settings, watch: Stopwatch) -> dict[str, ReportSystem]:
     plain = {
-        "noisy": ReportSystem("noisy", runs.NAMES["noisy"], "nothing done"),
-        "clean": ReportSystem("clean", runs.NAMES["clean"], "the reference"),
+        "noisy": ReportSystem("noisy", runs.NAMES["noisy"], "unprocessed"),
+        "clean": ReportSystem("clean", runs.NAMES["clean"], "reference"),
         "shipped": ReportSystem("shipped", runs.NAMES["shipped"], "trained for hours on real speech"),
     }
     seconds = {key: watch.seconds.get(f"Training: {runs.NAMES[key].lower()}") for key in runs.RECIPES}
@@ -107,25 +115,25 @@ def _examples(
 ) -> list[Example]:
     from stillwave.data.pair_sets import read_pairs
 
-    heard = []
+    chosen = []
     for pair in examples.choose(read_pairs(found.test), examples.SHOWN):
         files = {"noisy": pair.noisy, "clean": pair.clean}
         audio = settings.output / "scores" / "audio"
         files |= {key: audio / key / f"{pair.id}.wav" for key in runs.RECIPES}
         signals = {key: _mono(file) for key, file in files.items() if file.exists()}
         if {"alone", "distilled"} <= signals.keys():
-            heard.append(
+            chosen.append(
                 ExampleSignals(
                     pair.id, examples.title(pair), examples.note(pair), signals, scored.of(pair.id)
                 )
             )
     if settings.enhance is not None:
-        heard.insert(0, _own_recording(settings, settings.enhance))
-    return [examples.make(settings.output, one, systems) for one in heard]
+        chosen.insert(0, _own_recording(settings, settings.enhance))
+    return [examples.make(settings.output, one, systems) for one in chosen]
 
 
 def _own_recording(settings: Settings, source: Path) -> ExampleSignals:
-    """Enhance the user's file as a whole, by every system and the model that ships; its beginning is for the page."""
+    """Enhance the user's file with every system and the default model; the page shows its beginning."""
     from stillwave.inference import load
 
     signals = {"noisy": _mono(source, examples.OWN_SECONDS)}
@@ -134,11 +142,11 @@ def _own_recording(settings: Settings, source: Path) -> ExampleSignals:
         target = settings.output / "enhanced" / f"{source.stem}_{key}.wav"
         load(network).enhance_file(source, target, overwrite=True)
         signals[key] = _mono(target, examples.OWN_SECONDS)
-    note = "Your own recording: no clean reference, so no scores. The whole of it is in enhanced/."
+    note = "Your recording: without a clean reference, so no scores. The full files are in enhanced/."
     return ExampleSignals(f"own_{source.stem}", source.name, note, signals, {})
 
 
-def _mono(file: Path, seconds: int | None = None) -> examples.Samples:
+def _mono(file: Path, seconds: int | None = None) -> Samples:
     from stillwave.audio import probe, read
 
     frames = -1 if seconds is None else seconds * probe(file).sample_rate
@@ -190,20 +198,19 @@ def _facts(
         folder=str(Path.cwd()),
         teacher_trained=settings.train_teacher,
         machine=f"{machine['cores']} cores",
-        version=__version__,
         left_out=scored.left_out(),
     )
 
 
 def _noisy_file(settings: Settings, found: QuickstartData, shown: Sequence[Example]) -> Path:
-    """A noisy recording for the page's commands."""
+    """Return a noisy recording for the commands of the page."""
     from stillwave.data.pair_sets import read_pairs
 
     return settings.output / shown[0].tracks[0].audio if shown else read_pairs(found.test)[0].noisy
 
 
 def _figures(facts: ReportFacts, where: Path) -> dict[str, Any]:
-    """All figures as JSON values; an end that does not exist is null."""
+    """Return all results as JSON values; missing bounds are null."""
     return {
         "page": str(where),
         "verdict": page.headline(facts),
@@ -211,16 +218,10 @@ def _figures(facts: ReportFacts, where: Path) -> dict[str, Any]:
         "gain_kept": {metric: verdict.kept(facts.gains, metric) for metric in facts.metrics},
         "synthetic": facts.synthetic,
         "mixtures": facts.mixtures,
-        "systems": {s.key: asdict(s) for s in facts.systems},
-        "scores": {s: {m: _interval(i) for m, i in cells.items()} for s, cells in facts.scores.items()},
-        "distilled_minus_alone": {metric: _interval(found) for metric, found in facts.paired.items()},
+        "systems": {s.key: json_values(s) for s in facts.systems},
+        "scores": json_values(facts.scores),
+        "distilled_minus_alone": json_values(facts.paired),
         "seconds": {stage: seconds for stage, seconds, _ in facts.times},
         "cpu_seconds": {stage: computed for stage, _, computed in facts.times},
         "left_out": list(facts.left_out),
     }
-
-
-def _interval(found: Any) -> dict[str, float | None] | None:
-    if found is None:
-        return None
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(found).items()}

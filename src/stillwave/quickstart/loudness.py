@@ -1,24 +1,23 @@
-"""Versions of a recording at one loudness, so that a listener compares the noise and not the volume."""
+"""Scale the versions of a recording so that their speech is equally loud."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-Samples = npt.NDArray[np.float32]
+from stillwave.audio import Samples
 
 LIMIT = 4.0
-"""The largest gain, and the inverse of the smallest: 12 dB."""
+"""The largest gain, and the inverse of the smallest (12 dB)."""
 PEAK = 0.98
 
 
 def matching_gains(signals: Mapping[str, Samples]) -> dict[str, float]:
     """Return a gain for each version (mono, aligned, by system) that makes its speech as loud as in the reference.
 
-    With a clean version, the gain undoes how much of it is in a version: x = α·clean + rest is played as x/α. Without
-    one, it brings a version as near as possible to the noisy recording, in the sense of least squares.
+    With a clean version, a version x = α·clean + rest gets the gain 1/α. Without one, the gain minimises the squared
+    difference from the noisy recording.
     """
     clean = signals.get("clean")
     if clean is not None:
@@ -34,7 +33,7 @@ def matching_gains(signals: Mapping[str, Samples]) -> dict[str, float]:
 
 
 def match(signals: Mapping[str, Samples]) -> tuple[dict[str, Samples], dict[str, float]]:
-    """Return the versions at one loudness, all turned down together where one would clip, and each one's gain in dB."""
+    """Return the scaled versions, attenuated together if one would clip, and the gain of each in dB."""
     gains = matching_gains(signals)
     matched = {key: (samples * np.float32(gains[key])).astype(np.float32) for key, samples in signals.items()}
     peak = max((float(np.abs(samples).max(initial=0.0)) for samples in matched.values()), default=0.0)
@@ -51,5 +50,5 @@ def _energy(one: Samples, other: Samples) -> float:
 
 
 def _ratio(numerator: float, denominator: float) -> float:
-    """A gain; 1 where a signal holds nothing of the reference."""
+    """Return a gain; 1 if a signal is uncorrelated with the reference."""
     return numerator / denominator if numerator > 0 and denominator > 0 else 1.0

@@ -1,4 +1,4 @@
-"""The trainings: a student alone, and the same student taught by the teacher that ships or by one trained before."""
+"""The training runs: a student alone, the same student distilled, and optionally a teacher."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ NAMES = {
 
 
 def trained(settings: Settings) -> list[str]:
-    """The systems that this quick start trains, in order."""
+    """Return the systems that this quick start trains, in order."""
     return [key for key in RECIPES if key != "teacher" or settings.train_teacher]
 
 
 def folder(settings: Settings, key: str) -> Path:
-    """The run folder of a system that is trained."""
+    """Return the run folder of a trained system."""
     return settings.output / "runs" / key
 
 
 def network(settings: Settings, key: str) -> Path:
-    """The run folder or checkpoint of a system."""
+    """Return the run folder or checkpoint of a system."""
     return folder(settings, key) if key in trained(settings) else weights.teacher()
 
 
 def recipe(settings: Settings, key: str, material: QuickstartData) -> Recipe:
-    """A shipped quickstart recipe, for these recordings, seed and time."""
+    """Return a shipped quick start recipe with these recordings, seed and training time."""
     from stillwave.recipe import load
 
     base = load(RECIPES[key])
@@ -80,7 +80,7 @@ def recipe(settings: Settings, key: str, material: QuickstartData) -> Recipe:
 
 
 def curves(settings: Settings) -> tuple[dict[str, Curve], dict[str, Curve]]:
-    """From the runs' logs: the enhancement loss by step, and the development score by step."""
+    """Return the enhancement loss and the development score by step, from the logs of the runs."""
     from stillwave.training.run_log import read
 
     losses: dict[str, Curve] = {}
@@ -95,7 +95,7 @@ def curves(settings: Settings) -> tuple[dict[str, Curve], dict[str, Curve]]:
 
 
 def describe(settings: Settings, key: str, seconds: float | None) -> ReportSystem:
-    """Size, cost and training of a system."""
+    """Return the size, complexity and training of a system."""
     from stillwave import checkpoint
     from stillwave.training.run_log import read
 
@@ -105,7 +105,7 @@ def describe(settings: Settings, key: str, seconds: float | None) -> ReportSyste
     return ReportSystem(
         key=key,
         name=NAMES[key],
-        note=_NOTES[key] if ours else "ships with stillwave",
+        note=_NOTES[key] if ours else "shipped with stillwave",
         parameters=card.parameters,
         macs_per_second=_macs_per_second(card.model),
         steps=max((event["step"] for event in events), default=None),
@@ -115,7 +115,7 @@ def describe(settings: Settings, key: str, seconds: float | None) -> ReportSyste
 
 @cache
 def _macs_per_second(config: ModelConfig) -> float:
-    """Multiply-accumulate operations for one second of sound; they depend on the network's sizes alone."""
+    """Return the multiply-accumulate operations for one second of audio."""
     import torch
 
     from stillwave.models import build
@@ -127,12 +127,12 @@ def _macs_per_second(config: ModelConfig) -> float:
 
 
 _NOTES = {
-    "teacher": "trained here, hears the whole recording",
+    "teacher": "trained here, non-causal",
     "alone": "trained here without a teacher",
     "distilled": "trained here with the teacher",
 }
 
 
 def _enhancement(loss: dict[str, float]) -> float:
-    """The part of the loss that all three runs have."""
+    """Return the loss term that all runs have."""
     return float(loss["enhancement"])

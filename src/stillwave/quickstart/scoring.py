@@ -1,4 +1,4 @@
-"""Scores of the systems on the test mixtures, kept so that a second call need not measure again."""
+"""Score the systems on the test mixtures and keep the scores, so that a resumed quick start does not repeat this."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stillwave.evaluation import Interval, Score, ScoreRow, Scores, Summary
-from stillwave.files import write_json
-from stillwave.quickstart.settings import read_json
+from stillwave.evaluation import Score, ScoreRow, Scores, Summary
+from stillwave.files import read_json, write_json
+from stillwave.stats.bootstrap import Interval
 
 METRICS = ("pesq_wb", "pesq_nb", "stoi", "si_sdr")
 BASELINE = "alone"
@@ -17,19 +17,19 @@ BASELINE = "alone"
 
 @dataclass(frozen=True)
 class Scored:
-    """Every score, and what they come to against the student alone."""
+    """Every score, and the summary against the student alone."""
 
     scores: Scores
     summary: Summary
 
     def gains(self) -> Mapping[str, Mapping[str, Interval | None]]:
-        """Mean differences from the noisy input, file by file, by system and metric."""
+        """Return the mean paired differences from the noisy input, by system and metric."""
         from stillwave.evaluation import summarise
 
         return summarise(self.scores, "noisy").differences
 
     def of(self, item: str) -> dict[str, dict[str, float]]:
-        """The values of one mixture, by system and metric."""
+        """Return the scores of one mixture, by system and metric."""
         return {
             row.system: {m: s.value for m, s in row.scores.items() if s.value is not None}
             for row in self.scores.rows
@@ -37,7 +37,7 @@ class Scored:
         }
 
     def left_out(self) -> list[str]:
-        """What has no score, with the reason."""
+        """Return the missing scores with their reasons."""
         return [
             f"{row.id}, {row.system}, {metric}: {score.reason}"
             for row in self.scores.rows
@@ -47,13 +47,14 @@ class Scored:
 
 
 def score(test: Path, checkpoints: Mapping[str, Path], folder: Path, jobs: int | None) -> Scored:
-    """Enhance the mixtures of `test` with each checkpoint into `folder/audio`, score them, write the tables.
+    """Enhance the mixtures of `test` with each checkpoint into `folder/audio`, score them and write the tables.
 
-    Nothing is computed again for the same checkpoints. Raises StillwaveError.
+    Existing scores of the same checkpoints are reused. Raises StillwaveError.
     """
     from stillwave.checkpoint import read_card, resolve
-    from stillwave.evaluation import score_pairs, summarise, write_report
+    from stillwave.evaluation import score_pairs, summarise
     from stillwave.evaluation.inputs import from_checkpoints
+    from stillwave.reports.score_report import write_report
 
     weights = {name: read_card(resolve(path)).sha256 for name, path in checkpoints.items()}
     made_of = {"test": str(test.resolve()), "weights": weights}

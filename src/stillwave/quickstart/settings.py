@@ -1,8 +1,7 @@
-"""What was asked for, and how long each stage took: both kept in the folder, so that a second call can go on."""
+"""Settings of the quick start and the duration of its stages; both are recorded in its folder to resume it."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -14,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from stillwave.errors import StillwaveError
-from stillwave.files import write_json
+from stillwave.files import read_json, write_json
 
 FULL_MINUTES = 8.0
-"""What the shipped quickstart recipes are made for."""
+"""The training time that the shipped quick start recipes are designed for."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One quickstart."""
+    """The settings of a quick start."""
 
     output: Path
     audio: Path | None = None
@@ -31,19 +30,19 @@ class Settings:
     seed: int = 0
     jobs: int | None = None
     train_teacher: bool = False
-    """Train a teacher first, instead of taking the one that ships."""
+    """Train a teacher first, instead of using the shipped one."""
     single_file: bool = False
-    """Write the page a second time, as one file that holds sound and pictures."""
+    """Also write the report as one file that contains audio and pictures."""
 
     def claim(self) -> None:
-        """Make the folder ours, or refuse one that another quickstart or something else lives in.
+        """Create the output folder, or check that it holds a quick start with these settings.
 
-        Raises StillwaveError that names the setting that differs.
+        Raises StillwaveError with the setting that differs.
         """
         if not math.isfinite(self.minutes) or self.minutes <= 0:
-            raise StillwaveError(f"minutes: {self.minutes} is no time to train in; give a number such as 8")
+            raise StillwaveError(f"minutes: {self.minutes} is not a positive number; use e.g. 8")
         if self.output.exists() and not self.output.is_dir():
-            raise StillwaveError(f"{self.output}: is a file; the quickstart needs a folder (-o)")
+            raise StillwaveError(f"{self.output}: is a file; expected a folder (-o)")
         file = self.output / "quickstart.json"
         mine = self._identity()
         found = read_json(file)
@@ -51,19 +50,19 @@ class Settings:
             others = sorted(p.name for p in self.output.glob("*")) if self.output.exists() else []
             if others:
                 raise StillwaveError(
-                    f"{self.output}: is no quickstart's folder (it holds '{others[0]}'); give another with -o"
+                    f"{self.output}: contains '{others[0]}' but no quick start; use another folder with -o"
                 )
             write_json(file, mine)
             return
         for key, value in mine.items():
             if found.get(key) != value:
                 raise StillwaveError(
-                    f"{self.output}: holds a quickstart with {key} {found.get(key)}, not {value}; "
-                    "give another folder with -o"
+                    f"{self.output}: already holds a quick start with {key} {found.get(key)}, not {value}; "
+                    "use another folder with -o"
                 )
 
     def steps(self, full: int) -> int:
-        """Training steps for the time wanted: in proportion, so that they are the same on every machine."""
+        """Return the training steps for `minutes`: in proportion, so that they are the same on every machine."""
         return max(4, round(full * self.minutes / FULL_MINUTES))
 
     def _identity(self) -> dict[str, Any]:
@@ -77,7 +76,7 @@ class Settings:
 
 
 class Stopwatch:
-    """Seconds by stage, over all sittings, by the clock and of computing (child processes included); kept in a file."""
+    """Wall-clock and CPU seconds by stage (child processes included), summed over sessions and kept in a file."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -86,9 +85,9 @@ class Stopwatch:
         self.cpu_seconds: dict[str, float] = found.get("cpu_seconds") or {}
 
     @contextmanager
-    def stage(self, name: str, *, anew: bool = False) -> Iterator[None]:
-        """Add what the block takes to a stage, also when it is interrupted; `anew`: it begins from nothing."""
-        before = (0.0, 0.0) if anew else (self.seconds.get(name, 0.0), self.cpu_seconds.get(name, 0.0))
+    def stage(self, name: str, *, restart: bool = False) -> Iterator[None]:
+        """Add the duration of the block to a stage, also if it is interrupted; `restart` discards earlier sessions."""
+        before = (0.0, 0.0) if restart else (self.seconds.get(name, 0.0), self.cpu_seconds.get(name, 0.0))
         started = (time.perf_counter(), _computed())
         try:
             yield
@@ -100,24 +99,15 @@ class Stopwatch:
 
 
 def _computed() -> float:
-    """CPU seconds of this process and of its children that have ended."""
+    """Return the CPU seconds of this process and of its children that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def _end_idle_workers() -> None:
-    """End joblib's idle processes: only children that have ended are counted."""
+    """End the idle workers of joblib: the CPU time of running children is not counted."""
     if "joblib" in sys.modules:
         from joblib.externals.loky import reusable_executor
 
         if reusable_executor._executor is not None:
             reusable_executor._executor.shutdown(wait=True)
-
-
-def read_json(file: Path) -> dict[str, Any] | None:
-    """The object in a file; None if there is none that can be read."""
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

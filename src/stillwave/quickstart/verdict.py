@@ -1,21 +1,22 @@
-"""What the scores allow to be said, in sentences: no more than their intervals show."""
+"""Conclusions from the scores as sentences, within the limits of their confidence intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stillwave.evaluation import METRICS, Interval
-from stillwave.evaluation.tables import heading, number, with_interval
+from stillwave.evaluation import METRICS
+from stillwave.reports.formatting import heading, number, with_interval
+from stillwave.stats.bootstrap import Interval
 
 MEASURE = "si_sdr"
-"""The metric of the headline. It is in dB, so that a share of a gain means something."""
+"""The metric of the headline; in dB, so that the ratio of two gains is meaningful."""
 
 Gains = Mapping[str, Mapping[str, Interval | None]]
-"""By system, then metric: the mean difference from the noisy recording, file by file."""
+"""By system and metric: the mean paired difference from the noisy input."""
 
 
 def kept(gains: Gains, metric: str) -> float | None:
-    """The share of the teacher's gain that the distilled student has; None where either gain may be nothing.
+    """Return the gain of the distilled student divided by the teacher's; None if either is not significant.
 
     Examples:
         >>> gain = lambda low, high: {"si_sdr": Interval((low + high) / 2, low, high, 36)}
@@ -34,31 +35,31 @@ def kept(gains: Gains, metric: str) -> float | None:
 
 
 def headline(smaller: float | None, gains: Gains) -> str:
-    """One sentence for a reader who knows none of the terms: how small the student is, and what it keeps.
+    """Return one sentence without technical terms: the size of the student and the gain that it keeps.
 
-    `smaller` is how often the student's parameters go into the teacher's.
+    `smaller` is the ratio of the parameters of teacher and student.
     """
     teacher, student = (gains.get(system, {}).get(MEASURE) for system in ("teacher", "distilled"))
     size = _size(smaller)
     if student is None or teacher is None:
-        return f"{size}. No recording could be scored, so nothing can be said of what it keeps."
+        return f"{size}. No recording could be scored, so its gain is not known."
     if not _improves(MEASURE, student):
         return (
             f"{size}, but it does not measurably improve these noisy recordings yet "
-            f"({_with_unit(student)}): it was trained for too short a time, or for other recordings."
+            f"({_with_unit(student)}): it was trained for too short a time, or on a different kind of recordings."
         )
     if not _improves(MEASURE, teacher):
         return (
             f"{size} and improves the noisy recordings by {_mean(student)}; the teacher itself does not "
-            f"measurably improve these ({_with_unit(teacher)}), so there is no gain of which to keep a share."
+            f"measurably improve them ({_with_unit(teacher)}), so the share of its gain is not defined."
         )
     share = student.mean / teacher.mean
-    what = "does as well here" if share >= 0.995 else f"keeps {100 * share:.0f} % of its gain"
+    what = "has the same gain here" if share >= 0.995 else f"keeps {100 * share:.0f} % of its gain"
     return f"{size} and {what}: {_mean(student)} over the noisy recording, the teacher {_mean(teacher)}."
 
 
 def against_alone(paired: Mapping[str, Interval | None]) -> str:
-    """What the teacher changed: the distilled student less the same student trained alone, for all metrics.
+    """Return how the distilled student differs from the same student trained alone, for all metrics.
 
     >>> against_alone({"si_sdr": Interval(0.4, 0.1, 0.7, 36), "stoi": Interval(0.0, -0.01, 0.01, 36)})
     'The teacher helped: SI-SDR dB +0.40 [+0.10, +0.70]. Not statistically significant: STOI ×100 +0.00 [-1.00, +1.00].'
@@ -66,21 +67,21 @@ def against_alone(paired: Mapping[str, Interval | None]) -> str:
     known = {metric: found for metric, found in paired.items() if found is not None}
     better = {metric: found for metric, found in known.items() if _improves(metric, found)}
     worse = {metric: found for metric, found in known.items() if max(_gains(metric, found)) < 0}
-    open_ = {metric: found for metric, found in known.items() if metric not in better | worse}
+    unclear = {metric: found for metric, found in known.items() if metric not in better | worse}
     if not known:
-        return "No mixture could be scored for both students, so nothing can be said of what the teacher changed."
+        return "No mixture could be scored for both students, so the effect of the teacher is not known."
     if not better and not worse:
-        return f"This test cannot tell the distilled student from the one trained alone: {_listed(open_)}."
+        return f"No significant difference between the distilled student and the student alone: {_listed(unclear)}."
     parts = {
-        "The teacher helped" if not worse else "The teacher helped in part": better,
-        "It made worse" if better else "The teacher did not help here; worse": worse,
-        "Not statistically significant": open_,
+        "The teacher helped" if not worse else "The teacher helped for some metrics": better,
+        "Worse" if better else "The teacher did not help here; worse": worse,
+        "Not statistically significant": unclear,
     }
     return " ".join(f"{what}: {_listed(found)}." for what, found in parts.items() if found)
 
 
 def below_noisy(gains: Gains) -> str:
-    """Where the distilled student's mean does not reach that of the noisy input; empty if nowhere."""
+    """Return for which metrics the mean of the distilled student is below the noisy input; empty if none."""
     below = [
         METRICS[metric].name
         for metric, found in gains.get("distilled", {}).items()
@@ -91,13 +92,13 @@ def below_noisy(gains: Gains) -> str:
     *some, last = below
     names = f"{', '.join(some)} and {last}" if some else last
     return (
-        f"By {names} the distilled student does not reach the noisy input: it was trained for too few "
-        "steps, or these mixtures are not like those that it was trained on."
+        f"In {names} the distilled student is below the noisy input: it was trained for too few steps, or on "
+        "different mixtures."
     )
 
 
 def _improves(metric: str, found: Interval | None) -> bool:
-    """Whether a gain is above zero with its whole interval."""
+    """Return whether the interval of a gain is above zero."""
     return found is not None and min(_gains(metric, found)) > 0
 
 
@@ -106,7 +107,7 @@ def _gains(metric: str, found: Interval) -> tuple[float, float]:
 
 
 def _size(smaller: float | None) -> str:
-    """How the student compares with its teacher.
+    """Return how the size of the student compares with its teacher.
 
     Examples:
         >>> _size(8.65), _size(3.3)

@@ -1,1 +1,1 @@
-"""Tables, figures and pages that several commands share."""
+"""What reports share: numbers as text, tables, figures and HTML pages."""

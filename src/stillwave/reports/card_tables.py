@@ -24,7 +24,7 @@ def sections(card: Card) -> dict[str, Rows]:
 def scores(card: Card) -> list[list[str]]:
     """A row of headings, and a row a metric, with intervals. Nothing without scores."""
     from stillwave.evaluation.metrics import METRICS
-    from stillwave.evaluation.tables import heading, number
+    from stillwave.reports.formatting import heading, number
 
     if card.scores is None:
         return []

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 RESAMPLES = 10_000
 CHUNK = 4_000_000
-"""Values drawn at a time: what bounds the memory (64 MB) for long lists."""
+"""Indices drawn at a time, to bound the memory for long lists (64 MB)."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over `count` recordings with its 95 % interval; one recording has no interval (NaN)."""
+    """A mean over `count` recordings with its 95 % interval; the bounds are NaN for a single recording."""
 
     mean: float
     low: float
@@ -25,7 +25,7 @@ class Interval:
 
 
 def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-    """Percentile bootstrap of the mean (Efron & Tibshirani 1993), resampling recordings.
+    """Return the mean with its percentile bootstrap interval (Efron & Tibshirani 1993) over recordings.
 
     Examples:
         >>> bootstrap([2.0, 2.0, 2.0])
@@ -34,13 +34,15 @@ def bootstrap(values: Sequence[float], seed: int = 0, resamples: int = RESAMPLES
     """
     data = np.asarray(values, dtype=np.float64)
     mean = float(math.fsum(data) / len(data))
-    return _interval(mean, len(data), (data[i].mean(1) for i in _draws(len(data), seed, resamples)))
+    return _interval(mean, len(data), (data[i].mean(1) for i in _indices(len(data), seed, resamples)))
 
 
 def ratio(
     above: Sequence[float], below: Sequence[float], seed: int = 0, resamples: int = RESAMPLES
 ) -> Interval:
-    """The same of Σ above / Σ below, each recording drawn with both of its numbers. `below` > 0.
+    """Return Σ above / Σ below with its bootstrap interval. `below` must be positive.
+
+    Both numbers of a recording are resampled together.
 
     Examples:
         >>> ratio([1, 3], [4, 4]).mean
@@ -49,8 +51,14 @@ def ratio(
     """
     top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     mean = float(math.fsum(top) / math.fsum(bottom))
-    draws = (top[i].mean(1) / bottom[i].mean(1) for i in _draws(len(top), seed, resamples))
+    draws = (top[i].mean(1) / bottom[i].mean(1) for i in _indices(len(top), seed, resamples))
     return _interval(mean, len(top), draws)
+
+
+def paired(ours: Mapping[str, float], theirs: Mapping[str, float], seed: int = 0) -> Interval | None:
+    """Return the mean of ours − theirs over the recordings in both mappings; None if there are none."""
+    common = [ours[name] - theirs[name] for name in ours if name in theirs]
+    return bootstrap(common, seed) if common else None
 
 
 def _interval(mean: float, count: int, draws: Iterator[NDArray[np.float64]]) -> Interval:
@@ -60,14 +68,8 @@ def _interval(mean: float, count: int, draws: Iterator[NDArray[np.float64]]) -> 
     return Interval(mean, float(low), float(high), count)
 
 
-def _draws(size: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
+def _indices(size: int, seed: int, resamples: int) -> Iterator[NDArray[np.int64]]:
     rng = np.random.default_rng([seed, size])
     step = max(1, CHUNK // size)
     for done in range(0, resamples, step):
         yield rng.integers(0, size, (min(step, resamples - done), size))
-
-
-def paired(ours: Mapping[str, float], theirs: Mapping[str, float], seed: int = 0) -> Interval | None:
-    """Interval of the mean of ours − theirs, over the recordings where both have a value; None without any."""
-    common = [ours[name] - theirs[name] for name in ours if name in theirs]
-    return bootstrap(common, seed) if common else None

@@ -1,19 +1,19 @@
-"""Means over seeds and recordings, with what both of them leave uncertain. Axes: `[S, U]`, seed × recording.
+"""Means over seeds and recordings, with the uncertainty of both. Axes: `[S, U]`, seed × recording.
 
-Every student is scored on the same recordings, so seeds and recordings are *crossed*: a value is the mean, plus
-what the seed does, plus what the recording does, plus what both do together. Training again gives other seeds,
-recording again other recordings, and a claim should hold for both.
+Every student is scored on the same recordings, so seeds and recordings are *crossed random effects*: a value is the
+sum of a mean, an effect of the seed, an effect of the recording, and their interaction. A conclusion should hold for
+other seeds and for other recordings.
 
-- **Interval.** Bootstrap that draws seeds and recordings, each with replacement, and keeps a seed's and a
-  recording's values together (the pigeonhole bootstrap: Owen 2007, Ann. Appl. Stat. 1). With three seeds its
-  percentiles are much too narrow: they cannot leave the range of the three, and cover the truth in about 75 % of
-  cases where seeds are what matters. So its deviations are stretched by the ratio of the standard error's Student
-  quantile (below) to the same of a normal distribution and of the bootstrap. With many seeds the ratio is 1.
+- **Interval.** A bootstrap that resamples seeds and recordings, each with replacement, and keeps the values of a seed
+  and of a recording together (pigeonhole bootstrap: Owen 2007, Ann. Appl. Stat. 1). With three seeds its percentiles
+  are too narrow: they cannot exceed the range of the three, and cover the true mean in about 75 % of cases if seeds
+  dominate. The deviations are therefore multiplied by the ratio of the Student quantile of the standard error (below)
+  to the quantile of a normal distribution with the standard deviation of the bootstrap. With many seeds the ratio is 1.
 - **Test.** The t test of crossed random effects: Var(mean) = (MS_seed + MS_recording − MS_rest) / (S·U), degrees of
-  freedom by Satterthwaite (Clark 1973, J. Verb. Learn. Verb. Behav. 12: the same with speakers and words). A sign
-  flip of three seeds could not give a p below 0.25, and one of recordings alone says nothing of other seeds.
-- **Not covered:** another teacher, other training material, other hyperparameters. With one seed both speak of
-  the recordings alone.
+  freedom by Satterthwaite (Clark 1973, J. Verb. Learn. Verb. Behav. 12, for speakers and words). A sign test over three
+  seeds cannot give a p value below 0.25, and a test over recordings alone does not generalise to other seeds.
+- **Not covered:** another teacher, other training data, other hyperparameters. With one seed, both interval and test
+  are over recordings only.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stillwave.stats.bootstrap import CHUNK, RESAMPLES
+
 Array = NDArray[np.float64]
 K = TypeVar("K")
 
-RESAMPLES = 10_000
 NORMAL = 1.959963984540054
-_BLOCK = 4_000_000
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with its 95 % interval and the p value of "it is 0" (NaN where one value is all there is)."""
+    """A mean with its 95 % interval and the p value of a mean of 0; NaN for a single value."""
 
     mean: float
     low: float
@@ -46,27 +46,25 @@ class Estimate:
     seeds: int
     recordings: int
 
-    @property
-    def found(self) -> bool:
-        """Whether the interval leaves 0 out."""
-        return self.low > 0 or self.high < 0
-
 
 def estimate(values: Array, seed: int = 0) -> Estimate | None:
-    """Of a matrix `[S, U]`. A recording without a value (NaN) for some seed is left out; None if nothing is left."""
-    whole = complete(values)
-    seeds, recordings = whole.shape
-    if not whole.size:
+    """Return the mean of `[S, U]` with interval and p value; None if no recording is complete.
+
+    A recording without a value (NaN) for any seed is left out.
+    """
+    kept = complete(values)
+    seeds, recordings = kept.shape
+    if not kept.size:
         return None
-    mean = math.fsum(whole.ravel()) / whole.size
-    error, freedom = standard_error(whole)
+    mean = math.fsum(kept.ravel()) / kept.size
+    error, freedom = standard_error(kept)
     if math.isnan(error):
         return Estimate(mean, math.nan, math.nan, math.nan, seeds, recordings)
-    if error <= 1e-12 * max(1.0, abs(mean)):  # all values agree but for rounding
+    if error <= 1e-12 * max(1.0, abs(mean)):  # all values are equal, except for rounding
         return Estimate(mean, mean, mean, 0.0 if mean else 1.0, seeds, recordings)
     from scipy.stats import t
 
-    deviations = resample(whole, seed) - mean
+    deviations = resample(kept, seed) - mean
     quantile = float(t.ppf(0.975, freedom))
     stretch = max(1.0, quantile * error / (NORMAL * float(deviations.std())))
     low, high = mean + stretch * np.percentile(deviations, (2.5, 97.5))
@@ -75,13 +73,13 @@ def estimate(values: Array, seed: int = 0) -> Estimate | None:
 
 
 def complete(values: Array) -> Array:
-    """Without the recordings that lack a value for some seed."""
+    """Return the recordings that have a value for every seed."""
     kept: Array = values[:, ~np.isnan(values).any(0)]
     return kept
 
 
 def standard_error(values: Array) -> tuple[float, float]:
-    """Of the mean of a complete `[S, U]`, and its degrees of freedom; NaN of a single value."""
+    """Return the standard error of the mean of a complete `[S, U]`, and its degrees of freedom."""
     seeds, recordings = values.shape
     if seeds == 1 or recordings == 1:
         line = values.ravel()
@@ -91,7 +89,7 @@ def standard_error(values: Array) -> tuple[float, float]:
     by_seed, by_recording, rest = mean_squares(values)
     freedoms = (seeds - 1.0, recordings - 1.0, (seeds - 1.0) * (recordings - 1.0))
     variance = by_seed + by_recording - rest
-    if variance <= max(by_seed, by_recording):  # no sign of one of the two: the other is all there is
+    if variance <= max(by_seed, by_recording):  # one of the two variances is estimated as 0
         variance = max(by_seed, by_recording)
         freedom = freedoms[0] if by_seed > by_recording else freedoms[1]
     else:
@@ -101,7 +99,7 @@ def standard_error(values: Array) -> tuple[float, float]:
 
 
 def mean_squares(values: Array) -> tuple[float, float, float]:
-    """Of seeds, of recordings and of the rest, as in an analysis of variance without repeats."""
+    """Return the mean squares of seeds, recordings and the rest (two-way analysis of variance, no replicates)."""
     seeds, recordings = values.shape
     mean = values.mean()
     of_seed, of_recording = values.mean(1), values.mean(0)
@@ -114,10 +112,10 @@ def mean_squares(values: Array) -> tuple[float, float, float]:
 
 
 def resample(values: Array, seed: int = 0) -> Array:
-    """Means of `RESAMPLES` draws of seeds and recordings of a complete `[S, U]`."""
+    """Return the means of `RESAMPLES` resamples of the seeds and recordings of a complete `[S, U]`."""
     seeds, recordings = values.shape
-    of_seeds, of_recordings = _draws(seeds, seed, 0), _draws(recordings, seed, 1)
-    step = max(1, _BLOCK // recordings)
+    of_seeds, of_recordings = _counts(seeds, seed, 0), _counts(recordings, seed, 1)
+    step = max(1, CHUNK // recordings)
     blocks = [
         ((of_seeds[i : i + step] @ values) * of_recordings[i : i + step]).sum(1)
         for i in range(0, RESAMPLES, step)
@@ -126,8 +124,8 @@ def resample(values: Array, seed: int = 0) -> Array:
 
 
 @lru_cache(maxsize=64)
-def _draws(count: int, seed: int, stream: int) -> NDArray[np.uint16]:
-    """How often each of `count` is drawn, `[RESAMPLES, count]`; the same for all that have as many."""
+def _counts(count: int, seed: int, stream: int) -> NDArray[np.uint16]:
+    """How often each of `count` is drawn in each resample, `[RESAMPLES, count]`."""
     rng = np.random.default_rng([seed, stream, count])
     if count == 1:
         return np.ones((RESAMPLES, 1), dtype=np.uint16)
@@ -135,7 +133,7 @@ def _draws(count: int, seed: int, stream: int) -> NDArray[np.uint16]:
 
 
 def holm(p: Mapping[K, float]) -> dict[K, float]:
-    """Holm's correction (1979) for as many comparisons as there are; NaN is no comparison and stays.
+    """Return p values with Holm's correction (1979) for multiple comparisons. NaN is not counted as a comparison.
 
     Examples:
         >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
@@ -152,9 +150,9 @@ def holm(p: Mapping[K, float]) -> dict[K, float]:
 
 
 def gap_closed(method: Array, alone: Array, teacher: Array) -> float | None:
-    """(method − alone) / (teacher − alone), of `[S, U]`, `[S, U]` and `[1, U]`, over what all three have.
+    """Return (method − alone) / (teacher − alone) of `[S, U]`, `[S, U]` and `[1, U]`, over complete recordings.
 
-    None where the teacher is not clearly ahead: a share of nothing means nothing.
+    None if the teacher is not significantly better than the student alone.
     """
     both = ~np.isnan(method + alone + teacher).any(0)
     gap = estimate((teacher - alone)[:, both])

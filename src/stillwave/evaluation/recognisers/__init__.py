@@ -1,11 +1,11 @@
-"""Speech recognisers behind one contract. Nothing is ever downloaded.
+"""Speech recognisers with one interface. Nothing is downloaded.
 
-| written as | what it is |
+| name | recogniser |
 |---|---|
-| `pocketsphinx` | CMU PocketSphinx with the US English model that its package carries; small, for tests and trends |
-| `wav2vec2:FOLDER` | wav2vec2 (CTC) through transformers; L3DAS scores with `facebook/wav2vec2-base-960h` |
-| `whisper:PATH` | Whisper: a folder through transformers, a `.pt` file through openai-whisper |
-| `cmd: PROGRAM {wav}` | any program that is given a WAV file (mono, 16 bit, 16 kHz) and prints the transcript |
+| `pocketsphinx` | CMU PocketSphinx with the US English model of its package; small, for tests and trends |
+| `wav2vec2:FOLDER` | wav2vec2 (CTC) with transformers; L3DAS uses `facebook/wav2vec2-base-960h` |
+| `whisper:PATH` | Whisper: a folder with transformers, a `.pt` file with openai-whisper |
+| `cmd: PROGRAM {wav}` | any program that reads a WAV file (mono, 16 bit, 16 kHz) and prints the transcript |
 """
 
 from __future__ import annotations
@@ -28,20 +28,29 @@ RECOGNISERS: dict[str, Callable[[str], Recogniser]] = {
     "whisper": whisper,
     "cmd": CommandRecogniser,
 }
-"""What stands before the colon → what makes a recogniser of the rest."""
+"""The prefix before the colon → a function that returns a recogniser from the rest."""
 
 
 @lru_cache(maxsize=2)
 def load(text: str) -> Recogniser:
-    """The recogniser that a text names, the same object for the same text: one a process.
+    """Return a recogniser by name; the same object for the same name.
 
-    What it needs is checked here; its weights are read when it first hears something.
-    Raises RecogniserError for a text that names none, or one that lacks something.
+    Its requirements are checked here; its weights are read at the first transcription.
+
+    Args:
+        text: A name of the table above, e.g. `pocketsphinx` or `wav2vec2:FOLDER`.
+
+    Returns:
+        The recogniser.
+
+    Raises:
+        RecogniserError: An unknown name, or missing files or packages.
+
     """
     kind, _, rest = text.partition(":")
     if kind.strip() not in RECOGNISERS:
         raise RecogniserError(
             f"there is no recogniser '{kind.strip()}'; {nearest(kind.strip(), RECOGNISERS)} "
-            "(any program: 'cmd: PROGRAM {wav}')"
+            "(for any other program: 'cmd: PROGRAM {wav}')"
         )
     return RECOGNISERS[kind.strip()](rest.strip())

@@ -1,4 +1,4 @@
-"""Any program as a recogniser: it is given a WAV file and prints the transcript."""
+"""A program as a recogniser: it reads a WAV file and prints the transcript."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from stillwave.schema import SAMPLE_RATE
 
 PLACE = "{wav}"
 TIMEOUT = 600.0
-"""Seconds that a program has for one recording."""
+"""The time limit for one recording in seconds."""
 
 
 class CommandRecogniser:
-    """`cmd: PROGRAM … {wav} …`: split as a shell would, run without one. What it prints on stdout is the transcript.
+    """`cmd: PROGRAM … {wav} …`, split into words as by a shell and run without one; the transcript is its stdout.
 
-    The file is mono, 16 bit, 16 kHz, and gone afterwards. The program is started once a recording.
+    The temporary file is mono, 16 bit, 16 kHz. The program is started once for each recording.
     """
 
     version = ""
@@ -31,20 +31,18 @@ class CommandRecogniser:
         except ValueError as error:
             raise RecogniserError(f"cmd: {line}: cannot be split into words ({error})") from None
         if not self._words or not any(PLACE in word for word in self._words[1:]):
-            raise RecogniserError(
-                f"cmd: {line}: write {PLACE} where the program wants the file, e.g. 'asr {PLACE}'"
-            )
+            raise RecogniserError(f"cmd: {line}: write {PLACE} in place of the file name, e.g. 'asr {PLACE}'")
         if shutil.which(self._words[0]) is None:
             raise RecogniserError(f"cmd: {line}: there is no program '{self._words[0]}'")
         self._line, self._timeout = line, timeout
 
     @property
     def name(self) -> str:
-        """The line itself."""
+        """The command line."""
         return f"cmd: {self._line}"
 
     def transcribe(self, samples: Samples, rate: int) -> str:
-        """What the program prints for samples `[n]`. Raises NoTranscriptError where it fails or takes too long."""
+        """Return the output of the program. Raises NoTranscriptError if it fails or exceeds the time limit."""
         with tempfile.TemporaryDirectory(prefix="stillwave-asr") as folder:
             wav = Path(folder) / "clip.wav"
             write(wav, at_16_khz(samples, rate)[None], SAMPLE_RATE, subtype="PCM_16")
@@ -52,7 +50,7 @@ class CommandRecogniser:
             done = self._run(words)
         if done.returncode:
             raise NoTranscriptError(
-                f"the program ended with status {done.returncode}{_last_line(done.stderr, wav)}"
+                f"the program ended with exit code {done.returncode}{_last_line(done.stderr, wav)}"
             )
         return done.stdout.decode("utf-8", errors="replace")
 
@@ -62,12 +60,12 @@ class CommandRecogniser:
                 words, stdin=subprocess.DEVNULL, capture_output=True, timeout=self._timeout, check=False
             )
         except subprocess.TimeoutExpired:
-            raise NoTranscriptError(f"the program did not end within {self._timeout:g} s") from None
+            raise NoTranscriptError(f"the program exceeded {self._timeout:g} s") from None
         except OSError as error:
             raise RecogniserError(f"{self.name}: cannot be started ({error.strerror})") from None
 
 
 def _last_line(stderr: bytes, wav: Path) -> str:
-    """What it said last, without the file's name, which is another one every time."""
+    """Return the last line of stderr without the name of the temporary file."""
     lines = stderr.decode("utf-8", errors="replace").strip().splitlines()
     return f": {lines[-1].strip().replace(str(wav), 'the file')}" if lines else ""

@@ -1,4 +1,4 @@
-"""What a recogniser is."""
+"""The interface of a speech recogniser."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from stillwave.schema import SAMPLE_RATE
 
 
 class RecogniserError(StillwaveError):
-    """A recogniser that cannot be used at all: it ends an evaluation."""
+    """A recogniser that cannot be used at all; the evaluation ends."""
 
 
 class NoTranscriptError(StillwaveError):
-    """A recogniser failed on one recording: that recording has no transcript, the others go on."""
+    """A recogniser that failed on one recording, which has no transcript; the evaluation continues."""
 
 
 class Recogniser(Protocol):
-    """Anything that hears words. One object serves one process, and hears recordings one after another.
+    """A speech recogniser. An object is used in one process, for one recording after another.
 
-    What it makes of a recording may not depend on what it heard before.
+    A transcript must not depend on the previous recordings.
     """
 
     @property
     def name(self) -> str:
-        """What reports call it."""
+        """The name in reports."""
         ...
 
     @property
     def version(self) -> str:
-        """Of the package, the weights, or both: what one has to have for the same transcripts. May be empty."""
+        """The version of the package, of the weights, or both, as needed to reproduce transcripts. May be empty."""
         ...
 
     def transcribe(self, samples: Samples, rate: int) -> str:
-        """The words in samples `[n]`, full scale ±1. Nothing heard is an empty text.
+        """Return the words in samples `[N]`, full scale ±1; an empty text if there are none.
 
-        Raises RecogniserError where it cannot be used; any other exception is the recording's own failure.
+        Raises RecogniserError if it cannot be used at all; any other exception concerns this recording only.
         """
         ...
 
 
 def identity(recogniser: Recogniser) -> str:
-    """Name and version, as reports show them."""
+    """Return name and version, as in reports."""
     return f"{recogniser.name} {recogniser.version}".strip()
 
 
 def at_16_khz(samples: Samples, rate: int) -> Samples:
-    """Samples `[n]` as all of these recognisers want them. Raises NoTranscriptError for more than one channel."""
+    """Return samples `[N]` at 16 kHz as float32. Raises NoTranscriptError for more than one channel."""
     if samples.ndim != 1:
-        raise NoTranscriptError(f"has {samples.shape[0]} channels, one is heard")
+        raise NoTranscriptError(f"has {samples.shape[0]} channels; mono is required")
     if rate != SAMPLE_RATE:
         samples = resample(samples, rate, SAMPLE_RATE)
     return np.ascontiguousarray(samples, dtype=np.float32)

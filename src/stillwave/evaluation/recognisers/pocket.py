@@ -1,7 +1,7 @@
-"""CMU PocketSphinx. Its package carries a US English model (acoustic, dictionary, trigrams): nothing else is needed.
+"""CMU PocketSphinx, whose package includes a US English model (acoustic model, dictionary, trigrams).
 
-It is small and of 2010's technology: it gets about every other word of clean read speech by an unfamiliar
-voice wrong. Use it to see that a score works, or which of two systems is ahead, not for published figures.
+It is small and old (2010): about half of the words of clean read speech by an unfamiliar voice are wrong. Use it to
+test an evaluation or to rank two systems, not for published results.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from stillwave.schema import SAMPLE_RATE
 
 
 class PocketSphinx:
-    """The decoder with its defaults."""
+    """The decoder with its default settings."""
 
     name = "pocketsphinx"
 
     def __init__(self, options: str = "") -> None:
         if options:
-            raise RecogniserError(f"pocketsphinx:{options}: it takes no options; write 'pocketsphinx'")
+            raise RecogniserError(f"pocketsphinx:{options}: there are no options; write 'pocketsphinx'")
         if importlib.util.find_spec("pocketsphinx") is None:
             raise MissingExtraError("the recogniser 'pocketsphinx'", "asr")
 
     @property
     def version(self) -> str:
-        """Of the package, which is that of the model."""
+        """The version of the package, which includes the model."""
         return importlib.metadata.version("pocketsphinx")
 
     @cached_property
@@ -42,14 +42,14 @@ class PocketSphinx:
         return Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
 
     def transcribe(self, samples: Samples, rate: int) -> str:
-        """The words of samples `[n]`, lower case."""
-        whole = np.clip(at_16_khz(samples, rate), -1, 1) * 32767
+        """Return the words of samples `[N]` in lower case."""
+        pcm = np.clip(at_16_khz(samples, rate), -1, 1) * 32767
         decoder = self._decoder
-        # Its estimate of the noise is carried from one utterance to the next: the same recording, heard twice, came
-        # out as two texts. A new front end forgets.
+        # The noise estimate persists between utterances, so that a transcript would depend on previous recordings;
+        # a new front end resets it.
         decoder.reinit_feat()
         decoder.start_utt()
-        decoder.process_raw(np.rint(whole).astype("<i2").tobytes(), full_utt=True)
+        decoder.process_raw(np.rint(pcm).astype("<i2").tobytes(), full_utt=True)
         decoder.end_utt()
         found = decoder.hyp()
         return found.hypstr if found else ""

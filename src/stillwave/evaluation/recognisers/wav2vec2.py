@@ -1,7 +1,7 @@
-"""wav2vec2 with a CTC head, greedily decoded, as the L3DAS challenges do it.
+"""wav2vec2 with a CTC head and greedy decoding, as in the L3DAS challenges.
 
 Source: `metrics.py` of github.com/l3das/L3DAS23 (wav2vec2-base-960h; the largest logit of each frame; no language
-model). Each recording is brought to mean 0 and variance 1 where the model's configuration says so, as there.
+model). Recordings are normalised to mean 0 and variance 1 if the configuration of the model says so, as there.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from stillwave.evaluation.recognisers.contract import NoTranscriptError, at_16_k
 from stillwave.schema import SAMPLE_RATE
 
 SHORTEST = 400
-"""Samples that the first frame of wav2vec2 needs."""
+"""The samples of the first frame."""
 
 
 class Wav2Vec2:
-    """A folder with `facebook/wav2vec2-base-960h` or another CTC model of its kind. Runs on the CPU."""
+    """A folder with `facebook/wav2vec2-base-960h` or a similar CTC model. Runs on the CPU."""
 
     def __init__(self, path: str) -> None:
         files = ("config.json", "vocab.json", "preprocessor_config.json")
@@ -27,12 +27,12 @@ class Wav2Vec2:
 
     @property
     def name(self) -> str:
-        """The kind and the folder's name."""
+        """The kind and the name of the folder."""
         return f"wav2vec2:{self._folder.resolve().name}"
 
     @cached_property
     def version(self) -> str:
-        """Of weights and package."""
+        """The version of weights and package."""
         return local.version(self._folder)
 
     @cached_property
@@ -44,10 +44,10 @@ class Wav2Vec2:
         return before, after, model.eval()
 
     def transcribe(self, samples: Samples, rate: int) -> str:
-        """The words of samples `[n]`, in the model's own writing (upper case and apostrophes)."""
+        """Return the words of samples `[N]` as the model writes them (upper case and apostrophes)."""
         samples = at_16_khz(samples, rate)
         if len(samples) < SHORTEST:
-            raise NoTranscriptError(f"too short for wav2vec2 ({SHORTEST} samples at 16 kHz at least)")
+            raise NoTranscriptError(f"too short for wav2vec2 (at least {SHORTEST} samples at 16 kHz)")
         before, after, model = self._parts
         with local.quiet(), local.exact():
             values = before(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_values

@@ -1,4 +1,4 @@
-"""Whisper, greedily decoded, in English: a folder through transformers, a `.pt` file through openai-whisper."""
+"""Whisper with greedy decoding, in English: a folder with transformers, a `.pt` file with openai-whisper."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from stillwave.evaluation.recognisers.contract import (
 from stillwave.schema import SAMPLE_RATE
 
 LONGEST = 30
-"""Seconds that the network sees at once."""
+"""The input length of the network in seconds."""
 
 
 def whisper(path: str) -> Recogniser:
-    """A `.pt` file or a folder. Raises RecogniserError that says what it should be."""
+    """Return the recogniser of a `.pt` file or folder. Raises RecogniserError if it cannot be used."""
     return WhisperFile(path) if path.endswith(".pt") else WhisperFolder(path)
 
 
 class WhisperFolder:
-    """A folder as `openai/whisper-base.en` has it. Runs on the CPU; recordings of up to 30 s."""
+    """A folder such as `openai/whisper-base.en`. Runs on the CPU; recordings of up to 30 s."""
 
     def __init__(self, path: str) -> None:
         files = ("config.json", "preprocessor_config.json", "vocab.json", "merges.txt")
@@ -36,12 +36,12 @@ class WhisperFolder:
 
     @property
     def name(self) -> str:
-        """The kind and the folder's name."""
+        """The kind and the name of the folder."""
         return f"whisper:{self._folder.resolve().name}"
 
     @cached_property
     def version(self) -> str:
-        """Of weights and package."""
+        """The version of weights and package."""
         return local.version(self._folder)
 
     @cached_property
@@ -53,15 +53,15 @@ class WhisperFolder:
         return before, after, model.eval()
 
     def transcribe(self, samples: Samples, rate: int) -> str:
-        """The words of samples `[n]`, in sentences. Raises NoTranscriptError beyond 30 s."""
+        """Return the words of samples `[N]` as sentences. Raises NoTranscriptError beyond 30 s."""
         samples = at_16_khz(samples, rate)
         if len(samples) > LONGEST * SAMPLE_RATE:
             raise NoTranscriptError(
-                f"too long for Whisper through transformers ({LONGEST} s at most); use a .pt file"
+                f"too long for Whisper with transformers (at most {LONGEST} s); use a .pt file"
             )
         before, after, model = self._parts
-        several = getattr(model.generation_config, "is_multilingual", False)
-        language = {"language": "en", "task": "transcribe"} if several else {}
+        multilingual = getattr(model.generation_config, "is_multilingual", False)
+        language = {"language": "en", "task": "transcribe"} if multilingual else {}
         with local.quiet(), local.exact():
             features = before(samples, sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features
             tokens = model.generate(features, do_sample=False, num_beams=1, **language)
@@ -82,12 +82,12 @@ class WhisperFile:
 
     @property
     def name(self) -> str:
-        """The kind and the file's name."""
+        """The kind and the name of the file."""
         return f"whisper:{self._file.stem}"
 
     @cached_property
     def version(self) -> str:
-        """Of weights and package."""
+        """The version of weights and package."""
         package = importlib.metadata.version("openai-whisper")
         return f"{local.fingerprint(self._file)}, openai-whisper {package}"
 
@@ -97,11 +97,11 @@ class WhisperFile:
 
         try:
             return load_model(str(self._file), device="cpu")
-        except Exception as error:  # unpickling raises anything
+        except Exception as error:  # unpickling raises any exception
             raise RecogniserError(f"whisper:{self._file}: cannot be read ({type(error).__name__})") from None
 
     def transcribe(self, samples: Samples, rate: int) -> str:
-        """The words of samples `[n]`, in sentences."""
+        """Return the words of samples `[N]` as sentences."""
         with local.exact():
             found = self._model.transcribe(
                 at_16_khz(samples, rate),

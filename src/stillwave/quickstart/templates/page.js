@@ -1,11 +1,11 @@
-// One transport for all versions of an example: they run together and all but one are muted, so that switching is
-// at once and at the same moment.
+// One transport for all versions of an example: they play together, all but one muted, so that switching is immediate
+// and keeps the position.
 let current = null;
 
 class Player {
   constructor(box) {
     this.box = box;
-    this.tracks = [...box.querySelectorAll(".track.heard")];
+    this.tracks = [...box.querySelectorAll(".track.playable")];
     this.sounds = this.tracks.map(track => track.querySelector("audio"));
     this.picks = [...box.querySelectorAll(".pick")];
     this.button = box.querySelector(".play");
@@ -112,7 +112,7 @@ addEventListener("keydown", event => {
   }
 });
 
-// The clipboard is not open to every page that is read from a disk; selecting the text always works.
+// Pages from disk may not use the clipboard; selecting the text always works.
 function copy(text, line) {
   if (navigator.clipboard && isSecureContext) return navigator.clipboard.writeText(text);
   getSelection().selectAllChildren(line);

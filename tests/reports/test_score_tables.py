@@ -8,9 +8,11 @@ import json
 
 import pytest
 
-from stillwave.evaluation import Score, ScoreRow, Scores, latex, markdown, summarise, write_report
-from stillwave.evaluation.report import as_csv
-from stillwave.evaluation.tables import REASONS, notes, plain, table, with_interval
+from stillwave.evaluation import Score, ScoreRow, Scores, summarise
+from stillwave.reports.formatting import with_interval
+from stillwave.reports.markup import json_values, markdown_table
+from stillwave.reports.score_report import scores_csv, write_report
+from stillwave.reports.score_tables import REASONS, latex, markdown, notes
 
 METRICS = ("stoi", "si_sdr")
 
@@ -32,7 +34,7 @@ def scores():
 
 
 def test_csv_holds_exact_values(scores):
-    lines = list(csv.DictReader(io.StringIO(as_csv(scores))))
+    lines = list(csv.DictReader(io.StringIO(scores_csv(scores))))
     assert len(lines) == 4
     for line, row in zip(lines, scores.rows, strict=True):
         assert (line["id"], line["system"], float(line["snr_db"])) == (row.id, row.system, row.snr_db)
@@ -49,20 +51,21 @@ def test_markdown_has_every_part(scores):
     assert "# Scores of 2 recordings" in text
     assert "| system | STOI ×100 | SI-SDR dB |" in text
     assert "| noisy | 40.00 [30.00, 50.00] | -3.46 [-7.25, 0.33] |" in text
-    assert "| my_net\\|v2 | 75.00 (1 without) | 11.00 [10.00, 12.00] |" in text
+    assert "| my_net\\|v2 | 75.00 (1 missing) | 11.00 [10.00, 12.00] |" in text
     assert "## Difference from noisy, paired by recording" in text
     assert "| my_net\\|v2 | +45.00 (over 1) | +14.46 [+9.67, +19.25] |" in text
     assert "| 0 dB | noisy | 30.00 | 0.33 |" in text
-    assert "| 5 dB | my_net\\|v2 | – (1 without) | 12.00 |" in text
+    assert "| 5 dB | my_net\\|v2 | – (1 missing) | 12.00 |" in text
     assert "- my_net|v2: 1 of 2 estimates have inverted polarity" in text
     assert (
-        "- my_net|v2: late by 40 samples (2.5 ms at 16 kHz): 1 of 2 estimates; scores take that for" in text
+        "- my_net|v2: late by 40 samples (2.5 ms at 16 kHz): 1 of 2 estimates; the scores count this as"
+        in text
     )
     assert '- my_net|v2: 1 without STOI: too "short", it is' in text
 
 
 def test_every_row_of_a_table_has_as_many_cells():
-    lines = list(table(["a", "b"], [["1|2", "3"]]))
+    lines = list(markdown_table(["a", "b"], [["1|2", "3"]]))
     assert lines == ["| a | b |", "| --- | --- |", "| 1\\|2 | 3 |"]
 
 
@@ -71,7 +74,7 @@ def test_notes_are_one_line_a_reason_and_bounded():
     found = notes(summarise(Scores(("net",), METRICS, rows)))
     assert len(found) == REASONS + 1
     assert found[0] == "net: 1 without any score: reason 0"
-    assert found[-1] == "net: 4 further reasons (all are in scores.csv)"
+    assert found[-1] == "net: 4 further reasons (scores.csv has all)"
 
 
 def test_latex_escapes():
@@ -89,7 +92,7 @@ def test_latex_has_intervals(scores):
 
 
 def test_json_has_no_nan(scores):
-    data = plain(summarise(scores))
+    data = json_values(summarise(scores))
     text = json.dumps(data, allow_nan=False)
     found = json.loads(text)["means"]["my_net|v2"]["stoi"]
     assert found["interval"] == {"mean": 0.75, "low": None, "high": None, "count": 1}
@@ -124,6 +127,6 @@ def test_lags_are_reported(lags, words):
     rows = tuple(row(str(index), "a", (0.5, 1.0), lag=lag) for index, lag in enumerate(lags))
     summary = summarise(Scores(("a",), METRICS, rows))
     assert [line for line in notes(summary) if "samples" in line] == (
-        [f"a: {words} estimates; scores take that for distortion, so align them"] if words else []
+        [f"a: {words} estimates; the scores count this as distortion: align them"] if words else []
     )
-    assert plain(summary)["lags"] == {"a": sorted(lag for lag in lags if lag)}
+    assert json_values(summary)["lags"] == {"a": sorted(lag for lag in lags if lag)}

@@ -1,4 +1,4 @@
-"""Word errors over a whole test set: summed, so that a long recording counts for more than a short one."""
+"""Word error rate of a test set: errors summed over recordings, divided by the words of the references."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from stillwave.stats.bootstrap import Interval, paired, ratio
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """Of one system: the errors over all recordings that can be counted, and how many of those there are."""
+class CorpusErrors:
+    """The word errors of one system, summed over the recordings that have both transcripts."""
 
     rate: Interval | None
-    """Errors to words, not clipped; its interval resamples recordings."""
+    """Errors divided by words, not clipped."""
     words: int
     substitutions: int
     deletions: int
     insertions: int
     recordings: int
-    nothing_heard: int
-    """Recordings with words in the reference in which the recogniser heard none; they count as all wrong."""
+    empty_transcripts: int
+    """Recordings whose transcript is empty although the reference has words; their WER is 1."""
 
 
 @dataclass(frozen=True)
-class Words:
-    """What a report says of words."""
+class WordErrors:
+    """Word errors of all systems."""
 
     recogniser: str
     references: str
-    corpus: Mapping[str, Corpus]
+    corpus: Mapping[str, CorpusErrors]
     differences: Mapping[str, Interval | None]
-    """Corpus rate of each other system minus the baseline's, over the recordings that both have."""
+    """Corpus WER of each other system minus that of the baseline, over the recordings of both."""
     raised: Mapping[str, tuple[Interval, Interval]]
-    """Systems by which words are lost against the noisy input: the difference of the means, and of the corpus rates."""
+    """Systems with a higher WER than the noisy input: the differences of the mean and of the corpus WER."""
 
 
-def summarise_words(scores: Scores, baseline: str | None, seed: int) -> Words | None:
-    """All of it; None where no recogniser was."""
+def summarise_word_errors(scores: Scores, baseline: str | None, seed: int) -> WordErrors | None:
+    """Return the word errors of all systems; None without a recogniser."""
     if not scores.recogniser:
         return None
     counts = {system: _counts(scores.rows, system) for system in scores.systems}
     others = [system for system in scores.systems if baseline is not None and system != baseline]
-    return Words(
+    return WordErrors(
         recogniser=scores.recogniser,
         references=scores.references,
         corpus={s: _corpus([row for row in scores.rows if row.system == s], seed) for s in scores.systems},
@@ -54,19 +54,23 @@ def summarise_words(scores: Scores, baseline: str | None, seed: int) -> Words | 
 
 
 def _counts(rows: Sequence[ScoreRow], system: str) -> dict[str, WordCount]:
-    return {row.id: row.heard.count for row in rows if row.system == system and row.heard and row.heard.count}
+    return {
+        row.id: row.transcripts.count
+        for row in rows
+        if row.system == system and row.transcripts and row.transcripts.count
+    }
 
 
-def _corpus(rows: Sequence[ScoreRow], seed: int) -> Corpus:
-    counts = [row.heard.count for row in rows if row.heard and row.heard.count]
-    return Corpus(
+def _corpus(rows: Sequence[ScoreRow], seed: int) -> CorpusErrors:
+    counts = [row.transcripts.count for row in rows if row.transcripts and row.transcripts.count]
+    return CorpusErrors(
         rate=ratio([c.errors for c in counts], [c.words for c in counts], seed) if counts else None,
         words=sum(c.words for c in counts),
         substitutions=sum(c.substitutions for c in counts),
         deletions=sum(c.deletions for c in counts),
         insertions=sum(c.insertions for c in counts),
         recordings=len(counts),
-        nothing_heard=sum(c.deletions == c.words for c in counts),
+        empty_transcripts=sum(c.deletions == c.words for c in counts),
     )
 
 

@@ -1,4 +1,4 @@
-"""Means with bootstrap 95 % intervals, and paired differences, over the recordings that have a value."""
+"""Summary of scores: means with intervals, paired differences from a baseline, and groups by SNR."""
 
 from __future__ import annotations
 
@@ -8,38 +8,42 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stillwave.errors import StillwaveError, nearest
-from stillwave.evaluation.corpus import Words, summarise_words
+from stillwave.evaluation.corpus_wer import WordErrors, summarise_word_errors
 from stillwave.evaluation.scoring import NOISY, ScoreRow, Scores
 from stillwave.stats.bootstrap import Interval, bootstrap, paired
-
-__all__ = [
-    "Interval",
-    "Summary",
-    "TableCell",
-    "bootstrap",
-    "check_baseline",
-    "paired",
-    "snr_groups",
-    "summarise",
-]
 
 
 @dataclass(frozen=True)
 class TableCell:
-    """One metric of one system: its mean where any recording has a value, and why the others have none."""
+    """One metric of one system: the mean over the recordings with a value, and the reasons of those without."""
 
     interval: Interval | None
     reasons: Mapping[str, int]
 
     @property
     def failed(self) -> int:
-        """Recordings without a value."""
+        """The number of recordings without a value."""
         return sum(self.reasons.values())
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a report shows: `means[system][metric]`, `differences` against the baseline, `by_snr[label]…`."""
+    """The summary of an evaluation.
+
+    Attributes:
+        systems: Systems in the order of the tables.
+        metrics: Metric keys.
+        recordings: The number of recordings.
+        baseline: The system that differences are computed against.
+        means: By system and metric.
+        differences: Paired differences from the baseline, by system and metric.
+        by_snr: Means by SNR group, system and metric.
+        inverted: The number of estimates of opposite polarity, by system.
+        seed: The seed of the bootstrap.
+        words: Word errors, if there was a recogniser.
+        lags: By system, the lags other than 0 in samples at 16 kHz, sorted; positive is late.
+
+    """
 
     systems: tuple[str, ...]
     metrics: tuple[str, ...]
@@ -49,24 +53,31 @@ class Summary:
     differences: Mapping[str, Mapping[str, Interval | None]]
     by_snr: Mapping[str, Mapping[str, Mapping[str, TableCell]]]
     inverted: Mapping[str, int]
-    """Estimates of opposite polarity, by system."""
     seed: int
-    words: Words | None = None
-    """Where a recogniser heard the recordings."""
+    words: WordErrors | None = None
     lags: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    """Samples at 16 kHz by which estimates are late (early, below 0), by system, sorted; of those that are."""
 
 
 def check_baseline(baseline: str, systems: Iterable[str]) -> None:
-    """Raise StillwaveError, with the names there are, for a baseline that is not one of the systems."""
+    """Raise StillwaveError if the baseline is not one of the systems."""
     if baseline not in set(systems):
         raise StillwaveError(f"the baseline '{baseline}' is not scored; {nearest(baseline, systems)}")
 
 
 def summarise(scores: Scores, baseline: str | None = None, seed: int = 0) -> Summary:
-    """Everything a report shows. `baseline` is by default `noisy` where that was scored.
+    """Return means with 95 % intervals, paired differences and groups by SNR.
 
-    Raises StillwaveError for a baseline that was not scored.
+    Args:
+        scores: The scores of every recording and system.
+        baseline: The system to compute differences from; by default `noisy`, if it was scored.
+        seed: The seed of the bootstrap.
+
+    Returns:
+        The summary.
+
+    Raises:
+        StillwaveError: The baseline was not scored.
+
     """
     if baseline is None:
         baseline = NOISY if NOISY in scores.systems else None
@@ -89,7 +100,7 @@ def summarise(scores: Scores, baseline: str | None = None, seed: int = 0) -> Sum
         by_snr=_by_snr(scores, seed),
         inverted={s: sum(row.inverted for row in rows[s]) for s in scores.systems},
         seed=seed,
-        words=summarise_words(scores, baseline, seed),
+        words=summarise_word_errors(scores, baseline, seed),
         lags={s: sorted(row.lag for row in rows[s] if row.lag) for s in scores.systems},
     )
 
@@ -121,10 +132,10 @@ def _by_snr(scores: Scores, seed: int) -> dict[str, dict[str, dict[str, TableCel
 
 
 def snr_groups(snr_db: Mapping[str, float | None]) -> dict[str, set[str]]:
-    """Recordings by SNR, lowest first: by value for sets mixed at a few values, else in bins of 5 dB.
+    """Group recordings by SNR, lowest first: by value if there are few, otherwise in bins of 5 dB.
 
-    A few: eight at most, which are multiples of 2.5 dB or have two recordings each on average. Nothing where fewer than
-    two values are known.
+    Few means at most eight values, which are multiples of 2.5 dB or have at least two recordings each on average. The
+    result is empty if fewer than two values are known.
 
     Examples:
         >>> snr_groups({"a": 0.0, "b": 5.0, "c": None})

@@ -1,0 +1,63 @@
+"""HTML pages of reports: a Jinja2 template in, one file out.
+
+A template `templates/page.html` of a package extends `base.html` of this one, which has the document, the colours of
+the figures and the basic style.
+"""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import stillwave
+from stillwave.errors import MissingExtraError
+from stillwave.files import write_text
+from stillwave.reports.figures import SYSTEM_COLOURS
+
+
+def write_page(
+    file: Path,
+    package: str,
+    context: Mapping[str, Any],
+    filters: Mapping[str, Callable[..., Any]] | None = None,
+) -> Path:
+    """Render `templates/page.html` of a package and write it atomically. Texts are escaped.
+
+    Args:
+        file: The output file.
+        package: The package of the template, e.g. `stillwave.compare`.
+        context: The variables of the template. An undefined variable is an error.
+        filters: Additional filters of the template.
+
+    Returns:
+        The output file.
+
+    Raises:
+        MissingExtraError: Jinja2 is not installed.
+
+    """
+    try:
+        from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+    except ImportError:
+        raise MissingExtraError("the report", "train") from None
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("stillwave.reports")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(filters or {})
+    template = environment.get_template("page.html")
+    write_text(file, template.render(colours=SYSTEM_COLOURS, version=stillwave.__version__, **context))
+    return file
+
+
+def data_url(file: Path) -> str:
+    """Return a picture or audio file as a data URL."""
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    kind = "audio/wav" if kind == "audio/x-wav" else kind
+    return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
