@@ -42,7 +42,7 @@ def command(world, tmp_path):
 def test_a_comparison_ends_in_a_table_and_can_be_told_again(command, tmp_path):
     first = command()
     assert first.exit_code == 0, first.stderr
-    assert first.stdout.startswith("# Methods of distillation compared")
+    assert first.stdout.startswith("# Comparison of distillation methods")
     assert "| AT |" in first.stdout
     assert str(tmp_path / "grid/report") in first.stderr.replace("\n", "")
     again = call(compare, "--report-only", "-o", tmp_path / "grid", "--json")

@@ -139,7 +139,7 @@ def test_a_partial_grid_reports_what_it_has(describe, tmp_path):
     assert rows[2].seeds == (0, 1)
     assert rows[3].differences["si_sdr"].seeds == 1, "over the seeds that both have"
     assert len(found.missing) == 3
-    assert "not run to the end: 3 cells" in (grid.folder / "report/report.md").read_text()
+    assert "not finished: 3 cells" in (grid.folder / "report/report.md").read_text()
 
 
 def test_a_grid_that_is_asked_to_stop_says_how_many_are_to_go(describe, tmp_path):

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from stillwave.compare import pictures, results
 from stillwave.compare.matrices import System
 from stillwave.compare.text_report import verdicts
+from stillwave.reports.figures import BLUE, RED
 from stillwave.stats.crossed import Estimate
 
 
@@ -50,7 +51,7 @@ def test_the_best_is_on_top_and_blue(found):
         axis = Figure().subplots()
         pictures._forest_panel(axis, metric, rows)
         dots = [line for line in axis.lines if line.get_marker() == "o"]
-        assert [to_rgb(dot.get_color()) for dot in dots] == [to_rgb(pictures.WORSE), to_rgb(pictures.BETTER)]
+        assert [to_rgb(dot.get_color()) for dot in dots] == [to_rgb(RED), to_rgb(BLUE)]
 
 
 def system(*seeds, values):

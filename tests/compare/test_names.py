@@ -41,8 +41,8 @@ def test_variants_of_the_users_own():
         ("strong", "write LABEL={name: METHOD"),
         ("strong={power: 4}", "write LABEL={name: METHOD"),
         ("strong={name: [", "write LABEL={name: METHOD"),
-        ("at={name: at}", "'at' cannot name a variant"),
-        ("a/b={name: at}", "cannot name a variant"),
+        ("at={name: at}", "'at' is not a valid name of a variant"),
+        ("a/b={name: at}", "is not a valid name of a variant"),
     ],
 )
 def test_variants_that_cannot_be(variant, told):

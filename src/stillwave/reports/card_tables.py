@@ -1,4 +1,4 @@
-"""A card as people read it: rows of text under headings."""
+"""A model card as tables of text."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ SYSTEMS = {"noisy": "noisy", "float": "this model", "int8": "…in 8 bits"}
 
 
 def sections(card: Card) -> dict[str, Rows]:
-    """Everything but the scores, by heading; what was not recorded says so."""
+    """Return all sections except the scores, by heading."""
     return {
         "network": _network(card),
         "training": _training(card),
         "data": [
             (source.part, _sentence(source.name, source.citation, source.licence)) for source in card.data
         ],
-        "known failures": [("–", sentence) for sentence in card.failures] or [("–", "none written down")],
+        "known failures": [("–", sentence) for sentence in card.failures] or [("–", "none recorded")],
         "files": _files(card),
     }
 
 
 def scores(card: Card) -> list[list[str]]:
-    """A row of headings, and a row a metric, with intervals. Nothing without scores."""
+    """Return a header and a row for each metric, with intervals; empty without scores."""
     from stillwave.evaluation.metrics import METRICS
-    from stillwave.reports.formatting import heading, number
+    from stillwave.reports.formatting import heading, with_interval
 
     if card.scores is None:
         return []
@@ -34,17 +34,7 @@ def scores(card: Card) -> list[list[str]]:
     metrics = dict.fromkeys(metric for name in names for metric in systems[name] if metric in METRICS)
     rows = [[f"{card.scores.recordings} recordings", *(SYSTEMS.get(name, name) for name in names)]]
     for metric in metrics:
-        row = [heading(metric)]
-        for name in names:
-            found = systems[name].get(metric)
-            if found is None:
-                row.append("–")
-            elif found.low is None or found.high is None:
-                row.append(number(found.mean, metric))
-            else:
-                low, high = number(found.low, metric), number(found.high, metric)
-                row.append(f"{number(found.mean, metric)} [{low}, {high}]")
-        rows.append(row)
+        rows.append([heading(metric), *(with_interval(systems[name].get(metric), metric) for name in names)])
     return rows
 
 
@@ -73,13 +63,13 @@ def _training(card: Card) -> Rows:
     return [
         ("method", "trained alone" if made.method == "none" else f"distilled, {made.method}"),
         *([("teacher", made.teacher)] if made.teacher else []),
-        ("heard", f"{made.hours:.1f} h of mixtures" if made.hours is not None else unknown),
+        ("trained on", f"{made.hours:.1f} h of mixtures" if made.hours is not None else unknown),
         ("updates", f"{made.updates:,}{_runs(made)}" if made.updates is not None else unknown),
         *([("averaged", made.averaged)] if made.averaged else []),
         ("seed", str(made.seed) if made.seed is not None else unknown),
         ("commit", made.commit or unknown),
-        ("begun", made.day or unknown),
-        ("took", f"{made.wall_hours:.1f} h" if made.wall_hours is not None else unknown),
+        ("started", made.day or unknown),
+        ("duration", f"{made.wall_hours:.1f} h" if made.wall_hours is not None else unknown),
         ("hardware", made.hardware or unknown),
         ("development set", development or unknown),
         ("weights (SHA-256)", f"{made.weights_sha256[:16]}…"),
