@@ -1,7 +1,7 @@
 """wav2vec2 with a CTC head and greedy decoding, as in the L3DAS challenges.
 
 Source: `metrics.py` of github.com/l3das/L3DAS23 (wav2vec2-base-960h; the largest logit of each frame; no language
-model). Recordings are normalised to mean 0 and variance 1 if the configuration of the model says so, as there.
+model). Recordings are normalised to mean 0 and variance 1 if the configuration of the model requires it.
 """
 
 from __future__ import annotations
