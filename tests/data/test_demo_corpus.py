@@ -58,7 +58,7 @@ def test_sentences_are_english_sentences_and_run_out_loudly() -> None:
     made = make_sentences(500, np.random.default_rng(0))
     assert len(set(made)) == 500
     assert all(text[0].isupper() and text[-1] in ".?" and "{" not in text for text in made)
-    with pytest.raises(StillwaveError, match="does not give"):
+    with pytest.raises(StillwaveError, match="has fewer than 30 different sentences"):
         make_sentences(30, _Constant())  # type: ignore[arg-type]
 
 
