@@ -52,7 +52,7 @@ def test_the_example_distils_its_own_networks(
     monkeypatch.setattr(sys, "argv", ["own_networks.py", *folders, "--student", student, "--steps", "3"])
     example.main()
     rows = capsys.readouterr().out.splitlines()
-    assert [row[:18].strip() for row in rows] == ["noisy", "teacher", "student alone", "student distilled"]
+    assert [row[:18].strip() for row in rows] == ["noisy", "teacher", "baseline", "student"]
     figures = [float(row.split()[-2]) for row in rows]
     assert np.isfinite(figures).all()
     assert figures[2] != figures[3]  # distillation changed what the student learnt

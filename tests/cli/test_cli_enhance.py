@@ -191,7 +191,7 @@ def test_a_rate_that_the_format_cannot_hold_becomes_the_next_and_is_named(tmp_pa
     assert audio.probe(tmp_path / "a.opus").frames == 4_800
     result = run(source, "-o", tmp_path / "b.opus", "--rate", 44_100)
     assert result.exit_code == 1
-    assert "OPUS does not hold 44100 Hz, only" in result.stderr
+    assert "OPUS does not support 44100 Hz" in result.stderr
 
 
 def test_clipping_and_lost_metadata_are_said(tmp_path, run, monkeypatch):

@@ -75,7 +75,7 @@ def test_texts_are_found_in_a_table(folders):
     result = run(folders, "--metrics", "snr", "--references", "texts", "--json")
     found = json.loads(result.stdout)
     assert found["words"]["corpus"]["noisy"]["insertions"] == 1
-    assert found["means"]["noisy"]["wer"]["reasons"] == {"its text is not known": 1}
+    assert found["means"]["noisy"]["wer"]["reasons"] == {"the reference text is not known": 1}
 
 
 def test_a_text_that_cannot_be_read_ends_it_where_texts_are_wanted(folders):

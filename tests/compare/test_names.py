@@ -79,7 +79,10 @@ def test_students_may_be_presets_with_an_option():
         ("bsrn-xs", "did you mean 'bsrnn-xs'"),
         ("bsrnn-xs:norm=best", "norm: "),
         ("bsrnn-xs:nrom=batch", "nrom: "),
-        ("dpdcrn-xs:norm=instance", "sees the whole signal"),
+        (
+            "dpdcrn-xs:norm=instance",
+            "instance: a causal network cannot use norm 'instance', which needs the whole",
+        ),
     ):
         with pytest.raises(StillwaveError, match=message):
             names.parse_students(text, ModelConfig())

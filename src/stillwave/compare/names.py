@@ -165,5 +165,6 @@ def _network(plain: dict[str, object], word: str) -> ModelConfig:
         return ModelConfig.model_validate(plain)
     except ValidationError as error:
         fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        raise StillwaveError(f"--students {word}: {where}: {fault['msg']}") from None
+        where = "".join(f"{part}: " for part in fault["loc"])
+        reason = fault["msg"].removeprefix("Value error, ")
+        raise StillwaveError(f"--students {word}: {where}{reason}") from None

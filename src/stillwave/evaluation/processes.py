@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -28,9 +29,16 @@ def _in_processes(function: Callable[..., T], tasks: Sequence[tuple[Any, ...]], 
         with parallel_config(backend="loky", inner_max_num_threads=1, initializer=_ignore_ctrl_c):
             # Files take from 50 ms to seconds: batches of one keep all processes busy to the end.
             pool = Parallel(n_jobs=jobs, return_as="generator", batch_size=1)
-            yield from pool(delayed(function)(*task) for task in tasks)
+            folder = os.getcwd()  # noqa: PTH109 # workers are reused: theirs may be an earlier one
+            yield from pool(delayed(_within)(folder, function, task) for task in tasks)
     except TerminatedWorkerError:
         raise StillwaveError("a scoring process was killed, possibly out of memory; use fewer jobs") from None
+
+
+def _within(folder: str, function: Callable[..., T], task: tuple[Any, ...]) -> T:
+    """Return `function(*task)`, with relative paths below `folder`."""
+    os.chdir(folder)
+    return function(*task)
 
 
 def _ignore_ctrl_c() -> None:
