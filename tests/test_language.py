@@ -25,30 +25,6 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 """Personified networks and files, and private words; docs/glossary.md has the terms to use instead."""
-ALLOWED: dict[str, int] = {
-    "docs/benchmarks.md": 1,
-    "docs/design.md": 1,
-    "docs/how-to/data.md": 2,
-    "docs/how-to/multichannel.md": 4,
-    "docs/multichannel.md": 7,
-    "docs/weights.md": 3,
-    "src/stillwave/audio/parts.py": 1,
-    "src/stillwave/data/decoded_cache.py": 2,
-    "src/stillwave/data/demo/corpus.py": 1,
-    "src/stillwave/data/demo/mixtures.py": 9,
-    "src/stillwave/data/demo/speaker_splits.py": 1,
-    "src/stillwave/data/effects.py": 4,
-    "src/stillwave/data/mixing.py": 10,
-    "src/stillwave/data/mixture.py": 2,
-    "src/stillwave/data/multichannel.py": 1,
-    "src/stillwave/data/scenes/ambisonics.py": 1,
-    "src/stillwave/data/scenes/config.py": 1,
-    "src/stillwave/data/scenes/rooms.py": 5,
-    "src/stillwave/data/scenes/simulate.py": 11,
-    "src/stillwave/schema/data.py": 2,
-    "src/stillwave/recipes/denoiser-teacher.yaml": 1,
-}
-"""Files that still contain such words, with their number of occurrences, which may only fall."""
 
 
 def found(path: Path) -> list[str]:
@@ -63,5 +39,4 @@ def found(path: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_ruled_out_words(path: Path) -> None:
-    words = found(path)
-    assert len(words) <= ALLOWED.get(path.relative_to(ROOT).as_posix(), 0), "\n".join(words)
+    assert found(path) == []

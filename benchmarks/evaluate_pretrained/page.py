@@ -32,7 +32,7 @@ GTCRN's row was measured on the same mixtures with the weights that its authors 
 of single recordings are not at hand, so it has no interval, and its costs are those that its authors state. `gating`
 is `noisereduce`, `wiener` a decision-directed Wiener filter (`benchmarks/peers.py`)."""
 ABOUT_OTHERS = """DNSMOS P.835 rates without a reference (package `speechmos`). WER: {recogniser}, against
-what it hears in the clean recording, at most 100 % a recording; it was made for native speakers, and these are not."""
+its transcript of the clean recording, at most 100 % a recording; it was made for native speakers, and these are not."""
 ABOUT_COSTS = """A network that streams is timed frame by frame, analysis and synthesis included, as its ONNX file
 on one thread (`stillwave latency`); others by whole passes over 4 s. Delay: a window; none looks further ahead."""
 

@@ -23,7 +23,7 @@ PREFIX = "worst-"
 ABOUT = """The ten mixtures that `{name}` raises least in PESQ-WB, worst first. *Speech* is what
 is lost of it on frames with speech (the part of the estimate that lies along the reference), *gone* the share of those
 frames that come out more than 10 dB too weak, *pauses* by how much all sound in them is lowered. Noises are named by
-their class in ESC-50, and what was heard is what the recogniser makes of the estimate."""
+their class in ESC-50, and the last column is the transcript of the reference and of the estimate."""
 
 
 def find(run: Run, place: Place, count: int = COUNT) -> list[dict[str, Any]]:
@@ -75,7 +75,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         "speech",
         "gone",
         "pauses",
-        "said; heard",
+        "reference; transcript",
     )
     for found in rows:
         scores = (_both(metric, *found["scores"][metric]) for metric in METRICS)

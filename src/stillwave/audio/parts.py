@@ -56,7 +56,7 @@ class ReadPlan:
 def plan(handle: BinaryIO, *, headers_only: bool = False) -> ReadPlan:
     """Return how to read a file, for which the length in its header is compared with what it holds.
 
-    With `headers_only` a FLAC file is not searched for joined recordings if its last frame ends where its header says.
+    With `headers_only` a FLAC file is not searched for joined recordings if its last frame ends at the stated length.
     """
     handle.seek(0)
     head = handle.read(12)

@@ -109,9 +109,9 @@ def split_response(response: Samples, rate: int, early_ms: float) -> tuple[Sampl
     The early part ends `early_ms` after the direct sound.
     """
     start = direct_sound(response, rate)
-    heard = response[start:]
+    reverberant = response[start:]
     edge = 1 + round(early_ms * rate / 1000)
-    early, late = heard.copy(), heard.copy()
+    early, late = reverberant.copy(), reverberant.copy()
     early[edge:] = 0
     late[:edge] = 0
     return early, late

@@ -17,7 +17,7 @@ class MixtureRecord:
     """How a mixture came about."""
 
     snr_db: float
-    """Of the speech as heard over all noise, before clipping and band-limiting."""
+    """SNR of the reverberant speech to all noise, before clipping and band-limiting."""
     level_dbfs: float
     """RMS of the noisy signal, as it is."""
     speaker: str
@@ -26,7 +26,7 @@ class MixtureRecord:
     room: str | None
     effects: tuple[str, ...]
     text: str = ""
-    """What is said, where one whole utterance is heard."""
+    """Transcript, if the mixture contains one whole utterance."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What so many microphones of a pair hear: its files read, put on top of one another, in one convention."""
+"""Read the channels of a pair for a number of microphones, in one convention."""
 
 from __future__ import annotations
 

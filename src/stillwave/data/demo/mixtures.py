@@ -34,21 +34,21 @@ def mix(
     With a `room`, the target is the direct sound and the reflections of the first 50 ms. Speech is set to a
     level between -32 and -22 dBFS RMS; both are turned down together when a peak would pass 0.98.
     """
-    clean = heard = speech.astype(np.float64)
+    clean = reverberant = speech.astype(np.float64)
     if room is not None:
-        clean = _convolve(heard, room[: int(_EARLY_SECONDS * rate)])
-        heard = _convolve(heard, room)
-    gain = 10 ** (rng.uniform(-32, -22) / 20) / _rms(heard)
+        clean = _convolve(reverberant, room[: int(_EARLY_SECONDS * rate)])
+        reverberant = _convolve(reverberant, room)
+    gain = 10 ** (rng.uniform(-32, -22) / 20) / _rms(reverberant)
     start = rng.integers(len(noise))
-    piece = np.take(noise, np.arange(start, start + len(heard)), mode="wrap").astype(np.float64)
-    noisy = gain * heard + piece * (gain * _rms(heard) / _rms(piece) * 10 ** (-snr_db / 20))
+    piece = np.take(noise, np.arange(start, start + len(reverberant)), mode="wrap").astype(np.float64)
+    noisy = gain * reverberant + piece * (gain * _rms(reverberant) / _rms(piece) * 10 ** (-snr_db / 20))
     clean = gain * clean
     down = min(1.0, 0.98 / max(float(np.abs(noisy).max()), float(np.abs(clean).max()), 1e-9))
     return Mixed((down * noisy).astype(np.float32), (down * clean).astype(np.float32))
 
 
 def _convolve(wave: Wave, response: Samples) -> Wave:
-    """`wave` heard through `response`, cut to its own length."""
+    """Return `wave` convolved with `response`, cut to its own length."""
     points = 1 << (len(wave) + len(response) - 1).bit_length()
     product = np.fft.rfft(wave, points) * np.fft.rfft(response, points)
     return np.asarray(np.fft.irfft(product, points)[: len(wave)])

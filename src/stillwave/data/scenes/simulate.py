@@ -80,11 +80,11 @@ class Simulator:
         dry = self._dry(recording)
         layout, rt60, found, beta = self._room(rng)
         taps = rooms.LEAD + round(rt60 * SAMPLE_RATE)
-        heard = _pass(dry, rooms.responses(found, layout, beta, taps))
+        reverberant = _pass(dry, rooms.responses(found, layout, beta, taps))
         noise, used = self._noise(rng, layout, rt60, beta, len(dry))
         snr_db = draw(rng, self.config.snr_db)
-        noise *= effects.amplitude(effects.snr_db(heard[0], noise[0]) - snr_db)
-        noisy = heard + noise
+        noise *= effects.amplitude(effects.snr_db(reverberant[0], noise[0]) - snr_db)
+        noisy = reverberant + noise
         gain = self._gain(draw(rng, self.config.level_dbfs), noisy, dry)
         return Scene(
             noisy=convert(noisy * gain, "acn_sn3d", self.config.convention),
@@ -134,10 +134,12 @@ class Simulator:
         used: list[Recording] = []
         for position in layout.noises:
             drawn = self.noise.draw(rng, frames + taps)
-            heard = self._noise_at(rng, layout, position, rt60, beta, drawn.samples)[:, taps:]
-            power = effects.level(heard[0])
+            reverberant = self._noise_at(rng, layout, position, rt60, beta, drawn.samples)[:, taps:]
+            power = effects.level(reverberant[0])
             if power > 0:  # all of a noise may lie before the clip
-                total += heard * effects.amplitude(draw(rng, self.config.gain_db) - effects.decibels(power))
+                total += reverberant * effects.amplitude(
+                    draw(rng, self.config.gain_db) - effects.decibels(power)
+                )
                 used.extend(drawn.recordings)
         if not used:
             raise AudioError(
@@ -168,8 +170,8 @@ def _pass(dry: Samples, responses: Samples) -> Samples:
     from scipy.signal import oaconvolve
 
     whole = oaconvolve(dry[None], responses, axes=1)
-    heard: Samples = whole[:, rooms.LEAD : rooms.LEAD + len(dry)].astype(np.float32, copy=False)
-    return heard
+    reverberant: Samples = whole[:, rooms.LEAD : rooms.LEAD + len(dry)].astype(np.float32, copy=False)
+    return reverberant
 
 
 def _places(layout: SceneGeometry) -> dict[str, Any]:
