@@ -40,6 +40,15 @@ def test_an_absent_teacher_is_one_sentence(place, tmp_path):
     assert "absent: no such folder; give a checkpoint or a run folder" in result.stderr
 
 
+def test_a_missing_recipe_or_run_folder_is_one_sentence(place):
+    assert "give a recipe and a run folder" in call(distill).stderr
+    assert "give a recipe and a run folder" in call(distill, place / "taught.yaml").stderr
+
+
+def test_the_former_option_explain_writes_the_report_of_a_run(tmp_path):
+    assert "not a run folder" in call(distill, "--explain", tmp_path / "nowhere").stderr
+
+
 def test_layers_that_do_not_exist_are_one_sentence(place, tmp_path):
     taps = "distill.taps={encoder: {student: [nosuch], teacher: [nosuch]}}"
     result = call(
