@@ -104,7 +104,7 @@ class Writer:
         bits = INTEGER_BITS.get(self._file.subtype)
         if bits:
             self._clipped += int(np.count_nonzero(np.abs(samples) > 1))
-            self._file.write(np.ascontiguousarray(_quantise(samples, bits).T))
+            self._file.write(np.ascontiguousarray(quantise(samples, bits).T))
         else:
             self._file.write(np.ascontiguousarray(samples.T))
 
@@ -236,8 +236,8 @@ def refuse_existing(path: Path) -> None:
         raise AudioError(f"{path}: {KEPT}")
 
 
-def _quantise(samples: Samples, bits: int) -> NDArray[np.int32]:
-    """Round to the nearest step of `bits`, in the upper bits of 32.
+def quantise(samples: Samples, bits: int) -> NDArray[np.int32]:
+    """Return samples rounded to the nearest step of `bits`, in the upper bits of 32.
 
     libsndfile's conversion from float rounds down for WAV, which is an offset of half a step.
     """
