@@ -39,7 +39,7 @@ endif
 	@touch $@
 
 $(DEV_STAMP): $(STAMP) requirements/dev.txt
-	$(PIP_INSTALL) -e '.[train,eval,demo,export,asr,rooms,live]' -r requirements/dev.txt
+	$(PIP_INSTALL) -e '.[train,eval,demo,export,asr,rooms,live,web]' -r requirements/dev.txt
 	@touch $@
 
 quickstart: $(STAMP)  ## corpus → student alone → distilled student → scores → a page to look at and listen to

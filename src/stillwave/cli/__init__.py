@@ -22,7 +22,7 @@ from stillwave.files import as_path
 SPINS = "10000"
 """Iterations that a waiting OpenMP thread spins; the default of GNU OpenMP is 300,000."""
 PANELS = {
-    "Use": ("enhance", "stream", "live", "models"),
+    "Use": ("enhance", "stream", "live", "web", "models"),
     "Train": ("train", "distill", "check", "data", "recipes", "methods"),
     "Evaluate": ("evaluate", "compare", "explain", "beamform"),
     "Export": ("export", "latency", "probe"),
@@ -38,6 +38,7 @@ EXTRAS = {  # module → the extra that installs it
     "torch": "train", "safetensors": "train", "tensorboard": "train", "matplotlib": "train",
     "joblib": "train", "pyroomacoustics": "rooms", "pesq": "eval", "pystoi": "eval", "scipy": "eval",
     "speechmos": "eval", "espeakng_loader": "demo", "onnx": "export", "jiwer": "asr", "pocketsphinx": "asr",
+    "fastapi": "web", "starlette": "web", "uvicorn": "web", "python_multipart": "web", "prometheus_client": "web",
 }  # fmt: skip
 
 

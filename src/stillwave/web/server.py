@@ -1,0 +1,95 @@
+"""Run the application with uvicorn, in one process or several."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from collections.abc import Callable
+
+import uvicorn
+
+from stillwave.errors import StillwaveError
+from stillwave.web.settings import Settings
+
+_LARGEST_MESSAGE = 2**20
+"""Bytes of a WebSocket message."""
+
+
+def run(settings: Settings, workers: int, *, browser: bool, announce: Callable[[str], None]) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        settings: Address, limits and defaults.
+        workers: Number of processes.
+        browser: Open the page in a browser.
+        announce: Called with the address of the page before it can be opened.
+
+    Raises:
+        StillwaveError: The address cannot be used.
+
+    """
+    os.environ.update(settings.environment())
+    listener = _bind(settings.host, settings.port)
+    address = address_of(settings, listener)
+    announce(address)
+    if browser:
+        threading.Thread(target=_open_when_ready, args=(address,), daemon=True).start()
+    config = uvicorn.Config(
+        "stillwave.web.app:create",
+        factory=True,
+        workers=workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=_LARGEST_MESSAGE,
+        ws_per_message_deflate=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=5,
+        h11_max_incomplete_event_size=2**15,
+        http="h11",
+    )
+    if workers > 1:
+        from uvicorn.supervisors import Multiprocess
+
+        Multiprocess(config, sockets=[listener]).run()
+    else:
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise StillwaveError(
+            f"--host {host} --port {port}: cannot be used: {error.strerror or error}; --port 0 takes any free port"
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def address_of(settings: Settings, listener: socket.socket) -> str:
+    """Return the address of the page."""
+    host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host
+    host = "[::1]" if host == "::" else f"[{host}]" if ":" in host else host
+    token = f"?token={settings.token}" if settings.token else ""
+    return f"http://{host}:{listener.getsockname()[1]}/{token}"
+
+
+def _open_when_ready(address: str) -> None:
+    ready = address.partition("?")[0] + "readyz"
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(ready, timeout=1):
+                webbrowser.open(address)
+                return
+        except (OSError, urllib.error.URLError):
+            time.sleep(0.2)
