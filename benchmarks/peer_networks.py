@@ -22,13 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from scipy.signal import correlate
 
-from stillwave.audio import read, resample, write
+from stillwave.audio import Samples, read, resample, write
 from stillwave.console import track
 
-Samples = NDArray[np.float32]
 FULL_BAND = 48_000
 LONGEST_DELAY = 0.1  # s
 

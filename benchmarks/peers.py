@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import minimum_filter1d
 from scipy.signal import istft, lfilter, stft
 
-from stillwave.audio import read, write
+from stillwave.audio import Samples, read, write
 from stillwave.console import track
 
-Samples = NDArray[np.float32]
 SUFFIXES = {".wav", ".flac"}
 
 

@@ -14,11 +14,10 @@ octave) are used. How often the check is right in simulated rooms: docs/benchmar
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from stillwave.audio import Samples
 from stillwave.data.scenes.ambisonics import CHANNELS
 
 WEAKER = 0.9
@@ -26,8 +25,6 @@ WEAKER = 0.9
 
 LEAST_RATIO = 0.7
 """Least median `energy_ratio` of a corpus: between 1 (SN3D) and ½ (FuMa)."""
-
-Samples = npt.NDArray[Any]
 
 
 def energy_ratio(channels: Samples) -> float:

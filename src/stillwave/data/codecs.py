@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from stillwave.data.effects import Samples
+from stillwave.audio import Samples
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from stillwave.audio import Samples
 from stillwave.data.decoded_cache import CacheError
-from stillwave.data.effects import Samples
 from stillwave.data.manifest import ManifestError
 from stillwave.errors import AudioError
 

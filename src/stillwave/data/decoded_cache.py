@@ -25,14 +25,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stillwave.audio import Resampler, open_reader
+from stillwave.audio import Resampler, Samples, open_reader
 from stillwave.console import track
 from stillwave.data.manifest import Recording
 from stillwave.errors import AudioError
 from stillwave.files import atomic_file
 from stillwave.schema import SAMPLE_RATE
-
-Samples = npt.NDArray[np.float32]
 
 _IN_PLACE = frozenset((".wav", ".aiff", ".aif", ".w64", ".rf64", ".caf"))
 _BLOCK = 2**17

@@ -11,10 +11,9 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 
-Samples = npt.NDArray[np.float32]
+from stillwave.audio import Samples
 
 FRAME = 256
 ACTIVE_RANGE_DB = 30.0

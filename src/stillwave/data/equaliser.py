@@ -11,7 +11,8 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from stillwave.data.effects import Samples, fast_length
+from stillwave.audio import Samples
+from stillwave.data.effects import fast_length
 
 _KNOTS_HZ = np.array([60.0, 180.0, 540.0, 1600.0, 4000.0, 8000.0])
 """Frequencies at which gains are drawn, about 1.5 octaves apart; the curve is constant outside them."""

@@ -30,10 +30,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from stillwave.audio import Samples
 from stillwave.data import effects
 from stillwave.data.codecs import CODECS, through
 from stillwave.data.decoded_cache import DecodedAudioCache
-from stillwave.data.effects import Samples
 from stillwave.data.equaliser import draw_curve, equalise
 from stillwave.data.manifest import ManifestError
 from stillwave.data.mixture import Mixture, MixtureRecord, happens, joined, silence

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stillwave.audio import Samples
 from stillwave.data import effects
-from stillwave.data.effects import Samples
 
 _JOIN_SECONDS = 0.02
 

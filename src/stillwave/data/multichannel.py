@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from stillwave.audio import measure, open_reader
+from stillwave.audio import Samples, measure, open_reader
 from stillwave.data.manifest import ManifestError
 from stillwave.data.pair_manifest import Pair
 from stillwave.data.scenes.ambisonics import convert
 from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
-
-Samples = npt.NDArray[Any]
 
 MOST_APART = SAMPLE_RATE // 50
 """Noisy and clean may differ by so many samples, a codec's block; the longer is cut. Two microphones may not."""

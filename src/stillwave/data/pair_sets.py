@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from stillwave.audio import Samples
 from stillwave.console import track
 from stillwave.data.corpora import dns2020, voicebank
-from stillwave.data.effects import Samples
 from stillwave.data.manifest import ManifestError
 from stillwave.data.mixing import Mixer
 from stillwave.data.mixture import Mixture, MixtureRecord

@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from stillwave.audio import Samples
 from stillwave.data import effects
 from stillwave.data.manifest import ManifestError
 from stillwave.data.multichannel import check_channels, frames_of, load_noisy, read_at
 from stillwave.data.pair_manifest import Pair
 from stillwave.data.sampling import SILENT_DB, TRIES
 from stillwave.schema import SAMPLE_RATE
-
-Samples = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

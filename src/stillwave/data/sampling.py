@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from stillwave.audio import Samples
 from stillwave.data import effects
 from stillwave.data.decoded_cache import CachedClip, DecodedAudioCache
-from stillwave.data.effects import Samples
 from stillwave.data.manifest import Recording
 from stillwave.data.pools import Pool, Utterance, parts_of, shares
 from stillwave.errors import AudioError

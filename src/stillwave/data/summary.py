@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from stillwave.audio import open_reader
+from stillwave.audio import Samples, open_reader
 from stillwave.console import track
 from stillwave.data import effects
 from stillwave.data.manifest import ManifestError, Recording
@@ -171,13 +171,13 @@ def _counts(values: Any) -> dict[str, int]:
     return {str(value): count for value, count in sorted(Counter(values).items())}
 
 
-def _rows(samples: effects.Samples, width: int) -> effects.Samples:
+def _rows(samples: Samples, width: int) -> Samples:
     """Split into rows of `width`; fewer samples are one row."""
     whole = len(samples) // width * width
     return samples[:whole].reshape(-1, width) if whole else samples.reshape(1, -1)
 
 
-def _mean_spectrum(samples: effects.Samples) -> npt.NDArray[np.float64]:
+def _mean_spectrum(samples: Samples) -> npt.NDArray[np.float64]:
     rows = _rows(samples, _FFT)[::4]
     windowed = rows * np.hanning(rows.shape[1]).astype(np.float32)
     return np.asarray(np.sum(np.abs(np.fft.rfft(windowed, _FFT)) ** 2, axis=0, dtype=np.float64))

@@ -13,7 +13,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from stillwave.data.effects import Samples, fast_length
+from stillwave.audio import Samples
+from stillwave.data.effects import fast_length
 
 Computed = Callable[[np.random.Generator, int, int], Samples]
 Wave = npt.NDArray[np.float64]

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stillwave.audio import read, write
+from stillwave.audio import Samples, read, write
 from stillwave.console import track
 from stillwave.data.corpora.dns2020 import mixture_facts
-from stillwave.data.multichannel import Samples, load_noisy
+from stillwave.data.multichannel import load_noisy
 from stillwave.data.pair_sets import Pair, by_name, read_pairs
 from stillwave.errors import StillwaveError, fault_text
 from stillwave.evaluation.reference_text import texts_of

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stillwave.audio import Samples
 from stillwave.data.dataset import Signals
-from stillwave.data.effects import Samples
 from stillwave.distill import BatchInputs, Distiller, I2srfTfckd, ModelOutputs, Taps
 from stillwave.distill.method import to_float32
 from stillwave.distill.similarity import similarities

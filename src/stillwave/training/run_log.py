@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from stillwave.audio import Samples
 from stillwave.data.dataset import Signals
-from stillwave.data.effects import Samples
 from stillwave.errors import MissingExtraError, StillwaveError
 from stillwave.files import atomic_file
 from stillwave.schema import SAMPLE_RATE

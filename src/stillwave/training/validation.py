@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from stillwave.audio import Samples
 from stillwave.data.dataset import Signals
-from stillwave.data.effects import Samples
 from stillwave.training.distributed import World
 
 if TYPE_CHECKING:

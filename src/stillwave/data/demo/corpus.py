@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from stillwave import console
+from stillwave.audio import Samples
 from stillwave.data.demo import espeak
 from stillwave.data.demo.mixtures import mix
 from stillwave.data.demo.noises import NOISES, babble
@@ -32,8 +32,6 @@ from stillwave.data.manifest import Kind, Recording, hours, write_manifest
 from stillwave.errors import MissingExtraError
 from stillwave.files import atomic_folder, write_json, write_text
 from stillwave.schema import SAMPLE_RATE
-
-Samples = npt.NDArray[np.float32]
 
 SNR_STEPS = (-5, 0, 5, 10)
 """SNRs of the fixed mixtures in dB."""

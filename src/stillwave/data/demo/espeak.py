@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from stillwave.audio import Samples
 from stillwave.errors import MissingExtraError, StillwaveError
 
 _SYNCHRONOUS = 2  # samples go to the callback, nothing is played
@@ -27,8 +28,6 @@ _UTF8 = 1
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _VOLUME_PERCENT = 55  # the louder variants clip at the default of 100
 _LONGEST_PATH = 120  # espeak-ng copies the path of its data into a buffer of 160 bytes
-
-Samples = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

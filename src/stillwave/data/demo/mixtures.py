@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Samples = npt.NDArray[np.float32]
+from stillwave.audio import Samples
+
 Wave = npt.NDArray[np.float64]
 
 _EARLY_SECONDS = 0.05

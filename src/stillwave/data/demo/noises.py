@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-Samples = npt.NDArray[np.float32]
+from stillwave.audio import Samples
+
 Wave = npt.NDArray[np.float64]
 Noise = Callable[[np.random.Generator, float, int], Samples]
 

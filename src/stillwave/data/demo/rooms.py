@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Samples = npt.NDArray[np.float32]
+from stillwave.audio import Samples
 
 
 def room(rng: np.random.Generator, rate: int, rt60: float | None = None) -> Samples:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from stillwave.audio import Samples
 from stillwave.data import effects
 from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.manifest import ManifestError, Recording
@@ -32,7 +32,6 @@ from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
 
 _TRIES = 50
-Samples = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
