@@ -19,10 +19,10 @@ import numpy as np
 
 from stillwave.audio import Samples
 from stillwave.console import track
-from stillwave.data.channels import order_fault
 from stillwave.data.corpora import folders
 from stillwave.data.scan import load
 from stillwave.data.scenes import rooms
+from stillwave.data.scenes.ambisonics import order_fault
 from stillwave.data.scenes.geometry import SceneGeometry
 from stillwave.data.scenes.simulate import Simulator
 from stillwave.schema import SAMPLE_RATE

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stillwave.audio import Samples, resample
-from stillwave.data.codecs import CODECS, through
-from stillwave.data.effects import amplitude, at_snr
+from stillwave.data.effects import CODECS, amplitude, at_snr, through
 from stillwave.schema import SAMPLE_RATE
 
 from . import signals

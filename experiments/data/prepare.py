@@ -27,7 +27,7 @@ from typing import Any, cast
 from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.manifest import Kind, Recording, hours, write_manifest
 from stillwave.data.scan import scan
-from stillwave.data.scenes.config import SceneConfig
+from stillwave.data.scenes.geometry import SceneConfig
 from stillwave.data.scenes.rir_dataset import write_rooms
 from stillwave.data.split import source_of, split
 from stillwave.schema import Range

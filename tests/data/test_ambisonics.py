@@ -1,8 +1,16 @@
 import numpy as np
 import pytest
 
-from stillwave.data.channels import energy_ratio, order_fault
-from stillwave.data.scenes.ambisonics import about_z, convert, direction, encode, intensity, rotate
+from stillwave.data.scenes.ambisonics import (
+    about_z,
+    convert,
+    direction,
+    encode,
+    energy_ratio,
+    intensity,
+    order_fault,
+    rotate,
+)
 
 RNG = np.random.default_rng(3)
 WAVE = RNG.standard_normal(4000)

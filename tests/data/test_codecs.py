@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from stillwave.data.codecs import CODECS, Codec, through
-from stillwave.data.effects import Samples
+from stillwave.data.effects import CODECS, Codec, Samples, through
 
 RATE = 16_000
 

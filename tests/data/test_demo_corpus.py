@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from stillwave.data.demo import corpus, espeak, speaker_splits, voices
+from stillwave.data.demo import corpus, espeak, speaker_splits
 from stillwave.data.demo.sentences import make_sentences
 from stillwave.data.demo.speaker_splits import Size, split_speakers
 from stillwave.data.manifest import Recording, read_manifest
@@ -37,7 +37,9 @@ def lines(manifest: Path) -> list[Recording]:
 @pytest.mark.parametrize("seed", [0, 1, 17])
 def test_no_voice_and_no_sentence_is_in_two_sets(seed: int) -> None:
     parts = split_speakers(seed, Size())
-    variants = [{part.voice.variant for part in parts if part.split == split} for split in voices.SPLITS]
+    variants = [
+        {part.voice.variant for part in parts if part.split == split} for split in speaker_splits.SPLITS
+    ]
     assert not variants[0] & variants[1]
     assert not variants[0] & variants[2]
     assert not variants[1] & variants[2]
@@ -180,4 +182,8 @@ def _pitch(samples: np.ndarray) -> float:
 
 
 def test_the_test_set_is_half_as_large_again() -> None:
-    assert [speaker_splits.mixtures_of(split, Size(mixtures=24)) for split in voices.SPLITS] == [0, 24, 36]
+    assert [speaker_splits.mixtures_of(split, Size(mixtures=24)) for split in speaker_splits.SPLITS] == [
+        0,
+        24,
+        36,
+    ]

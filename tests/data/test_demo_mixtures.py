@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stillwave.data.demo.mixtures import mix
-from stillwave.data.demo.rooms import room
+from stillwave.data.demo.mixtures import mix, room
 
 RATE = 16_000
 

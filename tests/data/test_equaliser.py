@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stillwave.data.equaliser import draw_curve, equalise, gain_db
+from stillwave.data.effects import draw_curve, equalise, gain_db
 
 RATE = 16_000
 

@@ -6,7 +6,7 @@ from stillwave.audio import read
 from stillwave.cli.data import app
 from stillwave.data.manifest import read_manifest
 from stillwave.data.scenes import rooms
-from stillwave.data.scenes.config import SceneConfig
+from stillwave.data.scenes.geometry import SceneConfig
 from stillwave.data.scenes.rir_dataset import impulse, write_rooms
 from stillwave.schema import SAMPLE_RATE, Range
 

@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from stillwave.data.kinds import check_kind, guess
-from stillwave.data.manifest import ManifestError, read_manifest, write_manifest
+from stillwave.data.manifest import ManifestError, check_kind, guess, read_manifest, write_manifest
 from stillwave.data.sources import build_mixer
 from stillwave.schema import DataConfig, Sources
 

@@ -168,7 +168,7 @@ def test_manifests_come_back_and_say_what_is_wrong(one, tmp_path):
     assert read_pair_manifest(manifest) == read_pairs(manifest) == found
     for line, sentence in (
         ("[1]", "line 2: is not a JSON object"),
-        ("{", "line 2: is not a JSON object"),
+        ("{", "line 2: is not JSON"),
         ('{"id": "x", "noisy": "a"}', "line 2: key 'clean' is missing"),
         ('{"id": "x", "noisy": "a", "clean": "b", "speker": ""}', "did you mean 'speaker'"),
         ('{"id": "x", "noisy": "a", "clean": "b", "channels": 0}', "key 'channels': input should be greater"),
@@ -178,10 +178,10 @@ def test_manifests_come_back_and_say_what_is_wrong(one, tmp_path):
         with pytest.raises(ManifestError, match=sentence.replace("[", r"\[")):
             read_pair_manifest(bad)
     (one.parent / "bad.jsonl").write_text("\n")
-    with pytest.raises(ManifestError, match="holds no pairs"):
+    with pytest.raises(ManifestError, match="has no pairs"):
         read_pair_manifest(one.parent / "bad.jsonl")
     found[1].clean.unlink()
-    with pytest.raises(ManifestError, match="not there; scan again"):
+    with pytest.raises(ManifestError, match="missing; scan the folder again"):
         read_pair_manifest(manifest)
     with pytest.raises(ManifestError, match="cannot be read"):
         read_pair_manifest(tmp_path / "absent.jsonl")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stillwave.audio import write
 from stillwave.data import effects
-from stillwave.data.codecs import CODECS
+from stillwave.data.effects import CODECS
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.mixing import Mixer
 from stillwave.data.sampling import SILENT_DB, TRIES

@@ -5,8 +5,7 @@ import pytest
 
 from stillwave.data.scenes import rooms
 from stillwave.data.scenes.ambisonics import about_z, convert, direction, encode, rotate
-from stillwave.data.scenes.config import SPACING, SceneConfig
-from stillwave.data.scenes.geometry import RoomError, SceneGeometry, draw_geometry
+from stillwave.data.scenes.geometry import SPACING, RoomError, SceneConfig, SceneGeometry, draw_geometry
 from stillwave.schema import Range
 
 pytest.importorskip("pyroomacoustics")

@@ -11,8 +11,7 @@ from stillwave.data import effects
 from stillwave.data.manifest import ManifestError
 from stillwave.data.scenes import corpus, rooms, simulate
 from stillwave.data.scenes.ambisonics import convert, intensity
-from stillwave.data.scenes.config import SceneConfig
-from stillwave.data.scenes.geometry import RoomError
+from stillwave.data.scenes.geometry import RoomError, SceneConfig
 from stillwave.schema import Range
 
 pytest.importorskip("pyroomacoustics")

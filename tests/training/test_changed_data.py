@@ -92,7 +92,7 @@ def test_a_recording_that_vanished_between_is_set_aside(corpus):
 
 def test_a_recording_that_is_not_there_at_the_start_is_refused(corpus):
     next((corpus / "speech" / "speech1").iterdir()).unlink()
-    with pytest.raises(StillwaveError, match=r"speech\.jsonl: .*not there; scan again"):
+    with pytest.raises(StillwaveError, match=r"speech\.jsonl: .*missing; scan the folder again"):
         go(corpus / "run", 1)
     write_manifest("speech.jsonl", read_manifest("speech.jsonl", must_exist=False)[2:], "speech")
     go(corpus / "run", 1)

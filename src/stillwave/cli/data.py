@@ -262,8 +262,7 @@ def _kind(given: Kind | None, folder: Path, output: Path) -> Kind:
     import sys
 
     from stillwave.console import err
-    from stillwave.data.kinds import guess
-    from stillwave.data.manifest import ManifestError
+    from stillwave.data.manifest import ManifestError, guess
 
     if not folder.exists():
         raise ManifestError(f"{folder}: no such folder or CSV file")
@@ -294,9 +293,9 @@ def _scan_pairs(
     jobs: int | None,
     as_json: bool,
 ) -> None:
-    from stillwave.data.channels import normalisation_fault
     from stillwave.data.corpora import find
     from stillwave.data.pair_manifest import write_pair_manifest
+    from stillwave.data.scenes.ambisonics import normalisation_fault
 
     found = find(corpus).scan_pairs(
         folder, microphones=microphones, convention=convention, decode=decode, jobs=jobs

@@ -41,7 +41,7 @@ def rooms(
 
     """
     from stillwave.data.manifest import ManifestError
-    from stillwave.data.scenes.config import SceneConfig
+    from stillwave.data.scenes.geometry import SceneConfig
     from stillwave.data.scenes.rir_dataset import write_rooms
     from stillwave.schema import Range
 

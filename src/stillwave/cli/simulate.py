@@ -91,8 +91,8 @@ def simulate(
     from stillwave.data.decoded_cache import DecodedAudioCache
     from stillwave.data.manifest import ManifestError
     from stillwave.data.scan import load
-    from stillwave.data.scenes.config import SceneConfig
     from stillwave.data.scenes.corpus import simulate as write_scenes
+    from stillwave.data.scenes.geometry import SceneConfig
     from stillwave.schema import Range
 
     for name, (low, high) in {"--rt60": rt60, "--snr": snr, "--distance": distance}.items():

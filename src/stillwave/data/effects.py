@@ -9,8 +9,12 @@ the noise, as in VoiceBank+DEMAND.
 from __future__ import annotations
 
 import functools
+import io
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+import soundfile
 import soxr
 
 from stillwave.audio import Samples
@@ -190,3 +194,82 @@ def _ramp(frames: int) -> Samples:
     ramp = np.sin(np.pi / 2 * (np.arange(frames) + 0.5) / frames).astype(np.float32)
     ramp.flags.writeable = False
     return ramp
+
+
+_KNOTS_HZ = np.array([60.0, 180.0, 540.0, 1600.0, 4000.0, 8000.0])
+"""Frequencies at which gains are drawn, about 1.5 octaves apart; the curve is constant outside them."""
+_RING = 1024
+"""Padding in samples against circular wrap-around of the response."""
+
+
+def draw_curve(rng: np.random.Generator, most_db: float) -> npt.NDArray[np.float64]:
+    """Draw gains in dB at the knots, within ±`most_db` and with a mean near 0."""
+    gains = rng.uniform(-most_db, most_db, len(_KNOTS_HZ)) * rng.uniform(0.3, 1)
+    return np.asarray(np.clip(gains - gains.mean(), -most_db, most_db))
+
+
+def gain_db(curve: npt.NDArray[np.float64], hertz: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Interpolate the curve at any frequencies, by a cosine over the logarithm of frequency."""
+    before, smooth = _places(hertz)
+    return np.asarray(curve[before] + (curve[before + 1] - curve[before]) * smooth)
+
+
+def equalise(samples: Samples, curve: npt.NDArray[np.float64], rate: int) -> Samples:
+    """Filter signals `[..., N]` by a curve of gains in dB, which are real, so that there is no delay."""
+    frames = samples.shape[-1]
+    points = fast_length(frames + _RING)
+    before, smooth = _places_of_bins(points, rate)
+    nepers = (curve * (np.log(10) / 20)).astype(np.float32)
+    gain = np.exp(nepers[before] + np.diff(nepers)[before] * smooth)
+    coloured = np.fft.irfft(np.fft.rfft(samples, points) * gain, points)
+    return coloured[..., :frames].astype(np.float32, copy=False)
+
+
+@functools.lru_cache(maxsize=16)
+def _places_of_bins(points: int, rate: int) -> tuple[npt.NDArray[np.int64], Samples]:
+    before, smooth = _places(np.fft.rfftfreq(points, 1 / rate))
+    return before, smooth.astype(np.float32)
+
+
+def _places(hertz: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return the index of the knot below each frequency, and the weight of the next knot."""
+    places = np.interp(np.log(np.maximum(hertz, 1.0)), np.log(_KNOTS_HZ), np.arange(len(_KNOTS_HZ)))
+    before = np.minimum(places.astype(np.int64), len(_KNOTS_HZ) - 2)
+    return before, 0.5 - 0.5 * np.cos(np.pi * (places - before))
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A format that libsndfile writes; `level` is its compression level, 1 the strongest."""
+
+    name: str
+    format: str
+    subtype: str
+    level: float | None = None
+
+
+# Only codecs that libsndfile decodes without delay: a shift would be learnt (mp3 at a constant bit rate, and the lowest
+# rates of Opus, have one).
+CODECS = (
+    Codec("µ-law", "WAV", "ULAW"),
+    Codec("A-law", "WAV", "ALAW"),
+    Codec("IMA ADPCM", "WAV", "IMA_ADPCM"),
+    Codec("GSM 6.10", "WAV", "GSM610"),
+    Codec("Vorbis 28 kbit/s", "OGG", "VORBIS", 1.0),
+    Codec("mp3 21 kbit/s", "MP3", "MPEG_LAYER_III", 0.8),
+)
+"""Codecs at the bit rates of speech at 16 kHz."""
+
+
+def through(codec: Codec, samples: Samples, rate: int) -> Samples:
+    """Encode `[N]` and decode it, aligned and of the same length; values beyond full scale are clipped."""
+    if not len(samples):
+        return samples
+    file = io.BytesIO()
+    settings = {} if codec.level is None else {"compression_level": codec.level}
+    soundfile.write(
+        file, np.clip(samples, -1, 1), rate, format=codec.format, subtype=codec.subtype, **settings
+    )
+    file.seek(0)
+    decoded, _ = soundfile.read(file, dtype="float32")
+    return np.pad(decoded[: len(samples)], (0, max(0, len(samples) - len(decoded))))

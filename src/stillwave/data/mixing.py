@@ -16,7 +16,7 @@ Steps, in this order:
 5. *Clipping*: the noisy signal only, 1 to 9 dB below its peak; the target stays unclipped.
 6. *Band-limiting*: noisy signal *and* target, at 3 to 7.5 kHz. A mask cannot restore an empty band, so with a full-band
    target the loss would have a term that the network cannot reduce.
-7. *Codec*: the noisy signal only, encoded and decoded (`codecs.py`).
+7. *Codec*: the noisy signal only, encoded and decoded (`effects.CODECS`).
 8. *Peak*: if noisy signal or target exceeds 0.99, both are scaled by the same factor.
 
 With `joined` a segment is the start of one such mixture and the end of another; with `silence` it is zeros. An effect
@@ -32,9 +32,8 @@ import numpy as np
 
 from stillwave.audio import Samples
 from stillwave.data import effects
-from stillwave.data.codecs import CODECS, through
 from stillwave.data.decoded_cache import DecodedAudioCache
-from stillwave.data.equaliser import draw_curve, equalise
+from stillwave.data.effects import CODECS, draw_curve, equalise, through
 from stillwave.data.manifest import ManifestError
 from stillwave.data.mixture import Mixture, MixtureRecord, happens, joined, silence
 from stillwave.data.pools import Pool, SamplingOrder, Utterance, parts_of

@@ -7,15 +7,14 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from stillwave.data.manifest import ManifestError
-from stillwave.errors import nearest
+from stillwave.data.manifest import ManifestError, read_entries, relative, resolved
 from stillwave.files import write_text
 from stillwave.schema import Count, Frozen
 
@@ -41,66 +40,31 @@ class Pair(Frozen):
 
 
 def write_pair_manifest(path: Path | str, pairs: Iterable[Pair]) -> None:
-    """Write pairs, atomically, with paths relative to the manifest where the files lie below it."""
+    """Write pairs atomically; paths of files below the manifest's folder are relative to it."""
     path = Path(path)
-    folder = path.absolute().parent
-    write_text(path, "".join(_line(pair, folder) + "\n" for pair in pairs))
+    copies = (_with_paths(pair, partial(relative, folder=path.absolute().parent)) for pair in pairs)
+    lines = (
+        json.dumps(copy.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) for copy in copies
+    )
+    write_text(path, "".join(line + "\n" for line in lines))
 
 
 def read_pair_manifest(path: Path | str, *, must_exist: bool = True) -> list[Pair]:
-    """The pairs of a manifest, in its order, with absolute paths.
+    """Return the pairs of a manifest, in its order, with absolute paths.
 
-    Raises ManifestError that names file, line and key for what is not a pair, and (unless `must_exist` is False) for
-    files that are not there.
+    Raises ManifestError, which names file, line and key, for invalid lines, an empty manifest, and (with `must_exist`)
+    for missing files.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: cannot be read as a manifest of pairs: {error}") from None
-    folder = path.absolute().parent
-    pairs = [_parse(line, f"{path}, line {i}", folder) for i, line in enumerate(lines, 1) if line.strip()]
-    if not pairs:
-        raise ManifestError(f"{path}: holds no pairs")
+    absolute = partial(resolved, folder=path.absolute().parent)
+    pairs = [_with_paths(pair, absolute) for pair in read_entries(path, Pair)]
     absent = [file for pair in pairs for file in (pair.noisy, *pair.also, pair.clean) if not file.is_file()]
     if absent and must_exist:
-        more = f" and {len(absent) - 1} more files" if absent[1:] else ""
-        raise ManifestError(f"{path}: {absent[0]}{more} not there; scan again")
+        more = f" and {len(absent) - 1} more files are" if absent[1:] else " is"
+        raise ManifestError(f"{path}: {absent[0]}{more} missing; scan the folder again")
     return pairs
 
 
-def _line(pair: Pair, folder: Path) -> str:
-    def shown(file: str) -> str:
-        whole = Path(file).absolute()
-        return whole.relative_to(folder).as_posix() if whole.is_relative_to(folder) else str(whole)
-
-    fields = pair.model_dump(mode="json", exclude_defaults=True)
-    fields = {**fields, "noisy": shown(fields["noisy"]), "clean": shown(fields["clean"])}
-    if pair.also:
-        fields["also"] = [shown(file) for file in fields["also"]]
-    return json.dumps(fields, ensure_ascii=False)
-
-
-def _parse(line: str, where: str, folder: Path) -> Pair:
-    try:
-        pair = Pair.model_validate_json(line)
-    except ValidationError as error:
-        raise ManifestError(f"{where}: {_explain(error)}") from None
-
-    def placed(file: Path) -> Path:
-        return Path(os.path.normpath(folder / file))
-
-    update: dict[str, Any] = {"noisy": placed(pair.noisy), "clean": placed(pair.clean)}
-    return pair.model_copy(update={**update, "also": tuple(map(placed, pair.also))})
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(map(str, first["loc"]))
-    if first["type"] == "json_invalid" or not key:
-        return "is not a JSON object; a manifest holds one pair a line"
-    if first["type"] == "missing":
-        return f"key '{key}' is missing; a pair has an id, a noisy and a clean file"
-    if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; {nearest(key, Pair.model_fields)}"
-    return f"key '{key}': {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}"
+def _with_paths(pair: Pair, change: Callable[[Path], Path]) -> Pair:
+    paths = {"noisy": change(pair.noisy), "clean": change(pair.clean), "also": tuple(map(change, pair.also))}
+    return pair.model_copy(update=paths)

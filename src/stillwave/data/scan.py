@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 from stillwave.audio import FORMATS, LOUDEST, MEDIA, Reader, open_reader
 from stillwave.console import err, track
 from stillwave.data.annotations import Annotations, find_annotations, read_annotations
-from stillwave.data.kinds import check_kind
-from stillwave.data.manifest import Kind, ManifestError, Recording, read_manifest
+from stillwave.data.manifest import Kind, ManifestError, Recording, check_kind, read_manifest
 from stillwave.errors import AudioError, fault_text
 from stillwave.files import is_unicode, walk
 

@@ -29,12 +29,11 @@ import numpy.typing as npt
 
 from stillwave.audio import open_reader
 from stillwave.console import track
-from stillwave.data.channels import energy_ratio, order_fault
 from stillwave.data.manifest import ManifestError
 from stillwave.data.multichannel import MOST_APART
 from stillwave.data.pair_manifest import Pair
 from stillwave.data.scan import SILENT, Skipped, classify
-from stillwave.data.scenes.ambisonics import Convention, convert
+from stillwave.data.scenes.ambisonics import Convention, convert, energy_ratio, order_fault
 from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
 

@@ -23,11 +23,9 @@ import numpy as np
 from stillwave import console
 from stillwave.audio import Samples
 from stillwave.data.demo import espeak
-from stillwave.data.demo.mixtures import mix
+from stillwave.data.demo.mixtures import mix, room
 from stillwave.data.demo.noises import NOISES, babble
-from stillwave.data.demo.rooms import room
-from stillwave.data.demo.speaker_splits import Size, SpeakerScript, mixtures_of, split_speakers
-from stillwave.data.demo.voices import SPLITS
+from stillwave.data.demo.speaker_splits import SPLITS, Size, SpeakerScript, mixtures_of, split_speakers
 from stillwave.data.manifest import Kind, Recording, hours, write_manifest
 from stillwave.errors import MissingExtraError
 from stillwave.files import atomic_folder, write_json, write_text

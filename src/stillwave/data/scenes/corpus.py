@@ -23,7 +23,7 @@ from stillwave.audio import write
 from stillwave.console import track
 from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.manifest import ManifestError, Recording
-from stillwave.data.scenes.config import SceneConfig
+from stillwave.data.scenes.geometry import SceneConfig
 from stillwave.data.scenes.simulate import Scene, Simulator
 from stillwave.files import write_json, write_text
 from stillwave.schema import SAMPLE_RATE

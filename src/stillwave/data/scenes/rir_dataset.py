@@ -11,8 +11,7 @@ from stillwave.audio import write
 from stillwave.console import track
 from stillwave.data.manifest import Recording, write_manifest
 from stillwave.data.scenes import rooms
-from stillwave.data.scenes.config import SceneConfig
-from stillwave.data.scenes.geometry import RoomError, draw, draw_geometry
+from stillwave.data.scenes.geometry import RoomError, SceneConfig, draw, draw_geometry
 from stillwave.schema import SAMPLE_RATE
 
 LICENCE = "simulated (stillwave)"

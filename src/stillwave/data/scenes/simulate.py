@@ -26,8 +26,7 @@ from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.sampling import Noises, Speech
 from stillwave.data.scenes import rooms
 from stillwave.data.scenes.ambisonics import convert
-from stillwave.data.scenes.config import SceneConfig
-from stillwave.data.scenes.geometry import RoomError, SceneGeometry, Vector, draw, draw_geometry
+from stillwave.data.scenes.geometry import RoomError, SceneConfig, SceneGeometry, Vector, draw, draw_geometry
 from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
 
