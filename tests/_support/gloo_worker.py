@@ -11,7 +11,7 @@ import toys
 from torch.nn.parallel import DistributedDataParallel
 
 from stillwave.distill import Balance, Distiller, DistillError
-from stillwave.distill.balance import gradient_norm
+from stillwave.distill.schedule import gradient_norm
 from stillwave.schema import Frozen, I2srfTfckdConfig
 
 WORLD = 2

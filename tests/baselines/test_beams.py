@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from stillwave.audio import read, write
 from stillwave.baselines import run as running
-from stillwave.baselines.beams import cardioid, first_channel
 from stillwave.baselines.mvdr import covariance, mvdr, souden
+from stillwave.baselines.run import cardioid, first_channel
 from stillwave.cli import guard
 from stillwave.cli.beamform import beamform
 from stillwave.data.pair_manifest import Pair

@@ -11,8 +11,8 @@ from voices import RATE, noise, noisy, voice
 from stillwave.errors import MissingExtraError
 from stillwave.evaluation import DEFAULT, METRICS, MetricError, score
 from stillwave.evaluation.metrics import aligned, choose
+from stillwave.evaluation.pesq import most_utterances, too_many
 from stillwave.evaluation.sdr import si_sdr, snr
-from stillwave.evaluation.utterances import most_utterances, too_many
 
 
 def one(key, clean, estimate):

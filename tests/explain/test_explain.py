@@ -21,7 +21,7 @@ from stillwave.explain import figures
 from stillwave.explain.flow import explain
 from stillwave.models import build
 from stillwave.schema import ModelConfig
-from stillwave.training import snapshots, train
+from stillwave.training import probe_batch, train
 from stillwave.training.probe_batch import fixed_batch
 
 RECIPE = """
@@ -146,7 +146,7 @@ def test_what_a_snapshot_holds(flagship):
 
 
 def test_snapshots_do_not_change_the_run(place, flagship, tmp_path, monkeypatch):
-    monkeypatch.setattr(snapshots.Snapshots, "take", lambda self, step: None)
+    monkeypatch.setattr(probe_batch.Snapshots, "take", lambda self, step: None)
     without = made(place, tmp_path / "run")
     assert kept(without) == []
     a, b = (
@@ -176,7 +176,7 @@ def test_a_full_disk_skips_the_snapshot(place, tmp_path, monkeypatch, capsys):
     def full(file, tensors):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(snapshots, "checkpoint", SimpleNamespace(write_tensors=full))
+    monkeypatch.setattr(probe_batch, "checkpoint", SimpleNamespace(write_tensors=full))
     run = made(place, tmp_path / "run", "train.steps=2")
     assert "step_00000002.safetensors: not saved (No space left on device)" in capsys.readouterr().err
     assert (run / "checkpoints" / "step_00000002").is_dir()
@@ -271,7 +271,7 @@ def test_a_running_run_is_reported_up_to_its_checkpoint(quick, flagship, tmp_pat
     assert "tiny at step 2" in page_of(run)
     damaged = kept(run)[0]
     damaged.write_bytes(damaged.read_bytes()[:100])
-    found = snapshots.read(run, 2)
+    found = probe_batch.read_snapshots(run, 2)
     assert list(found) == [2], "later than the checkpoint, and damaged, are left out"
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillwave.inference.windows import GRID, cut, join
+from stillwave.inference.offline_file import GRID, cut, join
 
 WINDOW, OVERLAP = 10 * GRID, 2 * GRID
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from stillwave.live.containers import HEAD, container
+from stillwave.live.pcm import HEAD, container
 
 FORMATS = {"WAV": "WAV", "FLAC": "FLAC", "OGG": "Ogg", "AIFF": "AIFF", "CAF": "Core Audio", "AU": "AU", "W64": "Wave64",
            "RF64": "WAV", "WAVEX": "WAV"}  # fmt: skip

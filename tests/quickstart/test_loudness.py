@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stillwave.quickstart.loudness import LIMIT, PEAK, match, matching_gains
+from stillwave.quickstart.examples import LIMIT, PEAK, match_loudness, matching_gains
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_speech_is_as_loud_in_every_version_as_in_the_clean_one(parts) -> None:
         "distilled": 0.6 * (speech + 0.2 * noise),
         "clean": speech,
     }
-    found, gains = match(signals)
+    found, gains = match_loudness(signals)
     assert gains["distilled"] == pytest.approx(-20 * np.log10(0.6), abs=1e-3)
     assert gains["noisy"] == pytest.approx(0, abs=1e-3)
     assert [speech_level(samples, speech) for samples in found.values()] == pytest.approx([1] * 4, abs=1e-4)
@@ -47,7 +47,7 @@ def test_without_a_clean_version_the_recording_is_what_is_matched(parts) -> None
 def test_all_are_turned_down_together_where_one_would_clip(parts) -> None:
     speech, noise = parts
     loud = 12 * speech
-    found, gains = match({"noisy": loud + noise, "distilled": 0.5 * loud, "clean": loud})
+    found, gains = match_loudness({"noisy": loud + noise, "distilled": 0.5 * loud, "clean": loud})
     assert max(float(np.abs(samples).max()) for samples in found.values()) == pytest.approx(PEAK, rel=1e-5)
     assert found["distilled"] == pytest.approx(found["clean"], abs=1e-6)
     assert gains["clean"] == 0
@@ -59,5 +59,5 @@ def test_silence_and_extremes_are_not_blown_up(parts) -> None:
     gains = matching_gains({"noisy": speech, "alone": silent, "distilled": 0.01 * speech, "clean": speech})
     assert gains["alone"] == 1
     assert gains["distilled"] == LIMIT
-    found, _ = match({"noisy": silent, "alone": silent, "distilled": silent})
+    found, _ = match_loudness({"noisy": silent, "alone": silent, "distilled": silent})
     assert not any(samples.any() for samples in found.values())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stillwave.quickstart import pictures
-from stillwave.reports.spectrogram import COLUMNS, spectrogram
+from stillwave.reports.figures import COLUMNS, spectrogram
 
 RATE = 16_000
 

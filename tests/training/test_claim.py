@@ -10,7 +10,7 @@ from toy import Toy, make_teacher, toy_recipe, train_toy
 
 from stillwave import checkpoint, recipe
 from stillwave.errors import AudioError, RecipeError, StillwaveError
-from stillwave.training import resuming, run, run_log, state
+from stillwave.training import run, run_log, state
 
 
 class Absent:
@@ -224,7 +224,7 @@ def test_restarts_ascend():
     ],
 )
 def test_what_depends_on_the_length_of_a_run(settings, depends):
-    assert resuming.depends_on_length(toy_recipe(*settings)) is depends
+    assert run.depends_on_length(toy_recipe(*settings)) is depends
 
 
 def test_a_checkpoint_of_an_earlier_version_may_be_extended_too(tmp_path):
@@ -242,4 +242,4 @@ def test_a_checkpoint_of_an_earlier_version_may_be_extended_too(tmp_path):
 def test_the_key_that_stands_in_the_way_is_named_rather_than_the_steps(tmp_path):
     now = toy_recipe("train.steps=8", "train.batch_size=1")
     with pytest.raises(RecipeError, match=r"a different train\.batch_size;"):
-        resuming.continued(tmp_path, toy_recipe(), now, extend=True)
+        run.continued(tmp_path, toy_recipe(), now, extend=True)

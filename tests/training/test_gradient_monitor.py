@@ -7,8 +7,8 @@ from torchrun_process import torchrun
 from toy import make_teacher, toy_recipe, train_toy
 from toy_distillation import SMALL, distil
 
-from stillwave.distill.balance import gradient_norm, norms
 from stillwave.distill.method import METHODS, Method
+from stillwave.distill.schedule import gradient_norm, norms
 from stillwave.schema import Recipe
 from stillwave.training import run_log
 from stillwave.training.gradient_monitor import SILENT, GradientMonitor

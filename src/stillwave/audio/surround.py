@@ -12,7 +12,7 @@ from pathlib import Path
 
 from stillwave.audio.ffmpeg.kinds import MEDIA_FORMATS
 from stillwave.audio.formats import format_of
-from stillwave.audio.metadata import flac, ogg, riff
+from stillwave.audio.metadata import flac, riff, vorbis
 from stillwave.audio.reading import AudioInfo
 from stillwave.errors import AudioError
 
@@ -95,7 +95,7 @@ def layout_of(info: AudioInfo) -> SurroundLayout | None:
             return _of_mask(stated, info.channels)
         return SurroundLayout(_FLAC[info.channels], stated=False) if info.channels in _FLAC else None
     if info.format == "OGG" and info.channels in _OGG:
-        discrete = info.subtype == "OPUS" and ogg.opus_mapping_family(info.path) != 1
+        discrete = info.subtype == "OPUS" and vorbis.opus_mapping_family(info.path) != 1
         return None if discrete else SurroundLayout(_OGG[info.channels], stated=True)
     return None
 

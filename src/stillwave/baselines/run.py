@@ -1,4 +1,4 @@
-"""Run a baseline over pairs and write `ID.wav` for each, for `stillwave evaluate --clean labels --enhanced …`."""
+"""Fixed beams, and the run of a baseline over pairs, which writes `ID.wav` for `stillwave evaluate --enhanced`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stillwave.audio import Samples, write
-from stillwave.baselines.beams import cardioid, first_channel
 from stillwave.baselines.mvdr import mvdr
 from stillwave.console import track
 from stillwave.data.corpora.l3das23 import scene_facts
 from stillwave.data.multichannel import load_noisy
 from stillwave.data.pair_manifest import Pair
+from stillwave.data.scenes.ambisonics import encode
 from stillwave.errors import AudioError, StillwaveError, nearest
 from stillwave.schema import SAMPLE_RATE
+
+
+def first_channel(noisy: Samples) -> Samples:
+    """Return W of microphone A."""
+    return np.asarray(noisy[0])
+
+
+def cardioid(noisy: Samples, direction: Sequence[float]) -> Samples:
+    """Return microphone A as a cardioid towards `direction` (x, y, z), with gain (1 + cos γ) / 2 at angle γ.
+
+    Sound from `direction` has the gain of W. A third of the power of diffuse noise remains.
+
+    Examples:
+        >>> ahead = np.array([[1.0], [0.0], [0.0], [1.0]])
+        >>> cardioid(ahead, (1, 0, 0)), cardioid(ahead, (-1, 0, 0)), cardioid(ahead, (0, 1, 0))
+        (array([1.]), array([0.]), array([0.5]))
+
+    """
+    towards = np.asarray(direction, np.float64)
+    weights = encode(towards / np.linalg.norm(towards)) / 2
+    return np.asarray(weights @ noisy[:4], noisy.dtype)
 
 
 class BaselineError(StillwaveError):

@@ -9,8 +9,7 @@ import typer
 
 from stillwave.cli.data_report import left_out, scan_report, show
 from stillwave.cli.options import AsJson, Overrides, Overwrite, RecipeName, jobs_option
-from stillwave.cli.rooms import rooms
-from stillwave.cli.simulate import simulate
+from stillwave.cli.simulate import rooms, simulate
 from stillwave.console import library_noise_hidden
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stillwave.compare.results import MethodRow, Results
-from stillwave.compare.row_text import star
+from stillwave.compare.text_report import star
 from stillwave.evaluation import METRICS
 from stillwave.reports import figures
 from stillwave.reports.figures import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED

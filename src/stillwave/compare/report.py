@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from stillwave import provenance
-from stillwave.compare import page, pictures, tables, text_report
+from stillwave.compare import pictures, tables, text_report
 from stillwave.compare.results import Results
 from stillwave.files import write_json, write_text
+from stillwave.reports import formatting
+from stillwave.reports.html import data_url, write_page
 from stillwave.reports.markup import csv_table, json_values
 
 FOLDER = "report"
@@ -24,7 +27,7 @@ def write(results: Results) -> Path:
     drawn = _draw(results, folder)
     names = {caption: file.name for caption, file in drawn.items()}
     write_text(folder / "report.md", tables.markdown(results, names))
-    page.write(folder / "index.html", results, drawn)
+    _write_page(folder / "index.html", results, drawn)
     return folder
 
 
@@ -53,3 +56,19 @@ def plain(results: Results) -> dict[str, Any]:
         }
     )
     return values
+
+
+def _write_page(file: Path, results: Results, pictures: Mapping[str, Path]) -> None:
+    """Write one HTML file that contains the figures; `pictures` are image files by caption."""
+    context = {
+        "results": results,
+        "metrics": results.grid.metrics,
+        "text": formatting,
+        "text_report": text_report,
+        "about": text_report.about(results),
+        "verdicts": list(text_report.verdicts(results)),
+        "notes": list(text_report.all_notes(results)),
+        "how_to_read": text_report.how_to_read(results),
+        "pictures": {caption: data_url(picture) for caption, picture in pictures.items()},
+    }
+    write_page(file, "stillwave.compare", context)

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from stillwave.compare.results import MethodRow, Results
-from stillwave.compare.row_text import COSTS, at_snr, costs, difference, star
-from stillwave.compare.text_report import about, all_notes, how_to_read, verdicts
+from stillwave.compare.text_report import (
+    COSTS,
+    about,
+    all_notes,
+    at_snr,
+    costs,
+    difference,
+    how_to_read,
+    star,
+    verdicts,
+)
 from stillwave.evaluation import METRICS
 from stillwave.reports.formatting import bounds, heading, mean, number, p_value, percent
 from stillwave.reports.markup import escape_latex, latex_table, markdown_table

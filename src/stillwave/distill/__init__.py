@@ -1,7 +1,6 @@
 """Distillation: taps on any two networks, methods that compare them, and a Distiller that holds both."""
 
 import stillwave.distill.methods  # noqa: F401  registers them
-from stillwave.distill.balance import Balance
 from stillwave.distill.distiller import Distiller
 from stillwave.distill.method import (
     METHODS,
@@ -14,6 +13,7 @@ from stillwave.distill.method import (
     register,
 )
 from stillwave.distill.methods.i2srf_tfckd import I2srfTfckd
+from stillwave.distill.schedule import Balance
 from stillwave.distill.taps import Taps
 
 __all__ = [

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from stillwave.distill.balance import norms
 from stillwave.distill.distiller import Distiller
-from stillwave.distill.schedule import published_weight
+from stillwave.distill.schedule import norms, published_weight
 from stillwave.losses import EnhancementLoss
 from stillwave.schema import DistillConfig
 

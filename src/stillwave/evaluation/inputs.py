@@ -16,8 +16,8 @@ from stillwave.data.corpora.dns2020 import mixture_facts
 from stillwave.data.multichannel import load_noisy
 from stillwave.data.pair_sets import Pair, by_name, read_pairs
 from stillwave.errors import StillwaveError, fault_text
-from stillwave.evaluation.reference_text import texts_of
 from stillwave.evaluation.scoring import NOISY, Item
+from stillwave.evaluation.transcripts import texts_of
 from stillwave.files import as_path, printable
 from stillwave.schema import SAMPLE_RATE
 

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from stillwave.reports.figures import INK, ink_axes, new_figure, save_figure
-from stillwave.reports.spectrogram import COLOUR_MAP, RANGE_DB, spectrogram
+from stillwave.reports.figures import (
+    COLOUR_MAP,
+    INK,
+    RANGE_DB,
+    ink_axes,
+    new_figure,
+    save_figure,
+    spectrogram,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

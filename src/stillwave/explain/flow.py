@@ -1,7 +1,7 @@
 """Report on a distillation run: figures and an HTML page (`stillwave explain RUN`).
 
 The networks are those of the newest checkpoint; the course of the training is read from the snapshots of the run
-(`training/snapshots.py`). The run is not modified and may still be in progress.
+(`training/probe_batch.py`). The run is not modified and may still be in progress.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ from stillwave.explain import figures, page
 from stillwave.schema import SAMPLE_RATE, Recipe
 from stillwave.training import networks, run, sources, state
 from stillwave.training.probe_batch import (
+    FOLDER,
     ForwardRecord,
     ProbeBatch,
     fixed_batch,
     forward_record,
     frames_alike,
+    read_snapshots,
     shown,
     snapshot,
 )
-from stillwave.training.snapshots import FOLDER, read
 
 KINDS: dict[Stream, figures.FigureKind] = {
     "time": figures.FigureKind(None, None),
@@ -127,7 +128,7 @@ def _snapshots(
 ) -> dict[int, dict[str, Tensor]]:
     if not isinstance(distiller.method, I2srfTfckd):
         return {}
-    return {**read(folder, step), step: snapshot(distiller.method, record, batch)}
+    return {**read_snapshots(folder, step), step: snapshot(distiller.method, record, batch)}
 
 
 def _note(data: ExplainData) -> str:

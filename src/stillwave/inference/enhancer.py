@@ -14,8 +14,7 @@ from stillwave.errors import AudioError, StateError, StillwaveError
 from stillwave.inference.causal_file import causal_blocks
 from stillwave.inference.chunked_input import checked_blocks
 from stillwave.inference.loading import make_backend, open_model
-from stillwave.inference.offline_file import OfflineBlocks
-from stillwave.inference.windows import GRID
+from stillwave.inference.offline_file import GRID, OfflineBlocks
 
 if TYPE_CHECKING:
     from stillwave.inference.backend import Backend

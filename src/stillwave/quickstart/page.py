@@ -12,8 +12,8 @@ from stillwave.evaluation import METRICS
 from stillwave.quickstart import pictures, verdict
 from stillwave.quickstart.commands import CommandLine
 from stillwave.reports import formatting
+from stillwave.reports.figures import RANGE_DB
 from stillwave.reports.html import data_url, write_page
-from stillwave.reports.spectrogram import RANGE_DB
 from stillwave.stats.bootstrap import Interval
 
 FILE = "index.html"

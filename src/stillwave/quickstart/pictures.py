@@ -10,8 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from stillwave.audio import Samples
-from stillwave.reports.figures import INK, SYSTEM_COLOURS, new_figure, save_figure, save_image, style_axes
-from stillwave.reports.spectrogram import COLOUR_MAP, RANGE_DB, Decibels, spectrogram
+from stillwave.reports.figures import (
+    COLOUR_MAP,
+    INK,
+    RANGE_DB,
+    SYSTEM_COLOURS,
+    Decibels,
+    new_figure,
+    save_figure,
+    save_image,
+    spectrogram,
+    style_axes,
+)
 
 Curve = Sequence[tuple[int, float]]
 

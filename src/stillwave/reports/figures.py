@@ -1,4 +1,4 @@
-"""The style of figures: colours, axes, and saving.
+"""Spectrograms, and the style of figures: colours, axes, and saving.
 
 Figures have no background, and an ink that is legible on white and on black, so that one file serves both colour
 schemes of a page.
@@ -11,6 +11,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
+from stillwave.audio import Samples
 from stillwave.errors import MissingExtraError
 from stillwave.files import atomic_file
 
@@ -110,3 +114,23 @@ def save_image(file: Path, values: Any, **options: Any) -> None:
         raise MissingExtraError("drawing", "train") from None
     with atomic_file(file) as temporary:
         imsave(temporary, values, origin="lower", **options)
+
+
+Decibels = npt.NDArray[np.float64]
+
+RANGE_DB = 75.0
+"""The range of the colours below the maximum."""
+COLOUR_MAP = "magma"
+COLUMNS = 900
+"""The most frames; longer recordings have a larger hop."""
+_WINDOW, _HOP = 512, 128
+_FLOOR = 1e-10
+
+
+def spectrogram(samples: Samples) -> Decibels:
+    """Return the power of mono samples `[N]` in dB, `[257, frames]`: Hann windows of 512 samples, hop 128 or more."""
+    hop = max(_HOP, -(-len(samples) // COLUMNS))
+    padded = np.pad(samples.astype(np.float64), _WINDOW // 2)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::hop]
+    power = np.abs(np.fft.rfft(windows * np.hanning(_WINDOW))) ** 2
+    return np.asarray(10 * np.log10(np.maximum(power.T, _FLOOR)))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stillwave.evaluation.corpus_wer import WordErrors
 from stillwave.evaluation.metrics import METRICS
-from stillwave.evaluation.summary import Summary, TableCell
+from stillwave.evaluation.summary import Summary, TableCell, WordErrors
 from stillwave.reports.formatting import bounds, heading, mean, with_interval
 from stillwave.reports.markup import escape_latex, latex_table, markdown_table
 from stillwave.schema import SAMPLE_RATE

@@ -3,6 +3,9 @@
 The batch has the shape of a training batch, which methods are built for: the middle `segment_seconds` of the first
 recordings of the development set, repeated if there are too few. Snapshots and figures show its first example; the
 others are needed for similarities between examples.
+
+Snapshots hold calibration weights and similarities, for `stillwave explain`: one small file at the start and at each
+validation, in `RUN/explain/snapshots/`. They are no part of the state of a run: a resumed run writes them again.
 """
 
 from __future__ import annotations
@@ -10,16 +13,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stillwave import checkpoint
 from stillwave.audio import Samples
+from stillwave.console import err
 from stillwave.data.dataset import Signals
 from stillwave.distill import BatchInputs, Distiller, I2srfTfckd, ModelOutputs, Taps
 from stillwave.distill.method import to_float32
 from stillwave.distill.similarity import similarities
+from stillwave.errors import CheckpointError
+from stillwave.files import atomic_file
 from stillwave.schema import SAMPLE_RATE, Recipe
 
 Sets = Mapping[str, tuple[Sequence[str], Sequence[str]]]
@@ -120,3 +128,49 @@ def _middle(samples: Samples, wanted: int) -> Samples:
     start = max(0, (samples.shape[-1] - wanted) // 2)
     cut = samples[..., start : start + wanted]
     return np.pad(cut, [(0, 0)] * (cut.ndim - 1) + [(0, wanted - cut.shape[-1])])
+
+
+FOLDER, PLACE = "explain", "snapshots"
+
+
+class Snapshots:
+    """Takes the snapshots of one run, if its method has calibration weights."""
+
+    def __init__(
+        self, recipe: Recipe, folder: Path, distiller: Distiller | None, items: Sequence[Signals]
+    ) -> None:
+        self.folder = folder / FOLDER / PLACE
+        self.distiller = distiller
+        self.method = distiller.method if distiller is not None and items else None
+        self._recipe, self._items = recipe, items
+        self._batch: ProbeBatch | None = None
+
+    def take(self, step: int) -> None:
+        """Write the snapshot of a step; a full disk does not end the run."""
+        if not isinstance(self.method, I2srfTfckd) or self.distiller is None:
+            return
+        if self._batch is None:
+            device = next(self.distiller.student.parameters()).device
+            on_cpu = fixed_batch(self._recipe, self._items)
+            self._batch = ProbeBatch(on_cpu.noisy.to(device), on_cpu.clean.to(device))
+        record = forward_record(self.distiller, self._batch)
+        file = self.folder / f"step_{step:08d}.safetensors"
+        try:
+            with atomic_file(file) as temporary:
+                checkpoint.write_tensors(temporary, snapshot(self.method, record, self._batch))
+        except OSError as error:
+            err.print(f"{file}: not saved ({error.strerror or error})", highlight=False, markup=False)
+
+
+def read_snapshots(folder: Path, until: int) -> dict[int, dict[str, Tensor]]:
+    """Return the snapshots of a run up to a step, by step; damaged ones are skipped with a warning."""
+    found = {}
+    for file in sorted((folder / FOLDER / PLACE).glob("step_*.safetensors")):
+        step = int(file.stem.removeprefix("step_"))
+        if step > until:
+            continue
+        try:
+            found[step] = checkpoint.read_tensors(file)
+        except CheckpointError as error:
+            err.print(f"{error}; skipped", highlight=False, markup=False)
+    return found

@@ -1,4 +1,4 @@
-"""The run folder: its recipe, its environment, and a lock against a second process."""
+"""The run folder: its recipe, its environment, a lock against a second process, and the recipe of a resumed run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from stillwave.console import err
 from stillwave.errors import RecipeError, StillwaveError
 from stillwave.files import locked, write_json, write_text
 from stillwave.schema import Recipe
-from stillwave.training.resuming import continued
 
 RECIPE, ENVIRONMENT, LOG, CHECKPOINTS, BAD = (
     "recipe.yaml", "environment.json", "log.jsonl", "checkpoints", "bad_batches",
@@ -148,3 +147,55 @@ def _note_session(folder: Path, threads: int) -> None:
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     session = {"started": started, **provenance.environment(), "threads": threads}
     write_json(file, {"sessions": [*sessions, session]})
+
+
+STEPS = "train.steps"
+
+
+def continued(folder: Path, before: Recipe, now: Recipe, *, extend: bool) -> Recipe:
+    """Return the recipe that a run of recipe `before` continues with when `now` is given.
+
+    More `train.steps` are accepted if no update depends on their number, or with `extend`: the added updates then have
+    a schedule of their own (`optimiser.restarts`). The restarts of an extended run need not be given again.
+    Raises RecipeError, which names the keys, if the recipes differ otherwise.
+    """
+    if not now.optimiser.restarts and now.train.steps >= before.train.steps:
+        now = _restarting(now, before.optimiser.restarts)
+    keys = recipes.differences(before, now)
+    if not keys:
+        return now
+    if keys != [STEPS]:
+        others = [key for key in keys if key != STEPS]
+        more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
+        raise RecipeError(
+            f"{folder}: already holds a run with a different {others[0]}{more}; give another folder, or the recipe "
+            f"that is in {folder / 'recipe.yaml'}"
+        )
+    old, new = before.train.steps, now.train.steps
+    if new < old:
+        raise RecipeError(
+            f"{folder}: holds a run of {old} updates, and {STEPS} is {new}: a run cannot be made shorter; give "
+            f"{STEPS}={old} or more, or another folder"
+        )
+    if not depends_on_length(before):
+        return now
+    if not extend:
+        raise RecipeError(
+            f"{folder}: holds a run of {old} updates, and {STEPS} is {new}: its learning rate falls until update "
+            f"{old}, so a longer run would differ from the start. Add --extend to restart the learning rate after "
+            f"update {old}, or give another folder"
+        )
+    return _restarting(now, (*before.optimiser.restarts, old))
+
+
+def depends_on_length(recipe: Recipe) -> bool:
+    """Return whether updates depend on `train.steps`, through the learning rate or the weights of the losses."""
+    from stillwave.distill.schedule import LossSchedule
+
+    schedule = LossSchedule(recipe.distill, recipe.train.steps)
+    return recipe.optimiser.final != 1 or schedule.second > 0 or schedule.rises > 0
+
+
+def _restarting(recipe: Recipe, restarts: tuple[int, ...]) -> Recipe:
+    optimiser = recipe.optimiser.model_copy(update={"restarts": restarts})
+    return recipe.model_copy(update={"optimiser": optimiser})

@@ -15,8 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
 from stillwave.data.dataset import Batch
-from stillwave.distill.balance import Balance, norms
-from stillwave.distill.schedule import LossSchedule, LossWeights, published_weight
+from stillwave.distill.schedule import Balance, LossSchedule, LossWeights, norms, published_weight
 from stillwave.errors import StillwaveError
 from stillwave.losses import EnhancementLoss
 from stillwave.schema import DistillConfig, Recipe

@@ -20,10 +20,10 @@ from stillwave.training.distributed import World
 from stillwave.training.gradient_monitor import SILENT
 from stillwave.training.interrupts import Interrupts, Stopped
 from stillwave.training.networks import teacher_sha256
+from stillwave.training.probe_batch import Snapshots
 from stillwave.training.progress import shown
 from stillwave.training.run_log import RunLog
 from stillwave.training.skipped import SkippedItems
-from stillwave.training.snapshots import Snapshots
 from stillwave.training.train_state import StepResult, TrainState
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from stillwave.audio.metadata import flac, id3, iff, ogg, riff
+from stillwave.audio.metadata import flac, id3, riff, vorbis
 
 _WAV = ("WAV", "WAVEX", "RF64")
 
@@ -31,10 +31,10 @@ def inventory(path: Path, form: str, rate: int) -> Extras:
     """List the metadata of a recording; nothing for an unknown format."""
     looks = {
         "FLAC": flac.extras,
-        "OGG": ogg.extras,
+        "OGG": vorbis.extras,
         "MP3": id3.extras,
         "MPEG": id3.extras,
-        "AIFF": iff.extras,
+        "AIFF": riff.aiff_extras,
     }
     look = riff.extras if form in _WAV else looks.get(form)
     return Extras(path, form, rate, tuple(dict.fromkeys(look(path))) if look else ())

@@ -1,4 +1,4 @@
-"""Read and copy chunks of WAV files; read and write the channel mask."""
+"""Read and copy chunks of WAV files, read and write the channel mask; list the chunks of AIFF files."""
 
 from __future__ import annotations
 
@@ -182,3 +182,25 @@ def _content(handle: BinaryIO, chunk: Chunk, most: int) -> bytes:
 
 def _text(name: bytes) -> str:
     return name.decode("ascii", "backslashreplace").strip()
+
+
+_AIFF_READ = (b"COMM", b"SSND", b"FVER", b"PEAK", b"NAME", b"AUTH", b"(c) ", b"ANNO")
+"""Chunks of the samples, and texts that libsndfile reads as tags."""
+_AIFF_NAMES = {b"MARK": "markers", b"INST": "loops (INST)", b"ID3 ": "ID3 tags", b"CHAN": "channel layout"}
+
+
+def aiff_extras(path: Path) -> list[str]:
+    """Return the names of the chunks of an AIFF file that libsndfile does not read."""
+    found: list[str] = []
+    with path.open("rb") as handle:
+        total = handle.seek(0, 2)
+        handle.seek(0)
+        head = handle.read(12)
+        position = 12 if head[:4] == b"FORM" else total
+        while position + 8 <= total:
+            handle.seek(position)
+            name, size = handle.read(4), int.from_bytes(handle.read(4), "big")
+            if name not in _AIFF_READ:
+                found.append(_AIFF_NAMES.get(name, name.decode("ascii", "backslashreplace").strip()))
+            position += 8 + size + size % 2
+    return found
