@@ -61,29 +61,9 @@ class StreamingPipeline:
 
     def _estimate(self, frames: Samples) -> NDArray[np.complex64]:
         """Return the estimated spectra `[S, T, F]` of frames `[S·M, T, n_fft]`."""
-        spectra = analyze_frames(frames).reshape(self.streams, self.backend.microphones, frames.shape[1], -1)
-        parts = np.concatenate([spectra.real, spectra.imag], axis=1)
-        output, self._state = self.backend.step(np.ascontiguousarray(parts, np.float32), self._state)
-        output = self._without_faults(output)
-        by_stream = frames.reshape(self.streams, -1, *frames.shape[1:])
-        active: NDArray[np.bool_] = (by_stream != 0).any(axis=(1, 3))
-        estimate: NDArray[np.complex64] = (output[:, 0] + 1j * output[:, 1]) * active[:, :, None]
+        estimate, self._state, restarts = estimate_frames(self.backend, frames, self._state)
+        self.restarts += restarts
         return estimate
-
-    def _without_faults(self, output: Spectra) -> Spectra:
-        """Replace invalid frames by silence and reset the state of their streams."""
-        with np.errstate(invalid="ignore"):
-            if output.min() >= -GREATEST and output.max() <= GREATEST:  # false for NaN
-                return output
-            values: NDArray[np.bool_] = np.abs(output) <= GREATEST
-        finite: NDArray[np.bool_] = np.logical_and.reduce(values, axis=(1, 3))
-        invalid: NDArray[np.bool_] = ~np.logical_and.reduce(finite, axis=1)
-        self.restarts += int(invalid.sum())
-        initial = self.backend.begin(self.streams)
-        for name, value in self._state.items():
-            initial[name][~invalid] = value[~invalid]
-        self._state = initial
-        return np.where(finite[:, None, :, None], output, np.float32(0))
 
     def state(self) -> Arrays:
         """Return a copy of the state as arrays by name."""
@@ -103,3 +83,43 @@ class StreamingPipeline:
             rate.held, rate.numerator = arrays[f"{name}.held"].copy(), int(arrays[f"{name}.numerator"])
         self._framer.held, self._adder.held = arrays["frames"].copy(), arrays["overlap"].copy()
         self._kept = arrays["kept"].copy()
+
+
+def estimate_frames(
+    backend: Backend, frames: Samples, state: State
+) -> tuple[NDArray[np.complex64], State, int]:
+    """Process frames with a network.
+
+    Args:
+        backend: Executes the network.
+        frames: `[S·M, T, n_fft]` for S streams of M microphones.
+        state: State of the streams after their previous frames.
+
+    Returns:
+        The estimated spectra `[S, T, F]`, the new state, and how many streams were reset because their estimate was
+        not finite.
+
+    """
+    streams = len(frames) // backend.microphones
+    spectra = analyze_frames(frames).reshape(streams, backend.microphones, frames.shape[1], -1)
+    parts = np.concatenate([spectra.real, spectra.imag], axis=1)
+    output, state = backend.step(np.ascontiguousarray(parts, np.float32), state)
+    output, state, restarts = _without_faults(backend, output, state)
+    by_stream = frames.reshape(streams, -1, *frames.shape[1:])
+    active: NDArray[np.bool_] = (by_stream != 0).any(axis=(1, 3))
+    estimate: NDArray[np.complex64] = (output[:, 0] + 1j * output[:, 1]) * active[:, :, None]
+    return estimate, state, restarts
+
+
+def _without_faults(backend: Backend, output: Spectra, state: State) -> tuple[Spectra, State, int]:
+    """Replace invalid frames by silence and reset the state of their streams."""
+    with np.errstate(invalid="ignore"):
+        if output.min() >= -GREATEST and output.max() <= GREATEST:  # false for NaN
+            return output, state, 0
+        values: NDArray[np.bool_] = np.abs(output) <= GREATEST
+    finite: NDArray[np.bool_] = np.logical_and.reduce(values, axis=(1, 3))
+    invalid: NDArray[np.bool_] = ~np.logical_and.reduce(finite, axis=1)
+    initial = backend.begin(len(output))
+    for name, value in state.items():
+        initial[name][~invalid] = value[~invalid]
+    return np.where(finite[:, None, :, None], output, np.float32(0)), initial, int(invalid.sum())

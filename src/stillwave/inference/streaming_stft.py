@@ -31,6 +31,12 @@ def analyze_frames(frames: Samples) -> Spectrum:
     return np.fft.rfft(frames * sqrt_hann(frames.shape[-1])).astype(np.complex64, copy=False)
 
 
+def synthesize_frames(spectra: Spectrum, n_fft: int) -> Samples:
+    """Return the windowed frames `[..., n_fft]` of spectra `[..., F]`."""
+    frames: Samples = np.fft.irfft(spectra, n=n_fft).astype(np.float32, copy=False) * sqrt_hann(n_fft)
+    return frames
+
+
 class Framer:
     """Collect blocks `[R, n]` of any size into frames `[R, T, n_fft]`."""
 
@@ -61,10 +67,12 @@ class OverlapAdder:
 
     def push(self, spectra: Spectrum) -> Samples:
         """Return the samples `[R, m]` that `spectra` complete."""
-        rows, count, _ = spectra.shape
-        if not count:
-            return np.zeros((rows, 0), np.float32)
-        frames = np.fft.irfft(spectra, n=self.n_fft).astype(np.float32, copy=False) * sqrt_hann(self.n_fft)
+        if not spectra.shape[1]:
+            return np.zeros((len(spectra), 0), np.float32)
+        return self.add(synthesize_frames(spectra, self.n_fft))
+
+    def add(self, frames: Samples) -> Samples:
+        """Return the same for frames `[R, T, n_fft]` of `synthesize_frames`, T ≥ 1."""
         hop = self.n_fft // 2
         summed = frames[..., :hop].copy()
         summed[:, 1:] += frames[:, :-1, hop:]
@@ -72,5 +80,5 @@ class OverlapAdder:
         if begun:
             summed[:, 0] += self.held
         self.held = frames[:, -1, hop:].copy()
-        samples: Samples = summed.reshape(rows, -1)[:, 0 if begun else hop :]
+        samples: Samples = summed.reshape(len(frames), -1)[:, 0 if begun else hop :]
         return samples

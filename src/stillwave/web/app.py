@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from starlette.responses import FileResponse, JSONResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 import stillwave
-from stillwave.web import problems, routes
+from stillwave.web import problems, routes, websocket
+from stillwave.web.draining import drained_by_signals
+from stillwave.web.metrics import Counted, Metrics
 from stillwave.web.security import Gate
 from stillwave.web.service import Service
 from stillwave.web.settings import Settings, from_environment
@@ -23,11 +25,14 @@ def create(settings: Settings | None = None) -> FastAPI:
     """Return the application, by default with the settings in the environment."""
     settings = from_environment() if settings is None else settings
 
+    metrics = Metrics()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.service = service = Service(settings)
+        app.state.service = service = Service(settings, metrics)
         try:
-            yield
+            with drained_by_signals(service):
+                yield
         finally:
             service.close()
 
@@ -40,11 +45,14 @@ def create(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.add_middleware(Gate, settings=settings)
+    app.add_middleware(Counted, metrics=metrics)
     problems.install(app)
     app.include_router(routes.router)
     app.add_api_route("/healthz", healthz, include_in_schema=True)
     app.add_api_route("/readyz", readyz, include_in_schema=True)
+    app.add_api_route("/metrics", show_metrics, response_class=PlainTextResponse)
     app.add_api_route("/", page, include_in_schema=False)
+    app.add_api_websocket_route("/v1/stream", websocket.stream)
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
     return app
 
@@ -56,14 +64,23 @@ async def page() -> FileResponse:
     return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
 
-async def healthz() -> JSONResponse:
+async def show_metrics(request: Request) -> Response:
+    """Return counters for Prometheus."""
+    service: Service = request.app.state.service
+    return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def healthz(request: Request) -> JSONResponse:
     """Answer while the process works."""
+    service: Service = request.app.state.service
+    if not service.streams.alive:
+        raise problems.Problem("internal", "a thread for streams has ended; restart the service")
     return JSONResponse({"status": "ok"})
 
 
 async def readyz(request: Request) -> JSONResponse:
     """Answer while the service accepts requests."""
     service: Service = request.app.state.service
-    if service.draining:
+    if service.draining.is_set():
         raise problems.Problem("draining", "the service is being stopped", 5)
     return JSONResponse({"status": "ready"})

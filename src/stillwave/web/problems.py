@@ -24,6 +24,7 @@ TITLES = {
     "not-found": (404, "There is nothing at this address"),
     "method": (405, "The method is not allowed here"),
     "slow": (408, "The request took too long"),
+    "slow-reader": (408, "The answer was not taken"),
     "too-large": (413, "The file is too large"),
     "too-long": (413, "The recording is too long"),
     "not-audio": (415, "The file is not audio"),

@@ -57,8 +57,8 @@ class Request:
     original: bool = False
 
 
-def enhance(enhancer: Enhancer, request: Request, settings: Settings, output: Output) -> None:
-    """Write the enhanced recording to `output`.
+def enhance(enhancer: Enhancer, request: Request, settings: Settings, output: Output) -> float:
+    """Write the enhanced recording to `output` and return its duration in seconds.
 
     A recording is decoded completely before the first sample is enhanced, so that a damaged or too long one is refused
     instead of an answer that breaks off. Raises Problem, JobCancelledError.
@@ -87,7 +87,7 @@ def enhance(enhancer: Enhancer, request: Request, settings: Settings, output: Ou
             for samples in _blocks(enhancer, request, properties):
                 output.write(wav.samples(samples))
             output.write(wav.trailer)
-            return
+            return seconds
         report = enhance_file(
             enhancer,
             request.upload.path,
@@ -97,6 +97,7 @@ def enhance(enhancer: Enhancer, request: Request, settings: Settings, output: Ou
             progress=lambda _: output.cancellation.check(),
         )
         output.adopt(target, name, kind, {**facts, "Stillwave-Rate": str(report.sample_rate)})
+        return seconds
 
 
 def convert(upload: Upload, folder: Path, format: str, settings: Settings, output: Output) -> None:

@@ -110,7 +110,7 @@ async def enhance(request: Request, options: Annotated[EnhanceOptions, Query()])
     name = service.catalogue.checked(options.model)
 
     def work(upload: Upload, output: Output) -> None:
-        recordings.enhance(
+        seconds = recordings.enhance(
             service.catalogue.enhancer(name),
             recordings.Request(
                 upload, upload.path.parent, options.format, options.limit_db, options.rate, options.original
@@ -118,6 +118,7 @@ async def enhance(request: Request, options: Annotated[EnhanceOptions, Query()])
             service.settings,
             output,
         )
+        service.metrics.recording_seconds.inc(seconds)
 
     return await _answer(request, options.name, work)
 
@@ -139,6 +140,7 @@ async def _answer(request: Request, name: str, work: Callable[[Upload, Output], 
     with ExitStack() as stack:
         stack.enter_context(service.busy())
         stack.enter_context(service.pool.admission())
+        stack.enter_context(service.metrics.recordings.track_inprogress())
         folder = stack.enter_context(service.spool.folder())
         try:
             upload = await receive(request, folder, service.settings, name)

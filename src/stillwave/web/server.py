@@ -12,11 +12,17 @@ import webbrowser
 from collections.abc import Callable
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from stillwave.errors import StillwaveError
+from stillwave.web.metrics import MULTIPROCESS
+from stillwave.web.protocol import TimedProtocol
 from stillwave.web.settings import Settings
+from stillwave.web.spool import Spool
 
-_LARGEST_MESSAGE = 2**20
+_UNTAKEN_MS = 60_000
+"""Time that sent data may stay unacknowledged, in milliseconds."""
+_LARGEST_MESSAGE = 2**18
 """Bytes of a WebSocket message."""
 
 
@@ -52,14 +58,17 @@ def run(settings: Settings, workers: int, *, browser: bool, announce: Callable[[
         timeout_keep_alive=15,
         timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=2**15,
-        http="h11",
+        http=TimedProtocol,
     )
-    if workers > 1:
-        from uvicorn.supervisors import Multiprocess
-
-        Multiprocess(config, sockets=[listener]).run()
-    else:
+    if workers == 1:
         uvicorn.Server(config).run(sockets=[listener])
+        return
+    spool = Spool()
+    try:
+        os.environ[MULTIPROCESS] = str(spool.path)
+        Multiprocess(config, sockets=[listener]).run()
+    finally:
+        spool.close()
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -72,6 +81,8 @@ def _bind(host: str, port: int) -> socket.socket:
         raise StillwaveError(
             f"--host {host} --port {port}: cannot be used: {error.strerror or error}; --port 0 takes any free port"
         ) from None
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # ends connections whose peer takes nothing
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN_MS)
     listener.set_inheritable(True)
     return listener
 

@@ -1,0 +1,53 @@
+"""HTTP connections with a time limit for the request line and the headers, which uvicorn does not have."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEADER_SECONDS = 15.0
+
+
+class TimedProtocol(H11Protocol):
+    """A connection that is closed if its first request does not arrive in time.
+
+    Later requests on a connection have uvicorn's own limit (`timeout_keep_alive`) until their first byte, and this one
+    from it.
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Start the time limit."""
+        super().connection_made(transport)
+        self._limit()
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes on; the limit ends with the headers."""
+        idle = self.cycle is None or self.cycle.response_complete
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before:
+            self._unlimit()
+        elif idle and self._deadline is None:
+            self._limit()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the time limit."""
+        self._unlimit()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        """End the time limit: the connection becomes a WebSocket."""
+        self._unlimit()
+        super().handle_websocket_upgrade(event)
+
+    def _limit(self) -> None:
+        self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+
+    def _unlimit(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
