@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable with the folder in which several processes collect their counters."""
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 _LATENCIES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 

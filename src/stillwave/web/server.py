@@ -15,11 +15,13 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from stillwave.errors import StillwaveError
+from stillwave.web.catalogue import Catalogue
 from stillwave.web.metrics import MULTIPROCESS
 from stillwave.web.protocol import TimedProtocol
 from stillwave.web.settings import Settings
 from stillwave.web.spool import Spool
 
+_MOST_CONNECTIONS = 1_000
 _UNTAKEN_MS = 60_000
 """Time that sent data may stay unacknowledged, in milliseconds."""
 _LARGEST_MESSAGE = 2**18
@@ -36,9 +38,10 @@ def run(settings: Settings, workers: int, *, browser: bool, announce: Callable[[
         announce: Called with the address of the page before it can be opened.
 
     Raises:
-        StillwaveError: The address cannot be used.
+        StillwaveError: The address or the model cannot be used.
 
     """
+    Catalogue(settings.model)  # an unknown model is an error before anything is opened
     os.environ.update(settings.environment())
     listener = _bind(settings.host, settings.port)
     address = address_of(settings, listener)
@@ -55,6 +58,7 @@ def run(settings: Settings, workers: int, *, browser: bool, announce: Callable[[
         ws="websockets-sansio",
         ws_max_size=_LARGEST_MESSAGE,
         ws_per_message_deflate=False,
+        limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=2**15,

@@ -24,6 +24,8 @@ from stillwave.web.sessions import Session
 GREETING_SECONDS = 10.0
 """Time for the first message."""
 _FAREWELL_SECONDS = 2.0
+_MOST_GREETINGS = 64
+"""Connections that may wait for their first message."""
 _GOING_AWAY, _POLICY, _FAILED, _RESTARTS, _TRY_LATER = 1001, 1008, 1011, 1012, 1013
 _CODES = {"full": _TRY_LATER, "internal": _FAILED, "draining": _RESTARTS, "slow": _GOING_AWAY}
 _NUMBER = struct.Struct("<I")
@@ -46,6 +48,8 @@ async def stream(websocket: WebSocket) -> None:
     try:
         with service.busy():
             service.streams.check()
+            if service.greeting >= _MOST_GREETINGS:
+                raise Problem("full", "too many connections wait for their first message", 1)
             await websocket.accept()
             await Connection(websocket, service).serve()
     except Problem as problem:
@@ -108,12 +112,15 @@ class Connection:
         await self._send_json(ready)
 
     async def _greeting(self) -> Greeting:
+        self._service.greeting += 1
         try:
             text = await asyncio.wait_for(self._socket.receive(), GREETING_SECONDS)
         except asyncio.TimeoutError:
             raise Problem(
                 "slow", "the first message, a JSON object with format and rate, did not come"
             ) from None
+        finally:
+            self._service.greeting -= 1
         try:
             found = Greeting.model_validate(_json(text))
         except ValidationError as error:
