@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.staticfiles import PathLike, StaticFiles
 
 import stillwave
 from stillwave.web import problems, routes, websocket
@@ -53,8 +54,19 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.add_api_route("/metrics", show_metrics, response_class=PlainTextResponse)
     app.add_api_route("/", page, include_in_schema=False)
     app.add_api_websocket_route("/v1/stream", websocket.stream)
-    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    app.mount("/static", PageFiles(directory=STATIC, check_dir=False), name="static")
     return app
+
+
+class PageFiles(StaticFiles):
+    """The files of the page: large libraries are cached, the others are checked for changes."""
+
+    def file_response(self, full_path: PathLike, *args: Any, **options: Any) -> Response:
+        """Return a file with its caching."""
+        response = super().file_response(full_path, *args, **options)
+        vendored = (STATIC / "vendor") in Path(full_path).parents
+        response.headers["Cache-Control"] = "max-age=604800" if vendored else "no-cache"
+        return response
 
 
 async def page() -> FileResponse:

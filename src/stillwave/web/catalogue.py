@@ -89,6 +89,16 @@ class Catalogue:
             "causal": card.lookahead_frames == 0,
             "parameters": card.cost.parameters,
             "mmac_per_second": round(card.cost.total_macs / 1e6, 1),
-            "summary": card.title,
+            "summary": _summary(card),
             "licence": card.licence,
         }
+
+
+def _summary(card: pretrained.Card) -> str:
+    """Return a sentence on a shipped model for people who do not know networks."""
+    costs = [pretrained.card(name).cost.total_macs for name in pretrained.names()]
+    if card.cost.total_macs == max(costs):
+        return "The largest of the shipped models, for the best quality"
+    if card.cost.total_macs == min(costs):
+        return "The smallest of the shipped models, for slow machines"
+    return "Between the smallest and the largest of the shipped models"

@@ -22,7 +22,7 @@ from stillwave.web.responses import OutputResponse
 from stillwave.web.service import Service
 from stillwave.web.uploads import Upload, receive
 
-FORMATS = ("wav", "flac", "mp3", "ogg", "opus")
+FORMATS = ("wav", "flac", "mp3", "ogg", "opus", "same")
 router = APIRouter(prefix="/v1")
 
 
