@@ -28,6 +28,11 @@ LINE_SECONDS = 20.0
 """Interval of progress lines without a terminal."""
 
 
+def note(line: str, style: str | None = None) -> None:
+    """Print a line to stderr as it is: brackets are no markup, and numbers have no colour."""
+    err.print(line, style=style, highlight=False, markup=False)
+
+
 @contextmanager
 def _alone() -> Iterator[bool]:
     """Yield whether no display is shown yet; rich before 14.1 raises at a second one."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from stillwave.console import err, progress_bar
+from stillwave.console import note, progress_bar
 from stillwave.errors import on_terminal
 from stillwave.files import printable
 from stillwave.inference.parallel import Watcher
@@ -82,7 +82,7 @@ class BatchView(Watcher):
         if report is None:
             self.failed += 1
             fault = on_terminal(outcome.error)
-            err.print(printable(f"failed: {fault}"), style="red", markup=False, highlight=False)
+            note(printable(f"failed: {fault}"), "red")
             self.rows.append({"source": str(outcome.job.source), "error": fault})
             return
         self.rows.append(asdict(report))
@@ -99,7 +99,7 @@ class BatchView(Watcher):
 
     def _print(self, line: str, style: str | None = None) -> None:
         if not self._quiet:
-            err.print(printable(line), style=style, markup=False, highlight=False)
+            note(printable(line), style)
 
 
 def skipped_lines(plan: FileBatch) -> Iterator[str]:

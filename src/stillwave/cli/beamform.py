@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from stillwave.cli.options import AsJson, Quiet, jobs_option
-from stillwave.console import err, no_display
+from stillwave.cli.options import AsJson, Quiet, jobs_option, output_option
+from stillwave.cli.pipes import print_json
+from stillwave.console import no_display, note
 
 
 def beamform(
@@ -18,7 +18,7 @@ def beamform(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder to write NAME.wav of every clip into."),
+        output_option("DIR", "Folder to write NAME.wav of every clip into."),
     ],
     by: Annotated[
         Literal["w", "cardioid", "mvdr"],
@@ -46,10 +46,10 @@ def beamform(
     with no_display(quiet):
         done = run(by, read_pairs(source), output, jobs=jobs)
     for name, fault in done.failed:
-        err.print(f"{name}: {fault}", highlight=False, markup=False)
+        note(f"{name}: {fault}")
     report = {"folder": str(done.folder), "written": done.written, "failed": len(done.failed)}
     if as_json:
-        typer.echo(json.dumps({**report, "faults": dict(done.failed)}, indent=2, ensure_ascii=False))
+        print_json({**report, "faults": dict(done.failed)})
     else:
         typer.echo("  ".join(f"{key} {value}" for key, value in report.items()))
     if done.failed:

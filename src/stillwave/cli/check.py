@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
-import typer
-
 from stillwave.cli.options import AsJson, Overrides, Quiet, RecipeName, Teacher
+from stillwave.cli.pipes import print_json
 
 if TYPE_CHECKING:
     from stillwave.training.selfcheck import Check
@@ -34,7 +32,7 @@ def check(
     with no_display(quiet), waiting("computing one batch"):
         found = run(load(recipe, overrides or (), teacher=teacher))
     if as_json:
-        typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(found.as_json())
     else:
         _show(found)
 

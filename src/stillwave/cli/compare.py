@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillwave.cli.complete import complete_recipe
-from stillwave.cli.options import OUTPUT, RUNNING, AsJson, Metrics, Overrides, Quiet, Teacher, jobs_option
-from stillwave.console import err
+from stillwave.cli.options import (
+    OUTPUT,
+    RUNNING,
+    AsJson,
+    Metrics,
+    Overrides,
+    Quiet,
+    Teacher,
+    jobs_option,
+    output_option,
+)
+from stillwave.cli.pipes import print_json
+from stillwave.console import note
 from stillwave.errors import RecipeError, StillwaveError
 
 if TYPE_CHECKING:
@@ -24,13 +34,7 @@ GRID = "Grid"
 def compare(
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="GRID",
-            rich_help_panel=OUTPUT,
-            help="Folder of the grid; the same command resumes it.",
-        ),
+        output_option("GRID", "Folder of the grid; the same command resumes it."),
     ],
     recipe: Annotated[
         str | None,
@@ -145,7 +149,7 @@ def compare(
     except StillwaveError as error:
         if not (result.failed or result.stopped):
             raise
-        err.print(str(error), highlight=False, markup=False)
+        note(str(error))
     if result.stopped or result.failed:
         raise typer.Exit(130 if result.stopped else 1)
 
@@ -166,14 +170,14 @@ def _show(results: Results, as_json: bool) -> None:
     if as_json:
         from stillwave.compare.report import plain
 
-        typer.echo(json.dumps(plain(results), indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(plain(results))
     elif sys.stdout.isatty():
         from stillwave.compare.tables import terminal
 
         terminal(results)
     else:
         typer.echo(tables.markdown(results), nl=False)
-    err.print(f"wrote tables, figures and scores to {results.grid.folder / 'report'}", highlight=False)
+    note(f"wrote tables, figures and scores to {results.grid.folder / 'report'}")
 
 
 def _grid(
@@ -218,10 +222,6 @@ def _grid(
 def _print_failures(result: GridResult) -> None:
     """Print failed and remaining cells."""
     for name, sentence in result.failed.items():
-        err.print(f"{name}: {sentence}", highlight=False, markup=False)
+        note(f"{name}: {sentence}")
     if result.stopped:
-        err.print(
-            f"{result.folder}: stopped, {result.stopped} cells remain; the same command resumes",
-            highlight=False,
-            markup=False,
-        )
+        note(f"{result.folder}: stopped, {result.stopped} cells remain; the same command resumes")

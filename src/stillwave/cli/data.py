@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 from stillwave.cli.data_report import left_out, scan_report, show
-from stillwave.cli.options import AsJson, Overrides, Overwrite, RecipeName, jobs_option
+from stillwave.cli.options import AsJson, Overrides, Overwrite, RecipeName, jobs_option, output_option
 from stillwave.cli.simulate import rooms, simulate
-from stillwave.console import library_noise_hidden
+from stillwave.console import library_noise_hidden, note
 
 if TYPE_CHECKING:
     from stillwave.data.manifest import Kind
@@ -31,7 +31,7 @@ Source = Annotated[
 @app.command("scan")
 def scan(
     folder: Annotated[Path, typer.Argument(help="A folder or a CSV file that lists recordings.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="MANIFEST", help="Manifest to write.")],
+    output: Annotated[Path, output_option("MANIFEST", "Manifest to write.")],
     corpus: Annotated[
         str, typer.Option(help="Layout of the corpus: folders, dns2020, voicebank, l3das22 or l3das23.")
     ] = "folders",
@@ -158,11 +158,8 @@ def split(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FOLDER",
-            help="Folder to write the two manifests into; default: the folder of the manifest.",
+        output_option(
+            "FOLDER", "Folder to write the two manifests into; default: the folder of the manifest."
         ),
     ] = None,
     as_json: AsJson = False,
@@ -202,7 +199,7 @@ def split(
 @app.command("mix")
 def mix(
     recipe: RecipeName,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write into.")],
+    output: Annotated[Path, output_option("FOLDER", "Folder to write into.")],
     count: Annotated[int, typer.Option(min=1, help="Number of mixtures to write.")] = 24,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Random seed of the mixtures; default: the seed of the recipe.")
@@ -278,7 +275,7 @@ def _kind(given: Kind | None, folder: Path, output: Path) -> Kind:
             "Add --kind speech, --kind noise or --kind rooms"
         )
     if given is None:
-        err.print(f"{folder}: scanned as {found}; use --kind to change that", highlight=False, markup=False)
+        note(f"{folder}: scanned as {found}; use --kind to change that")
     return found
 
 

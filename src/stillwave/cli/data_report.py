@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from stillwave.cli.pipes import print_json
 from stillwave.files import printable
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def scan_report(found: Mapping[Kind, Scan], written: Mapping[Kind, Path]) -> dic
 def show(report: dict[str, Any], as_json: bool) -> None:
     """Print a report to stdout."""
     if as_json:
-        typer.echo(printable(json.dumps(report, indent=2, ensure_ascii=False)))
+        print_json(report)
         return
     for key, value in report.items():
         for line in _lines(key.replace("_", " "), value):

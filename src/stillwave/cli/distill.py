@@ -7,30 +7,20 @@ from typing import Annotated
 
 import typer
 
-from stillwave.cli.complete import complete_recipe
-from stillwave.cli.options import OUTPUT, AsJson, Overrides, Quiet, Teacher
+from stillwave.cli.options import (
+    AsJson,
+    OptionalRecipe,
+    OptionalRun,
+    Overrides,
+    Quiet,
+    Teacher,
+)
 from stillwave.cli.train import ChangedData, Extend, run
 
 
 def distill(
-    recipe: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="RECIPE",
-            autocompletion=complete_recipe,
-            help="A recipe file or the name of a shipped recipe.",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="RUN",
-            rich_help_panel=OUTPUT,
-            help="Run folder; the same command resumes an interrupted run.",
-        ),
-    ] = None,
+    recipe: OptionalRecipe = None,
+    output: OptionalRun = None,
     teacher: Teacher = None,
     overrides: Overrides = None,
     extend: Extend = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -13,21 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stillwave.cli.complete import complete_model
-from stillwave.cli.defaults import MODEL
 from stillwave.cli.options import (
     OUTPUT,
     RUNNING,
-    SIGNAL,
     AsJson,
     Device,
     LimitDb,
     Overwrite,
     Quiet,
     jobs_option,
+    model_option,
+    output_option,
 )
-from stillwave.cli.pipes import check_pipes
-from stillwave.console import err, library_noise_hidden
+from stillwave.cli.pipes import check_pipes, print_json
+from stillwave.console import library_noise_hidden, note
 from stillwave.errors import StillwaveError
 from stillwave.files import printable
 
@@ -45,26 +43,17 @@ def enhance(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            rich_help_panel=OUTPUT,
-            help="File (its suffix gives the format), folder, or - for stdout; default: NAME-enhanced next to "
+        output_option(
+            "PATH",
+            "File (its suffix gives the format), folder, or - for stdout; default: NAME-enhanced next to "
             "each input.",
         ),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            envvar=MODEL,
-            autocompletion=complete_model,
-            rich_help_panel=SIGNAL,
-            help="Name of a shipped model (`stillwave models`), an .onnx file, a checkpoint or a run folder; "
-            "default: the default model.",
+        model_option(
+            "Name of a shipped model (`stillwave models`), an .onnx file, a checkpoint or a run folder; "
+            "default: the default model."
         ),
     ] = None,
     limit_db: LimitDb = None,
@@ -144,7 +133,7 @@ def enhance(
     view = _run(load(model, device), work, jobs, quiet, overwrite=overwrite, **options)
     if output is None and not quiet and not view.failed:
         for job in work.jobs:
-            err.print(printable(f"{job.source} → {job.target}"), markup=False, highlight=False)
+            note(printable(f"{job.source} → {job.target}"))
     if as_json:
         _print_json(view.rows)
     if view.failed:
@@ -166,7 +155,7 @@ def _pipe(enhancer: Enhancer, options: dict[str, Any], quiet: bool) -> None:
     with library_noise_hidden():
         report = enhance_pipe(enhancer, sys.stdin.buffer, sys.stdout.buffer, **options)
     for line in () if quiet else remarks(report, options["rate_out"] is not None):
-        err.print(f"stdout: {line}", style="yellow", markup=False, highlight=False)
+        note(f"stdout: {line}", "yellow")
 
 
 def _run(enhancer: Enhancer, work: FileBatch, jobs: int | None, quiet: bool, **options: Any) -> BatchView:
@@ -211,7 +200,7 @@ def _show_plan(work: FileBatch, overwrite: bool, as_json: bool) -> None:
         _print_json(rows)
         return
     for line in skipped_lines(work):
-        err.print(printable(line), markup=False, highlight=False)
+        note(printable(line))
     for row in rows:
         if "target" in row:
             refused = "  (exists already: --overwrite or --skip-existing)" if "error" in row else ""
@@ -219,4 +208,4 @@ def _show_plan(work: FileBatch, overwrite: bool, as_json: bool) -> None:
 
 
 def _print_json(rows: list[dict[str, Any]]) -> None:
-    typer.echo(printable(json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False)))
+    print_json(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillwave.cli.complete import complete_model
-from stillwave.cli.options import OUTPUT, AsJson, Device, Metrics, Quiet, jobs_option
-from stillwave.console import err, library_noise_hidden, no_display
+from stillwave.cli.options import AsJson, Device, Metrics, Quiet, jobs_option, output_option
+from stillwave.cli.pipes import print_json
+from stillwave.console import library_noise_hidden, no_display, note
 from stillwave.errors import StillwaveError
 from stillwave.files import printable
 
@@ -67,13 +67,7 @@ def evaluate(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            rich_help_panel=OUTPUT,
-            help="Folder to write scores and tables into.",
-        ),
+        output_option("DIR", "Folder to write scores and tables into."),
     ] = None,
     metrics: Metrics = None,
     recogniser: Annotated[
@@ -158,12 +152,12 @@ def evaluate(
     if output is not None:
         write_report(scores, summary, output)
         if not quiet:
-            err.print(f"wrote scores and tables to {output}", highlight=False)
+            note(f"wrote scores and tables to {output}")
     if as_json or not sys.stdout.isatty():  # on a terminal, warnings follow the table
         for line in warnings(summary):
-            err.print(f"warning: {line}", highlight=False, markup=False)
+            note(f"warning: {line}")
     if as_json:
-        typer.echo(printable(json.dumps(json_values(summary), indent=2, ensure_ascii=False, allow_nan=False)))
+        print_json(json_values(summary))
     elif sys.stdout.isatty():
         _show(summary)
     else:

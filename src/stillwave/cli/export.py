@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from math import prod
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillwave.cli.options import OUTPUT, AsJson, Overwrite, Quiet
-from stillwave.console import err, no_display
+from stillwave.cli.options import OUTPUT, AsJson, Overwrite, Quiet, output_option
+from stillwave.cli.pipes import print_json
+from stillwave.console import no_display, note
 from stillwave.errors import StillwaveError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def export(
     source: Annotated[Path, typer.Argument(metavar="CKPT", help="Checkpoint or run folder.")],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FILE", rich_help_panel=OUTPUT, help="File to write: .onnx."),
+        output_option("FILE", "File to write: .onnx."),
     ],
     offline: Annotated[
         bool,
@@ -94,14 +94,12 @@ def export(
             overwrite=overwrite,
         )
     if as_json:
-        typer.echo(json.dumps(asdict(report), indent=2, ensure_ascii=False, allow_nan=False, default=str))
+        print_json(asdict(report))
     else:
         typer.echo("\n".join(_lines(report)))
     lost = report.losses.get("pesq_wb")
     if lost is not None and lost.lost > 0.05:
-        err.print(
-            f"{report.target}: the loss of {lost.lost:.3f} PESQ exceeds 0.05", style="yellow", highlight=False
-        )
+        note(f"{report.target}: the loss of {lost.lost:.3f} PESQ exceeds 0.05", "yellow")
 
 
 def _lines(report: ExportReport) -> list[str]:

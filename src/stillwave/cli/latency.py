@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stillwave.cli.complete import complete_network
-from stillwave.cli.options import AsJson, Quiet
+from stillwave.cli.options import AsJson, Quiet, output_option
+from stillwave.cli.pipes import print_json
 
 if TYPE_CHECKING:
     from stillwave.profiling.latency import Latency
@@ -49,7 +49,7 @@ def latency(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder to write tables, figures and JSON into."),
+        output_option("DIR", "Folder to write tables, figures and JSON into."),
     ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -83,7 +83,7 @@ def latency(
     if output is not None:
         _write(found, output)
     if as_json:
-        typer.echo(json.dumps(found.as_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(found.as_dict())
     else:
         _show(found)
 

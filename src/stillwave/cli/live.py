@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillwave.cli.options import AsJson, CausalModel, LimitDb
-from stillwave.console import err
+from stillwave.cli.pipes import print_json
+from stillwave.console import err, note
 
 if TYPE_CHECKING:
     from stillwave.live.processor import LiveProcessor, LiveWorker
@@ -97,11 +97,9 @@ def live(
     microphone, speaker = find(source, "input"), find(sink, "output")
     stream = load(model, "cpu").open(rate or speaker.rate, limit_db=limit_db)
     processor = LiveProcessor(stream, max(1, round(block_ms * stream.rate / 1000)), lag)
-    err.print(
+    note(
         f"{microphone.name} → {speaker.name}, {stream.rate} Hz, {1000 * processor.delay_samples / stream.rate:.0f} ms "
-        "plus the delay of the devices",
-        markup=False,
-        highlight=False,
+        "plus the delay of the devices"
     )
     worker = LiveWorker(processor)
     worker.start()
@@ -121,7 +119,7 @@ def _list(as_json: bool) -> None:
 
     found = devices()
     if as_json:
-        typer.echo(json.dumps([asdict(device) for device in found], indent=2, ensure_ascii=False))
+        print_json([asdict(device) for device in found])
         return
     table = Table("number", "name", "in", "out", "Hz", "default for")
     for device in found:
@@ -157,8 +155,8 @@ def _show(processor: LiveProcessor, worker: LiveWorker, seconds: float | None) -
 def _end(processor: LiveProcessor, worker: LiveWorker, as_json: bool) -> None:
     from stillwave.live.meters import counts
 
-    err.print(counts(processor.statistics), highlight=False)
+    note(counts(processor.statistics))
     if as_json:
-        typer.echo(json.dumps(asdict(processor.statistics), indent=2, allow_nan=False))
+        print_json(asdict(processor.statistics))
     if worker.error is not None:
         raise worker.error

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from stillwave.cli.options import AsJson
+from stillwave.cli.pipes import print_json
 
 
 def methods(as_json: AsJson = False) -> None:
@@ -20,7 +21,7 @@ def methods(as_json: AsJson = False) -> None:
     """
     found = _listed()
     if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json(found)
         return
     width = max(len(entry["name"]) for entry in found)
     for entry in found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from stillwave.cli.complete import complete_network
 from stillwave.cli.options import AsJson
+from stillwave.cli.pipes import print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +54,7 @@ def models(name: Network = None, seconds: Seconds = 1.0, as_json: AsJson = False
     if name is None:
         cards = [pretrained.card(known) for known in pretrained.names()]
         if as_json:
-            _print_json([_entry(card) for card in cards])
+            print_json([_entry(card) for card in cards])
         else:
             _list(cards)
         return
@@ -64,11 +64,11 @@ def models(name: Network = None, seconds: Seconds = 1.0, as_json: AsJson = False
 
         facts = facts_of(name, seconds)
         if as_json:
-            _print_json(as_dict(facts))
+            print_json(as_dict(facts))
         else:
             show(name, facts)
     elif as_json:
-        _print_json(_entry(card))
+        print_json(_entry(card))
     else:
         _show(card)
 
@@ -78,10 +78,6 @@ def info(name: Network = None, seconds: Seconds = 1.0, as_json: AsJson = False) 
     from stillwave import pretrained
 
     models(name or pretrained.default(), seconds, as_json)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _entry(card: Card) -> dict[str, Any]:

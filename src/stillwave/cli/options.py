@@ -13,30 +13,44 @@ from stillwave.cli.defaults import DEVICE, JOBS, MODEL
 OUTPUT, RUNNING, SIGNAL = "Output", "Running", "Model and signal"
 """Help panels of verbs with many options."""
 
-RecipeName = Annotated[
-    str,
-    typer.Argument(
-        metavar="RECIPE",
-        autocompletion=complete_recipe,
-        help="A recipe file or the name of a shipped recipe.",
-    ),
-]
+
+def output_option(metavar: str, text: str) -> Any:
+    """Return the declaration of `--output` with the help `text`."""
+    return typer.Option("--output", "-o", metavar=metavar, rich_help_panel=OUTPUT, help=text)
+
+
+def jobs_option(text: str) -> Any:
+    """Return the declaration of `--jobs` with the help `text`."""
+    return typer.Option("--jobs", "-j", min=1, envvar=JOBS, rich_help_panel=RUNNING, help=text)
+
+
+def model_option(text: str) -> Any:
+    """Return the declaration of `--model` with the help `text`."""
+    return typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        envvar=MODEL,
+        autocompletion=complete_model,
+        rich_help_panel=SIGNAL,
+        help=text,
+    )
+
+
+_RUN = output_option("RUN", "Run folder; the same command resumes an interrupted run.")
+_RECIPE = typer.Argument(
+    metavar="RECIPE", autocompletion=complete_recipe, help="A recipe file or the name of a shipped recipe."
+)
+RecipeName = Annotated[str, _RECIPE]
+OptionalRecipe = Annotated[str | None, _RECIPE]
+RunFolder = Annotated[Path, _RUN]
+OptionalRun = Annotated[Path | None, _RUN]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
         help="Override a key of the recipe, as in train.steps=200. Repeat it for several.",
-    ),
-]
-RunFolder = Annotated[
-    Path,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="RUN",
-        rich_help_panel=OUTPUT,
-        help="Run folder; the same command resumes an interrupted run.",
     ),
 ]
 Teacher = Annotated[
@@ -55,15 +69,9 @@ Metrics = Annotated[
 ]
 CausalModel = Annotated[
     str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        metavar="MODEL",
-        envvar=MODEL,
-        autocompletion=complete_model,
-        rich_help_panel=SIGNAL,
-        help="Name of a shipped model (`stillwave models`), an .onnx file, or a checkpoint of a causal network; "
-        "default: the default model.",
+    model_option(
+        "Name of a shipped model (`stillwave models`), an .onnx file, or a checkpoint of a causal network; "
+        "default: the default model."
     ),
 ]
 LimitDb = Annotated[
@@ -92,8 +100,3 @@ Quiet = Annotated[
 AsJson = Annotated[
     bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print the result to stdout as JSON.")
 ]
-
-
-def jobs_option(text: str) -> Any:
-    """Return the declaration of `--jobs` with the help `text`."""
-    return typer.Option("--jobs", "-j", min=1, envvar=JOBS, rich_help_panel=RUNNING, help=text)

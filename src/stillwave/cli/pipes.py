@@ -1,12 +1,17 @@
-"""Standard streams of verbs that work in a pipe."""
+"""Standard streams: JSON on stdout, and what a pipe needs."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from stillwave.errors import StillwaveError
+from stillwave.files import printable
 
 
 def replace_closed_streams() -> None:
@@ -14,6 +19,12 @@ def replace_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+
+
+def print_json(value: Any) -> None:
+    """Print plain data to stdout; what JSON does not have, such as a path, as text."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    typer.echo(printable(text))
 
 
 def check_pipes(how: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from stillwave.cli.complete import complete_network
 from stillwave.cli.defaults import MODEL
 from stillwave.cli.options import AsJson, Quiet
+from stillwave.cli.pipes import print_json
 
 if TYPE_CHECKING:
     from stillwave.profiling.probe import Probe
@@ -77,7 +77,7 @@ def probe(
         )
         bar.update(task, total=1, completed=1)
     if as_json:
-        typer.echo(json.dumps(found.as_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(found.as_dict())
     else:
         _show(found)
     ahead = found.milliseconds(found.future)

@@ -7,19 +7,13 @@ from typing import Annotated
 
 import typer
 
-from stillwave.cli.options import OUTPUT, AsJson, Quiet, jobs_option
+from stillwave.cli.options import OUTPUT, AsJson, Quiet, jobs_option, output_option
 
 
 def quickstart(
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            rich_help_panel=OUTPUT,
-            help="Folder to write into; the same command resumes it.",
-        ),
+        output_option("DIR", "Folder to write into; the same command resumes it."),
     ] = Path("quickstart"),
     audio: Annotated[
         Path | None,

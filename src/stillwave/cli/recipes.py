@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import textwrap
@@ -13,6 +12,7 @@ import typer
 
 from stillwave.cli.complete import complete_recipe
 from stillwave.cli.options import AsJson, Overrides, Overwrite
+from stillwave.cli.pipes import print_json
 
 app = typer.Typer()
 Recipe = Annotated[
@@ -32,7 +32,7 @@ def ls(as_json: AsJson = False) -> None:
 
     found = {name: summary(file) for name, file in shipped().items()}
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
     width = max(map(len, found), default=0) + 2
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
@@ -111,7 +111,7 @@ def check(
         except RecipeError as error:
             faults[name] = str(error).splitlines()
     if as_json:
-        typer.echo(json.dumps(faults, indent=2, ensure_ascii=False))
+        print_json(faults)
     else:
         for name, found in faults.items():
             typer.echo("\n".join(found) if found else f"{name}: valid")

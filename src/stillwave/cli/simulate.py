@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from stillwave.cli.options import AsJson, Quiet, jobs_option
+from stillwave.cli.options import AsJson, Quiet, jobs_option, output_option
+from stillwave.cli.pipes import print_json
 from stillwave.console import no_display
 
+if TYPE_CHECKING:
+    from stillwave.data.scenes.geometry import SceneConfig
+    from stillwave.schema import Range
+
+Bounds = tuple[float, float]
 SOURCES, SCENES = "Sources", "Scenes"
 
 
 def simulate(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write L3DAS23_Task1_SUBSET into.")
-    ],
+    output: Annotated[Path, output_option("DIR", "Folder to write L3DAS23_Task1_SUBSET into.")],
     speech: Annotated[
         Path, typer.Option(rich_help_panel=SOURCES, help="Manifest or folder of speech recordings.")
     ],
@@ -36,21 +39,18 @@ def simulate(
         jobs_option("Number of parallel processes; does not change the files."),
     ] = 1,
     rt60: Annotated[
-        tuple[float, float],
+        Bounds,
         typer.Option(rich_help_panel=SCENES, help="Lowest and highest reverberation time in seconds."),
-    ] = (
-        0.15,
-        0.5,
-    ),
+    ] = (0.15, 0.5),
     distance: Annotated[
-        tuple[float, float],
+        Bounds,
         typer.Option(
             rich_help_panel=SCENES,
             help="Smallest and largest distance from microphone A to the talker in metres.",
         ),
     ] = (1.0, 3.0),
     snr: Annotated[
-        tuple[float, float],
+        Bounds,
         typer.Option(rich_help_panel=SCENES, help="Lowest and highest signal-to-noise ratio in dB."),
     ] = (-5.0, 15.0),
     noises: Annotated[
@@ -89,23 +89,13 @@ def simulate(
     """
     from stillwave.data.corpora import folders
     from stillwave.data.decoded_cache import DecodedAudioCache
-    from stillwave.data.manifest import ManifestError
     from stillwave.data.scan import load
     from stillwave.data.scenes.corpus import simulate as write_scenes
-    from stillwave.data.scenes.geometry import SceneConfig
-    from stillwave.schema import Range
 
-    for name, (low, high) in {"--rt60": rt60, "--snr": snr, "--distance": distance}.items():
-        if low > high:
-            raise ManifestError(f"{name} {low:g} {high:g}: give the lowest value first")
-    if rt60[0] < 0.05 or max_seconds <= 0 or not 0.9 <= distance[0] <= 2:
-        raise ManifestError(
-            "--rt60 must be 0.05 or above, --max-seconds above 0, and --distance start at 0.9 to 2 m"
-        )
-    config = SceneConfig(
-        rt60=Range(low=rt60[0], high=rt60[1]),
-        distance=Range(low=distance[0], high=distance[1]),
-        snr_db=Range(low=snr[0], high=snr[1]),
+    config = _scenes(
+        rt60,
+        distance,
+        snr_db=_range("--snr", snr),
         noises=noises,
         max_seconds=max_seconds,
         convention=convention,
@@ -124,7 +114,7 @@ def simulate(
         )
     report = {**asdict(written), "folder": str(written.folder), "seconds": round(written.seconds, 1)}
     if as_json:
-        typer.echo(json.dumps(report, indent=2))
+        print_json(report)
     else:
         for key, value in report.items():
             typer.echo(f"{key.replace('_', ' '):20} {value}")
@@ -133,22 +123,15 @@ def simulate(
 def rooms(
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="DIR",
-            help="Folder to write impulse responses and rooms.jsonl into.",
-        ),
+        output_option("DIR", "Folder to write impulse responses and rooms.jsonl into."),
     ],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of rooms to simulate.")] = 200,
-    rt60: Annotated[
-        tuple[float, float], typer.Option(help="Lowest and highest reverberation time in seconds.")
-    ] = (
+    rt60: Annotated[Bounds, typer.Option(help="Lowest and highest reverberation time in seconds.")] = (
         0.15,
         0.8,
     ),
     distance: Annotated[
-        tuple[float, float],
+        Bounds,
         typer.Option(help="Smallest and largest distance from the microphone to the talker in metres."),
     ] = (1.0, 3.0),
     seed: Annotated[int, typer.Option(min=0, help="Random seed; the same seed gives the same files.")] = 0,
@@ -162,17 +145,32 @@ def rooms(
         stillwave train small-teacher -o runs/teacher --set data.train.rooms=rooms/rooms.jsonl
 
     """
+    from stillwave.data.scenes.rir_dataset import write_rooms
+
+    config = _scenes(rt60, distance)
+    typer.echo(write_rooms(output, count, config=config, seed=seed))
+
+
+def _scenes(rt60: Bounds, distance: Bounds, **options: Any) -> SceneConfig:
+    """Return the parameters of scenes. Raises ManifestError for values outside of what can be simulated."""
     from stillwave.data.manifest import ManifestError
     from stillwave.data.scenes.geometry import SceneConfig
-    from stillwave.data.scenes.rir_dataset import write_rooms
+
+    if rt60[0] < 0.05:
+        raise ManifestError(f"--rt60 {rt60[0]:g} {rt60[1]:g}: the lowest value must be 0.05 s or above")
+    if not 0.9 <= distance[0] <= 2:
+        raise ManifestError(
+            f"--distance {distance[0]:g} {distance[1]:g}: the lowest value must be 0.9 to 2 m"
+        )
+    if options.get("max_seconds", 1) <= 0:
+        raise ManifestError(f"--max-seconds {options['max_seconds']:g}: must be above 0")
+    return SceneConfig(rt60=_range("--rt60", rt60), distance=_range("--distance", distance), **options)
+
+
+def _range(option: str, bounds: Bounds) -> Range:
+    from stillwave.data.manifest import ManifestError
     from stillwave.schema import Range
 
-    for name, (low, high) in {"--rt60": rt60, "--distance": distance}.items():
-        if low > high:
-            raise ManifestError(f"{name} {low:g} {high:g}: give the lowest value first")
-    if rt60[0] < 0.05 or not 0.9 <= distance[0] <= 2:
-        raise ManifestError("--rt60 must be 0.05 or above, and --distance start at 0.9 to 2 m")
-    config = SceneConfig(
-        rt60=Range(low=rt60[0], high=rt60[1]), distance=Range(low=distance[0], high=distance[1])
-    )
-    typer.echo(write_rooms(output, count, config=config, seed=seed))
+    if bounds[0] > bounds[1]:
+        raise ManifestError(f"{option} {bounds[0]:g} {bounds[1]:g}: give the lowest value first")
+    return Range(low=bounds[0], high=bounds[1])

@@ -13,7 +13,7 @@ import typer
 
 from stillwave.cli.options import SIGNAL, CausalModel, LimitDb
 from stillwave.cli.pipes import check_pipes
-from stillwave.console import err
+from stillwave.console import note
 from stillwave.errors import AudioError
 
 if TYPE_CHECKING:
@@ -138,23 +138,19 @@ def _watch(stream: Stream) -> Callable[[Piped], None]:
         if now - printed >= 1:
             printed = now
             seconds = done.samples / stream.rate
-            err.print(
+            note(
                 f"{seconds:.1f} s of audio in {now - begun:.1f} s, {done.clipped} clipped, "
-                f"{stream.repaired} repaired",
-                highlight=False,
+                f"{stream.repaired} repaired"
             )
 
     return watch
 
 
 def _warn_of_file(name: str) -> None:
-    err.print(
+    note(
         f"stdin starts like a {name} file, but its bytes are read as raw samples: enhance files with "
         "`stillwave enhance - < IN > OUT`, or decode them first (ffmpeg -i IN -f s16le -ar 16000 -ac 1 -)",
-        style="yellow",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        "yellow",
     )
 
 
@@ -167,4 +163,4 @@ def _warn(stream: Stream, done: Piped) -> None:
     }
     for words, count in faults.items():
         if count:
-            err.print(words, style="yellow", markup=False, highlight=False)
+            note(words, "yellow")

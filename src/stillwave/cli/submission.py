@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stillwave.cli.options import AsJson
-from stillwave.console import err
+from stillwave.cli.options import AsJson, output_option
+from stillwave.cli.pipes import print_json
+from stillwave.console import note
 
 
 def submission(
@@ -19,9 +19,7 @@ def submission(
         typer.Option(help="Folder of the test recordings of the challenge: NAME_A.wav (and NAME_B.wav)."),
     ],
     team: Annotated[str, typer.Option(help="Name of the team; the archive is called TEAM_audioonly.zip.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write into.")
-    ] = Path("submission"),
+    output: Annotated[Path, output_option("DIR", "Folder to write into.")] = Path("submission"),
     microphones: Annotated[
         int, typer.Option(min=1, max=2, help="Number of microphones that the network expects: 1 or 2.")
     ] = 1,
@@ -52,7 +50,7 @@ def submission(
     )
     if as_json:
         report = {"archive": str(done.archive), "recordings": done.recordings, "seconds": done.seconds}
-        typer.echo(json.dumps(report, indent=2))
+        print_json(report)
         return
-    err.print(f"{done.recordings} recordings, {done.seconds:.1f} s", highlight=False)
+    note(f"{done.recordings} recordings, {done.seconds:.1f} s")
     typer.echo(str(done.archive))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillwave.cli.options import AsJson, Overrides, Quiet, RecipeName, RunFolder
+from stillwave.cli.pipes import print_json
+from stillwave.console import note
 
 if TYPE_CHECKING:
     from stillwave.schema import Recipe
@@ -59,18 +61,16 @@ def train(
 
 def run(recipe: Recipe, output: Path, as_json: bool, **options: bool) -> None:
     """Train or distil with the options of `stillwave.training.train`, and print the checkpoint."""
-    import json
     import os
 
     from stillwave.checkpoint import read_card
-    from stillwave.console import err
     from stillwave.training import Stopped
     from stillwave.training import train as train_recipe
 
     try:
         best = train_recipe(recipe, output, None, **options)
     except Stopped as stopped:
-        err.print(str(stopped), highlight=False, markup=False)
+        note(str(stopped))
         raise typer.Exit(stopped.code) from None
     if os.environ.get("RANK", "0") != "0":
         return
@@ -82,6 +82,6 @@ def run(recipe: Recipe, output: Path, as_json: bool, **options: bool) -> None:
             "scores": card.scores,
             "parameters": card.parameters,
         }
-        typer.echo(json.dumps(figures, indent=2))
+        print_json(figures)
     else:
         typer.echo(str(best))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stillwave.audio import FORMATS, LOUDEST, MEDIA, Reader, open_reader
-from stillwave.console import err, track
+from stillwave.console import note, track
 from stillwave.data.annotations import Annotations, find_annotations, read_annotations
 from stillwave.data.manifest import Kind, ManifestError, Recording, check_kind, read_manifest
 from stillwave.errors import AudioError, fault_text
@@ -112,11 +112,7 @@ def load(
         return recordings
     found = scan(source, describe or folders.describe)
     if found.skipped:
-        err.print(
-            f"{source}: {len(found.recordings)} recordings; left out: {_tell(found)}",
-            highlight=False,
-            markup=False,
-        )
+        note(f"{source}: {len(found.recordings)} recordings; left out: {_tell(found)}")
     return found.recordings
 
 

@@ -33,7 +33,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from stillwave.console import err
+from stillwave.console import note
 from stillwave.distill.file_cache import BoundedFileCache
 from stillwave.distill.method import DistillError
 from stillwave.files import write_json
@@ -140,10 +140,8 @@ class TeacherCache:
             self.added += self.files.put(name, content)
         except OSError as error:
             self._writes = False
-            err.print(
-                f"{self.files.folder}: cannot write ({error.strerror or error}); training continues without adding",
-                highlight=False,
-                markup=False,
+            note(
+                f"{self.files.folder}: cannot write ({error.strerror or error}); training continues without adding"
             )
 
     def _rounded(self, tensor: Tensor) -> Tensor:

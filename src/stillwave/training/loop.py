@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from stillwave import checkpoint
-from stillwave.console import err
+from stillwave.console import note
 from stillwave.data.dataset import Signals, Source
 from stillwave.files import as_path
 from stillwave.schema import Recipe
@@ -119,7 +119,7 @@ def _run(
 
 
 def _print_status(line: str) -> None:
-    err.print(line, highlight=False, markup=False)
+    note(line)
 
 
 def _no_status(_: str) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from stillwave import checkpoint
 from stillwave.audio import Samples
-from stillwave.console import err
+from stillwave.console import note
 from stillwave.data.dataset import Signals
 from stillwave.distill import BatchInputs, Distiller, I2srfTfckd, ModelOutputs, Taps
 from stillwave.distill.method import to_float32
@@ -159,7 +159,7 @@ class Snapshots:
             with atomic_file(file) as temporary:
                 checkpoint.write_tensors(temporary, snapshot(self.method, record, self._batch))
         except OSError as error:
-            err.print(f"{file}: not saved ({error.strerror or error})", highlight=False, markup=False)
+            note(f"{file}: not saved ({error.strerror or error})")
 
 
 def read_snapshots(folder: Path, until: int) -> dict[int, dict[str, Tensor]]:
@@ -172,5 +172,5 @@ def read_snapshots(folder: Path, until: int) -> dict[int, dict[str, Tensor]]:
         try:
             found[step] = checkpoint.read_tensors(file)
         except CheckpointError as error:
-            err.print(f"{error}; skipped", highlight=False, markup=False)
+            note(f"{error}; skipped")
     return found

@@ -12,7 +12,7 @@ from typing import Any
 
 from stillwave import checkpoint, provenance
 from stillwave import recipe as recipes
-from stillwave.console import err
+from stillwave.console import note
 from stillwave.errors import RecipeError, StillwaveError
 from stillwave.files import locked, write_json, write_text
 from stillwave.schema import Recipe
@@ -114,11 +114,7 @@ def _start_over(folder: Path, recipe: Recipe) -> None:
         same = not (folder / RECIPE).exists()
     if same:
         return
-    err.print(
-        f"{folder}: an earlier start with another recipe left no checkpoint; the run starts over",
-        highlight=False,
-        markup=False,
-    )
+    note(f"{folder}: an earlier start with another recipe left no checkpoint; the run starts over")
     for name in _FILES:
         place = folder / name
         if place.is_dir():

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from stillwave import checkpoint
-from stillwave.console import err
+from stillwave.console import note
 from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.files import atomic_folder
 from stillwave.training.distributed import World
@@ -125,7 +125,7 @@ def newest(folder: Path) -> tuple[Progress, dict[str, Tensor]] | None:
             progress, tensors = _read(place)
         except CheckpointError as error:
             fault = error
-            err.print(f"{error}; trying the checkpoint before it", highlight=False, markup=False)
+            note(f"{error}; trying the checkpoint before it")
             continue
         if progress.best_step is not None and not (folder / f"best_{progress.best_step:08d}").is_dir():
             progress.best_step = progress.best_score = None

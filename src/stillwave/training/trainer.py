@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from stillwave import checkpoint, provenance
-from stillwave.console import err
+from stillwave.console import note
 from stillwave.data.dataset import Batch, Signals, Source, batches
 from stillwave.errors import StillwaveError
 from stillwave.schema import SAMPLE_RATE, Recipe
@@ -52,7 +52,7 @@ class Trainer:
     def print_status(self, line: str) -> None:
         """Print a line to stderr, from the main process only."""
         if self.world.is_main:
-            err.print(line, highlight=False, markup=False)
+            note(line)
 
     def fit(self, source: Source, development: Sequence[Signals], metric: validation.Metric) -> None:
         """Train until the run is finished, a signal arrives, or an error occurs."""
