@@ -1,9 +1,9 @@
-"""Decode files with libsndfile; see `ffmpeg/reading.py` for the formats that it does not read."""
+"""Decode files with libsndfile, or with ffmpeg (`ffmpeg/reading.py`) those that it cannot read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -11,8 +11,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from stillwave.audio import ffmpeg
 from stillwave.audio.contract import narrowed
-from stillwave.audio.parts import ReadPlan
+from stillwave.audio.formats import FORMATS
+from stillwave.audio.integrity import left_over, missing_bytes
+from stillwave.audio.parts import ReadPlan, mpeg_plan, plan
 from stillwave.errors import AudioError
 from stillwave.files import native
 
@@ -164,3 +167,56 @@ def translated(path: Path) -> Iterator[None]:
     except soundfile.LibsndfileError as error:
         fault = _PLAINER.get(error.code) or error.error_string.strip().rstrip(".")
         raise UndecodableError(f"{path}: cannot be decoded as audio: {fault}") from None
+
+
+@contextmanager
+def open_decoder(path: Path, handle: BinaryIO, headers_only: bool) -> Iterator[Decoder]:
+    """Check an open file and open its decoder. Raises AudioError for a file that is cut short or cannot be decoded."""
+    foreign = ffmpeg.is_foreign(handle)
+    made = ReadPlan() if foreign else plan(handle, headers_only=headers_only)
+    lacking = missing_bytes(handle)
+    if lacking or made.fault:
+        raise AudioError(f"{path}: cut short: {made.fault or f'{lacking} bytes are missing at its end'}")
+    if foreign:
+        with closing(ffmpeg.FfmpegDecoder(path)) as decoder:
+            yield decoder
+        return
+    with ExitStack() as stack:
+        yield stack.enter_context(_first_that_reads(path, handle, made))
+
+
+def _first_that_reads(path: Path, handle: BinaryIO, made: ReadPlan) -> AbstractContextManager[Decoder]:
+    decoder: SndfileDecoder | None
+    try:
+        decoder = SndfileDecoder(path, handle, made)
+    except UndecodableError as error:
+        decoder = _after_other_bytes(path, handle)
+        if decoder is None:
+            return _by_ffmpeg(path, handle, error)
+    if decoder.format == "MP3" and made.of != "mpeg":
+        decoder.close()
+        decoder = SndfileDecoder(path, handle, mpeg_plan(handle))
+    if made.of != "joined" and (more := left_over(handle)):
+        decoder.notes.append(f"{more} bytes after the samples that its header states were not read")
+    return closing(decoder)
+
+
+def _by_ffmpeg(path: Path, handle: BinaryIO, fault: AudioError) -> AbstractContextManager[Decoder]:
+    """Open with ffmpeg a file that libsndfile cannot read, or raise `fault`."""
+    if not ffmpeg.holds_media(path, handle):
+        raise fault
+    try:
+        return closing(ffmpeg.FfmpegDecoder(path))
+    except AudioError:
+        if path.suffix.lower() in FORMATS:
+            raise fault from None
+        raise
+
+
+def _after_other_bytes(path: Path, handle: BinaryIO) -> SndfileDecoder | None:
+    """Open MPEG audio that follows bytes of another kind."""
+    if path.suffix.lower() in (".mp3", ".mp2"):
+        made = mpeg_plan(handle)
+        if made.parts:
+            return SndfileDecoder(path, handle, made)
+    return None

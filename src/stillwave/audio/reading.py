@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,12 +17,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from stillwave.audio import ffmpeg
 from stillwave.audio.contract import Samples, check_finite, check_rate
-from stillwave.audio.decoding import Decoder, SndfileDecoder, UndecodableError
-from stillwave.audio.formats import FORMATS
-from stillwave.audio.integrity import left_over, missing_bytes
-from stillwave.audio.parts import ReadPlan, mpeg_plan, plan
+from stillwave.audio.decoding import Decoder, open_decoder
 from stillwave.audio.resampling import resample
 from stillwave.errors import AudioError
 from stillwave.files import as_path
@@ -143,7 +139,7 @@ def open_reader(path: Path | str | bytes, *, headers_only: bool = False) -> Iter
     """
     path = as_path(path)
     with ExitStack() as stack:
-        decoder = stack.enter_context(_decoder(path, stack.enter_context(_opened(path)), headers_only))
+        decoder = stack.enter_context(open_decoder(path, stack.enter_context(_opened(path)), headers_only))
         if decoder.exact and decoder.frames == 0:
             raise AudioError(f"{path}: has no samples")
         info = AudioInfo(
@@ -229,59 +225,6 @@ def read(
             raise AudioError(f"{path}: cannot start at sample {start}: it holds {reader.position}")
     rate = info.sample_rate if sample_rate is None else sample_rate
     return resample(samples, info.sample_rate, rate), rate
-
-
-@contextmanager
-def _decoder(path: Path, handle: BinaryIO, headers_only: bool) -> Iterator[Decoder]:
-    """Check a file and open its decoder."""
-    foreign = ffmpeg.is_foreign(handle)
-    made = ReadPlan() if foreign else plan(handle, headers_only=headers_only)
-    lacking = missing_bytes(handle)
-    if lacking or made.fault:
-        raise AudioError(f"{path}: cut short: {made.fault or f'{lacking} bytes are missing at its end'}")
-    if foreign:
-        with closing(ffmpeg.FfmpegDecoder(path)) as decoder:
-            yield decoder
-        return
-    with ExitStack() as stack:
-        yield stack.enter_context(_first_that_reads(path, handle, made))
-
-
-def _first_that_reads(path: Path, handle: BinaryIO, made: ReadPlan) -> AbstractContextManager[Decoder]:
-    decoder: SndfileDecoder | None
-    try:
-        decoder = SndfileDecoder(path, handle, made)
-    except UndecodableError as error:
-        decoder = _after_other_bytes(path, handle)
-        if decoder is None:
-            return _by_ffmpeg(path, handle, error)
-    if decoder.format == "MP3" and made.of != "mpeg":
-        decoder.close()
-        decoder = SndfileDecoder(path, handle, mpeg_plan(handle))
-    if made.of != "joined" and (more := left_over(handle)):
-        decoder.notes.append(f"{more} bytes after the samples that its header states were not read")
-    return closing(decoder)
-
-
-def _by_ffmpeg(path: Path, handle: BinaryIO, fault: AudioError) -> AbstractContextManager[Decoder]:
-    """Open with ffmpeg a file that libsndfile cannot read, or raise `fault`."""
-    if not ffmpeg.holds_media(path, handle):
-        raise fault
-    try:
-        return closing(ffmpeg.FfmpegDecoder(path))
-    except AudioError:
-        if path.suffix.lower() in FORMATS:
-            raise fault from None
-        raise
-
-
-def _after_other_bytes(path: Path, handle: BinaryIO) -> SndfileDecoder | None:
-    """Open MPEG audio that follows bytes of another kind."""
-    if path.suffix.lower() in (".mp3", ".mp2"):
-        made = mpeg_plan(handle)
-        if made.parts:
-            return SndfileDecoder(path, handle, made)
-    return None
 
 
 @contextmanager
