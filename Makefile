@@ -17,7 +17,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c require
 # Tests start Python many times: compile each module once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help quickstart test test-all coverage lint docs docs-serve wheel clean
+.PHONY: help quickstart test test-all coverage lint docs docs-serve wheel web-assets clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -64,6 +64,9 @@ docs: $(DEV_STAMP)  ## build the site into site/, refusing warnings
 
 docs-serve: $(DEV_STAMP)  ## the site on http://127.0.0.1:8000, rebuilt as you write
 	$(BIN)/mkdocs serve
+
+web-assets:  ## ONNX Runtime Web for the page's in-browser mode, from npm by its lock file; before `make wheel`
+	cd packages/stillwave-web && npm ci --no-audit --no-fund --ignore-scripts && npm run --silent assets
 
 wheel: $(DEV_STAMP)  ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation

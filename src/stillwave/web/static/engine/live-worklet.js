@@ -1,0 +1,121 @@
+/**
+ * The audio worklet of live signals: sends the microphone's blocks to a worker and plays what returns.
+ *
+ * Outputs: what is listened to, the input and the enhanced signal, the last two aligned. All are `delay` samples behind the
+ * microphone. A sample that has not returned by then is played as silence and counted (`underruns`); the delay grows
+ * after that, so that a slow machine settles.
+ */
+
+const QUANTUM = 128;
+const RING_SECONDS = 4;
+const METERS_PER_SECOND = 20;
+/** By how much an underrun lengthens the delay, and how long it may become. */
+const STEP_SECONDS = 0.01;
+const LONGEST_SECONDS = 1;
+
+class LiveWorklet extends AudioWorkletProcessor {
+  constructor({ processorOptions: { delay, block } }) {
+    super();
+    this.delay = delay;
+    this.size = 2 ** Math.ceil(Math.log2(RING_SECONDS * sampleRate));
+    this.before = new Float32Array(this.size);
+    this.after = new Float32Array(this.size);
+    this.block = new Float32Array(block);
+    this.filled = 0;
+    this.sent = 0;
+    this.received = 0;
+    this.now = 0;
+    this.underruns = 0;
+    this.missing = false;
+    this.listen = "after";
+    this.meter = emptyMeter();
+    this.running = true;
+    this.port.onmessage = ({ data }) => this.#control(data);
+  }
+
+  #control({ port, listen, stop }) {
+    if (port) {
+      this.link = port;
+      this.link.onmessage = ({ data }) => this.#receive(data);
+    }
+    if (listen) this.listen = listen;
+    if (stop) this.running = false;
+  }
+
+  #receive(samples) {
+    for (const value of samples) this.after[this.received++ & (this.size - 1)] = value;
+  }
+
+  process([input], [heard, before, after]) {
+    if (!this.link) return this.running;
+    this.#take(input);
+    this.#play(heard[0], before[0], after[0]);
+    this.now += QUANTUM;
+    if (this.meter.samples >= sampleRate / METERS_PER_SECOND) this.#report();
+    return this.running;
+  }
+
+  /** Store the mean of the input's channels, and send complete blocks. */
+  #take(channels) {
+    const mask = this.size - 1;
+    for (let n = 0; n < QUANTUM; n++) {
+      let value = 0;
+      for (const channel of channels) value += channel[n];
+      if (channels.length > 1) value /= channels.length;
+      this.before[(this.now + n) & mask] = value;
+      this.block[this.filled++] = value;
+      if (this.filled === this.block.length) {
+        const full = this.block.slice();
+        this.link.postMessage(full, [full.buffer]);
+        this.sent += this.filled;
+        this.filled = 0;
+      }
+    }
+  }
+
+  #play(heard, before, after) {
+    const mask = this.size - 1;
+    const { meter } = this;
+    let missing = false;
+    for (let n = 0; n < QUANTUM; n++) {
+      const at = this.now + n - this.delay;
+      const old = at < 0 ? 0 : this.before[at & mask];
+      const late = at >= this.received;
+      missing ||= late;
+      const enhanced = at < 0 || late ? 0 : this.after[at & mask];
+      before[n] = old;
+      after[n] = enhanced;
+      heard[n] = this.listen === "before" ? old : enhanced;
+      meter.before += old * old;
+      meter.after += enhanced * enhanced;
+      meter.beforePeak = Math.max(meter.beforePeak, Math.abs(old));
+      meter.afterPeak = Math.max(meter.afterPeak, Math.abs(enhanced));
+    }
+    meter.samples += QUANTUM;
+    if (missing && !this.missing) this.#late();
+    this.missing = missing;
+  }
+
+  #late() {
+    this.underruns += 1;
+    this.delay = Math.min(this.delay + Math.round(STEP_SECONDS * sampleRate), LONGEST_SECONDS * sampleRate);
+  }
+
+  #report() {
+    const { meter } = this;
+    this.port.postMessage({
+      before: { rms: Math.sqrt(meter.before / meter.samples), peak: meter.beforePeak },
+      after: { rms: Math.sqrt(meter.after / meter.samples), peak: meter.afterPeak },
+      underruns: this.underruns,
+      delay: this.delay,
+      backlog: this.sent - this.received,
+    });
+    this.meter = emptyMeter();
+  }
+}
+
+function emptyMeter() {
+  return { before: 0, after: 0, beforePeak: 0, afterPeak: 0, samples: 0 };
+}
+
+registerProcessor("stillwave-live", LiveWorklet);

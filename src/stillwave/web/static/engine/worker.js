@@ -1,0 +1,81 @@
+/**
+ * The worker that runs a network: files by messages, live signals by a port of the audio worklet.
+ *
+ * In: `open`, `push` (a block), `end` (no more blocks), `record` (true or false).
+ * Out: `ready`, `samples`, `ended`, `recorded`, `load`, `error`. `live-link.js` handles the port.
+ */
+
+import { delayOf, dryMixOf } from "./enhance.js";
+import { LiveLink } from "./live-link.js";
+import { Network } from "./network.js";
+import { StreamingPipeline } from "./pipeline.js";
+
+const TAIL_SECONDS = 0.1;
+const WARM_UP_SECONDS = 0.5;
+
+let pipeline = null;
+let link = null;
+let rate = 0;
+let received = 0;
+let returned = 0;
+/** Messages are handled one after the other, in their order. */
+let queue = Promise.resolve();
+
+const handlers = {
+  async open({ ort: url, wasmPaths, model, rate: wanted, channels, limitDb, port, record }) {
+    const ort = await import(url);
+    if (wasmPaths) ort.env.wasm.wasmPaths = wasmPaths;
+    const network = await Network.open(ort, model);
+    rate = wanted;
+    const make = () => new StreamingPipeline(network, channels, rate, rate, dryMixOf(limitDb));
+    if (port) await warmUp(make());
+    pipeline = make();
+    const delaySamples = delayOf(network.sampleRate, rate, network.hop);
+    if (port) {
+      link = new LiveLink(port, rate, (block) => pipeline.push([block]).then(([samples]) => samples), post);
+      if (record) link.record(true);
+    }
+    post({ type: "ready", delaySamples, sampleRate: network.sampleRate });
+  },
+
+  async push({ block }) {
+    received += block[0].length;
+    const samples = await pipeline.push(block);
+    returned += samples[0].length;
+    post({ type: "samples", samples });
+  },
+
+  /** Return the rest, so that in all as many samples are returned as were received. */
+  async end() {
+    const silence = new Float32Array(Math.round(TAIL_SECONDS * rate));
+    while (returned < received) {
+      const left = received - returned;
+      const samples = (await pipeline.push(pipeline.up.map(() => silence))).map((row) => row.slice(0, left));
+      returned += samples[0].length;
+      post({ type: "samples", samples });
+    }
+    post({ type: "ended", restarts: pipeline.restarts });
+  },
+
+  record({ on }) {
+    link.record(on);
+  },
+};
+
+/** Run the network before the first sample arrives, so that it is compiled by then. */
+async function warmUp(pipeline) {
+  const size = Math.round(rate / 100);
+  const noise = () => Float32Array.from({ length: size }, () => 0.01 * (Math.random() - 0.5));
+  for (let done = 0; done < WARM_UP_SECONDS * rate; done += size) await pipeline.push([noise()]);
+}
+
+function post(message) {
+  const rows = [message.samples, message.before, message.after].flat().filter(Boolean);
+  postMessage(message, [...new Set(rows.map((row) => row.buffer))]);
+}
+
+self.onmessage = ({ data }) => {
+  queue = queue
+    .then(() => handlers[data.type](data))
+    .catch((error) => postMessage({ type: "error", name: error.name, message: error.message }));
+};

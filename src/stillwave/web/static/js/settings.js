@@ -1,0 +1,30 @@
+/** Model and place of computation that the user has chosen; remembered by the browser. */
+
+const KEY = "stillwave";
+
+/** What new recordings and the microphone use. */
+export const settings = Object.assign(
+  new EventTarget(),
+  { model: null, where: "server", format: "wav", theme: "auto" },
+  stored(),
+);
+
+/** Change settings, remember them, and dispatch `change`. */
+export function change(values) {
+  Object.assign(settings, values);
+  const { model, where, format, theme } = settings;
+  try {
+    localStorage.setItem(KEY, JSON.stringify({ model, where, format, theme }));
+  } catch {
+    // Storage is switched off: the settings last as long as the page.
+  }
+  settings.dispatchEvent(new Event("change"));
+}
+
+function stored() {
+  try {
+    return JSON.parse(localStorage.getItem(KEY)) ?? {};
+  } catch {
+    return {};
+  }
+}
