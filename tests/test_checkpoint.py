@@ -116,7 +116,7 @@ def _poison(weights):
         (lambda f: edit_weights(f, _poison), "NaN or infinity"),
     ],
 )
-def test_a_damaged_checkpoint_is_one_sentence(saved, damage, words):
+def test_a_damaged_checkpoint_is_reported(saved, damage, words):
     damage(saved)
     with pytest.raises(CheckpointError, match=words) as caught:
         checkpoint.load(saved)
@@ -129,7 +129,7 @@ class Bomb:
         return (exec, ("raise SystemExit('unpickled!')",))
 
 
-def test_pickles_are_refused_unread(tmp_path):
+def test_pickles_are_refused_without_unpickling(tmp_path):
     old, new = tmp_path / "old.pt", tmp_path / "new.pt"
     old.write_bytes(pickle.dumps(Bomb()))
     torch.save({"w": torch.zeros(1)}, new)
@@ -138,13 +138,13 @@ def test_pickles_are_refused_unread(tmp_path):
             checkpoint.load(file)
 
 
-def test_a_pickle_under_a_trusted_name_is_not_read_either(saved):
+def test_a_pickle_named_as_safetensors_is_refused(saved):
     (saved / WEIGHTS).write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(CheckpointError, match="damaged"):
         checkpoint.load(saved)
 
 
-def test_what_is_no_checkpoint(tmp_path, saved):
+def test_folders_without_a_checkpoint_are_refused(tmp_path, saved):
     with pytest.raises(CheckpointError, match="no such folder"):
         checkpoint.load(tmp_path / "absent")
     with pytest.raises(CheckpointError, match="holds no checkpoint"):
@@ -153,14 +153,14 @@ def test_what_is_no_checkpoint(tmp_path, saved):
         checkpoint.load(saved / CARD)
 
 
-def test_a_device_that_is_not_there(saved):
+def test_a_missing_device_is_refused(saved):
     if torch.cuda.is_available():
         pytest.skip("this machine has one")
     with pytest.raises(CheckpointError, match="device 'cuda' cannot be used"):
         checkpoint.load(saved, "cuda")
 
 
-def test_of_a_run_folder_the_best_is_meant_else_the_last(model, tmp_path):
+def test_a_run_folder_resolves_to_its_best_else_last_checkpoint(model, tmp_path):
     run = tmp_path / "run"
     for name in ("step_00000009", "step_00000010", "step_100000000"):
         checkpoint.save(run / "checkpoints" / name, model, Card(model=SMALL, step=int(name[5:])))

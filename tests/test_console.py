@@ -51,7 +51,7 @@ class Clock:
         return self.now
 
 
-def test_without_a_terminal_a_line_is_printed_every_now_and_then(monkeypatch) -> None:
+def test_without_a_terminal_lines_are_printed_at_intervals(monkeypatch) -> None:
     text, clock = io.StringIO(), Clock()
     monkeypatch.setattr(console, "err", Console(file=text, width=120, soft_wrap=True))
     with console.progress_bar() as bar:
@@ -74,7 +74,7 @@ def test_a_tracked_loop_prints_lines_too_and_a_terminal_none(monkeypatch, termin
     assert ("noises: 1 of 3 · " in text.getvalue()) is not terminal
 
 
-def test_what_a_decoder_prints_is_kept_off_the_terminal_and_all_else_comes_after(capfd):
+def test_output_of_a_decoder_is_hidden_and_other_output_follows(capfd):
     import os
 
     with console.library_noise_hidden():

@@ -60,7 +60,9 @@ def test_the_example_distils_its_own_networks(
 
 @pytest.mark.parametrize("name", ["ConvUNet", "GruMask", "Wave"])
 @pytest.mark.parametrize("samples", [16_000, 12_345])
-def test_its_networks_map_waveforms_to_waveforms(example: ModuleType, name: str, samples: int) -> None:
+def test_networks_of_the_example_map_waveforms_to_waveforms(
+    example: ModuleType, name: str, samples: int
+) -> None:
     estimate = getattr(example, name)()(torch.randn(2, samples))
     assert estimate.shape == (2, samples)
     assert estimate.isfinite().all()

@@ -16,7 +16,7 @@ import pytest
 from stillwave.files import atomic_file, atomic_folder, walk, write_json, write_text
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_file_and_no_temporary_file(tmp_path: Path) -> None:
     target = tmp_path / "card.json"
     write_text(target, "old")
     with pytest.raises(RuntimeError), atomic_file(target) as temporary:
@@ -26,7 +26,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
 
 
-def test_ctrl_c_leaves_the_old_folder(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_old_folder(tmp_path: Path) -> None:
     target = tmp_path / "checkpoint"
     with atomic_folder(target) as temporary:
         (temporary / "a").write_text("old")
@@ -52,13 +52,13 @@ def test_the_temporary_name_keeps_the_suffix(tmp_path: Path) -> None:
         temporary.write_bytes(b"")
 
 
-def test_nan_is_not_json(tmp_path: Path) -> None:
+def test_nan_is_refused_in_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "x.json", {"score": float("nan")})
     assert not list(tmp_path.iterdir())
 
 
-def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_no_partial_file(tmp_path: Path) -> None:
     target = tmp_path / "big.json"
     write_json(target, [0])
     code = (
@@ -77,7 +77,7 @@ def test_a_killed_writer_never_leaves_half_a_file(tmp_path: Path) -> None:
     assert len(set(values)) == 1
 
 
-def test_a_new_folder_is_as_open_as_any_other(tmp_path: Path) -> None:
+def test_a_new_folder_has_default_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").mkdir()
     with atomic_folder(tmp_path / "atomic"):
         pass
@@ -85,7 +85,7 @@ def test_a_new_folder_is_as_open_as_any_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o027])
-def test_whatever_a_writer_does_the_umask_decides(tmp_path: Path, umask: int) -> None:
+def test_files_follow_the_umask(tmp_path: Path, umask: int) -> None:
     """A library may write through a private temporary file of its own (safetensors does: mode 0600)."""
 
     def privately(path: Path) -> None:
@@ -107,7 +107,7 @@ def test_whatever_a_writer_does_the_umask_decides(tmp_path: Path, umask: int) ->
     assert {path.stat().st_mode & 0o777 for path in files} == {0o666 & ~umask}
 
 
-def test_threads_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
+def test_threads_can_write_the_same_file(tmp_path: Path) -> None:
     target, first, second = tmp_path / "a.txt", threading.Event(), threading.Event()
 
     def slow() -> None:
@@ -138,7 +138,7 @@ def test_names_as_long_as_the_file_system_allows(tmp_path: Path, length: int) ->
         assert list((tmp_path / "deep" / name).iterdir()) == []
 
 
-def test_two_writers_of_one_name_do_not_meet(tmp_path: Path) -> None:
+def test_two_writers_of_one_name_do_not_collide(tmp_path: Path) -> None:
     target = tmp_path / "a.txt"
     with atomic_file(target) as one, atomic_file(target) as other:
         one.write_text("one")
@@ -164,7 +164,7 @@ def test_without_replace_the_first_writer_keeps_the_name(tmp_path: Path, monkeyp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
 
 
-def test_a_walk_follows_links_and_names_what_it_leaves_out(tmp_path: Path) -> None:
+def test_a_walk_follows_links_and_reports_what_is_skipped(tmp_path: Path) -> None:
     folder, other = tmp_path / "in", tmp_path / "elsewhere"
     seen = (folder / "b" / "x.wav", folder / "a.wav", other / "deep" / "y.wav")
     for path in (*seen, folder / "._a.wav", folder / ".trash" / "z.wav"):
@@ -205,6 +205,6 @@ def test_a_folder_that_cannot_be_read_does_not_end_a_walk(tmp_path: Path, monkey
     assert found.skipped == [(tmp_path / "closed", "cannot be read: Permission denied")]
 
 
-def test_text_with_a_name_that_is_no_utf_8_can_be_written(tmp_path: Path) -> None:
+def test_names_that_are_not_utf_8_can_be_written(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"path": os.fsdecode(b"caf\xe9.wav")})
     assert os.fsencode(json.loads((tmp_path / "x.json").read_text("utf-8"))["path"]) == b"caf\xe9.wav"

@@ -23,7 +23,7 @@ with atomic_file(sys.argv[1]) as temporary:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only there processes can be asked whether they run")
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_only_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "a.wav"], check=False)
     assert done.returncode == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
@@ -38,7 +38,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) 
     assert set(tmp_path.iterdir()) == {*others, tmp_path / "b.wav"}
 
 
-def test_a_folder_that_is_not_there_holds_nothing_left_over(tmp_path: Path) -> None:
+def test_a_missing_folder_has_no_left_over_files(tmp_path: Path) -> None:
     remove_left_over(tmp_path / "none")
     assert not (tmp_path / "none").exists()
 
@@ -55,13 +55,13 @@ def test_any_other_tilde_is_part_of_a_name(given: str) -> None:
 
 
 @pytest.mark.parametrize("given", [3, None, ["a.wav"]])
-def test_what_is_no_path_is_refused(given: object) -> None:
+def test_invalid_paths_are_refused(given: object) -> None:
     with pytest.raises(StillwaveError, match=r"^source: expected the path of a file or folder, got"):
         as_path(given, "source")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names are text there")
-def test_bytes_that_are_no_utf_8_name_the_same_file(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf_8_name_the_same_file(tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/caf\xe9"
     as_path(name).write_text("x")
     assert [os.fsencode(path.name) for path in tmp_path.iterdir()] == [b"caf\xe9"]

@@ -31,7 +31,7 @@ def test_inverted_polarity_costs_in_each_term(term, clean):
 
 
 @pytest.mark.parametrize("term", TERMS)
-def test_clean_is_the_minimum_along_every_direction_tried(term, clean):
+def test_the_clean_signal_is_a_minimum(term, clean):
     loss = EnhancementLoss(ALL)
     at_clean = loss(clean, clean)[term]
     for seed in range(1, 6):

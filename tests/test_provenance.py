@@ -32,7 +32,7 @@ def test_git_state_of_a_checkout(tmp_path):
     assert provenance.git(tmp_path) == {**clean, "changed": True}
 
 
-def test_without_git_nothing_is_claimed(tmp_path, monkeypatch):
+def test_without_git_the_state_is_none(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert provenance.git(tmp_path) is None
 

@@ -75,7 +75,7 @@ def test_without_pytorch_functions_name_their_extra(call, extra):
     assert ended.stdout.strip() == expected, ended.stderr
 
 
-def test_without_pytorch_the_package_can_be_looked_at():
+def test_without_pytorch_the_package_can_be_inspected():
     ended = python(
         WITHOUT_TORCH + "import inspect, pydoc\n"
         "pydoc.render_doc(stillwave)\n"

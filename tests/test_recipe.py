@@ -76,7 +76,7 @@ def test_faults_of_whole_documents(text, sentence):
     assert sentence in fault(text)
 
 
-def test_every_fault_is_told_at_once():
+def test_all_faults_are_reported_together():
     assert len(fault(BASE + "train: {stepz: 3}\nloss: {si_sdrr: 1}").splitlines()) == 2
 
 
@@ -113,21 +113,21 @@ def test_faults_of_overrides(override, sentence):
     assert sentence in fault(BASE, override)
 
 
-def test_a_preset_stands_for_a_model_and_can_be_changed():
+def test_a_preset_selects_a_model_and_can_be_overridden():
     assert loads(BASE + "model: dpdcrn-teacher").model == PRESETS["dpdcrn-teacher"]
     assert loads(BASE, ["model=dpdcrn-student"]).model == PRESETS["dpdcrn-student"]
     changed = loads(BASE + "model: dpdcrn-teacher", ["model.channels=16"]).model
     assert (changed.channels, changed.blocks) == (16, 4)
 
 
-def test_a_preset_given_more_microphones_has_what_is_best_for_several():
+def test_a_preset_with_several_microphones_uses_filters():
     changed = loads(BASE + "model: dpdcrn-student", ["model.microphones=8"]).model
     assert changed == PRESETS["dpdcrn-student-8ch"]
     kept = loads(BASE + "model: dpdcrn-student", ["model.microphones=8", "model.output=mask"]).model
     assert kept.output == "mask"
 
 
-def test_a_section_whose_lines_are_all_commented_out_has_its_defaults():
+def test_an_empty_section_has_its_defaults():
     assert (
         loads(BASE + "train:\n  # steps: 3\n").train.steps
         == Recipe.model_validate(yaml.safe_load(BASE)).train.steps
@@ -168,7 +168,7 @@ def test_files_that_cannot_be_used(tmp_path):
             load(path)
 
 
-def test_a_shipped_recipe_goes_by_its_name(tmp_path, monkeypatch):
+def test_a_shipped_recipe_is_loaded_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert locate("train-teacher") == shipped()["train-teacher"]
     mine = tmp_path / "train-teacher"
@@ -251,7 +251,7 @@ def test_a_method_is_its_name_a_variants_name_or_a_section(written, meant):
         ("[at]", 'distill.method is ["at"]; it must be'),
     ],
 )
-def test_a_method_that_is_none_is_told_of(written, told):
+def test_an_unknown_method_names_the_nearest_one(written, told):
     with pytest.raises(RecipeError) as caught:
         loads(METHOD.replace("METHOD", written))
     assert told in str(caught.value)

@@ -45,7 +45,7 @@ def instructions() -> list[tuple[str, str]]:
     return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in lines]
 
 
-def test_the_workflows_are_there() -> None:
+def test_the_workflows_exist() -> None:
     assert set(WORKFLOWS) == {"ci.yml", "nightly.yml", "release.yml"}
     assert {"push", "pull_request"} <= set(triggers(WORKFLOWS["ci.yml"]))
     assert "schedule" in triggers(WORKFLOWS["nightly.yml"])
@@ -95,7 +95,7 @@ def test_python_versions_agree_with_the_package() -> None:
     assert others | {image} <= set(stated)
 
 
-def test_systems_that_are_tried() -> None:
+def test_tested_operating_systems() -> None:
     systems = set(WORKFLOWS["ci.yml"]["jobs"]["smoke"]["strategy"]["matrix"]["os"])
     assert systems == {"ubuntu-latest", "macos-latest", "windows-latest"}
 
@@ -107,7 +107,7 @@ def test_actions_are_pinned() -> None:
     assert [name for name in used if name.startswith("./") and not (ROOT / name).exists()] == []
 
 
-def test_rights_are_least() -> None:
+def test_permissions_are_minimal() -> None:
     assert all(flow["permissions"] == {"contents": "read"} for flow in WORKFLOWS.values())
     special = {where: job["permissions"] for where, job in JOBS if "permissions" in job}
     assert special == {"release.yml: publish": {"id-token": "write"}}
@@ -115,18 +115,18 @@ def test_rights_are_least() -> None:
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
-def test_no_value_from_outside_is_pasted_into_a_shell() -> None:
+def test_no_untrusted_value_is_expanded_in_a_shell() -> None:
     assert [where for where, run in RUNS if "${{" in run] == []
 
 
-def test_jobs_end_and_do_not_pile_up() -> None:
+def test_jobs_have_timeouts_and_concurrency_groups() -> None:
     assert [where for where, job in JOBS if "timeout-minutes" not in job and "uses" not in job] == []
     groups = [flow["concurrency"]["group"] for flow in WORKFLOWS.values()]
     assert len(set(groups)) == len(groups)
     assert WORKFLOWS["release.yml"]["concurrency"]["cancel-in-progress"] is False
 
 
-def test_jobs_and_artifacts_that_are_waited_for_exist() -> None:
+def test_needed_jobs_and_artifacts_exist() -> None:
     for flow in WORKFLOWS.values():
         for job in flow["jobs"].values():
             needs = job.get("needs", [])
@@ -175,7 +175,7 @@ def test_forms_ask_for_what_is_needed() -> None:
 
 
 @pytest.mark.parametrize("page", ["SECURITY.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "CHANGELOG.md"])
-def test_links_lead_somewhere(page: str) -> None:
+def test_links_exist(page: str) -> None:
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text(encoding="utf-8"))
     assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []
 
@@ -194,7 +194,7 @@ def test_the_image_gets_every_file_that_its_stages_copy() -> None:
     assert {PROJECT["readme"], *PROJECT["license-files"]} <= sources
 
 
-def test_the_image_is_small_in_rights() -> None:
+def test_the_image_has_minimal_permissions() -> None:
     found = instructions()
     stages = [argument for word, argument in found if word == "FROM"]
     assert len(stages) == 3

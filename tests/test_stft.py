@@ -103,7 +103,7 @@ def test_energy_is_kept() -> None:
 
 
 @pytest.mark.parametrize("at", [0, 255, 256, 700, 1999])
-def test_a_sample_is_seen_by_its_two_frames_only(at: int) -> None:
+def test_a_sample_affects_two_frames_only(at: int) -> None:
     x = torch.zeros(2000)
     x[at] = 1
     seen = STFT.analyse(x).abs().amax(-1).nonzero().flatten().tolist()

@@ -72,7 +72,7 @@ def test_ogg_pages_are_renumbered_with_right_checksums(tmp_path) -> None:
     assert [page[26:] for page in renumbered] == [page[26:] for part in parts for page in pages(part)]
 
 
-def test_a_file_that_is_cut_short_is_left_at_its_length(tmp_path) -> None:
+def test_a_truncated_file_keeps_its_length(tmp_path) -> None:
     place = tmp_path / "a.ogg"
     soundfile.write(place, NOISE.T, 48_000)
     size = place.stat().st_size - 10

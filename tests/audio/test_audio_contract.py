@@ -19,7 +19,7 @@ SHAPES = st.one_of(
 
 
 @given(st.data(), st.sampled_from(DTYPES), SHAPES)
-def test_whatever_is_taken_becomes_float32_channels_by_samples_of_the_same_values(data, dtype, shape):
+def test_accepted_arrays_become_float32_channels_by_samples(data, dtype, shape):
     bounds = {"min_value": -2.0, "max_value": 2.0} if np.issubdtype(dtype, np.floating) else {}
     samples = data.draw(hnp.arrays(dtype, shape, elements=hnp.from_dtype(np.dtype(dtype), **bounds)))
     original = samples.copy()
@@ -51,12 +51,12 @@ def test_float32_is_not_copied_and_values_beyond_full_scale_stay():
 
 
 @pytest.mark.parametrize("dtype", [">i2", "<i2", ">f4", ">f8"])
-def test_byte_order_is_read_for_what_it_is(dtype):
+def test_byte_order_is_respected(dtype):
     values = np.array([0, 1, -1], dtype)
     assert np.array_equal(check(values), check(values.astype(values.dtype.newbyteorder("="))))
 
 
-def test_views_of_any_stride_are_taken():
+def test_views_of_any_stride_are_accepted():
     samples = np.arange(20, dtype=np.float32).reshape(2, 10)
     assert np.array_equal(check(samples[:, ::-2]), samples[:, ::-2])
     readonly = samples.copy()
@@ -65,7 +65,7 @@ def test_views_of_any_stride_are_taken():
 
 
 @given(SHAPES, st.sampled_from([np.nan, np.inf, -np.inf]), st.data())
-def test_not_a_number_is_refused_with_its_count_and_first_place(shape, value, data):
+def test_nan_is_refused_with_its_count_and_first_position(shape, value, data):
     samples = np.zeros(shape, np.float32)
     places = data.draw(st.sets(st.integers(0, samples.size - 1), min_size=1, max_size=5))
     samples.reshape(-1)[list(places)] = value
@@ -127,13 +127,13 @@ def test_many_microphones_are_not_taken_for_a_transposed_array():
 
 
 @given(st.integers(1_000, 768_000))
-def test_rates_pass(rate):
+def test_valid_rates_are_accepted(rate):
     assert check_rate(rate) == rate
     assert check_rate(np.int64(rate)) == rate
     assert check_rate(float(rate)) == rate
 
 
 @pytest.mark.parametrize("rate", [0, -1, 999, 768_001, 16000.5, np.nan, np.inf, "16000", None, True, [16000]])
-def test_rates_that_are_none_are_refused(rate):
+def test_invalid_rates_are_refused(rate):
     with pytest.raises(AudioError, match=r"sample rate: expected a whole number of Hz .* got"):
         check_rate(rate)

@@ -35,7 +35,7 @@ def broken(tmp_path, suffix: str, keep: float) -> Path:
 
 @pytest.mark.parametrize("suffix", [".wav", ".aiff", ".flac", ".mp3", ".ogg", ".opus"])
 @pytest.mark.parametrize("keep", [0, 0.0005, 0.5, 0.995])
-def test_a_file_that_is_cut_short_is_refused(tmp_path, suffix, keep):
+def test_a_truncated_file_is_refused(tmp_path, suffix, keep):
     path = broken(tmp_path, suffix, keep)
     with pytest.raises(AudioError) as caught:
         audio.read(path)
@@ -45,7 +45,7 @@ def test_a_file_that_is_cut_short_is_refused(tmp_path, suffix, keep):
     assert any(word in message for word in ("cut short", "empty", "decoded"))
 
 
-def test_cut_short_is_found_without_decoding_where_the_header_says_so(tmp_path):
+def test_truncation_is_detected_from_the_header(tmp_path):
     with pytest.raises(AudioError, match=r"cut short: \d+ bytes are missing"):
         audio.probe(broken(tmp_path, ".wav", 0.5))
     path = broken(tmp_path, ".flac", 1)
@@ -53,7 +53,7 @@ def test_cut_short_is_found_without_decoding_where_the_header_says_so(tmp_path):
 
 
 @pytest.mark.parametrize("size", [0x7FFFF000, 0xFFFFFFFF, 0xFFFFFFFF - 36])
-def test_wav_from_a_pipe_does_not_know_its_length(tmp_path, size):
+def test_wav_from_a_pipe_has_no_stated_length(tmp_path, size):
     path = tmp_path / "a.wav"
     samples = speechlike(1, 1_000)
     audio.write(path, samples, 16_000)
@@ -63,7 +63,7 @@ def test_wav_from_a_pipe_does_not_know_its_length(tmp_path, size):
     assert audio.read(path)[0].shape == (1, 1_000)
 
 
-def test_chunks_before_the_samples_are_stepped_over(tmp_path):
+def test_chunks_before_the_samples_are_skipped(tmp_path):
     path = tmp_path / "a.wav"
     audio.write(path, speechlike(1, 1_000), 16_000)
     content = path.read_bytes()
@@ -75,14 +75,14 @@ def test_chunks_before_the_samples_are_stepped_over(tmp_path):
         audio.probe(path)
 
 
-def test_an_mp3_called_wav_is_read_for_what_it_is(tmp_path):
+def test_an_mp3_named_wav_is_read_as_mp3(tmp_path):
     audio.write(tmp_path / "a.mp3", speechlike(1, 16_000), 16_000)
     (tmp_path / "a.mp3").rename(tmp_path / "a.wav")
     assert audio.probe(tmp_path / "a.wav").format == "MP3"
     assert audio.read(tmp_path / "a.wav")[0].shape == (1, 16_000)
 
 
-def test_what_is_no_recording_is_named(tmp_path):
+def test_files_that_are_not_audio_are_refused(tmp_path):
     (tmp_path / "text.wav").write_text("not audio at all, but long enough for a header to be looked for")
     (tmp_path / "empty.wav").touch()
     soundfile.write(tmp_path / "none.wav", np.zeros((0, 1)), 16_000)
@@ -106,7 +106,7 @@ def test_a_file_that_may_not_be_read(tmp_path):
         audio.probe(tmp_path / "a.wav")
 
 
-def test_not_a_number_in_a_file_is_refused_with_its_place(tmp_path):
+def test_nan_in_a_file_is_refused_with_its_position(tmp_path):
     samples = np.zeros((1_000, 2), np.float32)
     samples[700, 1] = np.nan
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
@@ -126,7 +126,7 @@ def test_a_start_outside_the_recording_is_refused(tmp_path, start):
 # Writing that fails
 
 
-def test_nothing_is_left_when_writing_stops(tmp_path):
+def test_an_interrupted_write_leaves_no_file(tmp_path):
     audio.write(tmp_path / "a.wav", np.ones(10) / 2, 16_000)
     before = (tmp_path / "a.wav").read_bytes()
 
@@ -142,7 +142,7 @@ def test_nothing_is_left_when_writing_stops(tmp_path):
     assert (tmp_path / "a.wav").read_bytes() == before
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_no_file(tmp_path, monkeypatch):
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -152,7 +152,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_came_out_short_is_noticed(tmp_path, monkeypatch):
+def test_a_file_that_is_written_short_is_an_error(tmp_path, monkeypatch):
     real = soundfile.info
     monkeypatch.setattr(writing.soundfile, "info", lambda path: real(tmp_path / "short.wav"))
     soundfile.write(tmp_path / "short.wav", np.zeros(7), 16_000)
@@ -162,7 +162,7 @@ def test_a_file_that_came_out_short_is_noticed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("fault", [soundfile.LibsndfileError(2), AssertionError()])
-def test_what_libsndfile_cannot_write_is_said(tmp_path, monkeypatch, fault):
+def test_an_error_of_libsndfile_while_writing_is_reported(tmp_path, monkeypatch, fault):
     def fail(self, data):
         raise fault
 
@@ -186,7 +186,7 @@ def test_a_read_only_folder(tmp_path):
         audio.write(tmp_path / "a.wav", np.zeros(10), 16_000)
 
 
-def test_a_real_limit_on_file_size_is_found_out(tmp_path):
+def test_a_limit_on_file_size_is_reported(tmp_path):
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
@@ -198,7 +198,7 @@ def test_a_real_limit_on_file_size_is_found_out(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_to_write_and_not_a_number_are_refused(tmp_path):
+def test_empty_signals_and_nan_are_refused(tmp_path):
     with pytest.raises(AudioError, match="no samples"):
         audio.write(tmp_path / "a.wav", np.zeros((1, 0)), 16_000)
     with pytest.raises(AudioError, match="no samples"), audio.open_writer(tmp_path / "a.wav", 16_000, 1):
@@ -225,7 +225,7 @@ def test_all_chunks_of_samples_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".wav", ".flac"])
-def test_faults_are_in_plain_words(tmp_path, suffix):
+def test_errors_while_reading_name_the_cause(tmp_path, suffix):
     """Not libsndfile's 'File does not exist' and 'Internal error'."""
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"ID3\x03\0\0\0\0\0\x64" + bytes(100))

@@ -46,7 +46,7 @@ def test_lossless_formats_give_back_what_was_written_to_half_a_step(tmp_path, su
 
 
 @pytest.mark.parametrize(("suffix", "subtype"), EXACT)
-def test_what_was_read_is_written_back_bit_for_bit(tmp_path, suffix, subtype):
+def test_samples_that_were_read_are_written_bit_for_bit(tmp_path, suffix, subtype):
     samples = np.random.default_rng(1).uniform(-1, 1, (2, 3_000)).astype(np.float32)
     audio.write(tmp_path / f"a{suffix}", samples, 16_000, subtype=subtype)
     once, _ = audio.read(tmp_path / f"a{suffix}")
@@ -73,7 +73,7 @@ def test_integers_are_rounded_to_the_nearest_step_not_down(tmp_path):
 @pytest.mark.parametrize(("suffix", "subtype"), LOSSY)
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("samples", [1, 500, 48_001])
-def test_lossy_formats_keep_length_place_and_polarity(tmp_path, suffix, subtype, channels, samples):
+def test_lossy_formats_keep_length_alignment_and_polarity(tmp_path, suffix, subtype, channels, samples):
     given_ = speechlike(channels, samples)
     audio.write(tmp_path / f"a{suffix}", given_, 16_000, subtype=subtype)
     found, rate = audio.read(tmp_path / f"a{suffix}")
@@ -85,7 +85,7 @@ def test_lossy_formats_keep_length_place_and_polarity(tmp_path, suffix, subtype,
 
 @pytest.mark.parametrize(("suffix", "subtype"), [*LOSSY, (".flac", "PCM_16"), (".wav", "PCM_16")])
 @pytest.mark.parametrize("rate", [16_000, 48_000])
-def test_blocks_and_parts_are_those_of_the_whole(tmp_path, suffix, subtype, rate):
+def test_blocks_and_parts_equal_the_whole(tmp_path, suffix, subtype, rate):
     path = tmp_path / f"a{suffix}"
     audio.write(path, speechlike(2, 60_000, rate), rate, subtype=subtype)
     whole, _ = audio.read(path)
@@ -143,7 +143,7 @@ def test_overs_are_clipped_and_counted_by_integers_and_kept_by_floats_and_codecs
         assert np.abs(audio.read(tmp_path / f"l{suffix}")[0]).max() > 1.2
 
 
-def test_metadata_comes_back_and_what_is_lost_is_said(tmp_path):
+def test_metadata_is_kept_or_reported_as_lost(tmp_path):
     samples = np.zeros((1, 1_000), np.float32)
     for name in ("a.wav", "a.flac", "a.ogg", "a.opus", "a.mp3", "a.caf"):
         assert audio.write(tmp_path / name, samples, 16_000, tags=TAGS).lost_tags == ()
@@ -185,7 +185,7 @@ def test_the_sample_format_nearest_to_the_source(path, source, expected):
         ("a.wav", 12.5, 1, None, "expected a whole number of Hz"),
     ],
 )
-def test_what_a_format_cannot_hold_is_said(tmp_path, name, rate, channels, subtype, words):
+def test_values_that_a_format_cannot_store_are_refused(tmp_path, name, rate, channels, subtype, words):
     with pytest.raises(AudioError, match=words) as caught:
         audio.write(tmp_path / name, np.zeros((channels, 100), np.float32), rate, subtype=subtype)
     assert str(tmp_path / name) in str(caught.value)
@@ -200,7 +200,7 @@ def test_more_than_four_gigabytes_of_wav_become_rf64(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".opus"])
-def test_any_name_that_a_file_system_takes(tmp_path, suffix):
+def test_any_valid_file_name_works(tmp_path, suffix):
     samples = speechlike(1, 2_000)
     for stem in (b"caf\xe9", b"n" * (255 - len(suffix)), b"new\nline", b"[red]", b" "):
         path = tmp_path / os.fsdecode(stem + suffix.encode())
@@ -208,7 +208,7 @@ def test_any_name_that_a_file_system_takes(tmp_path, suffix):
         assert audio.probe(path).frames == 2_000
 
 
-def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path):
+def test_a_file_created_meanwhile_is_not_replaced(tmp_path):
     path = tmp_path / "a.wav"
     with (
         pytest.raises(AudioError, match="exists already; it is replaced only with overwrite=True"),

@@ -83,7 +83,7 @@ def blocks(path: Path, subtype: str, stated: int | None = None) -> Path:
 
 
 @pytest.mark.parametrize("subtype", ["MS_ADPCM", "IMA_ADPCM", "GSM610"])
-def test_what_fills_the_last_block_is_no_sound(tmp_path, subtype):
+def test_padding_of_the_last_block_is_dropped(tmp_path, subtype):
     path = blocks(tmp_path / "a.wav", subtype, 16_100)
     assert soundfile.info(path).frames > 16_100
     assert audio.probe(path).frames == 16_100
@@ -96,14 +96,14 @@ def test_what_fills_the_last_block_is_no_sound(tmp_path, subtype):
 
 
 @pytest.mark.parametrize("stated", [0, 8_136, 14_000, 20_000])
-def test_a_number_of_samples_that_cannot_be_is_not_believed(tmp_path, stated):
+def test_an_impossible_number_of_samples_is_ignored(tmp_path, stated):
     path = blocks(tmp_path / "a.wav", "IMA_ADPCM", stated)
     assert audio.read(path)[0].shape == (1, soundfile.info(path).frames)
 
 
 @pytest.mark.skipif(not shutil.which("sox"), reason="needs SoX")
 @pytest.mark.parametrize("encoding", ["ms-adpcm", "ima-adpcm"])
-def test_what_sox_wrote_keeps_its_length(tmp_path, encoding):
+def test_files_written_by_sox_keep_their_length(tmp_path, encoding):
     noise(tmp_path / "a.wav", 16_100)
     subprocess.run(
         ["sox", tmp_path / "a.wav", "-e", encoding, tmp_path / "b.wav"], check=True, capture_output=True

@@ -39,7 +39,7 @@ def si_sdr(estimate, clean):
     return 10 * np.log10(np.sum(part**2) / np.sum((estimate - part) ** 2))
 
 
-def test_a_cardioid_keeps_its_direction_and_nothing_from_behind():
+def test_a_cardioid_keeps_the_front_and_cancels_the_back():
     speech, other = noise(1, 1000), noise(2, 1000)
     heard = plane(0.7, speech) + plane(0.7 + np.pi, other)
     np.testing.assert_allclose(cardioid(heard, 3 * direction(0.7)), speech, atol=1e-9)
@@ -115,7 +115,7 @@ def verb(*arguments, code=0):
     return result.stdout if code == 0 else result.output
 
 
-def test_the_verb_writes_what_evaluate_reads(place):
+def test_the_command_writes_what_evaluate_reads(place):
     assert "written 2  failed 0" in verb(place, "-o", place / "out", "--by", "w")
     samples, rate = read(place / "out/c1.wav")
     np.testing.assert_array_equal(samples[0], read(place / "data/c1_A.wav")[0][0])
@@ -138,7 +138,7 @@ def test_a_cardioid_without_a_direction_is_refused_and_with_one_is_not(place):
     assert si_sdr(read(place / "o/c0.wav")[0][0], speech) > si_sdr(heard, speech) + 1.5
 
 
-def test_what_cannot_be_done_is_said(place):
+def test_invalid_input_is_reported(place):
     pairs = read_pairs(place)
     with pytest.raises(running.BaselineError, match="unknown baseline 'mvd'; did you mean 'mvdr'"):
         running.run("mvd", pairs, place / "o")

@@ -77,7 +77,7 @@ def shelf(run: Path, tmp_path_factory) -> ModelRegistry:
     return ModelRegistry(place / "models", "tiny")
 
 
-def test_both_files_are_there_and_are_the_runs(shelf: ModelRegistry, run: Path) -> None:
+def test_both_files_exist_and_equal_the_run(shelf: ModelRegistry, run: Path) -> None:
     card, place = shelf.card("tiny"), checkpoint.resolve(run)
     for name, precision in (("tiny", "float32"), ("tiny-int8", "int8")):
         meta = read(shelf.find(name)).meta
@@ -91,7 +91,7 @@ def test_both_files_are_there_and_are_the_runs(shelf: ModelRegistry, run: Path) 
     ]
 
 
-def test_the_card_tells_what_the_run_recorded(shelf: ModelRegistry) -> None:
+def test_the_card_contains_what_the_run_recorded(shelf: ModelRegistry) -> None:
     card = shelf.card("tiny")
     made = card.training
     assert (made.method, made.teacher, made.commit, made.seed) == ("none", None, "c0ffee", 3)
@@ -113,13 +113,13 @@ def test_the_card_tells_what_the_run_recorded(shelf: ModelRegistry) -> None:
     assert card.scores.systems["int8"]["stoi"].high == 2.5
 
 
-def test_no_path_of_this_machine_is_told(shelf: ModelRegistry) -> None:
+def test_local_paths_are_removed(shelf: ModelRegistry) -> None:
     assert shelf.card("tiny").training.recipe["data"]["train"]["speech"] == "speech.jsonl"  # type: ignore[index]
     for path in shelf.folder.iterdir():
         assert b"/somewhere" not in path.read_bytes()
 
 
-def test_hours_of_a_run_that_began_with_anothers_weights_are_added(tmp_path: Path, run: Path) -> None:
+def test_hours_of_initial_weights_are_added(tmp_path: Path, run: Path) -> None:
     tuned = make_run(tmp_path / "tuned", steps=6, start_from=str(run))
     made = origin.training(origin.Run.of(tuned))
     assert made.updates == 3 + 5
@@ -130,7 +130,7 @@ def test_hours_of_a_run_that_began_with_anothers_weights_are_added(tmp_path: Pat
         origin.training(origin.Run.of(gone))
 
 
-def test_a_student_that_went_on_by_itself_is_still_a_taught_one(tmp_path: Path) -> None:
+def test_further_training_without_a_teacher_keeps_the_method(tmp_path: Path) -> None:
     distill = {"teacher": "/somewhere/teacher", "method": "cosine"}
     taught = make_run(tmp_path / "taught", distill=distill)
     file = checkpoint.resolve(taught) / "card.json"
@@ -142,7 +142,7 @@ def test_a_student_that_went_on_by_itself_is_still_a_taught_one(tmp_path: Path) 
     assert made.recipe["distill"] is None
 
 
-def test_a_checkpoint_that_is_kept_is_the_runs_and_tells_no_place(tmp_path: Path, run: Path) -> None:
+def test_a_kept_checkpoint_equals_the_run_without_local_paths(tmp_path: Path, run: Path) -> None:
     keep_checkpoint.keep(run, "tiny", tmp_path)
     kept, best = tmp_path / "tiny", checkpoint.resolve(run)
     assert sorted(file.name for file in kept.iterdir()) == ["card.json", "weights.safetensors"]
@@ -156,7 +156,7 @@ def test_a_checkpoint_that_is_kept_is_the_runs_and_tells_no_place(tmp_path: Path
         keep_checkpoint.keep(run, "tiny", tmp_path)
 
 
-def test_an_average_lies_between_a_run_and_the_one_it_began_with(tmp_path: Path, run: Path) -> None:
+def test_an_average_is_between_both_checkpoints(tmp_path: Path, run: Path) -> None:
     tuned = make_run(tmp_path / "tuned", seed=4, start_from=str(run))
     average_checkpoints.average(tuned, 0.75, tmp_path / "average")
     old, new, mixed = (checkpoint.load(place)[0].state_dict() for place in (run, tuned, tmp_path / "average"))
@@ -169,7 +169,7 @@ def test_an_average_lies_between_a_run_and_the_one_it_began_with(tmp_path: Path,
         average_checkpoints.average(run, 0.5, tmp_path / "none")
 
 
-def test_what_was_not_recorded_is_not_made_up(tmp_path: Path, run: Path) -> None:
+def test_unrecorded_facts_are_marked(tmp_path: Path, run: Path) -> None:
     alone = tmp_path / "checkpoint"
     alone.mkdir()
     for file in checkpoint.resolve(run).iterdir():
@@ -190,7 +190,7 @@ def test_averaged_weights_keep_the_runs_history(tmp_path: Path, run: Path) -> No
     assert (made.commit, made.updates) == ("c0ffee", 3)
 
 
-def test_simulated_rooms_are_credited_where_there_are_any(tmp_path: Path, run: Path) -> None:
+def test_simulated_rooms_are_credited_if_used(tmp_path: Path, run: Path) -> None:
     found = origin.Run.of(run)
     file = Path(package_weights.__file__).parent / "model_cards" / "data.yaml"
     assert len(origin.data(file, found)[1]) == 4  # the run names no rooms, so none can be ruled out
@@ -210,7 +210,7 @@ def test_scores_of_other_weights_are_refused() -> None:
         )
 
 
-def test_scores_can_be_computed_on_the_way(tmp_path: Path, run: Path) -> None:
+def test_scores_can_be_computed_while_packaging(tmp_path: Path, run: Path) -> None:
     from stillwave import audio
 
     rng = np.random.default_rng(0)
@@ -240,13 +240,13 @@ def test_scores_can_be_computed_on_the_way(tmp_path: Path, run: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["Tiny", "a b", "x-int8", "../x"])
-def test_a_name_that_could_not_be_asked_for_is_refused(name: str, capsys) -> None:
+def test_an_invalid_name_is_refused(name: str, capsys) -> None:
     with pytest.raises(SystemExit):
         package_weights.arguments(["run", "--name", name])
     assert "lower case, digits and hyphens" in capsys.readouterr().err
 
 
-def test_credits_name_authors_and_refuse_what_names_none() -> None:
+def test_credits_require_authors() -> None:
     row = {
         "file": "noise/1-2-A.opus",
         "licence": "CC-BY",

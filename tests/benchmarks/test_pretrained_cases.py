@@ -47,9 +47,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place.of(folder, folder / "work", jobs=1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Function(Run):
+    """A system that is a function of the samples."""
+
+    network: Network | None = None
+
+    def open(self) -> Network:
+        assert self.network
+        return self.network
+
+
 def bench(place: Place, network: Network) -> Bench:
-    made = Bench(Run("mine", "0" * 64, Path("mine")), place)
-    made._enhance = network
+    made = Bench(Function("mine", "0" * 64, Path("mine"), network=network), place)
     made.usual = [network(samples, SAMPLE_RATE) for samples in made.noisy]
     return made
 
@@ -72,12 +82,12 @@ def quieter(samples: np.ndarray, _: int) -> np.ndarray:
     return 0.1 * samples
 
 
-def test_names_tell_cases_apart() -> None:
+def test_names_of_cases_are_unique() -> None:
     assert len(CASE) == len(CASES)
 
 
 @pytest.mark.parametrize("name", ["soft", "quiet", "loud", "at length", "silence"])
-def test_a_network_that_changes_nothing_is_sound_in_all_of_this(place: Place, name: str) -> None:
+def test_the_identity_meets_these_cases(place: Place, name: str) -> None:
     assert met(place, name, same) == "yes"
 
 
@@ -95,12 +105,12 @@ def test_a_network_that_changes_nothing_is_sound_in_all_of_this(place: Place, na
         ("at length", lambda x, _: x * (np.arange(x.shape[-1]) < 5e4)),  # it dies after 3 s
     ],
 )
-def test_harm_is_found(place: Place, name: str, network: Network) -> None:
+def test_degradation_is_detected(place: Place, name: str, network: Network) -> None:
     assert met(place, name, lambda x, rate: network(x, rate).astype(np.float32)) == "**no**"
 
 
 @pytest.mark.parametrize("name", ["white noise", "room tone", "noises alone"])
-def test_noise_that_is_lowered_by_20_db_is(place: Place, name: str) -> None:
+def test_noise_attenuated_by_20_db_meets_its_case(place: Place, name: str) -> None:
     figures = CASE[name].measure(bench(place, quieter))
     assert figures["lowered"] == pytest.approx(20, abs=0.01)
     assert met(place, name, quieter) == "yes"
@@ -114,7 +124,7 @@ def test_a_perfect_denoiser_is_better_than_its_input(place: Place) -> None:
     assert figures["worse"] == 0
 
 
-def test_an_estimate_that_cannot_be_scored_is_no_excuse(place: Place) -> None:
+def test_an_estimate_without_a_score_counts_as_worse(place: Place) -> None:
     silenced = bench(place, same)
     made = [samples.copy() for samples in silenced.noisy]
     made[1][:] = 0
@@ -125,14 +135,14 @@ def test_an_estimate_that_cannot_be_scored_is_no_excuse(place: Place) -> None:
     assert np.isnan(mean(np.array([np.nan])))
 
 
-def test_only_dry_mixtures_tell_what_the_noise_was(place: Place) -> None:
+def test_the_noise_is_known_for_dry_mixtures_only(place: Place) -> None:
     assert bench(place, same).dry == [0, 1]
     noise = bench(place, same).noise
     assert len(noise) == 2
     assert float(np.std(noise[0])) == pytest.approx(0.004, rel=0.02)
 
 
-def test_every_case_has_a_line(place: Place) -> None:
+def test_every_case_has_a_row(place: Place) -> None:
     figures = {"pesq_in": 1.0, "pesq_out": 2.0, "si_sdr_in": 0.0, "si_sdr_out": 5.0, "worse": 1.0, "of": 3.0}
     lines = list(
         robustness.table(
@@ -143,14 +153,14 @@ def test_every_case_has_a_line(place: Place) -> None:
     assert lines[3].endswith("| zeros | yes |")
 
 
-def test_a_mean_does_not_hide_a_single_recording() -> None:
+def test_a_mean_does_not_hide_single_recordings() -> None:
     figures = {"pesq_out": 4.2, "si_sdr_out": 25.0, "below": 1.0}
     assert robustness.verdict(CASE["clean speech"], figures) == "in the mean"
     assert robustness.verdict(CASE["clean speech"], {**figures, "below": 0.0}) == "yes"
     assert robustness.verdict(CASE["clean speech"], {**figures, "si_sdr_out": 19.9}) == "**no**"
 
 
-def test_cases_are_kept_one_by_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_case_is_saved(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(robustness, "CASES", (CASE["silence"], CASE["white noise"]))
     monkeypatch.setattr(Run, "open", lambda _: quieter)
     run = Run("kept", "1" * 64, Path("kept"))
@@ -160,7 +170,7 @@ def test_cases_are_kept_one_by_one(place: Place, monkeypatch: pytest.MonkeyPatch
     assert [row["case"] for row in first] == ["silence", "white noise"]
 
 
-def test_the_worst_come_first_and_are_drawn(
+def test_the_smallest_gains_come_first_and_are_drawn(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     gains = {"0": 0.5, "1": -0.2, "2": 0.1}
@@ -192,7 +202,7 @@ def test_estimates_are_kept_and_named_by_the_weights(place: Place, monkeypatch: 
     assert scoring.enhance_all(Run("mine", "3" * 64, Path("mine")), place) == one
 
 
-def test_a_page_of_what_is_kept_computes_nothing(place: Place) -> None:
+def test_a_page_of_saved_results_computes_nothing(place: Place) -> None:
     frozen = dataclasses.replace(place, frozen=True)
     run = Run("mine", "5" * 64, Path("mine"))
     for part in (scoring.enhance_all, scoring.score_run, robustness.measure):

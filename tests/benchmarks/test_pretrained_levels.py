@@ -26,30 +26,30 @@ def test_speech_is_what_is_within_30_db_of_the_loudest_frame(clean: np.ndarray) 
     assert levels.pause_frames(clean).tolist() == [True] * 8 + [False] * 24 + [True] * 8
 
 
-def test_silence_has_no_speech_and_is_all_pause() -> None:
+def test_silence_is_counted_as_pause() -> None:
     silent = np.zeros(5 * FRAME, np.float32)
     assert not levels.speech_frames(silent).any()
     assert levels.pause_frames(silent).all()
     assert levels.lost_share(silent, silent) == 0
 
 
-def test_halved_speech_is_lowered_by_6_db(clean: np.ndarray) -> None:
+def test_halved_speech_is_attenuated_by_6_db(clean: np.ndarray) -> None:
     assert levels.attenuation_db(clean, clean / 2) == pytest.approx(6.02, abs=0.01)
     assert levels.attenuation_db(clean, clean) == pytest.approx(0, abs=1e-6)
 
 
-def test_noise_that_is_left_does_not_hide_lost_speech(clean: np.ndarray) -> None:
+def test_remaining_noise_does_not_hide_lost_speech(clean: np.ndarray) -> None:
     estimate = clean / 4 + noise(40, 0.1)
     assert levels.attenuation_db(clean, estimate) == pytest.approx(12.04, abs=1)
     assert levels.lowered_db(clean, estimate) < 1
 
 
-def test_speech_of_which_nothing_or_the_opposite_is_left_is_wholly_lowered(clean: np.ndarray) -> None:
+def test_removed_or_inverted_speech_is_fully_attenuated(clean: np.ndarray) -> None:
     assert levels.attenuation_db(clean, np.zeros_like(clean)) == 60
     assert levels.attenuation_db(clean, -clean) == 60
 
 
-def test_the_share_of_frames_that_are_gone(clean: np.ndarray) -> None:
+def test_the_fraction_of_lost_frames(clean: np.ndarray) -> None:
     estimate = clean.copy()
     estimate[10 * FRAME : 15 * FRAME] = 0  # 5 of 20
     estimate[15 * FRAME : 20 * FRAME] /= 2  # 6 dB: not gone

@@ -26,7 +26,7 @@ def test_level_length_and_seed(make) -> None:
     assert not np.array_equal(samples, make(3.0, -40.0, seed=1))
 
 
-def test_a_plucked_string_sounds_at_its_pitch_and_dies_away() -> None:
+def test_a_plucked_string_has_its_pitch_and_decays() -> None:
     note = signals.plucked(np.random.default_rng(0), 220.0, 2.0)
     # A period of whole samples and a half is within 0.7 % of this pitch; its harmonics hold all of the power.
     near = sum(power(note, 0.98 * k * 220, 1.02 * k * 220) for k in range(1, 15))
@@ -42,7 +42,7 @@ def test_a_telephone_has_half_the_rate_and_its_band() -> None:
     assert power(narrow, 3700, 4000, signals.TELEPHONE) / 300 < 0.02 * inside
 
 
-def test_an_overdriven_recording_is_cut_where_it_is_said() -> None:
+def test_an_overdriven_recording_is_clipped_at_its_level() -> None:
     samples = signals.white(1.0, -20)
     cut = signals.overdriven(samples, 12.0)
     assert np.abs(cut).max() == pytest.approx(np.abs(samples).max() * 10 ** (-12 / 20), rel=1e-6)
@@ -51,7 +51,7 @@ def test_an_overdriven_recording_is_cut_where_it_is_said() -> None:
     assert not signals.overdriven(np.zeros(4, np.float32)).any()
 
 
-def test_two_talkers_are_as_far_apart_as_asked() -> None:
+def test_two_talkers_have_the_requested_level_difference() -> None:
     rng = np.random.default_rng(0)
     one, other = (size * rng.standard_normal(n).astype(np.float32) for size, n in ((0.3, 9000), (0.01, 7000)))
     first, second = signals.together(one, other, -10.0)
@@ -59,7 +59,7 @@ def test_two_talkers_are_as_far_apart_as_asked() -> None:
     assert decibels(active_level(second)) - decibels(active_level(first)) == pytest.approx(-10, abs=0.01)
 
 
-def test_the_far_field_room_reverberates_for_as_long_as_it_should() -> None:
+def test_the_far_field_room_has_its_rt60() -> None:
     response = signals.far_field()
     energy = np.cumsum(response[::-1].astype(np.float64) ** 2)[::-1]
     decay = 10 * np.log10(energy / energy[0])
@@ -74,7 +74,7 @@ def test_the_far_field_room_reverberates_for_as_long_as_it_should() -> None:
     )
 
 
-def test_a_room_leaves_speech_in_its_place() -> None:
+def test_a_room_keeps_speech_aligned() -> None:
     click = np.zeros(SAMPLE_RATE, np.float32)
     click[1000] = 1
     heard, target = signals.in_room(click, signals.far_field())

@@ -19,7 +19,7 @@ def specs(folder: Path, text: str) -> systems.Specs:
     return systems.read_specs(file)
 
 
-def test_paths_beside_the_file_come_first(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     found = specs(tmp_path, "default: m\nsystems:\n  m: [a, b]\n  n: {runs: a, against: m}\n")
     assert found.systems["m"].runs == (tmp_path / "a", Path("b"))
@@ -36,7 +36,7 @@ def test_paths_beside_the_file_come_first(tmp_path: Path) -> None:
         ("default: [", "cannot be read"),
     ],
 )
-def test_a_fault_in_the_file_is_one_sentence(tmp_path: Path, text: str, said: str) -> None:
+def test_errors_in_the_file_are_single_sentences(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(StillwaveError, match=said) as fault:
         specs(tmp_path, text)
     assert "systems.yaml" in str(fault.value)
@@ -62,13 +62,13 @@ def test_differences_are_of_equal_seeds_in_whatever_order_they_were_named() -> N
     assert one.minus(other, "pesq_wb").tolist() == [[1.0, 1.0], [2.5, 3.5]]
 
 
-def test_runs_whose_seeds_are_unknown_or_the_same_are_paired_by_their_place() -> None:
+def test_runs_without_distinct_seeds_are_paired_by_position() -> None:
     one = scored("one", [None, None], [[1.0], [2.0]])
     other = scored("other", [0, 0], [[0.0], [0.5]])
     assert one.minus(other, "pesq_wb").tolist() == [[1.0], [1.5]]
 
 
-def test_seeds_that_do_not_meet_are_not_compared() -> None:
+def test_systems_without_common_seeds_are_not_compared() -> None:
     with pytest.raises(StillwaveError, match="no seed in common"):
         scored("one", [0], [[1.0]]).minus(scored("other", [1], [[1.0]]), "pesq_wb")
 
@@ -79,7 +79,7 @@ def test_the_input_is_compared_with_every_seed() -> None:
     assert one.minus(noisy, "pesq_wb").tolist() == [[0.0, 1.0], [2.0, 3.0]]
 
 
-def test_harm_is_counted_by_the_mean_over_seeds() -> None:
+def test_degraded_recordings_are_counted_by_the_mean_over_seeds() -> None:
     noisy = scored("noisy", [None], [[2.0, 2.0, 2.0]], network=False)
     one = scored("one", [0, 1], [[1.8, 1.8, 1.95], [2.2, 1.9, 1.95]])
     both = {
@@ -89,7 +89,7 @@ def test_harm_is_counted_by_the_mean_over_seeds() -> None:
     assert list(tables.gains(both))[-1].endswith("| 1 of 3 |")
 
 
-def test_what_is_kept_of_another_test_set_is_not_taken(tmp_path: Path) -> None:
+def test_results_of_another_test_set_are_not_used(tmp_path: Path) -> None:
     file = tmp_path / "kept.json"
     assert scoring.read_kept(file, {"test": "a"}) is None
     file.write_text('{"test": "a", "rows": 1}', encoding="utf-8")
@@ -98,11 +98,11 @@ def test_what_is_kept_of_another_test_set_is_not_taken(tmp_path: Path) -> None:
     assert scoring.read_kept(file, {"test": "a", "metrics": []}) is None
 
 
-def test_gtcrns_row_is_told_without_an_interval() -> None:
+def test_gtcrn_has_no_interval() -> None:
     values = {m: np.array([[value + 0.1, value + 0.3]]) for m, value in tables.GTCRN.items()}
     values["si_sdr"] -= 1.0
     said = tables.against_gtcrn(Scored(System("mine", (Run("mine", "f", Path("m")),)), values, {}))
     assert "PESQ-WB +0.200" in said
     assert "SI-SDR -0.80" in said
-    assert "above it in 3 of 4" in said
-    assert "[" not in said
+    assert "higher in 3 of 4 metrics" in said
+    assert "[-" not in said

@@ -14,7 +14,7 @@ def check(place, *options):
     return call(verb, place / "taught.yaml", "--teacher", place / "teacher", *options)
 
 
-def test_a_look_in_words(place, tmp_path, monkeypatch):
+def test_check_prints_a_table(place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = check(place)
     assert result.exit_code == 0, result.stderr
@@ -25,7 +25,7 @@ def test_a_look_in_words(place, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir()), "a look leaves nothing behind"
 
 
-def test_a_look_in_figures(place):
+def test_check_prints_json(place):
     result = check(place, "--json", "--set", "distill.rho=0.4")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
@@ -39,13 +39,13 @@ def test_a_look_in_figures(place):
     assert 0 < found["weight"] * max(gradients) <= 0.4 * found["gradient"] * 1.5
 
 
-def test_without_the_data_a_batch_is_made_up(place):
+def test_without_data_a_synthetic_batch_is_used(place):
     result = check(place, "--set", "data.train={speech: gone, noise: gone}", "--set", "distill.method=at")
     assert result.exit_code == 0, result.stderr
     assert "of synthetic speech and noise, because the recipe's data cannot be read (gone: " in result.stdout
 
 
-def test_a_warning_is_no_error(place):
+def test_a_warning_is_not_an_error(place):
     result = check(place, "--set", "distill.weight=1e6", "--set", "distill.method=sp")
     assert result.exit_code == 0
     assert "warning: " in result.stdout
@@ -53,7 +53,7 @@ def test_a_warning_is_no_error(place):
     assert "no warnings" not in result.stdout
 
 
-def test_a_schedule_of_two_steps_is_told(place):
+def test_a_two_step_schedule_is_reported(place):
     result = check(place, "--set", "distill.method=two_step", "--set", "train.steps=100")
     assert "schedule: 100 updates: 25 of distillation alone, then 75 without" in result.stdout
 
@@ -66,14 +66,14 @@ def test_a_schedule_of_two_steps_is_told(place):
         (["--teacher", "absent"], "absent: no such folder"),
     ],
 )
-def test_what_a_run_would_refuse_is_an_error(place, options, message):
+def test_a_recipe_that_a_run_refuses_is_an_error(place, options, message):
     result = check(place, *options)
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_a_cache_is_neither_made_nor_filled(place, tmp_path):
+def test_no_cache_is_created_or_filled(place, tmp_path):
     from stillwave.distill.cache import open_cache
 
     cache = tmp_path / "cache"
@@ -85,7 +85,7 @@ def test_a_cache_is_neither_made_nor_filled(place, tmp_path):
     assert "belongs to another teacher" in refused.stderr
 
 
-def test_a_recipe_without_a_teacher_has_nothing_to_check(place):
+def test_a_recipe_without_a_teacher_is_refused(place):
     result = call(distill, place / "alone.yaml", "--check")
     assert result.exit_code == 2
     assert "tiny: has no teacher" in result.stderr

@@ -60,7 +60,7 @@ def test_every_option_for_model_jobs_and_device_has_its_default(config: Path) ->
         ("model: [", "is not YAML"),
     ],
 )
-def test_a_wrong_file_is_one_sentence(config: Path, text: str, message: str) -> None:
+def test_an_invalid_file_is_reported(config: Path, text: str, message: str) -> None:
     config.write_text(text + "\n")
     result = CliRunner().invoke(build(), ["methods"])
     assert result.exit_code == 2

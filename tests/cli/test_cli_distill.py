@@ -21,7 +21,7 @@ def test_a_student_is_distilled(place, tmp_path):
     assert figures["parameters"] == sum(p.numel() for p in student.parameters())
 
 
-def test_each_verb_teaches_the_other(place, tmp_path):
+def test_train_and_distill_refer_to_each_other(place, tmp_path):
     wrong = call(distill, place / "alone.yaml", "-o", tmp_path / "run", "--teacher", place / "teacher")
     assert wrong.exit_code == 2
     assert "has no 'distill' section" in wrong.stderr
@@ -34,13 +34,13 @@ def test_each_verb_teaches_the_other(place, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_an_absent_teacher_is_one_sentence(place, tmp_path):
+def test_a_missing_teacher_is_reported(place, tmp_path):
     result = call(distill, place / "taught.yaml", "-o", tmp_path / "run")
     assert result.exit_code == 2
     assert "absent: no such folder; give a checkpoint or a run folder" in result.stderr
 
 
-def test_a_missing_recipe_or_run_folder_is_one_sentence(place):
+def test_a_missing_recipe_or_run_folder_is_reported(place):
     assert "give a recipe and a run folder" in call(distill).stderr
     assert "give a recipe and a run folder" in call(distill, place / "taught.yaml").stderr
 
@@ -49,7 +49,7 @@ def test_the_former_option_explain_writes_the_report_of_a_run(tmp_path):
     assert "not a run folder" in call(distill, "--explain", tmp_path / "nowhere").stderr
 
 
-def test_layers_that_do_not_exist_are_one_sentence(place, tmp_path):
+def test_missing_layers_are_reported(place, tmp_path):
     taps = "distill.taps={encoder: {student: [nosuch], teacher: [nosuch]}}"
     result = call(
         distill, place / "taught.yaml", "-o", tmp_path / "run", "--teacher", place / "teacher", "--set", taps

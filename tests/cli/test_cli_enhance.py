@@ -92,7 +92,7 @@ def test_a_folder_with_good_and_bad_files(tmp_path, run):
     assert made == ["deep/a.wav", "z.mp3"]
 
 
-def test_nothing_is_overwritten_unless_told_to(tmp_path, run):
+def test_nothing_is_overwritten_without_the_option(tmp_path, run):
     source = recording(tmp_path / "a.wav")
     target = tmp_path / "b.wav"
     target.write_text("precious")
@@ -112,7 +112,7 @@ def test_a_pipe(tmp_path, run):
     assert (rate, samples.shape) == (44_100, (2_000,))
 
 
-def test_an_empty_pipe_is_one_sentence(run):
+def test_an_empty_pipe_is_reported(run):
     result = run("-", "-o", "-", input=b"")
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -130,7 +130,7 @@ def test_an_empty_pipe_is_one_sentence(run):
         ([".", "-o", "out"], "the inputs contain no recordings"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_done(tmp_path, run, monkeypatch, arguments, words):
+def test_invalid_options_are_refused_before_any_work(tmp_path, run, monkeypatch, arguments, words):
     monkeypatch.chdir(tmp_path)
     result = run(*arguments)
     assert result.exit_code == 2
@@ -139,7 +139,7 @@ def test_what_cannot_be_is_refused_before_anything_is_done(tmp_path, run, monkey
 
 
 @pytest.mark.parametrize("stream", ["stdin", "stdout"])
-def test_a_terminal_is_no_pipe(stream, monkeypatch):
+def test_a_terminal_is_refused(stream, monkeypatch):
     class Stream:
         def __init__(self, name: str) -> None:
             self.isatty = lambda: name == stream
@@ -150,7 +150,7 @@ def test_a_terminal_is_no_pipe(stream, monkeypatch):
         enhance([Path("-")], Path("-"))
 
 
-def test_a_recording_is_all_it_needs(tmp_path, run):
+def test_a_recording_is_the_only_required_argument(tmp_path, run):
     source = recording(tmp_path / "a.wav", 8_000)
     result = run(source, with_model=False)
     assert result.exit_code == 0, result.stderr
@@ -171,7 +171,7 @@ def test_a_shipped_model_is_named_with_and_without_int8(tmp_path, run):
     assert 0 < np.square(one - other).sum() < 0.01 * np.square(one).sum()
 
 
-def test_an_unknown_model_is_one_sentence_with_the_names_that_exist(tmp_path, run):
+def test_an_unknown_model_lists_the_valid_names(tmp_path, run):
     source = recording(tmp_path / "a.wav")
     result = run(source, "-o", tmp_path / "b.wav", "-m", "nothing-of-the-kind", with_model=False)
     assert result.exit_code == 2
@@ -181,7 +181,7 @@ def test_an_unknown_model_is_one_sentence_with_the_names_that_exist(tmp_path, ru
     assert not (tmp_path / "b.wav").exists()
 
 
-def test_a_rate_that_the_format_cannot_hold_becomes_the_next_and_is_named(tmp_path, run):
+def test_an_unsupported_rate_becomes_the_next_and_is_reported(tmp_path, run):
     source = recording(tmp_path / "a.wav", 4_410, rate=44_100)
     result = run(source, "-o", tmp_path / "a.opus", "--json")
     assert result.exit_code == 0, result.stderr
@@ -194,10 +194,13 @@ def test_a_rate_that_the_format_cannot_hold_becomes_the_next_and_is_named(tmp_pa
     assert "OPUS does not support 44100 Hz" in result.stderr
 
 
-def test_clipping_and_lost_metadata_are_said(tmp_path, run, monkeypatch):
+def test_clipping_and_lost_metadata_are_reported(tmp_path, run, monkeypatch):
     from stillwave.inference import offline_file
 
-    monkeypatch.setattr(offline_file.OfflineBlocks, "_network", lambda self, rows: 100 * rows)
+    def amplified(self, blocks, *_):
+        return (100 * block for block in blocks)
+
+    monkeypatch.setattr(offline_file.OfflineBlocks, "enhance", amplified)
     audio.write(tmp_path / "a.wav", np.full(2_000, 0.1), 16_000, tags={"title": "T"})
     result = run(tmp_path / "a.wav", "-o", tmp_path / "b.w64")
     assert result.exit_code == 0
@@ -211,7 +214,7 @@ def test_help_shows_an_example(run):
     assert "stillwave enhance talk.mp3 -o talk.flac" in result.stdout
 
 
-def test_what_is_done_is_skipped_and_quiet_says_failures_only(tmp_path, run):
+def test_existing_outputs_are_skipped_and_quiet_prints_failures_only(tmp_path, run):
     for name in ("a.wav", "b.wav"):
         recording(tmp_path / "in" / name)
     (tmp_path / "in" / "bad.wav").write_text("no audio")
@@ -232,7 +235,7 @@ def test_what_is_done_is_skipped_and_quiet_says_failures_only(tmp_path, run):
     assert "exclude each other" in result.stderr
 
 
-def test_a_dry_run_says_what_would_become_of_what_and_does_nothing(tmp_path, run):
+def test_a_dry_run_prints_inputs_and_outputs_only(tmp_path, run):
     recording(tmp_path / "in" / "a.wav")
     recording(tmp_path / "in" / "b-enhanced.wav")
     result = run(
@@ -247,7 +250,7 @@ def test_a_dry_run_says_what_would_become_of_what_and_does_nothing(tmp_path, run
     assert [row.get("error") for row in rows] == [None, f"{tmp_path / 'out' / 'a.wav'}: exists already"]
 
 
-def test_a_second_run_over_the_same_names_enhances_nothing_twice(tmp_path, run):
+def test_a_second_run_does_not_enhance_outputs(tmp_path, run):
     recording(tmp_path / "a.wav")
     assert run(tmp_path / "a.wav").exit_code == 0
     result = run(tmp_path / "a.wav", tmp_path / "a-enhanced.wav", "--overwrite")
@@ -269,9 +272,7 @@ def test_a_second_run_over_the_same_names_enhances_nothing_twice(tmp_path, run):
         (["a.wav", "-o", "no/out/x.wav"], "no/out/x.wav: there is no folder no; create it"),
     ],
 )
-def test_outputs_that_are_mistakes_are_refused_before_anything_is_done(
-    tmp_path, run, monkeypatch, arguments, words
-):
+def test_invalid_outputs_are_refused_before_any_work(tmp_path, run, monkeypatch, arguments, words):
     for name in ("a.wav", "b.wav"):
         recording(tmp_path / name)
     monkeypatch.chdir(tmp_path)
@@ -281,7 +282,7 @@ def test_outputs_that_are_mistakes_are_refused_before_anything_is_done(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.wav", "b.wav"]
 
 
-def test_names_that_are_no_utf_8_are_enhanced_and_reported(tmp_path, run):
+def test_names_that_are_not_utf_8_are_enhanced_and_reported(tmp_path, run):
     odd = os.fsdecode(b"caf\xe9.wav")
     recording(tmp_path / "in" / odd)
     recording(tmp_path / "in" / ("n" * 251 + ".wav"))
@@ -315,7 +316,7 @@ main()
 """
 
 
-def test_the_decoders_own_words_stay_off_the_terminal(tmp_path, run, capfd):
+def test_messages_of_decoders_are_not_printed(tmp_path, run, capfd):
     noise = 0.1 * np.random.default_rng(0).standard_normal((1, 88_200))
     audio.write(tmp_path / "whole.mp3", noise, 44_100)
     content = bytearray((tmp_path / "whole.mp3").read_bytes())
@@ -332,7 +333,7 @@ def test_the_decoders_own_words_stay_off_the_terminal(tmp_path, run, capfd):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stop_keeps_what_is_done_and_leaves_no_half_file(tmp_path, number, code):
+def test_an_interruption_keeps_complete_files_only(tmp_path, number, code):
     for index in range(40):
         recording(tmp_path / "in" / f"{index:02d}.wav", 16_000 * 20)
     command = [sys.executable, "-c", PROGRAM, "enhance", tmp_path / "in", "-o", tmp_path / "out", "-j", "2"]

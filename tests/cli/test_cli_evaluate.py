@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def sides(folder: Path):
     return "--clean", folder / "clean", "--enhanced", folder / "mine", "--noisy", folder / "noisy"
 
 
-def test_json_is_all_that_stdout_gets(folders):
+def test_json_is_the_only_output_on_stdout(folders):
     result = run(*sides(folders), "--metrics", "snr, si_sdr,", "--json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
@@ -64,22 +65,25 @@ def test_json_is_all_that_stdout_gets(folders):
     assert found["differences"]["mine"]["snr"]["mean"] == pytest.approx(10, abs=1e-3)
 
 
-def test_markdown_where_stdout_is_no_terminal(folders):
+def test_stdout_that_is_not_a_terminal_gets_markdown(folders):
     result = run(*sides(folders), "--metrics", "snr")
     assert result.exit_code == 0
     assert "| noisy | 5.00 [5.00, 5.00] |" in result.stdout
     assert "| mine | 15.00 [15.00, 15.00] |" in result.stdout
 
 
-def test_a_terminal_gets_a_row_a_metric(folders, capsys):
-    from stillwave.cli.evaluate import _show
-    from stillwave.evaluation import score_pairs, summarise
-    from stillwave.evaluation.inputs import from_folders
-
+def test_a_terminal_gets_a_row_per_metric(folders, capsys, monkeypatch):
     save(folders / "mine" / "2.wav", -recording(2, 15))
     save(folders / "mine" / "1.wav", recording(1)[:-1])
-    items = from_folders(folders / "clean", {"[mine]": folders / "mine"}, folders / "noisy")
-    _show(summarise(score_pairs(items, ("snr", "si_sdr"), 1, quiet=True)))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    evaluate(
+        enhanced=[f"[mine]={folders / 'mine'}"],
+        clean=folders / "clean",
+        noisy=folders / "noisy",
+        metrics="snr,si_sdr",
+        jobs=1,
+        quiet=True,
+    )
     shown = capsys.readouterr().out
     lines = shown.splitlines()
     assert any("noisy" in line and "[mine]" in line for line in lines)
@@ -89,7 +93,7 @@ def test_a_terminal_gets_a_row_a_metric(folders, capsys):
     assert "lengths differ" in shown
 
 
-def test_the_folder_it_leaves(folders):
+def test_content_of_the_output_folder(folders):
     out = folders / "scores"
     result = run(*sides(folders), "--metrics", "snr", "--output", out)
     assert result.exit_code == 0, result.stderr
@@ -138,7 +142,7 @@ def test_only_the_noisy_files(folders):
         (["model"], "models need --on"),
     ],
 )
-def test_wrong_arguments_are_met_before_anything_is_scored(folders, monkeypatch, arguments, words):
+def test_invalid_arguments_are_reported_before_scoring(folders, monkeypatch, arguments, words):
     monkeypatch.setattr("stillwave.evaluation.score_pairs", lambda *_: pytest.fail("scored"))
     result = run(*arguments[:0], *sides(folders), *arguments)
     assert result.exit_code == 2
@@ -146,13 +150,13 @@ def test_wrong_arguments_are_met_before_anything_is_scored(folders, monkeypatch,
     assert result.stdout == ""
 
 
-def test_nothing_named(folders):
+def test_an_evaluation_without_input_is_refused(folders):
     result = run("--clean", folders / "clean")
     assert result.exit_code == 2
     assert "give models with --on DIR" in result.stderr
 
 
-def test_an_output_that_cannot_be_a_folder_is_met_first(folders, monkeypatch):
+def test_an_invalid_output_folder_is_reported_first(folders, monkeypatch):
     monkeypatch.setattr("stillwave.evaluation.score_pairs", lambda *_: pytest.fail("scored"))
     (folders / "file").write_text("")
     result = run(*sides(folders), "--output", folders / "file")
@@ -160,7 +164,7 @@ def test_an_output_that_cannot_be_a_folder_is_met_first(folders, monkeypatch):
     assert "file" in result.stderr
 
 
-def test_nothing_scored_says_why_and_fails(folders):
+def test_without_scores_the_command_fails_with_reasons(folders):
     for index in range(3):
         save(folders / "mine" / f"{index}.wav", np.zeros(RATE))
     result = run("--clean", folders / "clean", "--enhanced", folders / "mine", "--metrics", "snr")
@@ -180,7 +184,7 @@ def test_ctrl_c_ends_cleanly(folders, monkeypatch):
     assert result.stdout == ""
 
 
-def test_a_folder_called_noisy_is_taken(folders):
+def test_a_folder_named_noisy_is_the_input(folders):
     result = run("--clean", folders / "clean", "--enhanced", folders / "noisy", "--metrics", "snr", "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["systems"] == ["noisy"]

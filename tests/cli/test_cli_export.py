@@ -73,7 +73,7 @@ def test_options_reach_the_function(told, tmp_path) -> None:
     assert told["precision"] == "float16"
 
 
-def test_losses_are_shown_and_a_large_one_pointed_out(tmp_path, monkeypatch) -> None:
+def test_losses_are_shown_and_a_large_one_is_a_warning(tmp_path, monkeypatch) -> None:
     losses = {"pesq_wb": QualityLoss(2.5, 2.43, 12), "stoi": QualityLoss(0.9, 0.9001, 12)}
     monkeypatch.setattr(flow, "export", lambda source, target, **_: report(target, losses=losses))
     result = call(export, "c", "-o", tmp_path / "a.onnx", "--int8")
@@ -90,7 +90,7 @@ def test_losses_are_shown_and_a_large_one_pointed_out(tmp_path, monkeypatch) -> 
         (("--dynamic",), "add --int8"),
     ],
 )
-def test_faults_are_one_sentence(model, tmp_path, arguments, said) -> None:
+def test_errors_are_single_sentences(model, tmp_path, arguments, said) -> None:
     result = call(export, model, "-o", tmp_path / "a.onnx", *arguments)
     assert result.exit_code == 2
     assert result.stdout == ""

@@ -59,7 +59,7 @@ def test_the_table_fits_a_terminal(tmp_path: Path) -> None:
     assert "Algorithmic delay 32 ms" in done.stdout
 
 
-def test_what_cannot_be_measured_is_one_sentence() -> None:
+def test_invalid_targets_are_reported() -> None:
     done = call(latency, "dpdcrn-student", "--backends", "torch")
     assert done.exit_code == 2
     assert "needs the whole signal" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_json_of_a_preset(run) -> None:
     assert facts["receptive_field"] == {"past": None, "future": None}
 
 
-def test_causal_networks_say_what_streaming_costs(run) -> None:
+def test_causal_networks_state_delay_and_state_size(run) -> None:
     assert "yes: 32 ms of delay, 5 KiB of state" in run("bsrnn-xs", "--seconds", "0.5").stdout
     assert "no: needs the whole signal" in run("dpdcrn-student", "--seconds", "0.5").stdout
     facts = json.loads(run("bsrnn-xs", "--json", "--seconds", "0.5").stdout)
@@ -67,7 +68,7 @@ def test_json_of_a_checkpoint_holds_its_card(run, folder: Path) -> None:
     assert facts["model"]["channels"] == 8
 
 
-def test_the_table_shows_what_people_ask_for(run, folder: Path) -> None:
+def test_the_table_shows_card_and_complexity(run, folder: Path) -> None:
     text = run(str(folder), "--seconds", "0.5").stdout
     for word in ("1,200", "9.500", "synthetic", "abababababab", "convolution", "whole signal", "parameters"):
         assert word in text
@@ -80,7 +81,5 @@ def test_a_mistyped_preset_names_the_nearest(run) -> None:
     assert "did you mean 'dpdcrn-student'" in str(result.exception)
 
 
-def test_reach_in_milliseconds() -> None:
-    from stillwave.cli.model_facts import _reach
-
-    assert _reach(512, 16_000) == "32.0 ms"
+def test_look_ahead_in_milliseconds(run) -> None:
+    assert re.search(r"look-ahead\W+31\.9 ms", run("framenet-xs", "--seconds", "0.5").stdout)  # 510 samples

@@ -53,7 +53,7 @@ def shelf(folder: Path, tmp_path: Path, monkeypatch) -> ModelRegistry:
     return made
 
 
-def test_the_list_marks_the_default_and_leaves_out_what_is_not_known() -> None:
+def test_the_list_marks_the_default_and_omits_unknown_facts() -> None:
     result = call(models)
     assert result.exit_code == 0, result.stderr
     rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.strip()}
@@ -89,7 +89,7 @@ def test_a_card_is_readable() -> None:
     assert "scores on" not in call(models, "other").stdout
 
 
-def test_an_unknown_name_is_one_sentence() -> None:
+def test_an_unknown_name_is_reported() -> None:
     result = call(models, "tinny")
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -111,7 +111,7 @@ def test_info_prints_the_card_of_a_model_by_default_of_the_default_one(arguments
 
 
 @pytest.mark.parametrize(("arguments", "shown"), [([], "tiny"), (["tiny-int8"], "tiny-int8")])
-def test_probe_takes_the_file(arguments: list[str], shown: str) -> None:
+def test_probe_uses_the_file(arguments: list[str], shown: str) -> None:
     found = json.loads(call(probe, *arguments, "--seconds", "0.2", "--json").stdout)
     assert found["model"] == shown
     assert 256 < found["lookahead"]["samples"] <= 511
@@ -120,7 +120,7 @@ def test_probe_takes_the_file(arguments: list[str], shown: str) -> None:
     assert f"{shown}: look-ahead is" in late.stderr
 
 
-def test_latency_runs_both_forms_as_they_ship() -> None:
+def test_latency_measures_both_files() -> None:
     options = ("--frames", 10, "--rounds", 1, "--streams", 0, "--json")
     rows = json.loads(call(latency, "--backends", "onnx,int8", *options).stdout)["rows"]
     assert [(row["model"], row["backend"]) for row in rows] == [("tiny", "onnx"), ("tiny", "int8")]
@@ -140,7 +140,7 @@ def test_latency_times_pytorch_with_random_weights_of_the_same_network(tmp_path:
 
 
 @pytest.mark.parametrize("verb", [info, probe, latency])
-def test_a_damaged_file_or_an_unknown_name_stops_every_verb(verb, tmp_path, monkeypatch) -> None:
+def test_a_damaged_file_or_an_unknown_name_stops_every_command(verb, tmp_path, monkeypatch) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
     shelves.write(broken, "tiny", {"float": b"\x08abc", "int8": b"\x08"})

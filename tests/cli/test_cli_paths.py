@@ -7,7 +7,7 @@ from stillwave.cli import guard
 from stillwave.evaluation.inputs import named
 
 
-def test_a_tilde_that_the_shell_left_is_the_home_folder(tmp_path, monkeypatch):
+def test_an_unexpanded_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     given = {}
 

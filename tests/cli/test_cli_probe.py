@@ -28,7 +28,7 @@ def test_json_of_a_checkpoint(tmp_path: Path) -> None:
     assert facts["keeps_state"] is False
 
 
-def test_the_table_says_what_was_done() -> None:
+def test_the_table_states_the_perturbations() -> None:
     done = call(probe, "torch.nn:Identity", "--seconds", "0.3")
     assert done.exit_code == 0, done.stderr
     for words in ("look-ahead", "0 samples, 0.0 ms", "one sample", "float64", "if it differs"):
@@ -42,14 +42,14 @@ def test_expected_look_ahead_decides_the_exit() -> None:
     assert "look-ahead is 510 samples, 31.9 ms, more than --expect-ms 31" in " ".join(late.stderr.split())
 
 
-def test_a_whole_signal_is_beyond_any_expectation(monkeypatch) -> None:
+def test_an_unlimited_look_ahead_exceeds_any_expectation(monkeypatch) -> None:
     monkeypatch.setattr(torch, "planted", lambda x: x - x.mean(), raising=False)
     done = call(probe, "torch:planted", "--seconds", "0.3", "--expect-ms", "10000")
     assert done.exit_code == 1
     assert "all 0.3 s" in done.stderr
 
 
-def test_leaking_state_is_said(monkeypatch) -> None:
+def test_state_kept_between_calls_is_printed(monkeypatch) -> None:
     class Adding(torch.nn.Module):
         total = 0.0
 

@@ -39,14 +39,14 @@ def test_cp_copies_and_does_not_overwrite(tmp_path):
     assert (tmp_path / "small-teacher.yaml").exists()
 
 
-def test_check_finds_no_fault_in_what_is_shipped():
+def test_check_accepts_the_shipped_recipes():
     result = call(recipes.check, "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {name: [] for name in sorted(shipped())}
     assert "small-student: valid" in call(recipes.check, "small-student").stdout
 
 
-def test_check_tells_faults_and_fails(tmp_path):
+def test_check_reports_faults_and_fails(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(BASE + "train: {stepz: 3}\n")
     result = call(recipes.check, file, "small-student")

@@ -34,7 +34,7 @@ def test_the_version() -> None:
     assert result.output.strip() == f"stillwave {stillwave.__version__}"
 
 
-def test_help_lists_every_verb_and_each_shows_an_example() -> None:
+def test_help_lists_every_command_and_each_shows_an_example() -> None:
     listed = RUNNER.invoke(build(), ["--help"]).output
     for verb in (*VERBS, *GROUPS):
         assert verb in listed
@@ -45,13 +45,13 @@ def test_help_lists_every_verb_and_each_shows_an_example() -> None:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_sub_verbs_show_examples(group: str) -> None:
+def test_sub_commands_show_examples(group: str) -> None:
     for command in __import__(f"stillwave.cli.{group}", fromlist=["app"]).app.registered_commands:
         name = command.name or command.callback.__name__
         assert "Example:" in RUNNER.invoke(build(), [group, name, "--help"]).output, name
 
 
-def test_what_the_user_can_mend_is_one_sentence() -> None:
+def test_errors_that_a_user_can_correct_are_single_sentences() -> None:
     assert end(StillwaveError("a.wav: is [empty]")) == (2, "error: a.wav: is [empty]")
 
 
@@ -67,7 +67,7 @@ def test_a_missing_package_names_its_extra() -> None:
     assert (code, "stillwave[eval]" in said) == (2, True)
 
 
-def test_an_unknown_missing_module_is_a_fault_of_ours() -> None:
+def test_an_unknown_missing_module_is_an_internal_error() -> None:
     app = typer.Typer()
 
     def verb() -> None:
@@ -90,7 +90,7 @@ def openmp(settings: dict[str, str]) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stderr
 
 
-def test_threads_do_not_wait_long_for_each_other_unless_the_user_says_so() -> None:
+def test_the_spin_count_of_openmp_is_limited_unless_set() -> None:
     told = openmp({})
     if "GOMP_SPINCOUNT" not in told:
         pytest.skip("this PyTorch has another OpenMP")

@@ -55,7 +55,7 @@ def sound(samples: int, channels: int = 1) -> np.ndarray:
 @pytest.mark.parametrize(
     ("rate", "channels", "limit"), [(16_000, 1, None), (48_000, 2, 12), (44_100, 3, None)]
 )
-def test_what_comes_out_is_what_a_file_would_be(run, model, rate, channels, limit):
+def test_the_output_equals_that_of_a_file(run, model, rate, channels, limit):
     noisy = sound(7_003, channels)
     options = ["--rate", rate, "--channels", channels, "--format", "f32le", "--block", 500]
     result = run(*options, *(["--limit-db", limit] if limit else []), input=noisy.T.tobytes())
@@ -67,7 +67,7 @@ def test_what_comes_out_is_what_a_file_would_be(run, model, rate, channels, limi
     assert np.abs(found - expected).max() < 1e-5
 
 
-def test_kept_delay_puts_the_same_samples_behind_silence(run):
+def test_keep_delay_prepends_silence(run):
     noisy = (sound(3_000) * 2**15).astype("<i2").tobytes()
     aligned = np.frombuffer(run(input=noisy).stdout_bytes, "<i2")
     late = np.frombuffer(run("--keep-delay", input=noisy).stdout_bytes, "<i2")
@@ -83,7 +83,7 @@ def test_the_shortest_inputs_keep_their_length(run, samples):
     assert (result.exit_code, len(result.stdout_bytes)) == (0, 2 * samples)
 
 
-def test_what_was_wrong_is_said_and_passed_over(run):
+def test_invalid_samples_are_replaced_and_reported(run):
     noisy = sound(1_000)
     noisy[0, [3, 700]] = np.nan, np.inf
     result = run("--format", "f32le", input=noisy.tobytes() + b"xyz")
@@ -95,7 +95,7 @@ def test_what_was_wrong_is_said_and_passed_over(run):
     assert "2 samples were NaN, infinite or out of range and were replaced by silence" in result.stderr
 
 
-def test_clipping_is_said(run, monkeypatch):
+def test_clipping_is_reported(run, monkeypatch):
     from stillwave.inference import OnnxBackend
 
     monkeypatch.setattr(OnnxBackend, "step", lambda self, spectrum, state: (3 * spectrum, state))
@@ -112,14 +112,14 @@ def test_clipping_is_said(run, monkeypatch):
         (["--model", "none.onnx"], "none.onnx: no such"),
     ],
 )
-def test_what_cannot_be_is_one_sentence(run, arguments, words):
+def test_invalid_options_are_single_sentences(run, arguments, words):
     result = run(*arguments)
     assert result.exit_code == 2
     assert result.stdout_bytes == b""
     assert words in result.stderr
 
 
-def test_a_network_of_several_microphones_wants_its_channels(tmp_path, run):
+def test_a_network_for_several_microphones_requires_its_channels(tmp_path, run):
     network = build(ModelConfig(channels=8, causal=True, norm="frame", microphones=2, depth=1, past_frames=4))
     checkpoint.save(tmp_path / "two", network, checkpoint.Card(model=network.config))
     several = ["--model", tmp_path / "two", "--format", "f32le"]
@@ -131,7 +131,7 @@ def test_a_network_of_several_microphones_wants_its_channels(tmp_path, run):
     assert np.abs(found - expected[0]).max() < 1e-5
 
 
-def test_a_whole_signal_network_cannot_stream(tmp_path, run):
+def test_an_offline_network_cannot_stream(tmp_path, run):
     network = build(ModelConfig(channels=8))
     checkpoint.save(tmp_path / "whole", network, checkpoint.Card(model=network.config))
     result = run("--model", tmp_path / "whole")
@@ -161,7 +161,7 @@ def test_samples_come_out_before_the_input_has_ended(process):
     assert len(rest) <= 2 * 2_048
 
 
-def test_a_reader_that_goes_ends_it_quietly(process):
+def test_a_closed_reader_ends_it_without_an_error(process):
     process.stdin.write(bytes(2 * 1_024))
     process.stdout.read(2)
     process.stdout.close()
@@ -174,7 +174,7 @@ def test_a_reader_that_goes_ends_it_quietly(process):
     assert process.stderr.read() == b""
 
 
-def test_ctrl_c_ends_it_with_a_sentence(process):
+def test_ctrl_c_ends_it_with_a_message(process):
     import signal
 
     process.stdin.write(bytes(2 * 1_024))
@@ -187,7 +187,7 @@ def test_ctrl_c_ends_it_with_a_sentence(process):
 
 
 @pytest.mark.parametrize("end", ["stdin", "stdout"])
-def test_a_terminal_is_no_pipe(end, monkeypatch):
+def test_a_terminal_is_refused(end, monkeypatch):
     for name in ("stdin", "stdout"):
         monkeypatch.setattr(sys, name, SimpleNamespace(isatty=lambda name=name: name == end))
     with pytest.raises(StillwaveError, match=f"{end} is a terminal"):
@@ -210,7 +210,7 @@ def test_help_shows_an_example(run):
     assert "arecord" in result.stdout
 
 
-def test_without_a_model_the_default_one_cleans():
+def test_without_a_model_the_default_is_used():
     noisy = (sound(3_000) * 2**15).astype("<i2").tobytes()
     app = typer.Typer()
     app.command()(guard(stream))
@@ -221,7 +221,7 @@ def test_without_a_model_the_default_one_cleans():
 
 
 @pytest.mark.parametrize("pieces", [[4, 5, 100], [10_000]])
-def test_a_file_on_stdin_is_noticed_however_it_comes(model, pieces):
+def test_a_file_on_stdin_is_detected_in_any_blocks(model, pieces):
     from stillwave.live.pcm import run as through
 
     file = io.BytesIO()
@@ -235,7 +235,7 @@ def test_a_file_on_stdin_is_noticed_however_it_comes(model, pieces):
     assert names == ["WAV"]
 
 
-def test_a_wav_file_is_said_to_be_no_raw_samples(run):
+def test_a_wav_file_on_stdin_is_a_warning(run):
     file = io.BytesIO()
     soundfile.write(file, sound(3_000)[0], 16_000, format="WAV")
     result = run(input=file.getvalue())
@@ -247,7 +247,7 @@ def test_a_wav_file_is_said_to_be_no_raw_samples(run):
 
 @pytest.mark.skipif(os.name != "posix", reason="closes descriptors")
 @pytest.mark.parametrize(("closed", "name"), [("<&-", "stdin"), (">&-", "stdout")])
-def test_a_closed_end_is_one_sentence(closed, name):
+def test_a_closed_stdin_is_reported(closed, name):
     other = "< /dev/null" if name == "stdout" else "> /dev/null"
     line = f"exec '{sys.executable}' -m stillwave stream {other} {closed}"
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True)

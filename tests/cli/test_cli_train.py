@@ -61,7 +61,7 @@ def test_a_score_by_pesq(recipe, tmp_path):
         (["data.segment_seconds=1e-5"], "too short"),
     ],
 )
-def test_faults_are_one_sentence(recipe, tmp_path, settings, words):
+def test_errors_are_single_sentences(recipe, tmp_path, settings, words):
     arguments = [part for setting in settings for part in ("--set", setting)]
     result = call(train, recipe, "-o", tmp_path / "run", *arguments)
     assert result.exit_code == 2
@@ -70,7 +70,7 @@ def test_faults_are_one_sentence(recipe, tmp_path, settings, words):
     assert result.stdout == ""
 
 
-def test_an_unreadable_recording_found_by_a_worker_is_one_sentence(tmp_path):
+def test_an_unreadable_recording_in_a_worker_is_reported(tmp_path):
     write_recordings(tmp_path)
     file = tmp_path / "tiny.yaml"
     file.write_text(RECIPE.replace("FOLDER", str(tmp_path)))
@@ -89,7 +89,7 @@ def test_an_unreadable_recording_found_by_a_worker_is_one_sentence(tmp_path):
     assert "Traceback" not in result.stderr
 
 
-def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(recipe, tmp_path):
+def test_ctrl_c_ends_with_130_and_the_same_command_resumes(recipe, tmp_path):
     run = tmp_path / "run"
     program = (
         "import typer\nfrom stillwave.cli import guard\nfrom stillwave.cli.train import train\n"

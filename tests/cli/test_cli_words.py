@@ -49,7 +49,7 @@ def run(folder, *arguments, recogniser=True):
     return call(evaluate, *sides, *hear, *arguments, "--jobs", 1)
 
 
-def test_words_stand_beside_the_other_metrics_and_losing_them_is_warned_of(folders, tmp_path):
+def test_wer_is_reported_with_other_metrics_and_a_warning(folders, tmp_path):
     result = run(folders, "--metrics", "si_sdr", "--json", "--output", tmp_path / "out")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
@@ -78,7 +78,7 @@ def test_texts_are_found_in_a_table(folders):
     assert found["means"]["noisy"]["wer"]["reasons"] == {"the reference text is not known": 1}
 
 
-def test_a_text_that_cannot_be_read_ends_it_where_texts_are_wanted(folders):
+def test_an_unreadable_text_ends_an_evaluation_with_texts(folders):
     (folders / "clean" / "1.txt").write_bytes(b"\xff\xfe\xff")
     result = run(folders, "--metrics", "snr", "--references", "texts")
     assert result.exit_code == 2
@@ -99,7 +99,7 @@ def test_a_text_that_cannot_be_read_ends_it_where_texts_are_wanted(folders):
         (("--recogniser", "wav2vec2:absent"), "nothing is downloaded"),
     ],
 )
-def test_faults_are_one_sentence_before_any_work(folders, arguments, words):
+def test_errors_are_reported_before_any_work(folders, arguments, words):
     result = run(folders, *arguments, recogniser=False)
     assert result.exit_code == 2
     assert words in result.stderr

@@ -47,7 +47,7 @@ def test_every_option_is_a_sentence_with_its_unit(name: str) -> None:
                 assert unit in text, (option.name, text)
 
 
-def test_panels_hold_every_verb_in_order() -> None:
+def test_panels_list_every_command_in_order() -> None:
     listed = list(typer.main.get_command(build()).commands.values())
     assert listed[0].name == "enhance"
     shown = {command.name: command.rich_help_panel for command in listed if not command.hidden}
@@ -120,7 +120,7 @@ def test_names_complete_in_the_shell() -> None:
     assert result.stdout.split() == ["bsrnn-s", "bsrnn-s-int8"]
 
 
-def test_options_whose_default_is_elsewhere_name_it() -> None:
+def test_options_state_where_their_default_comes_from() -> None:
     for name, option in (
         ("data mix", "seed"),
         ("compare", "teacher"),

@@ -39,7 +39,7 @@ def command(world, tmp_path):
     return run
 
 
-def test_a_comparison_ends_in_a_table_and_can_be_told_again(command, tmp_path):
+def test_a_comparison_prints_a_table_and_can_be_reported_again(command, tmp_path):
     first = command()
     assert first.exit_code == 0, first.stderr
     assert first.stdout.startswith("# Comparison of distillation methods")
@@ -51,7 +51,7 @@ def test_a_comparison_ends_in_a_table_and_can_be_told_again(command, tmp_path):
     assert [row["name"] for row in plain["students"]["8x1"]] == ["noisy", "teacher", "none", "at"]
 
 
-def test_the_teacher_of_the_command_line_counts(command, world, tmp_path):
+def test_the_teacher_option_overrides_the_recipe(command, world, tmp_path):
     result = command("--teacher", world / "other-teacher")
     assert result.exit_code == 0, result.stderr
     refused = command()
@@ -59,7 +59,7 @@ def test_the_teacher_of_the_command_line_counts(command, world, tmp_path):
     assert "a grid with a different teacher" in refused.stderr
 
 
-def test_failed_cells_are_told_and_the_exit_code_says_so(command):
+def test_failed_cells_are_reported_with_exit_code_1(command):
     taps = {"encoder": {"student": ["nowhere"], "teacher": ["encoder.0"]}}
     result = command("--set", f"distill.taps={json.dumps(taps)}")
     assert result.exit_code == 1
@@ -68,7 +68,7 @@ def test_failed_cells_are_told_and_the_exit_code_says_so(command):
     assert "student alone" in result.stdout, "what was done is reported"
 
 
-def test_where_every_cell_fails_the_reasons_are_told(command, monkeypatch):
+def test_if_every_cell_fails_the_reasons_are_printed(command, monkeypatch):
     def full(jobs, at_once, stop):
         yield from (JobResult(job.folder, "failed", "no space left") for job in jobs)
 
@@ -79,7 +79,7 @@ def test_where_every_cell_fails_the_reasons_are_told(command, monkeypatch):
     assert "no cell is finished" in result.stderr
 
 
-def test_a_stop_says_how_to_go_on(command, monkeypatch):
+def test_an_interruption_says_how_to_resume(command, monkeypatch):
     monkeypatch.setitem(
         executors.EXECUTORS,
         "joblib",
@@ -102,7 +102,7 @@ def test_a_stop_says_how_to_go_on(command, monkeypatch):
         (["--on", "absent"], "absent: there is no such folder"),
     ],
 )
-def test_what_cannot_be_is_one_sentence_and_nothing_is_made(command, tmp_path, arguments, told):
+def test_invalid_options_are_refused_before_anything_is_written(command, tmp_path, arguments, told):
     result = command(*arguments)
     assert result.exit_code == 2
     assert told in " ".join(result.stderr.split())
@@ -117,7 +117,7 @@ def test_a_report_needs_a_grid_and_a_grid_needs_a_recipe(tmp_path):
     assert "give RECIPE and --on" in " ".join(call(compare, "-o", tmp_path / "grid").stderr.split())
 
 
-def test_people_at_a_terminal_see_a_table(command, tmp_path, capsys):
+def test_a_terminal_gets_a_table(command, tmp_path, capsys):
     assert command().exit_code == 0
     terminal(collect(read(tmp_path / "grid")))
     shown = capsys.readouterr().out
@@ -143,5 +143,5 @@ def test_methods_as_json_have_their_options():
     assert found["dfkd"]["display"] == "DFKD-style"
 
 
-def test_both_are_verbs():
+def test_compare_and_methods_are_commands():
     assert {"compare", "methods"} <= set(VERBS)

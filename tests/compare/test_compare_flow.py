@@ -41,7 +41,7 @@ def test_every_cell_is_a_run_folder_with_scores(whole):
     assert all(is_done(job) for job in reference_jobs(whole))
 
 
-def test_methods_start_the_same_and_hear_the_same(whole):
+def test_methods_share_initial_weights_and_mixtures(whole):
     def first(method):
         return next(
             e for e in run_log.read(Cell("8x1", method, 1).folder(whole.folder)) if e["kind"] == "train"
@@ -64,10 +64,10 @@ def test_the_report_is_quick_and_the_same_without_training(whole, monkeypatch):
     } == before
 
 
-def test_a_cut_grid_ends_with_the_same_scores(world, whole, tmp_path, monkeypatch):
+def test_an_interrupted_grid_has_the_same_scores(world, whole, tmp_path, monkeypatch):
     """Cut in the middle of a cell's training, and then before a cell is scored."""
     grid = described(world, tmp_path / "cut", seeds="0,1", metrics=("si_sdr", "stoi"))
-    write, score = run_log.RunLog.write, work_module._score
+    write, is_scored = run_log.RunLog.write, work_module.is_scored
 
     def write_and_die(self, kind, step, **values):
         write(self, kind, step, **values)
@@ -77,9 +77,9 @@ def test_a_cut_grid_ends_with_the_same_scores(world, whole, tmp_path, monkeypatc
     def die(job, facts):
         if "seed-1" in job.folder:
             raise KeyboardInterrupt
-        return score(job, facts)
+        return is_scored(job, facts)
 
-    for owner, name, deadly in ((run_log.RunLog, "write", write_and_die), (work_module, "_score", die)):
+    for owner, name, deadly in ((run_log.RunLog, "write", write_and_die), (work_module, "is_scored", die)):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(owner, name, deadly)
             run(grid)
@@ -88,7 +88,7 @@ def test_a_cut_grid_ends_with_the_same_scores(world, whole, tmp_path, monkeypatc
     assert scores_of(grid.folder).items() <= scores_of(whole.folder).items()
 
 
-def test_a_cell_that_fails_stops_no_other_and_is_counted(describe, tmp_path):
+def test_a_failed_cell_does_not_stop_the_others(describe, tmp_path):
     absent = {"encoder": {"student": ["nowhere"], "teacher": ["encoder.0"]}}
     grid = describe(tmp_path / "grid", f"distill.taps={json.dumps(absent)}", methods="output,at")
     result, grid = run(grid)
@@ -103,7 +103,7 @@ def test_a_cell_that_fails_stops_no_other_and_is_counted(describe, tmp_path):
     assert results_of(grid.folder)["failed"] == result.failed
 
 
-def test_a_cell_that_diverged_is_tried_again_and_its_mark_goes(describe, tmp_path, monkeypatch):
+def test_a_diverged_cell_is_repeated(describe, tmp_path, monkeypatch):
     grid = describe(tmp_path / "grid", "train.max_bad_batches=1", methods="none")
     with monkeypatch.context() as patch:
         patch.setattr(sources, "mixtures", sources_with_nan)
@@ -142,7 +142,7 @@ def test_a_partial_grid_reports_what_it_has(describe, tmp_path):
     assert "not finished: 3 cells" in (grid.folder / "report/report.md").read_text()
 
 
-def test_a_grid_that_is_asked_to_stop_says_how_many_are_to_go(describe, tmp_path):
+def test_a_stopped_grid_reports_the_remaining_cells(describe, tmp_path):
     grid = opened(describe(tmp_path / "grid"))
 
     def executor(jobs, at_once, stop):
@@ -174,7 +174,7 @@ def test_two_commands_in_one_grid_are_refused(describe, tmp_path):
         other.stdin.close()
 
 
-def test_a_full_disk_is_one_sentence_and_fails_the_cell_alone(describe, tmp_path, monkeypatch):
+def test_a_full_disk_fails_only_its_cell(describe, tmp_path, monkeypatch):
     from stillwave.training import state
 
     def full(*_):
@@ -188,20 +188,20 @@ def test_a_full_disk_is_one_sentence_and_fails_the_cell_alone(describe, tmp_path
     assert run(describe(tmp_path / "grid"))[0].done == 4
 
 
-def test_recordings_that_are_absent_are_told_before_any_cell_starts(describe, tmp_path):
+def test_missing_recordings_are_reported_before_any_cell_starts(describe, tmp_path):
     grid = opened(describe(tmp_path / "grid", "data.train.speech=absent"))
     with pytest.raises(StillwaveError, match="absent"):
         compare(grid, list(grid.cells()), executor=here, quiet=True)
 
 
-def test_side_by_side_cells_mix_in_their_own_process(describe, tmp_path):
+def test_parallel_cells_mix_in_their_own_process(describe, tmp_path):
     grid = describe(tmp_path / "grid", "data.workers=3")
     cell = next(iter(grid.cells()))
     assert "workers: 0" in cell_job(grid, cell, jobs=2).recipe
     assert "workers: 3" in cell_job(grid, cell, jobs=1).recipe
 
 
-def test_scores_of_another_checkpoint_are_not_taken(whole):
+def test_scores_of_another_checkpoint_are_not_used(whole):
     job = cell_job(whole, next(iter(whole.cells())))
     facts = read_facts(Cell("8x1", "none", 0).folder(whole.folder))
     assert work_module.is_scored(job, facts)
@@ -211,7 +211,7 @@ def test_scores_of_another_checkpoint_are_not_taken(whole):
     assert not work_module.is_scored(job, {})
 
 
-def test_a_grid_that_was_moved_goes_on(describe, tmp_path):
+def test_a_moved_grid_resumes(describe, tmp_path):
     grid = opened(describe(tmp_path / "one"))
 
     def executor(jobs, at_once, stop):

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 
 from stillwave.compare import pictures, results
 from stillwave.compare.matrices import System
@@ -44,12 +43,14 @@ def test_fewer_errors_are_called_better(found):
     ]
 
 
-def test_the_best_is_on_top_and_blue(found):
-    for metric, order in (("si_sdr", ["DOWN", "UP"]), ("wer", ["UP", "DOWN"])):  # drawn from below
-        rows = pictures.effects(found, metric)
-        assert [label for label, _ in rows] == order
-        axis = Figure().subplots()
-        pictures._forest_panel(axis, metric, rows)
+def test_the_best_is_on_top_and_blue(found, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures.figures, "save_figure", lambda figure, files: drawn.append(figure) or files)
+    pictures.forest(found, tmp_path / "forest")
+    (figure,) = drawn
+    orders = [["DOWN", "UP"], ["UP", "DOWN"]]  # si_sdr, wer; from below
+    for axis, order in zip(figure.axes, orders, strict=True):
+        assert [label.get_text() for label in axis.get_yticklabels()] == order
         dots = [line for line in axis.lines if line.get_marker() == "o"]
         assert [to_rgb(dot.get_color()) for dot in dots] == [to_rgb(RED), to_rgb(BLUE)]
 
@@ -62,6 +63,6 @@ def test_a_teacher_with_fewer_errors_is_ahead():
     alone = system(0, values=[[0.50, 0.52, 0.48, 0.54]])
     method = system(0, values=[[0.40, 0.42, 0.38, 0.44]])
     teacher = system(values=[[0.30, 0.33, 0.27, 0.34]])
-    assert results._gap(method, alone, teacher, "wer") == pytest.approx(0.5, abs=1e-9)
-    assert results._gap(method, alone, teacher, "si_sdr") is None
-    assert results._gap(method, teacher, alone, "wer") is None
+    assert results.closed_gap(method, alone, teacher, "wer") == pytest.approx(0.5, abs=1e-9)
+    assert results.closed_gap(method, alone, teacher, "si_sdr") is None
+    assert results.closed_gap(method, teacher, alone, "wer") is None

@@ -40,7 +40,7 @@ def program(tmp_path, monkeypatch):
     return make
 
 
-def test_a_job_is_what_it_was_after_the_journey(grid, job):
+def test_a_job_is_unchanged_by_serialisation(grid, job):
     assert decode(encode(job)) == job
     cell = cell_job(grid, next(iter(grid.cells())))
     assert decode(encode(cell)) == cell
@@ -53,18 +53,18 @@ def test_a_job_is_done_in_a_process_of_its_own(job):
     assert Path(job.log).exists()
 
 
-def test_what_a_process_says_of_its_failure_is_told(job):
+def test_the_error_message_of_a_process_is_reported(job):
     outcome = in_own_process(replace(job, test="/nowhere"))
     assert outcome.status == "failed"
     assert outcome.sentence.startswith("/nowhere: there is no such folder")
 
 
-def test_a_process_that_was_killed_is_told_as_such(job, program):
+def test_a_killed_process_is_reported(job, program):
     program("kill -9 $$")
     assert "was killed (signal 9), possibly out of memory" in in_own_process(job).sentence
 
 
-def test_a_process_that_ends_without_a_word_leaves_its_log(job, program):
+def test_a_process_without_an_error_message_keeps_its_log(job, program):
     program("echo oh dear >&2; exit 3")
     assert f"exit code 3); see {job.log}" in in_own_process(job).sentence
     assert "oh dear" in Path(job.log).read_text()
@@ -188,7 +188,7 @@ def test_ray_runs_the_same_grid(describe, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_ray_tells_failures_and_stops_when_asked(job, tmp_path):
+def test_ray_reports_failures_and_stops_on_request(job, tmp_path):
     ray = pytest.importorskip("ray", reason="the 'cluster' extra is not installed")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:

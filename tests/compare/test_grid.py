@@ -69,13 +69,13 @@ def test_another_teacher_is_refused(describe, world, tmp_path):
     assert (tmp_path / "grid/grid.json").read_text() == before
 
 
-def test_the_same_teacher_elsewhere_is_the_same(describe, world, tmp_path):
+def test_a_moved_teacher_is_accepted(describe, world, tmp_path):
     opened(describe(tmp_path / "grid"))
     shutil.copytree(world / "teacher", tmp_path / "moved")
     opened(describe(tmp_path / "grid", f"distill.teacher={tmp_path / 'moved'}"))
 
 
-def test_another_recipe_is_refused_by_key_but_not_for_where_it_runs(describe, tmp_path):
+def test_another_recipe_is_refused_by_key_except_for_where_it_runs(describe, tmp_path):
     opened(describe(tmp_path / "grid"))
     with pytest.raises(StillwaveError, match=r"different recipe: optimiser\.lr differs \(and 1 more\)"):
         opened(describe(tmp_path / "grid", "train.steps=4", "optimiser.lr=0.1"))
@@ -122,7 +122,7 @@ def test_folders_of_something_else_are_refused(describe, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"recipe": {}})])
-def test_a_damaged_description_is_one_sentence(tmp_path, text):
+def test_a_damaged_description_is_reported(tmp_path, text):
     (tmp_path / "grid.json").write_text(text)
     with pytest.raises(StillwaveError, match=r"grid\.json: cannot be read"):
         read(tmp_path)

@@ -14,14 +14,14 @@ def test_the_student_alone_is_always_first():
     assert list(names.parse_methods("", BASE)) == ["none"]
 
 
-def test_words_that_stand_for_many():
+def test_all_and_ablations_are_expanded():
     assert list(names.parse_methods("all", BASE)) == list(METHOD_CONFIGS)
     ablations = list(names.parse_methods("ablations", BASE))
     assert ablations[:2] == ["none", "i2srf_tfckd"]
     assert set(ablations[2:]) == {n for n, s in VARIANTS.items() if s["name"] == "i2srf_tfckd"}
 
 
-def test_the_recipes_options_hold_for_its_method_and_its_variants_alone():
+def test_options_of_the_recipe_apply_to_its_method_and_variants_only():
     found = names.parse_methods("at,i2srf_tfckd,i2srf_tfckd-uniform", BASE)
     assert found["at"] == {"method": {"name": "at"}}
     assert found["i2srf_tfckd"]["method"] == {"name": "i2srf_tfckd", "fusion_channels": 8}
@@ -29,7 +29,7 @@ def test_the_recipes_options_hold_for_its_method_and_its_variants_alone():
     assert found["i2srf_tfckd-uniform"]["method"]["calibration"] is False
 
 
-def test_variants_of_the_users_own():
+def test_custom_variants():
     found = names.parse_methods("at", BASE, ["strong={name: at, power: 4, rho: 1.0}"])
     assert found["strong"] == {"rho": 1.0, "method": {"name": "at", "power": 4}}
     assert names.display("strong", found["strong"]["method"]) == "strong (AT)"
@@ -45,7 +45,7 @@ def test_variants_of_the_users_own():
         ("a/b={name: at}", "is not a valid name of a variant"),
     ],
 )
-def test_variants_that_cannot_be(variant, told):
+def test_invalid_variants_are_refused(variant, told):
     with pytest.raises(StillwaveError, match=told):
         names.parse_methods("at", BASE, [variant])
 

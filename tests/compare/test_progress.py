@@ -8,7 +8,7 @@ def job(folder, text=""):
     return Job(folder=str(folder), test="t", test_sha256="x", metrics=("stoi",), recipe=text)
 
 
-def test_the_last_whole_line_counts(tmp_path):
+def test_progress_uses_the_last_complete_line(tmp_path):
     assert last_step(tmp_path) == 0
     log = tmp_path / "log.jsonl"
     log.write_text('{"step": 1}\n{"step": 2}\n{"st')
@@ -19,7 +19,7 @@ def test_the_last_whole_line_counts(tmp_path):
     assert last_step(tmp_path) == 0
 
 
-def test_outcomes_pass_unchanged_with_and_without_a_bar(world, tmp_path, capsys):
+def test_results_are_unchanged_with_and_without_a_bar(world, tmp_path, capsys):
     text = recipes.dump(recipes.load(world / "recipe.yaml"))
     jobs = [job(tmp_path / "a", text), job(tmp_path / "b"), job(tmp_path / "c", text)]
     assert steps_of(jobs[0]) == 2

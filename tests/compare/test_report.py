@@ -98,7 +98,7 @@ def test_means_gaps_and_costs_by_hand(make):
     )
 
 
-def test_by_snr_is_the_same_figure_for_some_of_the_recordings(make):
+def test_results_by_snr_are_over_subsets_of_the_recordings(make):
     rows = rows_of(make())
     assert list(rows["sp"].by_snr) == ["0 dB", "5 dB", "10 dB"]
     counts = [found["si_sdr"][1].recordings for found in rows["sp"].by_snr.values()]
@@ -120,7 +120,7 @@ def test_the_correction_counts_students_of_all_sizes(make):
     assert "SP (16x1)" in text
 
 
-def test_values_that_are_missing_are_counted_with_their_reasons(make):
+def test_missing_values_are_counted_with_their_reasons(make):
     grid = make(without=(3, 4))
     found = rows_of(grid)["sp"]
     assert found.unscored == {"si_sdr": {"too short": 6}}
@@ -129,7 +129,7 @@ def test_values_that_are_missing_are_counted_with_their_reasons(make):
     assert "- SP: 6 without SI-SDR: too short" in (grid.folder / "report/report.md").read_text()
 
 
-def test_one_seed_is_said_to_be_one(make):
+def test_a_single_seed_is_noted(make):
     grid = make(seeds="0")
     write_report(grid)
     text = (grid.folder / "report/report.md").read_text()
@@ -137,7 +137,7 @@ def test_one_seed_is_said_to_be_one(make):
     assert "not to other seeds" in text
 
 
-def test_every_form_has_every_system(make):
+def test_every_format_has_every_system(make):
     grid = make()
     results = write_report(grid)
     place = grid.folder / "report"
@@ -176,7 +176,7 @@ def test_the_page_needs_nothing_else_and_is_well_formed(make):
     assert opens == []
 
 
-def test_what_others_wrote_is_escaped(make):
+def test_names_are_escaped(make):
     grid = make(without=(3,), reason="<b>|&")
     write_report(grid)
     assert "<b>|" not in (grid.folder / "report/index.html").read_text()
@@ -199,7 +199,7 @@ def test_results_and_scores_hold_everything(make):
     assert np.mean(values) == pytest.approx(rows_of(grid)["sp"].means["si_sdr"].mean, abs=0.2)
 
 
-def test_pictures_show_what_they_should(make):
+def test_figures_are_written(make):
     grid = make()
     write_report(grid)
     for name in ("forest", "by-snr-8x1"):
@@ -236,7 +236,7 @@ def test_scores_come_back_as_they_were(tmp_path):
         read(tmp_path / "scores.csv")
 
 
-def test_a_cell_of_another_checkpoint_or_test_set_is_no_part_of_the_table(make):
+def test_cells_with_another_checkpoint_or_test_set_are_excluded(make):
     grid = make()
     folder = Cell("8x1", "sp", 1).folder(grid.folder)
     facts = json.loads((folder / "cell.json").read_text())

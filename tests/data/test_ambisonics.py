@@ -31,7 +31,7 @@ def test_gains_of_a_plane_wave(azimuth, elevation, wyzx):
     np.testing.assert_allclose(encode(direction(azimuth, elevation)), wyzx, atol=1e-12)
 
 
-def test_turning_a_scene_turns_its_channels():
+def test_rotating_a_scene_rotates_its_channels():
     places = [direction(*angles) for angles in RNG.uniform(-1.5, 1.5, (5, 2))]
     waves = RNG.standard_normal((5, 100))
     turn, _ = np.linalg.qr(RNG.standard_normal((3, 3)))
@@ -78,7 +78,7 @@ def test_a_dipole_in_place_of_w_is_found():
     assert "not W" in order_fault(good[::-1])
 
 
-def test_what_one_microphone_cannot_tell():
+def test_rotations_cannot_be_detected():
     good = scene()
     assert order_fault(good[[0, 2, 3, 1]]) == ""  # exchanged dipoles: a turned scene
     assert order_fault(good * np.array([[1], [-1], [1], [1]])) == ""  # a mirrored one
@@ -86,7 +86,7 @@ def test_what_one_microphone_cannot_tell():
     assert order_fault(on_axis[[1, 0, 2, 3]]) == ""  # one wave along the dipole
 
 
-def test_the_ratio_tells_the_normalisation():
+def test_the_ratio_determines_the_normalisation():
     good = scene()
     assert energy_ratio(good) == pytest.approx(1, abs=0.1)
     assert energy_ratio(convert(good, "acn_sn3d", "fuma")) == pytest.approx(0.5, abs=0.05)

@@ -20,7 +20,7 @@ def speech_like(frames: int) -> Samples:
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
 @pytest.mark.parametrize("frames", [1, 300, 24_000, 32_000])
-def test_length_and_alignment_stay(codec: Codec, frames: int) -> None:
+def test_length_and_alignment_are_kept(codec: Codec, frames: int) -> None:
     samples = speech_like(frames)
     decoded = through(codec, samples, RATE)
     assert decoded.shape == samples.shape
@@ -31,12 +31,12 @@ def test_length_and_alignment_stay(codec: Codec, frames: int) -> None:
 
 
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
-def test_something_is_lost_but_not_the_signal(codec: Codec) -> None:
+def test_the_signal_is_changed_slightly(codec: Codec) -> None:
     samples = speech_like(32_000)
     lost = through(codec, samples, RATE) - samples
     snr = 10 * np.log10(np.square(samples).sum() / np.square(lost).sum())
     assert 3 < snr < 60
 
 
-def test_nothing_in_nothing_out() -> None:
+def test_an_empty_signal_stays_empty() -> None:
     assert through(CODECS[0], np.zeros(0, np.float32), RATE).shape == (0,)

@@ -16,7 +16,7 @@ def density(samples, points=RATE):
 
 
 @pytest.mark.parametrize("name", COMPUTED)
-def test_every_kind_is_whole_finite_seeded_and_never_silent(name):
+def test_every_kind_is_complete_finite_seeded_and_not_silent(name):
     for seed in range(40):
         samples = COMPUTED[name](np.random.default_rng(seed), 8000, RATE)
         assert samples.shape == (8000,)
@@ -44,7 +44,7 @@ def test_hum_has_its_power_at_multiples_of_the_mains(mains):
     assert found[multiples[:4]].min() > 100 * np.median(found[multiples[0] + 10 : multiples[0] + 20])
 
 
-def test_modulated_noise_wanders_slowly_in_level():
+def test_modulated_noise_varies_slowly_in_level():
     samples = synthetic_noise.modulated(np.random.default_rng(0), 20 * RATE, RATE, hertz=1.0)
     levels = 10 * np.log10(np.mean(samples.reshape(-1, RATE // 10).astype(float) ** 2, axis=1))
     assert 4 < np.ptp(levels) < 45
@@ -65,7 +65,7 @@ def test_clicks_are_sparse_and_as_many_as_asked_for():
     assert np.mean(samples.astype(float) ** 4) > 20, "far from Gaussian, whose fourth moment is 3"
 
 
-def test_a_beep_is_at_its_pitch():
+def test_a_beep_has_its_frequency():
     found = density(synthetic_noise.beeps(np.random.default_rng(2), 4 * RATE, RATE, hertz=1000.0))
     assert abs(int(np.argmax(found)) - 1000) <= 2
     near = sum(found[k - 30 : k + 31].sum() for k in (1000, 2000, 3000))

@@ -56,7 +56,7 @@ def test_dns_training_folders_by_kind(dns):
     assert found["speech"].reasons() == {"test set": 8, "neither speech, noise nor room": 1}
 
 
-def test_parts_of_one_dns_noise_stay_together(dns):
+def test_segments_of_one_dns_noise_stay_together(dns):
     noise = scan_corpus("dns2020", dns)["noise"].recordings
     for seed in range(5):
         train, held = split(noise, 0.3, seed)
@@ -73,7 +73,7 @@ def test_dns_test_sets_pair_by_file_id(dns, kind):
     assert all(p.noisy.name.endswith(f"fileid_{p.id}.wav") for p in pairs)
 
 
-def test_a_missing_dns_reference_is_not_passed_over(dns):
+def test_a_missing_dns_reference_is_an_error(dns):
     (dns / "test_set/synthetic/no_reverb/clean/clean_fileid_29.wav").unlink()
     with pytest.raises(ManifestError, match="1 files have no counterpart"):
         read_pairs(dns / "test_set/synthetic/no_reverb")
@@ -152,7 +152,7 @@ def test_unknown_corpora_and_other_layouts_are_refused(tmp_path):
     assert all(corpus.LAYOUT for corpus in CORPORA.values())
 
 
-def test_folders_in_a_csv_files_paths_are_no_speakers(tmp_path):
+def test_folders_in_paths_of_a_csv_file_are_not_speakers(tmp_path):
     import soundfile
 
     from stillwave.data.corpora import scan_corpus

@@ -36,7 +36,7 @@ def test_scan_then_check_then_split(run, tmp_path, world):
     assert (tmp_path / "speech-train.jsonl").is_file()
 
 
-def test_scan_says_what_it_left_out(run, tmp_path, world):
+def test_scan_reports_skipped_files(run, tmp_path, world):
     (world["folder"] / "noise" / "readme.txt").write_text("x")
     out = run("scan", world["folder"] / "noise", "-o", "n.jsonl", "--kind", "noise").stdout
     assert "left out             not audio 1" in out
@@ -65,7 +65,7 @@ def test_a_corpus_of_several_kinds_gives_several_manifests(run, tmp_path, world)
     assert {path.name for path in (tmp_path / "m").iterdir()} == {"dns-speech.jsonl", "dns-noise.jsonl"}
 
 
-def test_check_ends_with_a_fault(run, world):
+def test_check_fails_if_a_file_is_missing(run, world):
     gone = world["speech"][0].model_copy(update={"path": world["folder"] / "gone.flac"})
     write_manifest("m.jsonl", [gone, world["speech"][1]])
     assert "no such file" in run("check", "m.jsonl", code=1).stdout
@@ -82,7 +82,7 @@ def recipe(tmp_path, world):
     return "recipe.yaml"
 
 
-def test_mix_writes_what_evaluate_reads_and_spares_what_is_there(run, tmp_path, recipe):
+def test_mix_writes_what_evaluate_reads_and_does_not_overwrite(run, tmp_path, recipe):
     out = run("mix", recipe, "-o", "fixed", "--count", "3", "--seed", "5", "--json").stdout
     assert json.loads(out)["mixtures"] == 3
     first = [pair.noisy.read_bytes() for pair in read_pairs(tmp_path / "fixed")]
@@ -93,7 +93,7 @@ def test_mix_writes_what_evaluate_reads_and_spares_what_is_there(run, tmp_path, 
     assert [pair.noisy.read_bytes() for pair in read_pairs(tmp_path / "again")] == first
 
 
-def test_summary_in_words_and_json(run, world):
+def test_summary_as_text_and_json(run, world):
     assert "speakers             6" in run("summary", world["folder"] / "speech").stdout
     assert json.loads(run("summary", world["folder"] / "rooms", "--json").stdout)["channels"] == {
         "1": 1,
@@ -101,7 +101,7 @@ def test_summary_in_words_and_json(run, world):
     }
 
 
-def test_faults_are_one_sentence(run):
+def test_errors_are_single_sentences(run):
     for arguments in (("scan", "absent", "-o", "m.jsonl"), ("summary", "absent"), ("split", "absent")):
         result = run(*arguments, code=2)
         assert "Traceback" not in result.output

@@ -34,13 +34,13 @@ def test_batches_hold_the_mixers_examples_in_order(mixer):
         np.testing.assert_array_equal(second.clean[row].numpy(), mixer(0, index).clean)
 
 
-def test_a_resumed_run_goes_on_exactly(mixer):
+def test_a_resumed_loader_continues_exactly(mixer):
     (resumed,) = collect(mixer, first=2)
     assert torch.equal(resumed.noisy, collect(mixer)[2].noisy)
 
 
 @pytest.mark.parametrize("processes", [2, 4])
-def test_the_processes_shares_in_order_are_the_global_batch(mixer, processes):
+def test_parts_of_the_processes_form_the_global_batch(mixer, processes):
     whole = collect(mixer)
     parts = [collect(mixer, rank=rank, processes=processes) for rank in range(processes)]
     for step, batch in enumerate(whole):
@@ -53,7 +53,7 @@ def test_a_batch_that_cannot_be_shared_is_refused():
         list(shares(4, 0, 1, processes=3))
 
 
-def test_loading_leaves_the_global_generators_alone(mixer):
+def test_loading_keeps_the_global_random_state(mixer):
     torch.manual_seed(1)
     np.random.seed(1)
     expected = torch.rand(1), np.random.rand()

@@ -56,7 +56,7 @@ def test_every_training_speaker_sounds_different() -> None:
     assert len(speakers) == Size().speakers == len(set(speakers))
 
 
-def test_sentences_are_english_sentences_and_run_out_loudly() -> None:
+def test_sentences_are_unique_and_an_error_if_exhausted() -> None:
     made = make_sentences(500, np.random.default_rng(0))
     assert len(set(made)) == 500
     assert all(text[0].isupper() and text[-1] in ".?" and "{" not in text for text in made)
@@ -124,7 +124,7 @@ def test_a_built_folder_is_kept(built: Path) -> None:
 
 
 @needs_espeak
-def test_a_broken_folder_is_built_anew_to_the_same_bytes_with_any_number_of_jobs(built: Path) -> None:
+def test_a_damaged_folder_is_rebuilt_with_the_same_bytes(built: Path) -> None:
     before = contents(built)
     (built / "corpus.json").write_text("{")
     (built / "train" / "speech.jsonl").unlink()
@@ -137,7 +137,7 @@ def test_an_interrupted_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(corpus, "_speak", stop)
+    monkeypatch.setattr(espeak, "speak_in_process", stop)
     with pytest.raises(KeyboardInterrupt):
         corpus.build(tmp_path / "demo", size=TINY)
     assert not list(tmp_path.iterdir())
@@ -158,7 +158,7 @@ def test_an_unknown_voice_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @needs_espeak
-def test_pitch_and_speed_are_heard(tmp_path: Path) -> None:
+def test_pitch_and_speed_are_applied(tmp_path: Path) -> None:
     text = "The old sailor counted eleven pages."
     settings = {"slow": (50, 120), "fast": (50, 240), "low": (10, 170), "high": (90, 170)}
     heard = {}
@@ -181,7 +181,7 @@ def _pitch(samples: np.ndarray) -> float:
     return float(np.median(found))
 
 
-def test_the_test_set_is_half_as_large_again() -> None:
+def test_the_test_set_is_1_5_times_as_large() -> None:
     assert [speaker_splits.mixtures_of(split, Size(mixtures=24)) for split in speaker_splits.SPLITS] == [
         0,
         24,

@@ -34,7 +34,7 @@ def test_a_room_starts_with_the_direct_sound() -> None:
 
 @pytest.mark.parametrize("snr_db", [-5, 0, 15])
 @pytest.mark.parametrize("reverberant", [False, True])
-def test_the_noise_is_at_the_ratio_asked_for(snr_db: float, reverberant: bool) -> None:
+def test_the_noise_has_the_requested_snr(snr_db: float, reverberant: bool) -> None:
     response = np.zeros(1000, np.float32)
     response[0] = 1
     response[900] = 0.5  # 56 ms: heard, but no part of the target
@@ -57,7 +57,7 @@ def test_the_target_of_a_room_is_its_first_50_ms() -> None:
     assert np.abs(mixed.clean[901:]).max() < 1e-6
 
 
-def test_loud_mixtures_are_turned_down_together() -> None:
+def test_loud_mixtures_are_scaled_together() -> None:
     speech = np.zeros(RATE, np.float32)
     speech[::2000] = 1
     mixed = mix(speech, noise(1), -5, RATE, np.random.default_rng(0))

@@ -26,7 +26,7 @@ def test_levels_by_hand():
 
 
 @pytest.mark.parametrize("wanted", [-5.0, 0.0, 7.3, 20.0])
-def test_the_snr_is_the_one_asked_for(wanted):
+def test_the_snr_is_as_requested(wanted):
     speech = np.concatenate([tone(500, 0.512), np.zeros(8192, np.float32)])
     noise = effects.at_snr(speech, WHITE[: len(speech)], wanted)
     by_hand = 10 * np.log10(0.125 / np.mean(noise.astype(np.float64) ** 2))
@@ -71,7 +71,7 @@ def test_the_direct_sound_is_not_the_strongest_reflection():
 
 
 @pytest.mark.parametrize("shape", [(30,), (2, 30), (5000,)])
-def test_convolution_is_the_textbooks(shape):
+def test_convolution_equals_the_definition(shape):
     samples, responses = WHITE[:700], RNG.standard_normal(shape).astype(np.float32)
     rows = np.atleast_2d(responses)
     expected = np.stack([np.convolve(samples, row)[:700] for row in rows])
@@ -80,7 +80,7 @@ def test_convolution_is_the_textbooks(shape):
 
 
 @pytest.mark.parametrize("edge", [3000.0, 5200.0, 7500.0])
-def test_nothing_is_left_above_the_edge_and_below_it_nothing_changes(edge):
+def test_a_band_limit_removes_only_what_is_above_it(edge):
     limited = effects.band_limit(WHITE, edge, RATE)
     window = np.hanning(RATE)
     spectrum = np.abs(np.fft.rfft(limited * window)) ** 2
@@ -136,7 +136,7 @@ def test_fades_start_and_end_near_zero_and_leave_the_middle():
 
 @given(st.integers(1, 200_000))
 @settings(max_examples=200)
-def test_fast_lengths_are_the_least_with_small_factors(length):
+def test_fast_lengths_are_the_smallest_with_small_factors(length):
     found = effects.fast_length(length)
     assert length <= found <= 1 << (length - 1).bit_length()
     for factor in (2, 3, 5):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import subprocess
 from pathlib import Path
 
@@ -31,7 +29,7 @@ def test_speech_is_float_within_full_scale_at_espeaks_own_rate() -> None:
 
 
 @needs_espeak
-def test_more_words_last_longer_and_nothing_of_the_last_sentence_is_left() -> None:
+def test_more_words_last_longer_and_buffers_are_cleared() -> None:
     speaker, voice = Espeak(), Voice("en", "f1")
     long = speaker.speak(f"{TEXT} {TEXT} {TEXT}", voice)
     short = speaker.speak(TEXT, voice)
@@ -39,8 +37,13 @@ def test_more_words_last_longer_and_nothing_of_the_last_sentence_is_left() -> No
 
 
 @needs_espeak
-def test_data_in_a_folder_with_a_long_name_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(espeak, "_LONGEST_PATH", 10)
+def test_data_in_a_folder_with_a_long_name_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import espeakng_loader
+
+    data = tmp_path / ("x" * 160) / "espeak-ng-data"
+    data.parent.mkdir()
+    data.symlink_to(espeakng_loader.get_data_path(), target_is_directory=True)
+    monkeypatch.setattr(espeakng_loader, "get_data_path", lambda: str(data))
     assert len(Espeak().speak(TEXT, Voice("en", "m1"))) > 0
 
 
@@ -63,22 +66,13 @@ def test_data_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @needs_espeak
-def test_the_command_reads_a_job_and_writes_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    voice = {"language": "en", "variant": "m1", "pitch": 40, "intonation": 50, "words_per_minute": 180}
-    job = {"voice": voice, "lines": [[TEXT, str(tmp_path / "a.wav")]], "sample_rate": 16000}
-    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(job)))
-    assert espeak._main() == 0
-    assert capsys.readouterr().out.strip() == Espeak().version
+def test_a_process_writes_files(tmp_path: Path) -> None:
+    voice = Voice("en", "m1", pitch=40, intonation=50, words_per_minute=180)
+    assert espeak.speak_in_process(voice, [(TEXT, tmp_path / "a.wav")], 16000) == Espeak().version
     assert soundfile.info(tmp_path / "a.wav").samplerate == 16000
-    job["voice"] = voice | {"language": "tlh"}
-    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(job)))
-    assert espeak._main() == 1
-    assert "no voice" in capsys.readouterr().err
 
 
-def test_a_process_that_dies_without_a_word_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exit_code_of_a_process_without_a_message_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     died = subprocess.CompletedProcess([], -11, stdout="", stderr="")
     monkeypatch.setattr(espeak, "available", lambda: True)
     monkeypatch.setattr(espeak.subprocess, "run", lambda *_, **__: died)

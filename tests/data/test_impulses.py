@@ -15,7 +15,7 @@ CONFIG = SceneConfig(rt60=Range(low=0.2, high=0.4))
 
 
 @pytest.mark.parametrize("index", range(3))
-def test_a_room_decays_as_its_label_says(index):
+def test_a_room_decays_with_its_stated_rt60(index):
     """T30 of the recorded response, by Schroeder's backward integral, after the direct sound."""
     response, rt60 = impulse(CONFIG, 1, index)
     assert 0.2 <= rt60 <= 0.4
@@ -44,7 +44,7 @@ def test_files_depend_on_the_seed_and_the_index_alone(tmp_path):
     assert samples[0].shape != samples[1].shape
 
 
-def test_the_verb_prints_a_manifest_and_refuses_what_is_no_room(tmp_path):
+def test_the_command_prints_a_manifest_and_refuses_impossible_rooms(tmp_path):
     run = CliRunner().invoke(app, ["rooms", "-o", str(tmp_path / "r"), "-n", "1"])
     assert run.exit_code == 0
     assert len(read_manifest(run.stdout.strip())) == 1

@@ -26,11 +26,11 @@ from stillwave.schema import DataConfig, Sources
         ("my/speech", "noise.jsonl", None),
     ],
 )
-def test_a_folder_is_what_its_name_says(folder, output, kind):
+def test_the_kind_follows_from_the_name_of_a_folder(folder, output, kind):
     assert guess(folder, output) == kind
 
 
-def test_a_scan_without_a_kind_goes_by_the_name_and_says_so(world, run_verb, tmp_path):
+def test_a_scan_without_a_kind_uses_the_name_and_prints_it(world, run_verb, tmp_path):
     manifest = tmp_path / "m.jsonl"
     report = json.loads(run_verb("scan", world["folder"] / "noise", "-o", manifest, "--json"))
     assert report["noise"]["recordings"] == 4
@@ -38,7 +38,7 @@ def test_a_scan_without_a_kind_goes_by_the_name_and_says_so(world, run_verb, tmp
     assert {recording.speaker for recording in read_manifest(manifest)} == {""}
 
 
-def test_a_scan_that_cannot_tell_asks_for_the_kind(world, run_verb, tmp_path):
+def test_a_scan_of_an_unknown_kind_asks_for_it(world, run_verb, tmp_path):
     place = tmp_path / "recordings"
     place.symlink_to(world["folder"] / "noise")
     said = run_verb("scan", place, "-o", tmp_path / "m.jsonl", code=2)
@@ -65,7 +65,7 @@ def test_training_refuses_a_manifest_of_another_kind(world, tmp_path):
         mixer_of(tmp_path, speech="speech.jsonl", noise="noise.jsonl", rooms="noise.jsonl")
 
 
-def test_a_manifest_that_does_not_say_is_speech_where_it_names_speakers(world, tmp_path):
+def test_a_manifest_without_a_kind_is_speech_if_it_has_speakers(world, tmp_path):
     """What earlier versions wrote of a folder of noise that was scanned as speech."""
     as_speech = [recording.model_copy(update={"speaker": "street"}) for recording in world["noise"]]
     with pytest.raises(ManifestError, match="scan the folder again with --kind noise"):

@@ -23,7 +23,7 @@ def one(tmp_path):
     return folder
 
 
-def test_a_whole_set(one):
+def test_a_complete_set_is_scanned(one):
     found = l3das23.scan_pairs(one)
     assert [pair.id for pair in found.pairs] == ["174-50561-0003", "84-121123-0001", "84-121123-0002"]
     assert (found.skipped, found.doubtful) == ([], [])
@@ -93,7 +93,7 @@ def spoil(one, name, how):
         ("empty", "empty", ""),
     ],
 )
-def test_what_is_wrong_is_said_of_the_file_and_left_out(one, how, reason, detail):
+def test_faulty_clips_are_skipped_with_a_reason(one, how, reason, detail):
     spoil(one, "1-2-bad", how)
     found = l3das23.scan_pairs(one)
     assert [pair.id for pair in found.pairs] == ["174-50561-0003", "84-121123-0001", "84-121123-0002"]
@@ -103,7 +103,7 @@ def test_what_is_wrong_is_said_of_the_file_and_left_out(one, how, reason, detail
 
 
 @pytest.mark.parametrize("how", ["microphone B missing", "label missing", "other length", "other rate"])
-def test_a_folder_that_is_used_without_a_scan_must_be_whole(one, how):
+def test_a_folder_used_without_a_scan_must_be_complete(one, how):
     spoil(one, "1-2-bad", how)
     with pytest.raises(ManifestError, match=rf"1-2-bad.*: {how}.*scan --corpus l3das23` makes a manifest"):
         read_pairs(one)
@@ -138,7 +138,7 @@ def test_fuma_is_converted_where_it_is_read(one, tmp_path):
     assert read_pair_manifest(tmp_path / "m.jsonl")[0].convention == "fuma"
 
 
-def test_folders_that_are_no_set(tmp_path, one):
+def test_folders_without_a_set_are_refused(tmp_path, one):
     with pytest.raises(ManifestError, match="there is no such folder"):
         l3das23.scan_pairs(tmp_path / "absent")
     (tmp_path / "other").mkdir()
@@ -148,7 +148,7 @@ def test_folders_that_are_no_set(tmp_path, one):
         scan_corpus("l3das23", one)
 
 
-def test_what_eight_four_and_one_channels_hear(one):
+def test_eight_four_and_one_channels_are_read(one):
     pair = read_pairs(one)[0]
     seed = sum(map(ord, f"{one.name}{pair.id}"))
     a, b = field(seed), field(seed + 1)
@@ -160,7 +160,7 @@ def test_what_eight_four_and_one_channels_hear(one):
     assert load_pair(pair, 8).noisy.shape == (8, 8000)
 
 
-def test_manifests_come_back_and_say_what_is_wrong(one, tmp_path):
+def test_manifests_are_read_back_and_faults_are_named(one, tmp_path):
     found = l3das23.scan_pairs(one).pairs
     manifest = one.parent / "m.jsonl"
     write_pair_manifest(manifest, found)
@@ -197,7 +197,7 @@ def test_facts_of_simulated_clips(one):
         l3das23.scan_pairs(one)
 
 
-def test_the_verb(one, run_verb, tmp_path):
+def test_the_command(one, run_verb, tmp_path):
     spoil(one, "1-2-bad", "label missing")
     out = run_verb("scan", one, "--corpus", "l3das23", "-o", tmp_path / "m.jsonl")
     assert "clips 3" in out
@@ -217,7 +217,7 @@ def test_the_verb(one, run_verb, tmp_path):
     assert "FuMa has 0.5 (--convention fuma)" in out
 
 
-def test_a_pair_that_is_shorter_than_it_says(one):
+def test_a_pair_shorter_than_stated_is_refused(one):
     pair = Pair(
         id="x", noisy=one / "labels/84-121123-0001.wav", clean=one / "labels/84-121123-0001.wav", channels=4
     )

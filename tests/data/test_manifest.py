@@ -90,7 +90,7 @@ def test_missing_files_are_counted_and_one_is_named(tmp_path):
     assert len(read_manifest(path, must_exist=False)) == 2
 
 
-def test_a_manifest_that_an_editor_gave_a_mark_and_carriage_returns(tmp_path):
+def test_a_manifest_with_bom_and_crlf_is_read(tmp_path):
     line = '{"path": "a.wav", "sample_rate": 16000, "channels": 1, "seconds": 1.0, "kind": "speech"}\r\n'
     (tmp_path / "speech.jsonl").write_bytes(b"\xef\xbb\xbf" + line.encode())
     assert [recording.path for recording in read_manifest(tmp_path / "speech.jsonl", must_exist=False)] == [

@@ -47,7 +47,7 @@ def test_a_mixture_is_a_pure_function_of_seed_epoch_and_index(mixer):
 
 
 @pytest.mark.parametrize("reverberation", [0.0, 1.0])
-def test_the_snr_measured_is_the_snr_in_the_facts(mixer, reverberation):
+def test_the_measured_snr_is_the_recorded_snr(mixer, reverberation):
     make = mixer(with_(reverberation=reverberation, early_ms=10_000.0))  # the whole response is early
     for index in range(10):
         mixture = make(0, index)
@@ -67,7 +67,7 @@ def test_levels_are_in_their_range_and_as_stated(mixer):
 
 @given(seed=st.integers(0, 2**32 - 1), epoch=st.integers(0, 5), index=st.integers(0, 10_000))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_whatever_is_drawn_is_finite_whole_and_not_clipped(mixer, seed, epoch, index):
+def test_mixtures_are_finite_complete_and_not_clipped(mixer, seed, epoch, index):
     busy = MixingConfig(
         babble=0.5, reverberation=0.5, clipping=0.5, band_limit=0.5, noises=4,
         snr_db=Range(low=-30, high=40), level_dbfs=Range(low=-60, high=0),
@@ -109,7 +109,7 @@ def test_without_effects_the_target_is_the_recording(mixer, world, store):
         assert mixture.facts.speaker == source.speaker
 
 
-def test_every_utterance_is_heard_once_before_any_is_heard_again(mixer, world):
+def test_every_utterance_is_used_before_any_is_repeated(mixer, world):
     make = mixer(PLAIN)
     orders = []
     for turn in range(2):
@@ -151,7 +151,7 @@ def test_several_noises_are_drawn_up_to_the_number_given(mixer):
     assert counts == {1, 2, 3}
 
 
-def test_clipping_is_in_the_noisy_signal_alone(mixer):
+def test_clipping_is_applied_to_the_noisy_signal_only(mixer):
     clipped = mixer(with_(clipping=1.0))(0, 1)
     same = mixer(PLAIN)(0, 1)
     np.testing.assert_array_equal(clipped.clean, same.clean)
@@ -161,7 +161,7 @@ def test_clipping_is_in_the_noisy_signal_alone(mixer):
     assert clipped.facts.effects[0].startswith("clipping")
 
 
-def test_a_band_limit_is_in_both(mixer):
+def test_a_band_limit_is_applied_to_both(mixer):
     mixture = mixer(with_(band_limit=1.0))(0, 1)
     edge = int(mixture.facts.effects[0].split()[2])
     for samples in (mixture.noisy, mixture.clean):
@@ -176,7 +176,7 @@ def silent_then_loud(tmp_path, name, loud_at, **fields):
     return Recording(path=tmp_path / name, sample_rate=RATE, channels=1, seconds=20.0, **fields)
 
 
-def test_a_codec_is_heard_in_the_noisy_signal_alone(mixer):
+def test_a_codec_is_applied_to_the_noisy_signal_only(mixer):
     coded, plain = mixer(with_(codec=1.0)), mixer()
     for index in range(4):
         one, other = coded(0, index), mixer(with_(codec=0.0))(0, index)
@@ -213,7 +213,7 @@ def test_a_silent_room_is_named(mixer, tmp_path):
         mixer(with_(reverberation=1.0), rooms=[room])(0, 0)
 
 
-def test_a_noise_of_one_sample_gives_a_mixture_all_the_same(mixer, tmp_path):
+def test_a_noise_of_one_sample_is_valid(mixer, tmp_path):
     write(tmp_path / "click.wav", np.array([0.5], np.float32), RATE)
     click = Recording(path=tmp_path / "click.wav", sample_rate=RATE, channels=1, seconds=1 / RATE)
     assert np.isfinite(mixer(PLAIN, noise=[click])(0, 0).noisy).all()

@@ -57,7 +57,7 @@ def test_equalised_speech_stays_aligned_and_at_its_snr(mixer):
         assert {"equaliser", "equalised noise"} <= set(mixture.facts.effects)
 
 
-def test_synthetic_noise_takes_the_place_of_a_recording(mixer):
+def test_synthetic_noise_replaces_a_recording(mixer):
     found = [mixer(synthetic_noise=1.0, noises=1)(0, index).facts.noises for index in range(12)]
     assert all(len(noises) == 1 and "/" not in noises[0] for noises in found)
     assert len(set(found)) > 2
@@ -121,13 +121,13 @@ def test_silence_is_zeros(mixer):
     assert mixture.facts == silence(RATE).facts
 
 
-def test_shares_are_kept(mixer):
+def test_probabilities_are_met(mixer):
     make = mixer(0.2, silence=0.25)
     silent = sum(not make(0, index).noisy.any() for index in range(400))
     assert 70 <= silent <= 130
 
 
-def test_all_at_once_is_finite_and_a_function_of_the_number(mixer):
+def test_all_effects_together_are_finite_and_deterministic(mixer):
     everything = dict.fromkeys(("equaliser", "speed", "level_change", "synthetic_noise"), 0.7)
     shares = {**everything, "joined": 0.3, "clean": 0.1, "noise_only": 0.1, "silence": 0.1, "codec": 0.3}
     make = mixer(0.5, babble=0.3, reverberation=0.5, clipping=0.3, band_limit=0.3, noises=4, **shares)
@@ -141,7 +141,7 @@ def test_all_at_once_is_finite_and_a_function_of_the_number(mixer):
     np.testing.assert_array_equal(make(0, 59).noisy, mixture.noisy)
 
 
-def test_a_speed_beyond_reason_is_refused():
+def test_an_extreme_speed_is_refused():
     text = "data: {train: {speech: a, noise: n}, development: d, mixing: {speed_range: {low: 0, high: 1}}}"
     with pytest.raises(RecipeError, match=r"speed_range must lie within 0.5 and 2"):
         loads(text)

@@ -72,7 +72,7 @@ def test_impacts_come_as_often_as_asked_and_are_sparse() -> None:
 
 
 @pytest.mark.parametrize("hertz", [0.5, 4.0])
-def test_swell_comes_and_goes_at_its_rate(hertz: float) -> None:
+def test_swell_is_modulated_at_its_rate(hertz: float) -> None:
     samples = noises.swell(rng(), 20, RATE, hertz)
     envelope = (samples**2).reshape(-1, RATE // 50).mean(1)  # 50 values a second
     spectrum = np.abs(np.fft.rfft(envelope - envelope.mean()))
@@ -101,7 +101,7 @@ def test_a_fan_has_a_tone_over_broadband_air() -> None:
     assert power[frequency > 1000].sum() > 0.01 * power.sum()
 
 
-def test_an_alarm_is_on_and_off() -> None:
+def test_an_alarm_is_intermittent() -> None:
     samples = noises.alarm(rng(), 6, RATE, hertz=1000)
     level = np.sqrt((samples**2).reshape(-1, RATE // 100).mean(1))
     quiet = level < 0.2 * level.max()
@@ -109,13 +109,13 @@ def test_an_alarm_is_on_and_off() -> None:
     assert energy_near(samples, 1000, 30) > 10 * energy_near(samples, 700, 30)
 
 
-def test_chirps_sing_between_one_and_a_half_and_six_kilohertz() -> None:
+def test_chirps_are_between_1_5_and_6_khz() -> None:
     frequency, power = density(noises.chirps(rng(), 6, RATE))
     inside = (frequency > 1300) & (frequency < 6300)
     assert power[inside].sum() > 0.95 * power.sum()
 
 
-def test_babble_holds_every_voice_and_outlasts_them() -> None:
+def test_babble_contains_every_voice_and_loops_them() -> None:
     time = np.arange(RATE) / RATE
     voices = [np.sin(2 * np.pi * f * time).astype(np.float32) for f in (300, 700, 1100)]
     samples = noises.babble(rng(), 2.5, RATE, voices)

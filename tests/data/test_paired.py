@@ -41,7 +41,7 @@ def test_segments_are_cut_alike_on_both_sides(source):
         np.testing.assert_array_equal(segment.clean, field(seed + 2, whole)[0, inside])
 
 
-def test_every_pair_once_in_another_order_and_at_another_place(source):
+def test_every_pair_is_used_once_per_epoch_with_a_new_crop(source):
     turns = [[source(0, 5 * turn + place) for place in range(5)] for turn in range(4)]
     orders = [[segment.pair.id for segment in turn] for turn in turns]
     assert all(sorted(order) == sorted(orders[0]) for order in orders)
@@ -81,7 +81,7 @@ def test_a_crop_without_speech_is_drawn_again(train):
 
 
 @pytest.mark.parametrize("microphones", [1, 4, 8])
-def test_as_many_channels_as_the_network_takes(train, microphones):
+def test_the_network_gets_its_number_of_channels(train, microphones):
     noisy = PairedSegments(read_pairs(train), 0.25, microphones)(0, 0).noisy
     assert noisy.shape == ((4000,) if microphones == 1 else (microphones, 4000))
 

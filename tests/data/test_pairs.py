@@ -39,7 +39,7 @@ def test_what_is_written_is_read_back(tmp_path, mixer):
         assert tuple(next(csv.reader(handle))) == COLUMNS
 
 
-def test_an_interrupted_writing_leaves_what_was_there(tmp_path, mixer, monkeypatch):
+def test_an_interrupted_write_keeps_the_old_set(tmp_path, mixer, monkeypatch):
     write_mixtures(mixer, 1, tmp_path / "set")
     before = (tmp_path / "set/mixtures.csv").read_text()
 
@@ -93,14 +93,14 @@ def test_folders_pair_by_name_without_suffix(tmp_path):
         read_pairs(tmp_path)
 
 
-def test_two_files_of_one_name_are_not_guessed_at(tmp_path):
+def test_two_files_of_one_name_are_refused(tmp_path):
     for name in ("noisy/a.wav", "noisy/a.flac", "clean/a.wav"):
         write(tmp_path / name, TONE, RATE)
     with pytest.raises(ManifestError, match="same name"):
         read_pairs(tmp_path)
 
 
-def test_what_holds_no_pairs_is_refused(tmp_path):
+def test_a_folder_without_pairs_is_refused(tmp_path):
     with pytest.raises(ManifestError, match="no such folder"):
         read_pairs(tmp_path / "absent")
     with pytest.raises(ManifestError, match="holds no noisy/ and clean/"):

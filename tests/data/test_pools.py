@@ -33,14 +33,14 @@ def test_blocks_hold_each_source_in_the_ratio_of_the_weights(weights, counts):
     assert block_counts(weights) == counts
 
 
-def test_awkward_weights_are_kept_to_a_thousandth():
+def test_any_weights_are_met_within_a_thousandth():
     weights = [np.pi, np.e, 0.01]
     counts = block_counts(weights)
     for weight, count in zip(weights, counts, strict=True):
         assert count / sum(counts) == pytest.approx(weight / sum(weights), abs=2 / LONGEST_BLOCK)
 
 
-def test_the_order_keeps_shares_and_repeats_nothing_within_a_source():
+def test_the_order_keeps_weights_without_repetition_within_a_source():
     parts = [WeightedPool(recordings("a", 10), 3), WeightedPool(recordings("b", 7), 1)]
     order = SamplingOrder(parts, seed=5)
     first = [order(0, i) for i in range(4 * 7 * 10)]
@@ -58,7 +58,7 @@ def test_the_order_keeps_shares_and_repeats_nothing_within_a_source():
     assert [order(1, i) for i in range(40)] != first[:40]
 
 
-def test_one_source_is_ordered_and_drawn_as_without_sources(world, store):
+def test_a_single_source_equals_a_plain_list(world, store):
     plain = Mixer(world["speech"], world["noise"], world["rooms"], MixingConfig(babble=0.5), 0.5, 3, store)
     parts = {name: [WeightedPool(world[name], 0.3)] for name in ("speech", "noise", "rooms")}
     one = Mixer(parts["speech"], parts["noise"], parts["rooms"], MixingConfig(babble=0.5), 0.5, 3, store)
@@ -81,7 +81,7 @@ def test_noises_and_rooms_come_from_a_source_with_its_probability(world, store):
     assert drawn[True] / 400 == pytest.approx(0.5, abs=0.1), "length counts within a source only"
 
 
-def test_two_sources_may_use_one_name_for_two_people(world, store):
+def test_equal_speaker_names_of_two_sources_are_different_speakers(world, store):
     mine = [r.model_copy(update={"speaker": "1"}) for r in world["speech"][:3]]
     theirs = [r.model_copy(update={"speaker": "1"}) for r in world["speech"][3:6]]
     speech = Speech([WeightedPool(mine), WeightedPool(theirs)], store)
@@ -128,7 +128,7 @@ def sides(suffix, weights=(1, 1)):
     }
 
 
-def test_a_recipe_of_several_sources_holds_out_of_each_and_is_scored_evenly_on_them(manifests):
+def test_several_sources_are_each_held_out_and_scored_evenly(manifests):
     data = config(sides("-train", (3, 1)), sides("-dev"), development_items=4)
     train, held = (gather(data, side, manifests) for side in ("train", "development"))
     assert [part.weight for part in train["speech"]] == [3, 1]
@@ -142,7 +142,7 @@ def test_a_recipe_of_several_sources_holds_out_of_each_and_is_scored_evenly_on_t
     assert sum(mixer(0, i).facts.speech[0] in of_a for i in range(8)) == 6
 
 
-def test_sources_that_both_sides_name_are_split_each(manifests):
+def test_sources_named_for_both_sets_are_split(manifests):
     data = config(sides(""), sides(""))
     train, held = (gather(data, side, manifests) for side in ("train", "development"))
     for kind, key in (("speech", "speaker"), ("noise", "path")):

@@ -37,7 +37,7 @@ def test_a_far_source_without_a_room_is_a_plane_wave(yaw, azimuth, elevation):
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.7, np.pi / 2, 2.4, np.pi, -1.1])
-def test_b_hears_it_earlier_by_the_cosine(angle):
+def test_microphone_b_receives_it_earlier_by_the_cosine(angle):
     """`angle`: between the direction of the source and that of B seen from A (to the left)."""
     where = layout(MICROPHONE + 200 * direction(np.pi / 2 + angle))
     found = rooms.responses(alone(where), where, 0.9, 256)
@@ -53,7 +53,7 @@ def delay_between(one, other):
     return -np.polyfit(2 * np.pi * frequency[band] / RATE, np.unwrap(np.angle(spectrum))[band], 1)[0]
 
 
-def test_turning_the_scene_turns_the_channels():
+def test_rotating_the_scene_rotates_the_channels():
     """Microphones that turn right see a scene that turns left; A alone, whose place stays."""
     before, after = layout(yaw=0.2), layout(yaw=0.2 - 1.1)
     found = rooms.arrivals(before, before.speech, 0.3, np.random.default_rng(0))
@@ -121,7 +121,7 @@ def test_dipoles_of_the_early_part_are_figures_of_eight_of_pyroomacoustics():
         *(((8.5, 6.5, 3.4), rt60) for rt60 in (0.35, 0.6)),
     ],
 )
-def test_rt60_is_as_asked(rt60, room):
+def test_rt60_is_as_requested(rt60, room):
     """Within 5 %, T30 of the reflections, mean of both microphones."""
     room = np.array(room)
     where = layout(0.7 * room, 0.4, room, 0.4 * room)
@@ -140,14 +140,14 @@ def test_t30_of_an_exponential_decay():
     assert rooms.t30(np.array([1.0, 0, 0]), 1 / RATE) == 0
 
 
-def test_an_rt60_that_a_room_cannot_have_is_refused():
+def test_an_impossible_rt60_is_refused():
     where = layout()
     found = rooms.arrivals(where, where.speech, 0.03, np.random.default_rng(1))
     with pytest.raises(RoomError, match=r"5\.0 × 4\.0 × 2\.8 m cannot have an RT60 of 0\.03 s"):
         rooms.reflectivity(found, where, 0.03)
 
 
-def test_stand_ins_carry_the_energy_of_the_images_they_replace():
+def test_random_points_have_the_energy_of_the_images_they_replace():
     """The same walls with every image, against few images and random points; windows of 30 ms and more."""
     where, energies = layout(), {}
     for density in (2.0, 1e6):

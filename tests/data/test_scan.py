@@ -31,7 +31,7 @@ def mess(tmp_path):
     return folder
 
 
-def test_everything_left_out_has_its_reason(mess):
+def test_every_skipped_file_has_a_reason(mess):
     found = scan(mess)
     assert [recording.path.name for recording in found.recordings] == ["good.wav"]
     reasons = {item.path.name: item.reason for item in found.skipped}
@@ -47,7 +47,7 @@ def test_everything_left_out_has_its_reason(mess):
     assert sum(found.reasons().values()) == 7
 
 
-def test_hidden_files_are_left_out(tmp_path):
+def test_hidden_files_are_skipped(tmp_path):
     for name in ("a.wav", "._a.wav", ".b.wav", ".trash/c.wav"):
         write(tmp_path / name, TONE, RATE)
     found = scan(tmp_path)
@@ -55,7 +55,7 @@ def test_hidden_files_are_left_out(tmp_path):
     assert found.reasons() == {"hidden file": 2, "hidden folder": 1}
 
 
-def test_values_that_no_sound_has_are_left_out(tmp_path):
+def test_files_with_huge_values_are_skipped(tmp_path):
     write(tmp_path / "a.wav", TONE, RATE)
     for name, value in (("b", 1e300), ("c", 1e36)):
         samples = TONE.astype(np.float64)
@@ -69,12 +69,12 @@ def test_values_that_no_sound_has_are_left_out(tmp_path):
     ]
 
 
-def test_headers_only_is_quick_and_says_less(mess):
+def test_headers_only_does_not_decode(mess):
     names = {recording.path.name for recording in scan(mess, decode=False).recordings}
     assert {"good.wav", "silent.wav", "nan.wav"} <= names
 
 
-def test_the_number_of_threads_changes_nothing(mess):
+def test_the_number_of_threads_does_not_change_the_result(mess):
     assert scan(mess, jobs=1) == scan(mess, jobs=4)
 
 
@@ -128,7 +128,7 @@ def test_a_csv_file_without_files_is_refused_when_asked_for_and_ignored_beside(t
     assert len(scan(tmp_path / "n").recordings) == 1
 
 
-def test_nothing_usable_is_an_error_that_says_why(tmp_path, mess):
+def test_a_folder_without_usable_files_is_an_error(tmp_path, mess):
     (mess / "good.wav").unlink()
     with pytest.raises(ManifestError, match="1 silent"):
         scan(mess)
@@ -143,12 +143,12 @@ def test_nothing_usable_is_an_error_that_says_why(tmp_path, mess):
         scan(mess / "notes.txt")
 
 
-def test_load_takes_a_folder_and_counts_what_it_leaves_out(mess, capsys):
+def test_load_accepts_a_folder_and_counts_skipped_files(mess, capsys):
     assert [recording.path.name for recording in load(mess)] == ["good.wav"]
     assert "1 recordings; left out:" in capsys.readouterr().err
 
 
-def test_a_name_that_is_no_utf_8_is_left_out_with_its_reason(tmp_path):
+def test_a_name_that_is_not_utf_8_is_skipped_with_its_reason(tmp_path):
     write(tmp_path / "good.wav", TONE, RATE)
     write(tmp_path / os.fsdecode(b"caf\xe9.wav"), TONE, RATE)
     found = scan(tmp_path)
@@ -156,7 +156,7 @@ def test_a_name_that_is_no_utf_8_is_left_out_with_its_reason(tmp_path):
     assert found.reasons() == {"name is not UTF-8": 1}
 
 
-def test_any_fault_of_one_file_is_that_files(tmp_path, monkeypatch):
+def test_an_error_in_one_file_affects_only_that_file(tmp_path, monkeypatch):
     for name in ("a.wav", "b.wav"):
         write(tmp_path / name, TONE, RATE)
     opened = scanning.open_reader

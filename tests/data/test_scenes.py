@@ -29,30 +29,26 @@ def test_a_scene_depends_on_seed_and_index_alone(world, store, simulator):
     np.testing.assert_array_equal(simulator(3).noisy, again(3).noisy)
     other = simulate.Simulator(world["speech"], world["noise"], CONFIG, 8, store)(3)
     assert other.facts["room"] != simulator(3).facts["room"]
-    spoken = {simulator._utterance(i).path for i in range(len(world["speech"]))}
-    assert len(spoken) == len(world["speech"])  # each once before any comes up again
+
+
+def test_every_utterance_is_used_before_any_is_repeated(world, store):
+    speech = world["speech"][::8]
+    simulator = simulate.Simulator(speech, world["noise"], CONFIG, 7, store)
+    for start in (0, len(speech)):
+        used = [simulator(start + i).speech.path for i in range(len(speech))]
+        assert sorted(used) == sorted(recording.path for recording in speech)
 
 
 @pytest.fixture
-def parts(monkeypatch, simulator):
-    """What a scene is the sum of: speech as heard and noise, `[8, N]` each, caught on the way."""
+def parts(world, store, simulator):
+    """Return a scene and its reverberant speech, `[8, N]`: that of the same scene at an SNR of 150 dB."""
+    config = CONFIG.model_copy(update={"snr_db": Range(low=150, high=150)})
+    without_noise = simulate.Simulator(world["speech"], world["noise"], config, 7, store)
 
     def of(index):
-        caught = {}
-        original = simulate.Simulator._noise
-
-        def noise(self, *args):
-            caught["noise"] = original(self, *args)[0]
-            return np.zeros_like(caught["noise"]), []
-
-        monkeypatch.setattr(simulate.Simulator, "_noise", original)
-        whole = simulator(index)
-        monkeypatch.setattr(simulate.Simulator, "_noise", noise)
-        monkeypatch.setattr(effects, "snr_db", lambda *_: 0.0)
-        quiet = simulator(index)
-        monkeypatch.undo()
-        gain = np.linalg.norm(whole.clean) / np.linalg.norm(quiet.clean)
-        return whole, quiet.noisy * gain
+        scene, quiet = simulator(index), without_noise(index)
+        gain = np.linalg.norm(scene.clean) / np.linalg.norm(quiet.clean)
+        return scene, quiet.noisy * gain
 
     return of
 
@@ -131,7 +127,7 @@ def test_the_layout_of_l3das23_whatever_the_jobs(tmp_path, world, store):
     assert rows[0]["text"] == (one / "labels/scene_000000.txt").read_text().strip()
 
 
-def test_it_goes_on_where_it_was_cut_short(tmp_path, world, store):
+def test_an_interrupted_simulation_resumes(tmp_path, world, store):
     def run(clips, **options):
         settings = {"config": CONFIG, "store": store, **options}
         return corpus.simulate(tmp_path, world["speech"], world["noise"], clips, **settings)
@@ -160,7 +156,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, world, store):
         corpus.simulate(tmp_path, world["speech"], world["noise"], 1, config=CONFIG, store=store)
 
 
-def test_what_cannot_be_simulated_is_said(monkeypatch, world, store):
+def test_invalid_settings_are_reported(monkeypatch, world, store):
     short = SceneConfig(max_seconds=0.1)
     with pytest.raises(ManifestError, match=r"none of 24 utterances is at most 0\.1 s"):
         simulate.Simulator(world["speech"], world["noise"], short, 0, store)
@@ -179,7 +175,7 @@ def test_what_cannot_be_simulated_is_said(monkeypatch, world, store):
     assert some.too_long == 12
 
 
-def test_the_verb(tmp_path, world, run_verb):
+def test_the_command(tmp_path, world, run_verb):
     arguments = ["--speech", world["folder"] / "speech", "--noise", world["folder"] / "noise", "--clips", 2]
     report = json.loads(
         run_verb("simulate", "-o", tmp_path / "sim", *arguments, "--rt60", 0.2, 0.3, "--json")

@@ -53,7 +53,7 @@ def test_training_and_development_mixtures_share_nothing(manifests):
     assert heard[0].isdisjoint(heard[1])
 
 
-def test_split_manifests_are_taken_as_they_are_and_rooms_may_be_shared(manifests):
+def test_split_manifests_are_used_unchanged_and_can_share_rooms(manifests):
     data = config("-train", "-dev", rooms=None)
     sides = {side: gather(data, side, manifests) for side in ("train", "development")}
     assert len(sides["train"]["speech"]) + len(sides["development"]["speech"]) == 24
@@ -115,13 +115,13 @@ def test_folders_are_scanned_where_manifests_are_expected(world):
     assert {r.speaker for r in mixer.speech.recordings} < {f"s{i}" for i in range(6)}
 
 
-def test_a_source_that_is_absent_is_named(manifests):
+def test_a_missing_source_is_named(manifests):
     data = config("-train", "-none")
     with pytest.raises(ManifestError, match=r"speech-none\.jsonl: there is no such"):
         gather(data, "train", manifests)
 
 
-def test_a_development_side_of_few_speakers_goes_without_babble(manifests):
+def test_a_development_set_of_few_speakers_has_no_babble(manifests):
     data = config(mixing=MixingConfig(babble=1.0))
     assert len({r.speaker for r in gather(data, "development", manifests)["speech"]}) < 5
     assert "babble" not in build_mixer(data, "development", 0, manifests)(0, 0).facts.effects

@@ -17,7 +17,7 @@ def recording(name, speaker="", seconds=1.0, source=""):
     fraction=st.floats(0.01, 0.99),
     seed=st.integers(0, 9),
 )
-def test_no_speaker_is_on_both_sides_and_nothing_is_lost(speakers, fraction, seed):
+def test_no_speaker_is_in_both_sets_and_every_file_in_one(speakers, fraction, seed):
     recordings = [recording(i, speaker) for i, speaker in enumerate(speakers)]
     train, held = split(recordings, fraction, seed)
     assert {r.speaker for r in train}.isdisjoint(r.speaker for r in held)
@@ -48,7 +48,7 @@ def test_clips_of_one_noise_recording_stay_together():
     assert len(held) == 4
 
 
-def test_where_a_source_is_taken_from():
+def test_the_source_of_a_clip_is_determined():
     assert source_of(recording("1-17367-A")) == "17367"
     assert source_of(recording("1-17367-A-10")) == "17367"
     assert source_of(recording("traffic_248091_3")) == "traffic_248091_3"
@@ -57,7 +57,7 @@ def test_where_a_source_is_taken_from():
     assert source_of(recording("other"), r"_(\d+)_") == "other"
 
 
-def test_speakers_that_are_not_known_are_not_taken_for_one():
+def test_splitting_by_unknown_speakers_is_refused():
     recordings = [recording("a", "s1"), recording("b"), recording("c")]
     with pytest.raises(ManifestError, match="2 of 3 recordings name no speaker"):
         split(recordings, by="speaker")

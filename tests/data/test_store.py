@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from stillwave.audio import write
+from stillwave.audio import Resampler, write
 from stillwave.data.decoded_cache import DecodedAudioCache, default_folder
 from stillwave.data.manifest import Recording
 from stillwave.errors import AudioError
@@ -29,14 +29,14 @@ def test_pcm_at_the_right_rate_is_read_in_place(tmp_path, store):
     assert cached(store) == []
 
 
-def test_a_manifest_with_the_wrong_rate_is_not_believed(tmp_path, store):
+def test_a_wrong_rate_in_a_manifest_is_corrected(tmp_path, store):
     write(tmp_path / "a.wav", TONE, 8000)
     clip = store.open(entry(tmp_path / "a.wav", rate=RATE))
     assert clip.frames == 2 * RATE
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(48_000, 1), (96_000, 8), (8_000, 2), (44_100, 1)])
-def test_other_rates_and_channels_give_the_first_channel_at_ours(tmp_path, store, rate, channels):
+def test_other_rates_and_channels_give_the_first_channel_resampled(tmp_path, store, rate, channels):
     time = np.arange(rate) / rate
     rows = np.stack([0.5 * np.sin(2 * np.pi * 440 * (c + 1) * time) for c in range(channels)]).astype(
         np.float32
@@ -47,7 +47,7 @@ def test_other_rates_and_channels_give_the_first_channel_at_ours(tmp_path, store
     np.testing.assert_allclose(clip.read()[500:-500], TONE[500:-500], atol=2e-3)
 
 
-def test_any_part_is_read_as_from_the_whole(tmp_path, store):
+def test_any_part_equals_that_of_the_whole(tmp_path, store):
     write(tmp_path / "a.flac", TONE, RATE)
     clip = store.open(entry(tmp_path / "a.flac"))
     whole = clip.read()
@@ -57,7 +57,7 @@ def test_any_part_is_read_as_from_the_whole(tmp_path, store):
     assert len(clip.read(RATE + 5, 10)) == 0
 
 
-def test_a_changed_file_is_decoded_anew_and_an_unchanged_one_is_not(tmp_path, store):
+def test_only_a_changed_file_is_decoded_again(tmp_path, store):
     write(tmp_path / "a.flac", TONE, RATE)
     store.open(entry(tmp_path / "a.flac"))
     first = {path: path.stat().st_mtime_ns for path in cached(store)}
@@ -67,7 +67,7 @@ def test_a_changed_file_is_decoded_anew_and_an_unchanged_one_is_not(tmp_path, st
     assert store.open(entry(tmp_path / "a.flac")).frames == 5000
 
 
-def test_a_cut_file_in_the_cache_is_decoded_again(tmp_path, store):
+def test_a_truncated_cache_file_is_decoded_again(tmp_path, store):
     write(tmp_path / "a.flac", TONE, RATE)
     whole = store.open(entry(tmp_path / "a.flac")).read()
     (decoded,) = cached(store)
@@ -76,7 +76,7 @@ def test_a_cut_file_in_the_cache_is_decoded_again(tmp_path, store):
         np.testing.assert_array_equal(store.open(entry(tmp_path / "a.flac")).read(), whole)
 
 
-def test_samples_beyond_full_scale_are_turned_down_and_not_clipped(tmp_path, store):
+def test_samples_beyond_full_scale_are_scaled_and_not_clipped(tmp_path, store):
     soundfile.write(tmp_path / "a.wav", 4 * TONE, 48_000, subtype="FLOAT")
     samples = store.open(entry(tmp_path / "a.wav", 48_000)).read()
     assert 0.99 < np.abs(samples).max() < 1
@@ -106,7 +106,7 @@ def test_threads_may_decode_the_same_file(tmp_path, store):
     assert len(cached(store)) == 1
 
 
-def test_prepare_decodes_once_and_leaves_pcm_alone(tmp_path, store, capsys):
+def test_prepare_decodes_each_file_once_except_pcm(tmp_path, store, capsys):
     write(tmp_path / "a.flac", TONE, RATE)
     write(tmp_path / "b.wav", TONE, RATE)
     recordings = [entry(tmp_path / name) for name in ("a.flac", "a.flac", "b.wav")]
@@ -124,13 +124,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         DecodedAudioCache(tmp_path / "file" / "cache").open(entry(tmp_path / "a.flac"))
 
 
-def test_a_disk_that_is_full_leaves_nothing_behind(tmp_path, store, monkeypatch):
+def test_a_full_disk_leaves_no_file(tmp_path, store, monkeypatch):
     write(tmp_path / "a.flac", TONE, RATE)
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stillwave.data.decoded_cache._encode", full)
+    monkeypatch.setattr(Resampler, "push", full)
     with pytest.raises(AudioError, match="No space left"):
         store.open(entry(tmp_path / "a.flac"))
     assert cached(store) == []
@@ -150,7 +150,7 @@ def test_the_default_folder_follows_the_user(tmp_path, monkeypatch):
     assert default_folder() == tmp_path / "me" / ".cache" / "stillwave" / "audio"
 
 
-def test_processes_that_start_together_go_through_the_files_in_orders_of_their_own(tmp_path, monkeypatch):
+def test_processes_decode_in_different_orders(tmp_path, monkeypatch):
     for i in range(8):
         write(tmp_path / f"{i}.flac", TONE[:1000], RATE)
     recordings = [entry(tmp_path / f"{i}.flac", seconds=1 / 16) for i in range(8)]

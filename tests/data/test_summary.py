@@ -30,7 +30,7 @@ def test_a_tone_by_hand(tmp_path):
 
 
 @pytest.mark.parametrize("edge", [3500, 6000])
-def test_the_bandwidth_is_the_edge_of_what_is_there(tmp_path, edge):
+def test_the_bandwidth_is_the_highest_frequency_with_energy(tmp_path, edge):
     from stillwave.data.effects import band_limit
 
     noise = np.random.default_rng(0).standard_normal(4 * RATE).astype(np.float32) * 0.05
@@ -64,7 +64,7 @@ def test_a_pairs_summary_measures_the_snr(tmp_path, world, store):
     assert found["snr_db_measured"]["median"] == pytest.approx(found["snr_db_stated"]["median"], abs=0.05)
 
 
-def test_what_cannot_be_read_is_listed(tmp_path, world):
+def test_unreadable_files_are_listed(tmp_path, world):
     write(tmp_path / "a.wav", tone(500), RATE)
     broken = world["noise"][0].model_copy(update={"path": tmp_path / "a.wav"})
     write_manifest(tmp_path / "m.jsonl", [broken, world["noise"][1]])
@@ -77,7 +77,7 @@ def test_what_cannot_be_read_is_listed(tmp_path, world):
         summarise(tmp_path / "m.jsonl")
 
 
-def test_check_finds_what_is_wrong(tmp_path):
+def test_check_finds_faults(tmp_path):
     write(tmp_path / "a.wav", tone(500), RATE)
     (tmp_path / "copy.wav").write_bytes((tmp_path / "a.wav").read_bytes())
     write(tmp_path / "stereo.wav", np.stack([tone(500), tone(600)]), 8000)

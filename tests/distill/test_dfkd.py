@@ -104,8 +104,19 @@ def test_silent_teacher_frames_are_excluded_below_the_crossover():
     assert losses(method(), wrong, x)["high"] > 1e-3
 
 
-def test_a_fixed_crossover_is_common_and_must_be_below_the_highest_frequency():
-    assert method(crossover="fixed", fixed_hz=2000)._crossover(torch.zeros(2, 1, 257)).tolist() == [64, 64]
+@pytest.mark.parametrize(("band", "inside", "outside"), [("low", 1750, 2250), ("high", 2250, 1750)])
+@pytest.mark.parametrize("fall", [1000, 5000])
+def test_a_fixed_crossover_does_not_depend_on_the_example(band, inside, outside, fall):
+    """The teacher's spectrum falls at 1 or 5 kHz; a tone changes the loss of the band on its side of 2 kHz."""
+    x = below(noise(0, 1, 16_000), fall)
+    changed = {}
+    for hertz in (inside, outside):
+        tone = 0.1 * torch.sin(2 * math.pi * hertz * torch.arange(16_000) / 16_000)
+        changed[hertz] = losses(method(crossover="fixed", fixed_hz=2000), x + tone, x)[band].item()
+    assert changed[inside] > 1.4 * changed[outside]
+
+
+def test_a_fixed_crossover_must_be_below_the_highest_frequency():
     with pytest.raises(DistillError, match="use less than 8000"):
         method(crossover="fixed", fixed_hz=8000)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stillwave.distill import BatchInputs, ModelOutputs, Shapes
-from stillwave.distill.methods.dispatch import Dispatch, patches
+from stillwave.distill.methods.dispatch import Dispatch, patches, selected_mean
 from stillwave.schema.methods import DispatchConfig
 
 
@@ -35,26 +35,26 @@ def test_patches_are_means_over_bins_of_a_frame_and_the_last_is_filled_with_zero
     assert patches(torch.ones(2, 257, 5), 20).shape == (2, 13 * 5)
 
 
-def selected(built, distance, student, teacher):
-    return built._selected(*(torch.tensor([x]) for x in (distance, student, teacher))).item()
+def selected(distance, student, teacher, keep=DispatchConfig().keep, require_positive=False):
+    tensors = (torch.tensor([x]) for x in (distance, student, teacher))
+    return selected_mean(*tensors, keep=keep, require_positive=require_positive).item()
 
 
 def test_patch_selection_by_hand():
     """Leads 3, −1, 2, 0: of four patches κ = ½ keeps those of 3 and 2, so (1 + 4)/(4·½)."""
     distance, student, teacher = [1.0, 2.0, 4.0, 8.0], [4.0, 0.0, 2.0, 1.0], [1.0, 1.0, 0.0, 1.0]
-    assert selected(method(), distance, student, teacher) == 5 / 2
-    assert selected(method(keep=0.75), distance, student, teacher) == pytest.approx(13 / 3), "0 is kept too"
-    assert selected(method(keep=1.0), distance, student, teacher) == 15 / 4, "and −1, behind as it is"
-    assert selected(method(keep=0.1), distance, student, teacher) == 1 / 0.4, "one at least"
-    positive = method(keep=1.0, require_positive=True)
-    assert selected(positive, distance, student, teacher) == 5 / 2, "of those that are ahead, a mean"
-    assert selected(positive, distance, teacher, teacher) == 0
+    assert selected(distance, student, teacher) == 5 / 2
+    assert selected(distance, student, teacher, keep=0.75) == pytest.approx(13 / 3), "0 is kept too"
+    assert selected(distance, student, teacher, keep=1.0) == 15 / 4, "and −1, although it is negative"
+    assert selected(distance, student, teacher, keep=0.1) == 1 / 0.4, "at least one"
+    assert selected(distance, student, teacher, 1.0, require_positive=True) == 5 / 2, "mean of those above 0"
+    assert selected(distance, teacher, teacher, 1.0, require_positive=True) == 0
 
 
 def test_ties_with_the_last_are_kept():
     ones = [1.0, 1.0, 1.0, 1.0]
-    assert selected(method(keep=0.25), ones, ones, [0.0, 0.5, 0.5, 0.5]) == 1
-    assert selected(method(keep=0.5), ones, ones, [0.0, 0.5, 0.5, 0.5]) == 2, "four of two"
+    assert selected(ones, ones, [0.0, 0.5, 0.5, 0.5], keep=0.25) == 1
+    assert selected(ones, ones, [0.0, 0.5, 0.5, 0.5], keep=0.5) == 2, "four instead of two"
 
 
 # --- the loss ----------------------------------------------------------------------------------------------

@@ -126,12 +126,11 @@ def test_a_full_disk_leaves_no_partial_file(tmp_path, monkeypatch):
     assert one.put("aa02", b"x" * 50), "what was not written is not counted"
 
 
-def test_a_lock_timeout_skips_the_file(tmp_path, monkeypatch):
+def test_a_lock_timeout_skips_the_file(tmp_path):
     from filelock import FileLock
 
-    monkeypatch.setattr("stillwave.distill.file_cache._LOCK_TIMEOUT", 0.05)
     with FileLock(tmp_path / ".lock"):
-        assert not shelf(tmp_path).put("aa01", b"x")
+        assert not BoundedFileCache(tmp_path, 1000, ".bin", lock_timeout=0.05).put("aa01", b"x")
 
 
 def _fill(folder: str, process: int) -> None:

@@ -32,7 +32,7 @@ def test_t1_worked_by_hand(stoi, wer, expected):
 
 
 @given(st.floats(-1, 2), st.floats(-1, 5), st.floats(0, 1))
-def test_t1_lies_in_its_range_and_knows_its_direction(stoi, wer, more):
+def test_t1_is_bounded_and_monotonic(stoi, wer, more):
     assert 0 <= t1(stoi, wer) <= 1
     assert t1(stoi + more, wer) >= t1(stoi, wer) >= t1(stoi, wer + more)
 
@@ -51,7 +51,7 @@ def send(folder, microphones=1, team="us", track="audioonly"):
     return write_submission(folder / "enhanced", folder / "inputs", folder / "out", team, microphones, track)
 
 
-def test_the_archive_holds_what_was_enhanced(folders):
+def test_the_archive_contains_the_enhanced_samples(folders):
     done = send(folders)
     assert (done.recordings, done.seconds) == (3, 15_000 / RATE)
     assert done.archive == folders / "out" / "us_audioonly.zip"
@@ -65,7 +65,7 @@ def test_the_archive_holds_what_was_enhanced(folders):
     np.testing.assert_array_equal(np.load(folders / "out/task1/1mic/84-1-1.npy"), samples)
 
 
-def test_the_same_files_give_the_same_archive_and_both_numbers_of_microphones_one(folders):
+def test_the_archive_is_deterministic_and_holds_both_numbers_of_microphones(folders):
     first = send(folders).archive.read_bytes()
     assert send(folders).archive.read_bytes() == first
     with zipfile.ZipFile(send(folders, microphones=2, track="audiovisual").archive) as packed:
@@ -80,7 +80,7 @@ def refused(folder, words, **options):
     assert not list(folder.glob("out/*.zip"))
 
 
-def test_what_the_challenge_would_refuse_is_refused_here(folders):
+def test_invalid_submissions_are_refused(folders):
     refused(folders, "--team", team="a/b")
     refused(folders, "--team", team="")
     enhanced = folders / "enhanced"
@@ -102,7 +102,7 @@ def test_what_the_challenge_would_refuse_is_refused_here(folders):
     refused(folders, "same recording")
 
 
-def test_what_was_written_before_stays_whole_where_a_later_call_fails(folders, monkeypatch):
+def test_a_failed_call_keeps_the_earlier_archive(folders, monkeypatch):
     def contents():
         return {path: path.read_bytes() for path in (folders / "out").rglob("*") if path.is_file()}
 
@@ -123,5 +123,5 @@ def test_what_was_written_before_stays_whole_where_a_later_call_fails(folders, m
     assert not (folders / "out" / "them_audioonly.zip").exists()
 
 
-def test_microphone_b_is_no_recording_of_its_own(folders):
+def test_microphone_b_is_not_a_separate_recording(folders):
     assert list(match(folders / "enhanced", folders / "inputs")) == ["84-1-0", "84-1-1", "84-1-2"]

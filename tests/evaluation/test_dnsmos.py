@@ -8,7 +8,7 @@ from voices import RATE, noisy, voice
 
 pytest.importorskip("speechmos")
 
-from stillwave.evaluation.dnsmos import _starts, dnsmos
+from stillwave.evaluation.dnsmos import dnsmos, window_starts
 
 
 @pytest.mark.slow
@@ -26,6 +26,6 @@ def test_the_values_are_those_of_the_package(seconds):
 
 def test_windows_lie_within_the_recording():
     for length in range(int(9.01 * RATE), 60 * RATE, 4_321):
-        starts = _starts(length)
+        starts = window_starts(length)
         assert starts[0] == 0
         assert starts[-1] + int(9.01 * RATE) <= length

@@ -39,7 +39,7 @@ def test_folders_are_paired_by_name_whatever_the_suffix(tmp_path):
     assert not items[0].problems
 
 
-def test_what_is_on_one_side_only_is_counted(tmp_path):
+def test_unpaired_files_are_counted(tmp_path):
     clean = files(tmp_path / "clean", "a.wav", "only-clean.wav")
     mine = files(tmp_path / "mine", "a.wav", "only-mine.wav")
     noisy_folder = files(tmp_path / "noisy", "a.wav", "only-clean.wav")
@@ -64,7 +64,7 @@ def test_dns_challenge_names_are_paired_by_file_id(tmp_path):
     }
 
 
-def test_folders_that_cannot_be(tmp_path):
+def test_invalid_folders_are_refused(tmp_path):
     clean = files(tmp_path / "clean", "a.wav")
     with pytest.raises(StillwaveError, match=r"belongs to --noisy.* write NAME=DIR"):
         from_folders(clean, {"noisy": clean}, clean)
@@ -130,7 +130,7 @@ def test_any_number_of_jobs_gives_the_same_bytes(mixtures, tmp_path):
     assert [name for name, _ in found[0]] == ["0", "1"]
 
 
-def test_what_cannot_be_enhanced_is_counted(mixtures, model, tmp_path):
+def test_files_that_cannot_be_enhanced_are_counted(mixtures, model, tmp_path):
     (mixtures / "noisy" / "1.wav").write_text("no audio")
     items = from_checkpoints(mixtures, {"tiny": model}, tmp_path / "work", "cpu", quiet=True)
     scores = score_pairs(items, ("si_sdr",), 1, quiet=True)
@@ -140,12 +140,12 @@ def test_what_cannot_be_enhanced_is_counted(mixtures, model, tmp_path):
     assert found["1", "tiny"].reason.startswith("not enhanced")
 
 
-def test_a_checkpoint_may_not_stand_in_for_noisy(mixtures, model, tmp_path):
+def test_a_checkpoint_cannot_be_named_noisy(mixtures, model, tmp_path):
     with pytest.raises(StillwaveError, match="noisy"):
         from_checkpoints(mixtures, {"noisy": model}, tmp_path / "work")
 
 
-def test_a_model_that_ships_is_judged_by_its_name(mixtures, tmp_path):
+def test_shipped_models_are_scored_by_name(mixtures, tmp_path):
     models = named([pretrained.default(), f"small={pretrained.default()}{pretrained.INT8}"])
     items = from_checkpoints(mixtures, models, tmp_path / "work", "cpu", quiet=True)
     whole, small = (soundfile.read(items[0].estimates[name])[0] for name in (pretrained.default(), "small"))
@@ -170,16 +170,16 @@ def test_odd_names_and_linked_folders_are_scored(tmp_path, model):
     assert all(item.estimates["tiny"].is_file() for item in enhanced)
 
 
-def test_any_fault_of_one_file_is_that_files(tmp_path, monkeypatch):
+def test_an_error_in_one_file_affects_only_that_file(tmp_path, monkeypatch):
     clean = files(tmp_path / "clean", "a.wav", "b.wav")
-    load = scoring._load
+    read = scoring.read
 
     def fail(path):
         if path.name == "a.wav":
             raise MemoryError
-        return load(path)
+        return read(path)
 
-    monkeypatch.setattr(scoring, "_load", fail)
+    monkeypatch.setattr(scoring, "read", fail)
     scores = score_pairs(from_folders(clean, {"mine": clean}), ("stoi",), 1, quiet=True)
     assert [row.scores["stoi"].reason for row in scores.rows] == ["MemoryError", None]
 

@@ -46,7 +46,7 @@ def test_si_sdr_by_hand():
 
 
 @pytest.mark.parametrize("change", [lambda e: 4 * e, lambda e: -0.25 * e, lambda e: e + 0.5])
-def test_si_sdr_is_blind_to_scale_polarity_and_offset(change):
+def test_si_sdr_is_invariant_to_scale_polarity_and_offset(change):
     clean = voice()
     estimate = noisy(clean, 7).astype(np.float64)
     assert si_sdr(clean, change(estimate)) == pytest.approx(si_sdr(clean, estimate), abs=1e-9)
@@ -73,14 +73,14 @@ def test_snr_is_that_of_the_noise_added(snr_db):
     assert snr(clean, noisy(clean, snr_db)) == pytest.approx(snr_db, abs=1e-3)
 
 
-def test_snr_sees_scale_and_sign():
+def test_snr_depends_on_scale_and_sign():
     clean = voice()
     assert snr(clean, -clean) == pytest.approx(-20 * np.log10(2))
     assert snr(clean, 0.5 * clean) == pytest.approx(20 * np.log10(2))
     assert one("snr", clean, clean).reason == "the estimate equals the reference: SNR is infinite"
 
 
-def test_inverted_is_a_matter_of_sign_and_not_of_chance():
+def test_inverted_polarity_is_detected_reliably():
     clean = voice()
     assert aligned(clean, -noisy(clean, -5)) == (0, True)
     assert aligned(clean, noisy(clean, -5)) == (0, False)
@@ -92,7 +92,7 @@ def test_inverted_is_a_matter_of_sign_and_not_of_chance():
 @pytest.mark.parametrize("lag", [1, 13, 40, 80, 511, 1725, 7000, -40])
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("snr_db", [0, 20])
-def test_a_late_estimate_is_late_and_not_inverted(lag, sign, snr_db):
+def test_a_delayed_estimate_is_not_reported_as_inverted(lag, sign, snr_db):
     clean = voice(2.0)
     estimate = sign * np.roll(noisy(clean, snr_db), lag)
     found = aligned(clean, estimate)
@@ -100,7 +100,7 @@ def test_a_late_estimate_is_late_and_not_inverted(lag, sign, snr_db):
     assert found.lag == lag or (lag == 1 and snr_db == 0)  # a sample is less than that noise
 
 
-def test_at_no_lag_up_to_a_pitch_period_is_polarity_mistaken():
+def test_polarity_is_correct_for_lags_up_to_a_pitch_period():
     clean = voice(1.0)
     signs = {lag: aligned(clean, np.roll(noisy(clean, -3), lag)).inverted for lag in range(0, 160, 3)}
     assert not any(signs.values())
@@ -129,7 +129,7 @@ def test_faults_of_the_signals_are_the_reason_of_every_metric(clean, estimate, r
     assert set(found.values()) == {(None, reason)}
 
 
-def test_too_short_for_one_metric_is_no_fault_of_another():
+def test_a_signal_too_short_for_one_metric_is_scored_by_others():
     clean = voice()[4_000:7_000]
     found = score(clean, noisy(clean, 10), DEFAULT)
     assert found["pesq_wb"].reason == "too short for PESQ (at least 0.25 s)"
@@ -141,7 +141,7 @@ def test_too_short_for_one_metric_is_no_fault_of_another():
     assert all(entry.value is None and entry.reason for entry in one_sample.values())
 
 
-def test_a_metric_that_fails_in_its_own_way_leaves_a_reason(monkeypatch):
+def test_an_exception_of_a_metric_is_recorded_as_the_reason(monkeypatch):
     def fail(*_):
         raise RuntimeError("two\n  lines")
 
@@ -164,7 +164,7 @@ def test_utterances_are_counted():
     assert most_utterances(np.sin(np.arange(30 * RATE, dtype=np.float32))) <= 1
 
 
-def test_a_pesq_that_contradicts_itself_is_no_score(monkeypatch):
+def test_inconsistent_pesq_values_are_missing_scores(monkeypatch):
     """It was seen to give 4.28 to an estimate without speech, and 2.36 to the same from its 101st sample on."""
     import pesq
 
@@ -183,7 +183,7 @@ def test_a_pesq_that_contradicts_itself_is_no_score(monkeypatch):
     assert one("pesq_wb", clean, other).value == 4.28
 
 
-def test_a_delay_is_no_contradiction():
+def test_a_delay_does_not_make_pesq_inconsistent():
     """PESQ takes it out; SI-SDR, of which the second look depends, falls below zero."""
     clean = voice()
     late = np.roll(clean, 200)
@@ -191,7 +191,7 @@ def test_a_delay_is_no_contradiction():
     assert one("pesq_wb", clean, late).value > 3
 
 
-def test_what_overruns_pesq_is_refused_and_not_run():
+def test_signals_too_long_for_pesq_are_not_scored():
     assert not too_many(words(40))
     clean = words(60)
     assert too_many(clean)
@@ -200,7 +200,7 @@ def test_what_overruns_pesq_is_refused_and_not_run():
     assert found["si_sdr"].value is not None
 
 
-def test_estoi_gives_the_same_digits_and_leaves_the_global_generator_alone():
+def test_estoi_is_deterministic_and_keeps_the_global_random_state():
     clean = voice()
     estimate = noisy(clean, 3)
     np.random.seed(5)
@@ -211,7 +211,7 @@ def test_estoi_gives_the_same_digits_and_leaves_the_global_generator_alone():
     assert np.array_equal(np.random.standard_normal(3), expected)
 
 
-def test_a_wrong_name_is_met_with_the_nearest():
+def test_an_unknown_metric_names_the_nearest():
     with pytest.raises(MetricError, match="no metric 'pesq'; did you mean 'pesq_"):
         choose(["stoi", "pesq"])
     assert choose(["stoi", "snr", "stoi"]) == ("stoi", "snr")

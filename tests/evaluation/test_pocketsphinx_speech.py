@@ -48,7 +48,7 @@ def items(tmp_path_factory):
     return found
 
 
-def test_most_words_of_clean_synthetic_speech_are_heard(items):
+def test_most_words_of_clean_synthetic_speech_are_recognised(items):
     recogniser = load("pocketsphinx")
     counts = []
     for item in items:
@@ -59,7 +59,7 @@ def test_most_words_of_clean_synthetic_speech_are_heard(items):
     assert sum(c.errors for c in counts) / sum(c.words for c in counts) < 0.7  # chance is 0.9 and more
 
 
-def test_noise_costs_words_and_neither_order_nor_processes_matter(items):
+def test_noise_raises_the_wer_independently_of_order_and_processes(items):
     alone = score_pairs(items, ("stoi", "t1"), 1, quiet=True, asr=AsrConfig("pocketsphinx"))
     turned = score_pairs(items[::-1], ("stoi", "t1"), 2, quiet=True, asr=AsrConfig("pocketsphinx"))
     assert sorted(turned.rows, key=lambda row: (row.id, row.system != "noisy")) == list(alone.rows)

@@ -41,7 +41,7 @@ needs = {
         ("whisper:absent.pt", "no such file"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_sentence(text, words):
+def test_invalid_recognisers_are_refused(text, words):
     with pytest.raises(RecogniserError, match=words) as caught:
         load(text)
     assert "\n" not in str(caught.value)
@@ -65,7 +65,7 @@ print(file.getnchannels(), file.getsampwidth(), file.getframerate(), frames)
     assert identity(recogniser).startswith("cmd: ")
 
 
-def test_no_shell_is_asked(tmp_path):
+def test_a_command_is_run_without_a_shell(tmp_path):
     line = program(tmp_path / "asr.py", "print(sys.argv[2:])")
     assert "$HOME;" in load(f"{line} $HOME; '{{wav}}'").transcribe(voice(0.1), RATE)
 
@@ -86,7 +86,7 @@ def test_a_program_that_does_not_end(tmp_path):
         CommandRecogniser(line, timeout=0.5).transcribe(voice(0.1), RATE)
 
 
-def test_bytes_that_are_no_text_do_not_end_it(tmp_path):
+def test_output_that_is_not_utf_8_is_decoded(tmp_path):
     line = program(tmp_path / "asr.py", "sys.stdout.buffer.write(b'a \\xff b')")
     assert load(line).transcribe(voice(0.1), RATE).split()[::2] == ["a", "b"]
 
@@ -109,7 +109,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
 @needs["pocketsphinx"]
 @pytest.mark.skipif(not available(), reason="the extra demo is not installed")
 @pytest.mark.slow
-def test_pocketsphinx_forgets_what_it_heard_before(tmp_path):
+def test_pocketsphinx_transcripts_do_not_depend_on_earlier_files(tmp_path):
     """Its estimate of the noise stays: without a reset the first of these is heard as another text afterwards."""
     lines = [
         (text, tmp_path / f"{text}.wav") for text in ("put the book on the table", "seven days in a week")
@@ -123,7 +123,7 @@ def test_pocketsphinx_forgets_what_it_heard_before(tmp_path):
 
 
 @needs["pocketsphinx"]
-def test_pocketsphinx_hears_nothing_in_a_moment():
+def test_pocketsphinx_returns_no_words_for_a_very_short_signal():
     recogniser = load("pocketsphinx")
     assert recogniser.transcribe(np.zeros(10, np.float32), RATE) == ""
     assert identity(recogniser).startswith("pocketsphinx 5.")
@@ -177,7 +177,7 @@ def test_wav2vec2_is_the_largest_logit_of_each_frame(tiny):
 
 
 @needs["transformers"]
-def test_a_folder_that_lacks_a_file_or_holds_rubbish(tiny, tmp_path):
+def test_incomplete_or_damaged_folders_are_refused(tiny, tmp_path):
     import shutil
 
     broken = shutil.copytree(tiny, tmp_path / "broken")

@@ -78,7 +78,7 @@ def test_faults_of_files(tmp_path):
     assert one_fault(Item("x", good, {})) == "there is no file"
 
 
-def test_faults_are_counted_and_never_averaged_in(items, tmp_path):
+def test_missing_scores_are_counted_and_not_averaged(items, tmp_path):
     silent = save(tmp_path / "silent.wav", np.zeros(voice(1.2).shape, np.float32))
     short = save(tmp_path / "short.wav", voice(1))
     faulty = [
@@ -100,7 +100,7 @@ def test_faults_are_counted_and_never_averaged_in(items, tmp_path):
     assert found.means["b"]["si_sdr"].reasons == {"there is no file": 1}
 
 
-def test_equal_faults_of_many_files_are_one_reason(tmp_path):
+def test_equal_reasons_are_counted_together(tmp_path):
     items = []
     for index in range(4):
         bad = tmp_path / f"{index}.wav"
@@ -111,7 +111,7 @@ def test_equal_faults_of_many_files_are_one_reason(tmp_path):
     assert list(cell.reasons.values()) == [4]
 
 
-def test_other_rates_are_brought_to_16_khz(tmp_path):
+def test_other_rates_are_resampled_to_16_khz(tmp_path):
     t = np.arange(48_000) / 48_000
     tone, other = (np.sin(2 * np.pi * hz * t) for hz in (440, 1_000))
     clean = save(tmp_path / "c.wav", 0.5 * tone, 48_000)
@@ -126,7 +126,7 @@ def test_rates_that_differ_are_a_reason(tmp_path):
     assert reason == "sampling rates differ: 48000 Hz of reference, 16000 Hz of estimate"
 
 
-def test_a_file_that_is_absent_moves_no_system(items):
+def test_a_missing_file_changes_no_other_system(items):
     first = Item(
         "first", items[0].clean, {"b": items[0].estimates["b"]}, problems={"noisy": "gone", "a": "gone"}
     )
@@ -139,7 +139,7 @@ def test_nothing_to_score():
         score_pairs([])
 
 
-def test_mean_score_counts_what_has_no_value():
+def test_mean_score_counts_missing_values():
     clean = voice(0.5)
     mean, without = mean_score("snr", [clean, clean, clean], [noisy(clean, 10), clean, noisy(clean, 20)])
     assert mean == pytest.approx(15, abs=1e-3)
@@ -159,7 +159,7 @@ def die(*_):
     os._exit(9)
 
 
-def test_a_worker_that_dies_ends_in_a_sentence(items, monkeypatch):
+def test_a_killed_worker_is_reported(items, monkeypatch):
     monkeypatch.setattr("stillwave.evaluation.scoring.score_file", die)
     with pytest.raises(StillwaveError, match="fewer jobs"):
         score_pairs(items, QUICK, 2, quiet=True)

@@ -29,7 +29,7 @@ def item(folder, name, clean, text="", **systems):
     )
 
 
-def test_a_file_is_heard_once_whatever_is_compared_with_it(tmp_path, monkeypatch):
+def test_each_file_is_transcribed_once(tmp_path, monkeypatch):
     fake = install(monkeypatch, {5000: "a b", 5001: "a x", 5002: ""})
     items = [item(tmp_path, "1", 5000, a=5001, b=5002)]
     heard = transcribe_all(items, FAKE, 1, quiet=True)
@@ -38,7 +38,7 @@ def test_a_file_is_heard_once_whatever_is_compared_with_it(tmp_path, monkeypatch
     assert heard["1", "b"].count.rate == 1
 
 
-def test_texts_stand_in_for_the_clean_target(tmp_path, monkeypatch):
+def test_texts_replace_transcripts_of_the_reference(tmp_path, monkeypatch):
     fake = install(monkeypatch, {5001: "a b"})
     items = [item(tmp_path, "1", 5000, "A B C", a=5001), item(tmp_path, "2", 5000, a=5001)]
     heard = transcribe_all(items, AsrConfig("fake", "texts"), 1, quiet=True)
@@ -56,7 +56,7 @@ def test_texts_of_no_recording_are_refused(tmp_path, monkeypatch):
         transcribe_all([item(tmp_path, "1", 5000, a=5001)], AsrConfig("fake", "truth"), 1)
 
 
-def test_failures_are_reasons_and_equal_ones_are_one(tmp_path, monkeypatch):
+def test_failures_are_reasons_and_equal_ones_are_counted_together(tmp_path, monkeypatch):
     install(monkeypatch, {5000: "a", 5001: RuntimeError("out of\n words"), 5002: KeyError()})
     for length, reason in ((5001, "not recognised (out of words)"), (5002, "not recognised (KeyError)")):
         assert transcribe_file(clip(tmp_path / "x.wav", length), "fake") == Transcript(None, reason)
@@ -71,13 +71,13 @@ def test_failures_are_reasons_and_equal_ones_are_one(tmp_path, monkeypatch):
     assert str(tmp_path) not in transcribe_file(text, "fake").reason
 
 
-def test_a_recogniser_that_cannot_be_used_ends_it(tmp_path, monkeypatch):
+def test_an_unusable_recogniser_ends_the_evaluation(tmp_path, monkeypatch):
     install(monkeypatch, {5000: RecogniserError("no weights")})
     with pytest.raises(RecogniserError, match="no weights"):
         transcribe_file(clip(tmp_path / "x.wav", 5000), "fake")
 
 
-def test_silence_holds_no_words_and_no_recogniser_is_asked(tmp_path, monkeypatch):
+def test_silence_has_no_words_and_is_not_transcribed(tmp_path, monkeypatch):
     fake = install(monkeypatch, {5000: "it"})
     assert transcribe_file(clip(tmp_path / "x.wav", 5000, level=1e-6), "fake").text == ""
     assert not fake.asked
@@ -106,7 +106,7 @@ print({5000: "one two three", 5001: "one two", 5002: ""}.get(frames, "four"))
 """
 
 
-def test_neither_order_nor_processes_change_anything(tmp_path):
+def test_results_do_not_depend_on_order_or_processes(tmp_path):
     line = program(tmp_path / "asr.py", LINE)
     items = [
         item(tmp_path, "1", 5000, a=5001, b=5002),

@@ -55,7 +55,7 @@ def test_a_reference_without_words_gives_no_rate(nothing):
         ("ＷＩＤＥ ﬁne", "wide fine"),
     ],
 )
-def test_what_a_word_is(text, words):
+def test_words_are_normalised(text, words):
     assert normalise(text) == words
 
 
@@ -68,7 +68,7 @@ def test_normalising_twice_changes_nothing(text):
 
 @settings(max_examples=60)
 @given(WORDS.filter(bool), WORDS)
-def test_words_of_the_challenges_recogniser_count_as_in_its_own_script(said, heard):
+def test_words_of_wav2vec2_are_counted_as_in_the_challenges_script(said, heard):
     """Which hands jiwer the two texts as they are."""
     reference, hypothesis = " ".join(said), " ".join(heard)
     assert count(reference, hypothesis).rate == pytest.approx(jiwer.wer(reference, hypothesis))

@@ -56,7 +56,7 @@ def scores(**systems):
 # --- the metrics ------------------------------------------------------------------------------------------
 
 
-def test_t1_is_made_of_the_two_others():
+def test_t1_is_computed_from_stoi_and_wer():
     clean = voice(1.5)
     estimate = noisy(clean, 5)
     both = score(clean, estimate, ("stoi", "wer", "t1"), heard("a b c d", "a b c"))
@@ -67,14 +67,14 @@ def test_t1_is_made_of_the_two_others():
     assert many["t1"].value == many["stoi"].value / 2
 
 
-def test_clips_without_words_have_neither():
+def test_clips_without_words_have_no_wer_and_no_t1():
     clean = voice(1.5)
     found = score(clean, noisy(clean, 5), ("stoi", "wer", "t1"), heard("", "a"))
     assert found["stoi"].value is not None
     assert found["wer"] == found["t1"] == Score(None, "the reference has no words")
 
 
-def test_words_are_compared_where_samples_cannot_be():
+def test_wer_is_computed_for_a_silent_estimate():
     clean = voice(1.5)
     found = score(clean, 0 * clean, ("stoi", "wer", "t1"), heard("a b", ""))
     assert found["wer"].value == 1  # silence loses every word
@@ -82,7 +82,7 @@ def test_words_are_compared_where_samples_cannot_be():
     assert score(clean, 0 * clean, ("wer",))["wer"].value is None
 
 
-def test_words_need_a_recogniser():
+def test_word_metrics_require_a_recogniser():
     with pytest.raises(MetricError, match="--recogniser pocketsphinx"):
         choose(("si_sdr", "wer"))
     assert score(voice(1), voice(1), ("t1",))["t1"] == Score(None, "there is no transcript")
@@ -96,7 +96,7 @@ def test_a_missing_package_is_named(monkeypatch):
         choose(("wer",), recogniser=True)
 
 
-def test_a_missing_estimate_is_no_perfect_one(tmp_path, monkeypatch):
+def test_a_missing_estimate_has_no_score(tmp_path, monkeypatch):
     install(monkeypatch, {5000: "a"})
     item = Item(
         "1", clip(tmp_path / "c.wav", 5000), {"b": tmp_path / "absent.wav"}, problems={"a": "not made"}
@@ -127,7 +127,7 @@ def test_errors_are_summed():
     assert words.differences["mine"].count == 2
 
 
-def test_the_mean_is_of_clipped_rates_and_what_has_none_is_counted():
+def test_mean_wer_clips_rates_and_counts_missing_values():
     means = summarise(scores(noisy=NOISY, mine=MINE)).means
     assert means["mine"]["wer"].interval.mean == pytest.approx((1 + 0.25 + 1) / 3)
     assert means["mine"]["wer"].reasons == {"the reference has no words": 1}
@@ -148,24 +148,24 @@ def test_the_interval_of_a_ratio():
 GOOD, BAD = ("a b c d", "a b c d"), ("a b c d", "a b")
 
 
-def test_what_loses_words_is_warned_of():
+def test_a_higher_wer_than_the_input_is_a_warning():
     found = summarise(scores(noisy=[GOOD] * 20, mine=[BAD] * 15 + [GOOD] * 5, same=[GOOD] * 20))
     (line,) = warnings(found)
     assert line.startswith("mine: raises the WER: mean +37.50 [+")
     assert line in notes(found)
 
 
-def test_what_gains_words_is_not_warned_of():
+def test_a_lower_wer_than_the_input_is_no_warning():
     assert not warnings(summarise(scores(noisy=[BAD] * 9, mine=[GOOD] * 9)))
 
 
-def test_what_may_be_chance_is_said_to_be():
+def test_an_insignificant_difference_is_reported_as_such():
     found = summarise(scores(noisy=[GOOD, BAD, GOOD], mine=[BAD, GOOD, BAD]))
     (line,) = warnings(found)
     assert "not statistically significant" in line
 
 
-def test_the_noisy_input_is_what_counts_whatever_the_baseline():
+def test_the_wer_warning_compares_with_the_noisy_input():
     found = summarise(scores(noisy=[GOOD] * 9, mine=[BAD] * 9, other=[BAD] * 9), baseline="other")
     assert {line.partition(":")[0] for line in warnings(found)} == {"mine", "other"}
     assert not warnings(summarise(scores(mine=[BAD] * 9, other=[GOOD] * 9)))
@@ -178,7 +178,7 @@ def table_of(found):
     return list(csv.DictReader(io.StringIO(transcripts_csv(found))))
 
 
-def test_transcripts_can_be_looked_at():
+def test_transcripts_are_written():
     lines = table_of(scores(noisy=NOISY))
     assert lines[0] == {
         "id": "0", "system": "noisy", "words": "2", "substitutions": "0", "deletions": "0", "insertions": "0",
@@ -187,7 +187,7 @@ def test_transcripts_can_be_looked_at():
     assert [line["reason"] for line in lines] == ["", "", "the reference has no words", "not recognised"]
 
 
-def test_reports_show_both_rates_and_which_way_is_better(tmp_path):
+def test_reports_show_both_rates_and_their_direction(tmp_path):
     found = scores(noisy=NOISY, mine=MINE)
     summary = summarise(found)
     text = markdown(summary)
@@ -203,7 +203,7 @@ def test_reports_show_both_rates_and_which_way_is_better(tmp_path):
     assert (tmp_path / "transcripts.csv").read_text() == transcripts_csv(found)
 
 
-def test_without_a_recogniser_nothing_is_said_of_words(tmp_path):
+def test_without_a_recogniser_reports_have_no_wer(tmp_path):
     plainly = Scores(("a",), ("snr",), (ScoreRow("1", "a", None, {"snr": Score(1.0)}),))
     summary = summarise(plainly)
     assert summary.words is None

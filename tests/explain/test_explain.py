@@ -129,7 +129,7 @@ def test_a_snapshot_at_the_start_and_at_each_validation(flagship):
     assert all(file.stat().st_size < 100_000 for file in kept(flagship))
 
 
-def test_what_a_snapshot_holds(flagship):
+def test_content_of_a_snapshot(flagship):
     found = checkpoint.read_tensors(kept(flagship)[1])
     frames = 9  # 0.125 s and one more
     assert {name for name in found if name.startswith("distance.")} == {
@@ -252,7 +252,7 @@ def test_the_report_holds_all_figures(flagship, first_of_each):
     ],
     ids=str,
 )
-def test_other_methods(quick, place, tmp_path, settings, note, files):
+def test_reports_of_other_methods(quick, place, tmp_path, settings, note, files):
     run = made(place, tmp_path / "run", *settings, "train.steps=1")
     text = page_of(run)
     assert note in text
@@ -285,8 +285,8 @@ def test_the_run_is_not_modified(quick, flagship, tmp_path):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_the_colours_of_weights_have_an_equal_share_in_the_middle(tmp_path):
-    colours = figures._weight_colours(0.25, [np.array([[0.1, 0.7]], np.float32)])
+def test_equal_weights_have_the_middle_colour(tmp_path):
+    colours = figures.weight_colours(0.25, [np.array([[0.1, 0.7]], np.float32)])
     assert colours["norm"](0.25) == 0.5
     assert colours["norm"](0.0) == 0
     assert colours["norm"](0.7) == pytest.approx(1, abs=1e-5)
@@ -324,7 +324,7 @@ def test_the_command_prints_the_page(quick, flagship):
     assert call(flagship).stdout.strip() == str(flagship / "explain" / "index.html")
 
 
-def test_refusals_are_one_sentence(place, flagship, tmp_path):
+def test_refusals_are_single_sentences(place, flagship, tmp_path):
     def refusal(run):
         result = call(run)
         assert result.exit_code == 2

@@ -28,7 +28,7 @@ def folders(tmp_path_factory) -> dict[str, Path]:
     return {kind: saved(place / kind, kind) for kind in ("bsrnn", "dpdcrn", "microphones", "whole")}
 
 
-def test_what_a_file_says_of_itself(folders, tmp_path) -> None:
+def test_metadata_of_a_file(folders, tmp_path) -> None:
     report = export(folders["dpdcrn"], tmp_path / "a.onnx")
     meta = read(tmp_path / "a.onnx").meta
     model, card = checkpoint.load(folders["dpdcrn"])
@@ -70,7 +70,7 @@ def test_a_wrong_graph_is_refused_and_nothing_is_written(folders, tmp_path, monk
     assert not list(tmp_path.iterdir())
 
 
-def test_not_a_number_is_a_difference() -> None:
+def test_nan_counts_as_a_difference() -> None:
     meta = ModelMetadata(kind="offline", stft=StftMetadata(n_fft=512, hop=256), delay_samples=0)
     noisy, expected = np.zeros((2, 1, 600), np.float32), np.zeros((2, 600), np.float32)
     broken = [lambda inputs: [np.full_like(inputs[0], np.nan)], lambda inputs: [inputs[0] + 1e-3]]
@@ -90,13 +90,13 @@ def test_not_a_number_is_a_difference() -> None:
         ("bsrnn", "a.onnx", {"precision": "int8", "calibrate": "x", "dynamic": True}, "choose one"),
     ],
 )
-def test_what_cannot_be_exported(folders, tmp_path, kind, name, options, said) -> None:
+def test_networks_that_cannot_be_exported_are_refused(folders, tmp_path, kind, name, options, said) -> None:
     with pytest.raises(ExportError, match=said):
         export(folders[kind], tmp_path / name, **options)
     assert not list(tmp_path.iterdir())
 
 
-def test_targets_that_cannot_be_written(folders, tmp_path, monkeypatch) -> None:
+def test_unwritable_targets_are_refused(folders, tmp_path, monkeypatch) -> None:
     taken = tmp_path / "a.onnx"
     taken.write_text("mine")
     with pytest.raises(ExportError, match="exists already; it is replaced only with overwrite=True"):
@@ -111,7 +111,7 @@ def test_targets_that_cannot_be_written(folders, tmp_path, monkeypatch) -> None:
         export(folders["bsrnn"], tmp_path / "b.onnx")
 
 
-def test_a_full_disk_leaves_what_was_there(folders, tmp_path, monkeypatch) -> None:
+def test_a_full_disk_keeps_the_old_file(folders, tmp_path, monkeypatch) -> None:
     taken = tmp_path / "a.onnx"
     taken.write_text("mine")
 
@@ -125,12 +125,12 @@ def test_a_full_disk_leaves_what_was_there(folders, tmp_path, monkeypatch) -> No
     assert taken.read_text() == "mine"
 
 
-def test_a_checkpoint_that_is_none(tmp_path) -> None:
+def test_invalid_checkpoints_are_refused(tmp_path) -> None:
     with pytest.raises(CheckpointError, match="no such folder"):
         export(tmp_path / "nothing", tmp_path / "a.onnx")
 
 
-def test_made_signals_are_the_same_each_time_and_differ_in_level() -> None:
+def test_synthetic_signals_are_deterministic_and_differ_in_level() -> None:
     first, again = signals.speechlike(3, 2), signals.speechlike(3, 2)
     assert np.array_equal(first, again)
     assert np.abs(first).max((1, 2)) == pytest.approx([0.5, 0.05, 0.005])

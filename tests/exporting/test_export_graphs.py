@@ -88,7 +88,7 @@ def test_the_offline_graph_holds_its_stft(kind) -> None:
         np.testing.assert_allclose(found, verify.reference(model, noisy), atol=3e-5)
 
 
-def test_exporting_leaves_the_network_alone() -> None:
+def test_exporting_does_not_change_the_network() -> None:
     model = network("dpdcrn").train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     graphs.stream_graph(model)
@@ -98,7 +98,7 @@ def test_exporting_leaves_the_network_alone() -> None:
     assert torch.equal(model.eval()(noisy), network("dpdcrn")(noisy))
 
 
-def test_a_network_that_sees_the_whole_signal_has_no_streaming_graph() -> None:
+def test_a_non_causal_network_has_no_streaming_graph() -> None:
     with pytest.raises(StateError, match="needs the whole signal"):
         graphs.stream_graph(network("whole"))
 

@@ -81,7 +81,9 @@ def test_weights_beyond_sixteen_bits_stay_as_they_are() -> None:
     [("float16", {}), ("int8", {}), ("int8", {"dynamic": True}), ("int8", {"calibrate": True})],
 )
 @pytest.mark.parametrize("kind", ["bsrnn", "dpdcrn"])
-def test_smaller_files_run_and_stay_near(folders, recordings, tmp_path, kind, precision, options) -> None:
+def test_quantised_files_run_with_small_differences(
+    folders, recordings, tmp_path, kind, precision, options
+) -> None:
     if "calibrate" in options:
         options = {"calibrate": recordings}
     report = export(folders[kind], tmp_path / "a.onnx", precision=precision, **options)
@@ -91,7 +93,7 @@ def test_smaller_files_run_and_stay_near(folders, recordings, tmp_path, kind, pr
     assert report.losses == {}
 
 
-def test_only_ranges_of_the_moment_depend_on_the_neighbours(recordings) -> None:
+def test_only_dynamic_ranges_depend_on_the_batch(recordings) -> None:
     """A loud stream beside a quiet one, and blocks of other sizes, change dynamic int8 alone."""
     model = network("dpdcrn")
     meta = describe(model, Card(model=model.config), offline=False, precision="int8")
@@ -156,7 +158,7 @@ def test_recordings_that_cannot_be_scored(folders, tmp_path) -> None:
     assert not (tmp_path / "a.onnx").exists()
 
 
-def test_silence_proves_nothing(folders, tmp_path) -> None:
+def test_silent_recordings_are_refused(folders, tmp_path) -> None:
     on = pair(tmp_path / "on", np.zeros((1, 8000), np.float32))
     with pytest.raises(AudioError, match="are silent in their first 5 s"):
         export(folders["bsrnn"], tmp_path / "a.onnx", on=on)
@@ -181,7 +183,7 @@ def test_too_few_channels_for_the_microphones(folders, recordings, tmp_path) -> 
         export(folders["microphones"], tmp_path / "a.onnx", on=recordings)
 
 
-def test_scoring_needs_the_metrics_before_the_work(folders, recordings, tmp_path, monkeypatch) -> None:
+def test_missing_metrics_are_reported_first(folders, recordings, tmp_path, monkeypatch) -> None:
     def absent(keys):
         raise MissingExtraError("the metric 'pesq_wb'", "eval")
 
@@ -191,7 +193,9 @@ def test_scoring_needs_the_metrics_before_the_work(folders, recordings, tmp_path
 
 
 @pytest.mark.parametrize("precision", ["int8", "float16"])
-def test_a_spoilt_network_is_refused(folders, tmp_path, monkeypatch, precision) -> None:
+def test_a_network_with_large_quantisation_error_is_refused(
+    folders, tmp_path, monkeypatch, precision
+) -> None:
     right = quantise.store
 
     def spoilt(graph, bits):

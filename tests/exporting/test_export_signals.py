@@ -32,7 +32,7 @@ def pair(tmp_path: Path) -> Pair:
     return Pair(id="1", noisy=a, also=(b,), clean=clean, channels=8)
 
 
-def test_a_pair_is_heard_by_all_its_files_in_one_convention(pair: Pair) -> None:
+def test_a_pair_is_read_from_all_its_files_in_one_convention(pair: Pair) -> None:
     files = np.concatenate([audio.read(file)[0] for file in (pair.noisy, *pair.also)])
     assert np.array_equal(signals.shared_signals(pair, 8), files)
     assert np.array_equal(signals.shared_signals(pair, 4), files[:4])

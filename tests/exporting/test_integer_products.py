@@ -115,7 +115,7 @@ def test_raising_codes_and_zero_points_changes_no_sum() -> None:
 
 
 @pytest.mark.parametrize("kind", ["bsrnn", "dpdcrn"])
-def test_no_form_of_eight_bits_multiplies_by_signed_weights(kind) -> None:
+def test_no_8_bit_precision_multiplies_by_signed_weights(kind) -> None:
     """What saturates is found on processors that do not saturate, too."""
     source = network(kind)
     meta = describe(source, Card(model=source.config), offline=False, precision="int8")
@@ -134,7 +134,7 @@ def test_no_form_of_eight_bits_multiplies_by_signed_weights(kind) -> None:
     assert products["calibrated"] == ({"QLinearConv"} if kind == "dpdcrn" else set())
 
 
-def test_shipped_models_of_eight_bits_multiply_in_float() -> None:
+def test_shipped_8_bit_models_multiply_in_float() -> None:
     folder = Path(onnx_model.__file__).parents[1] / "pretrained" / "shipped"
     files = sorted(folder.glob("*.int8.onnx"))
     assert files
@@ -153,6 +153,6 @@ def test_files_with_signed_weights_are_read_so_that_they_are_exact(tmp_path) -> 
     )
     signed = onnx.load(tmp_path / "a.onnx")
     assert signed_products(signed)
-    session = onnx_model._session(tmp_path / "a.onnx", signed.SerializeToString(), 1)
+    session = onnx_model.open_session(tmp_path / "a.onnx", signed.SerializeToString(), 1)
     (found,) = session.run(None, {"noisy": loudest()})
     np.testing.assert_allclose(found, np.repeat(INPUTS * SIGNS, FRAMES, axis=0), rtol=1e-5)

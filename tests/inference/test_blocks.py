@@ -49,7 +49,7 @@ def test_the_error_suggests_transposing_only_where_that_fits(streaming):
         streaming.open(streams=2).process(np.zeros((480, 3)))
 
 
-def test_a_lane_refuses_a_device_block_that_is_not_transposed(streaming):
+def test_a_processor_refuses_a_block_that_is_not_transposed(streaming):
     lane = LiveProcessor(streaming.open(), 480)
     with pytest.raises(AudioError, match=r"\[1, 480\], got \[480, 1\]; transpose it \(block\.T\)"):
         lane.exchange(np.zeros((480, 1), np.float32))
@@ -64,7 +64,7 @@ def test_recordings_that_are_transposed_are_refused(enhancer):
 
 @pytest.mark.parametrize("value", LARGE[:4])
 @pytest.mark.parametrize("rate", [16_000, 48_000])
-def test_one_huge_sample_of_a_recording_is_silence(enhancer, value, rate, caplog):
+def test_a_huge_sample_of_a_recording_is_replaced_by_silence(enhancer, value, rate, caplog):
     clean = noise(1, 4_000)
     clean[0, 1_500] = 0
     spoilt = clean.copy()
@@ -78,7 +78,7 @@ def test_one_huge_sample_of_a_recording_is_silence(enhancer, value, rate, caplog
 
 @pytest.mark.parametrize("value", LARGE)
 @pytest.mark.parametrize("rate", [16_000, 44_100])
-def test_one_huge_sample_of_a_stream_is_silence_and_poisons_no_later_block(streaming, network, value, rate):
+def test_a_huge_sample_of_a_stream_is_replaced_by_silence(streaming, network, value, rate):
     for one in (streaming, Enhancer(network)):
         signal = noise(4_000)
         signal[1_500] = 0
@@ -145,7 +145,7 @@ def test_layouts_do_not_matter(enhancer, streaming, name):
     assert np.array_equal(np.asarray(given, np.float32), base)
 
 
-def test_half_precision_and_integers_count_as_what_they_are(enhancer, streaming):
+def test_half_precision_and_integers_are_scaled_correctly(enhancer, streaming):
     half, steps = noise(3_000).astype(np.float16), (noise(3_000) * 2**15).astype(np.int16)
     for given, floats in ((half, half.astype(np.float32)), (steps, steps / np.float32(2**15))):
         assert np.array_equal(enhancer.enhance(given, 16_000), enhancer.enhance(floats, 16_000))
@@ -167,7 +167,7 @@ def test_half_precision_and_integers_count_as_what_they_are(enhancer, streaming)
         (np.ma.masked_array(np.zeros(100), mask=[1] + [0] * 99), "has masked values; fill them first"),
     ],
 )
-def test_what_is_no_audio_is_refused_by_name(enhancer, streaming, given, words):
+def test_arrays_that_are_not_audio_are_refused(enhancer, streaming, given, words):
     with pytest.raises(AudioError, match=words):
         enhancer.enhance(given, 16_000)
     with pytest.raises(AudioError, match=words):
@@ -175,7 +175,7 @@ def test_what_is_no_audio_is_refused_by_name(enhancer, streaming, given, words):
 
 
 @pytest.mark.parametrize("rate", ["16000", None, 16_000.5, 0, -1, float("nan"), True, [16_000]])
-def test_what_is_no_rate_is_refused(enhancer, streaming, rate):
+def test_invalid_rates_are_refused(enhancer, streaming, rate):
     with pytest.raises(AudioError, match="sample rate: expected a whole number of Hz"):
         enhancer.enhance(noise(100), rate)
     if rate is not None:
@@ -186,7 +186,7 @@ def test_what_is_no_rate_is_refused(enhancer, streaming, rate):
 
 
 @pytest.mark.parametrize("limit", ["12", [12], -1, float("nan")])
-def test_what_is_no_limit_is_refused(enhancer, streaming, limit):
+def test_invalid_limits_are_refused(enhancer, streaming, limit):
     for call in (
         lambda: enhancer.enhance(noise(100), 16_000, limit_db=limit),
         lambda: streaming.open(limit_db=limit),
@@ -201,7 +201,7 @@ def test_a_batch_holds_at_least_one_window(network, batch):
         Enhancer(network, batch=batch)
 
 
-def test_a_block_of_any_length_is_what_its_parts_are(streaming):
+def test_a_block_equals_its_parts(streaming):
     signal = noise(300_000)
     stream = streaming.open(48_000)
     parts = [stream.process(block) for block in np.split(signal, range(0, len(signal), 9_999))]

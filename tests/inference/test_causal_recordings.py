@@ -55,7 +55,7 @@ def tone(rate: int, seconds: float, hertz: float = 1_000.0) -> np.ndarray:
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("rate_out", [None, 8_000, 16_000, 44_100])
-def test_length_place_level_and_polarity_are_kept(rate, rate_out):
+def test_length_alignment_level_and_polarity_are_kept(rate, rate_out):
     out = Enhancer(Through()).enhance(tone(rate, 0.7), rate, rate_out=rate_out)
     to = rate_out or rate
     assert len(out) == int(len(tone(rate, 0.7)) * to / rate + 0.5)
@@ -72,7 +72,7 @@ def test_the_shortest_recordings(student, samples, rate):
 
 @pytest.mark.parametrize("limit", [0, 6, 20])
 @pytest.mark.parametrize("rate_out", [48_000, 16_000])
-def test_the_limit_leaves_that_share_of_the_input(limit, rate_out):
+def test_the_limit_keeps_a_fraction_of_the_input(limit, rate_out):
     dry_mix = 10 ** (-limit / 20)
     out = Enhancer(Through()).enhance(tone(48_000, 0.5), 48_000, limit_db=limit, rate_out=rate_out)
     expected = tone(rate_out, 0.5) * (0.5 + dry_mix / 2)
@@ -82,14 +82,14 @@ def test_the_limit_leaves_that_share_of_the_input(limit, rate_out):
         assert np.abs(out - tone(48_000, 0.5, 15_000) * dry_mix)[2_400:-2_400].max() < 1e-4
 
 
-def test_many_frames_at_once_and_channels_together():
+def test_frames_and_channels_are_batched():
     backend = Through()
     Enhancer(backend).enhance(np.ones((3, 80_000), np.float32) / 2, 16_000)
     assert {shape[0] for shape in backend.seen} == {3}
     assert max(shape[2] for shape in backend.seen) == 64
 
 
-def test_blocks_that_come_are_the_whole(student):
+def test_an_iterator_of_blocks_equals_the_whole(student):
     enhancer = stillwave.load(student)
     noisy = 0.1 * np.random.default_rng(0).standard_normal((2, 30_000)).astype(np.float32)
     blocks = np.split(noisy, [0, 7, 7, 20_001], axis=1)
@@ -99,11 +99,11 @@ def test_blocks_that_come_are_the_whole(student):
     assert np.abs(found - enhancer.enhance(noisy, 44_100, limit_db=12, rate_out=16_000)).max() < 1e-6
 
 
-def test_no_blocks_give_nothing():
+def test_no_blocks_give_no_output():
     assert sum(part.shape[1] for part in causal_blocks(Through(), [], 1, (16_000, 16_000), 0)) == 0
 
 
-def test_a_recording_is_one_signal_and_no_windows(student):
+def test_causal_networks_use_no_windows(student):
     """Twelve seconds: more than a window of networks that see everything."""
     torch.manual_seed(0)
     network = build(SMALL).eval()
@@ -113,7 +113,7 @@ def test_a_recording_is_one_signal_and_no_windows(student):
     assert np.abs(stillwave.load(student).enhance(noisy, 16_000) - expected).max() < 1e-5
 
 
-def test_a_causal_checkpoint_gives_what_its_file_gives(student):
+def test_a_causal_checkpoint_equals_its_file(student):
     folder = student.with_suffix(".checkpoint")
     enhancer = stillwave.load(folder, "cpu")
     noisy = 0.1 * np.random.default_rng(0).standard_normal((2, 9_000)).astype(np.float32)
@@ -124,7 +124,7 @@ def test_a_causal_checkpoint_gives_what_its_file_gives(student):
     assert stillwave.load(student).backend.fingerprint == enhancer.backend.fingerprint
 
 
-def test_files_keep_what_they_are(tmp_path, student):
+def test_files_keep_their_properties(tmp_path, student):
     noisy = 0.1 * np.random.default_rng(0).standard_normal((2, 44_100)).astype(np.float32)
     audio.write(tmp_path / "a.flac", noisy, 44_100, subtype="PCM_24", tags={"title": "T"})
     report = stillwave.load(student).enhance_file(tmp_path / "a.flac", tmp_path / "b.flac")
@@ -139,7 +139,7 @@ def test_the_wrong_number_of_microphones_is_refused():
     assert Enhancer(Through(4)).enhance(np.ones((4, 100)), 16_000).shape == (1, 100)
 
 
-def test_what_is_no_model_is_refused(tmp_path):
+def test_invalid_models_are_refused(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match=r"x\.onnx: is not an ONNX file"):
         stillwave.load(tmp_path / "x.onnx")
@@ -147,7 +147,7 @@ def test_what_is_no_model_is_refused(tmp_path):
         stillwave.load(tmp_path / "none.onnx")
 
 
-def test_an_offline_file_that_fails_is_one_sentence(monkeypatch, student):
+def test_an_error_of_an_offline_file_is_reported(monkeypatch, student):
     from types import SimpleNamespace
 
     from stillwave.inference.offline_backend import OnnxOfflineBackend
@@ -163,7 +163,7 @@ def test_an_offline_file_that_fails_is_one_sentence(monkeypatch, student):
         whole(np.zeros((1, 10), np.float32))
 
 
-def test_an_offline_export_gives_what_its_network_gives(tmp_path):
+def test_an_offline_export_equals_its_network(tmp_path):
     from stillwave.exporting.export import export as write
 
     torch.manual_seed(0)
@@ -205,7 +205,7 @@ def test_a_file_and_a_stream_without_torch(tmp_path, student):
     assert audio.probe(tmp_path / "b.wav").frames == 8_000
 
 
-def test_importing_enhancement_brings_nothing_heavy():
+def test_importing_inference_is_light():
     heavy = ["torch", "onnxruntime", "onnx", "scipy", "matplotlib", "sounddevice", "stillwave.schema"]
     code = f"import sys, stillwave.inference, stillwave.live; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

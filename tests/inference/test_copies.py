@@ -40,7 +40,7 @@ def enhancer(request, file, network) -> Enhancer:
 
 
 @WAYS
-def test_an_enhancer_is_the_same_elsewhere(enhancer, again):
+def test_a_pickled_enhancer_is_equal(enhancer, again):
     other = again(enhancer)
     assert np.array_equal(other.enhance(noise(2, 3_000), 48_000), enhancer.enhance(noise(2, 3_000), 48_000))
     assert repr(other) == repr(enhancer)
@@ -48,7 +48,7 @@ def test_an_enhancer_is_the_same_elsewhere(enhancer, again):
 
 @WAYS
 @pytest.mark.parametrize("kind", ["onnx", "torch"])
-def test_a_stream_goes_on_elsewhere_and_both_go_on_alone(file, network, again, kind):
+def test_a_copied_stream_continues_independently(file, network, again, kind):
     stream = Enhancer(read(file) if kind == "onnx" else network).open(44_100, limit_db=20)
     stream.process(np.array([np.nan, *noise(1_999)], np.float32))
     other = again(stream)
@@ -58,7 +58,7 @@ def test_a_stream_goes_on_elsewhere_and_both_go_on_alone(file, network, again, k
     assert np.array_equal(stream.flush(), other.flush())
 
 
-def test_a_pickled_file_need_not_be_there(file, tmp_path):
+def test_a_pickled_enhancer_does_not_need_its_file(file, tmp_path):
     there = tmp_path / "there.onnx"
     there.write_bytes(Path(file).read_bytes())
     enhancer = stillwave.load(there)
@@ -94,7 +94,7 @@ def test_enhancers_of_one_module_may_run_in_threads(network):
     assert all(np.array_equal(one, expected) for one in found)
 
 
-def test_threads_on_one_stream_take_turns(file):
+def test_calls_on_one_stream_are_serialised(file):
     """Whose block comes first is theirs to settle; no sample is lost or given twice."""
     stream = Enhancer(read(file)).open()
     ones = np.ones(333, np.float32)

@@ -48,7 +48,7 @@ def recording(path: Path, seconds: float = 1.0, rate: int = 16_000, channels: in
         ("a.mp3", "b.wav", 22_050, 2, None, "PCM_16"),
     ],
 )
-def test_a_file_keeps_all_but_its_noise(
+def test_a_file_keeps_its_properties(
     tmp_path, enhancer, source, target, rate, channels, given_subtype, subtype
 ):
     tags = {"title": "A talk", "artist": "Someone", "comment": "On something"}
@@ -78,7 +78,7 @@ def test_files_give_the_samples_of_arrays(tmp_path, enhancer):
     assert np.abs(found - expected).max() < 1e-6
 
 
-def test_a_file_can_replace_itself_only_when_told_to(tmp_path, enhancer):
+def test_a_file_replaces_itself_only_with_overwrite(tmp_path, enhancer):
     path = recording(tmp_path / "a.wav")
     before = path.read_bytes()
     with pytest.raises(AudioError, match="exists already"):
@@ -106,7 +106,7 @@ def test_the_shortest_recordings(tmp_path, enhancer, samples):
         assert audio.probe(tmp_path / "b.wav").frames == samples
 
 
-def test_bad_recordings_leave_no_file(tmp_path, enhancer):
+def test_invalid_recordings_leave_no_file(tmp_path, enhancer):
     spoilt = np.zeros((30_000, 1), np.float32)
     spoilt[29_000] = np.nan
     soundfile.write(tmp_path / "nan.wav", spoilt, 16_000, subtype="FLOAT")
@@ -121,7 +121,7 @@ def test_bad_recordings_leave_no_file(tmp_path, enhancer):
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
-def test_a_stop_on_the_way_leaves_no_file(tmp_path, enhancer, fault):
+def test_an_interruption_leaves_no_file(tmp_path, enhancer, fault):
     recording(tmp_path / "a.wav", 3)
 
     def stop(frames: int) -> None:
@@ -141,7 +141,7 @@ def test_a_recording_with_the_wrong_number_of_microphones_is_named(tmp_path):
         several.enhance_file(tmp_path / "a.wav", tmp_path / "b.wav")
 
 
-def test_a_pipe_gets_wav_from_any_format(tmp_path, enhancer):
+def test_output_to_a_pipe_is_wav(tmp_path, enhancer):
     for name in ("a.wav", "a.flac", "a.mp3"):
         source = io.BytesIO(recording(tmp_path / name, 1, 44_100, 2).read_bytes())
         sink = io.BytesIO()
@@ -175,7 +175,7 @@ def test_one_file_to_one_file(tmp_path):
     assert pairs(made, tmp_path) == [("a.mp3", "folder.wav/a.mp3")]
 
 
-def test_a_folder_keeps_its_structure_and_names_what_it_leaves_out(tmp_path):
+def test_a_folder_keeps_its_structure_and_reports_skipped_files(tmp_path):
     names = ["in/b/c.FLAC", "in/a.wav", "in/notes.txt", "in/.a.wav", "in/README"]
     touch(*(tmp_path / name for name in names))
     made = plan([tmp_path / "in"], tmp_path / "out")
@@ -187,7 +187,7 @@ def test_a_folder_keeps_its_structure_and_names_what_it_leaves_out(tmp_path):
     }
 
 
-def test_what_an_earlier_run_made_is_not_taken_for_input(tmp_path):
+def test_outputs_of_an_earlier_run_are_not_inputs(tmp_path):
     touch(tmp_path / "in" / "a.wav", tmp_path / "in" / "enhanced" / "a.wav")
     made = plan([tmp_path / "in"], tmp_path / "in" / "enhanced")
     assert pairs(made, tmp_path) == [("in/a.wav", "in/enhanced/a.wav")]
@@ -195,7 +195,7 @@ def test_what_an_earlier_run_made_is_not_taken_for_input(tmp_path):
     assert len(plan([tmp_path / "in"], tmp_path / "in").jobs) == 2
 
 
-def test_plans_that_cannot_be_are_refused(tmp_path):
+def test_invalid_inputs_and_outputs_are_refused(tmp_path):
     touch(tmp_path / "x" / "a.wav", tmp_path / "y" / "a.wav", tmp_path / "file.wav")
     with pytest.raises(AudioError, match="there is no such file or folder"):
         plan([tmp_path / "none.wav"], tmp_path / "out")
@@ -245,7 +245,7 @@ def test_a_suffix_that_is_no_format_is_refused(tmp_path):
     assert plan([tmp_path / "in.wav"], tmp_path / "out").jobs[0].target == tmp_path / "out" / "in.wav"
 
 
-def test_without_an_output_every_input_gets_one_beside_it(tmp_path, monkeypatch):
+def test_the_default_output_is_next_to_the_input(tmp_path, monkeypatch):
     day = tmp_path / "day.one"
     for path in (tmp_path / "a.b.wav", day / "x.flac", day / "deep" / "y.ogg"):
         path.parent.mkdir(parents=True, exist_ok=True)

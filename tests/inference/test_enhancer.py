@@ -38,7 +38,7 @@ def short_windows(rule, **options) -> Enhancer:
     samples=st.integers(1, 40_000),
     limit=st.sampled_from([None, 0, 12]),
 )
-def test_the_same_shape_for_every_rate_and_length(rate, channels, samples, limit):
+def test_the_shape_is_kept_for_every_rate_and_length(rate, channels, samples, limit):
     noisy = noise(channels, samples)
     out = short_windows(half).enhance(noisy, rate, limit_db=limit)
     assert out.shape == noisy.shape
@@ -48,7 +48,7 @@ def test_the_same_shape_for_every_rate_and_length(rate, channels, samples, limit
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("seconds", [0.5, 3])
-def test_what_passes_the_network_keeps_place_level_and_polarity(rate, seconds):
+def test_alignment_level_and_polarity_are_kept(rate, seconds):
     noisy = tone(rate, seconds)
     out = short_windows(lambda noisy: noisy).enhance(noisy, rate)
     assert out.shape == noisy.shape
@@ -57,7 +57,7 @@ def test_what_passes_the_network_keeps_place_level_and_polarity(rate, seconds):
     assert np.abs(short_windows(half).enhance(noisy, rate) - noisy / 2)[inner].max() < 1e-4
 
 
-def test_recordings_up_to_a_window_are_one_whole_pass_to_the_bit():
+def test_short_recordings_are_processed_at_once():
     enhancer = short_windows(levelled)
     for samples in (1, 255, 256, 10_000, enhancer.window):
         noisy = noise(1, samples)
@@ -66,12 +66,12 @@ def test_recordings_up_to_a_window_are_one_whole_pass_to_the_bit():
     assert enhancer.model.seen[-1] == (1, enhancer.window)
 
 
-def test_a_network_that_needs_no_context_gives_the_whole_in_windows_too():
+def test_windows_equal_the_whole_for_a_network_without_context():
     noisy = noise(2, 100_000)
     assert np.abs(short_windows(half).enhance(noisy, 16_000) - noisy / 2).max() < 1e-6
 
 
-def test_windows_hold_the_context_that_they_promise():
+def test_windows_have_the_stated_context():
     enhancer = short_windows(half)
     enhancer.enhance(noise(1, 100_000), 16_000)
     assert len(enhancer.model.seen) > 5
@@ -80,7 +80,7 @@ def test_windows_hold_the_context_that_they_promise():
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("batch", [2, 3, 8])
-def test_batches_change_nothing(channels, batch):
+def test_batch_size_does_not_change_the_output(channels, batch):
     noisy = noise(channels, 210_123)
     one = short_windows(levelled).enhance(noisy, 44_100)
     enhancer = Enhancer(Toy(levelled), window_seconds=0.64, overlap_seconds=0.16, batch=batch)
@@ -96,7 +96,7 @@ def test_batches_change_nothing(channels, batch):
     rate_out=st.sampled_from([None, 16_000, 48_000]),
     limit=st.sampled_from([None, 10]),
 )
-def test_blocks_are_the_whole(rate, sizes, rate_out, limit):
+def test_blocks_equal_the_whole(rate, sizes, rate_out, limit):
     noisy = noise(2, sum(sizes))
     enhancer = short_windows(levelled)
     blocks = np.split(noisy, np.cumsum(sizes)[:-1], axis=1)
@@ -108,7 +108,7 @@ def test_blocks_are_the_whole(rate, sizes, rate_out, limit):
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])
-def test_silence_stays_silent_whatever_the_network_adds(rate):
+def test_silence_gives_silence_for_any_network(rate):
     noisy = np.zeros((2, 3 * rate), np.float32)
     noisy[0] = tone(rate, 3)
     out = short_windows(biased).enhance(noisy, rate)
@@ -117,19 +117,19 @@ def test_silence_stays_silent_whatever_the_network_adds(rate):
 
 
 @pytest.mark.parametrize("limit", [0, 6, 20, 40])
-def test_the_limit_leaves_noise_that_much_lower_at_all_frequencies(limit):
+def test_the_limit_attenuates_noise_equally_at_all_frequencies(limit):
     for hertz in (1_000, 15_000):
         noisy = tone(48_000, 1, hertz)
         out = short_windows(nothing).enhance(noisy, 48_000, limit_db=limit)
         assert np.abs(out - noisy * 10 ** (-limit / 20)).max() < 1e-6
 
 
-def test_the_limit_does_not_touch_what_the_network_keeps():
+def test_the_limit_does_not_change_what_the_network_keeps():
     noisy = noise(1, 50_000)
     assert np.abs(short_windows(lambda x: x).enhance(noisy, 16_000, limit_db=12) - noisy).max() < 1e-6
 
 
-def test_no_limit_leaves_nothing_above_half_the_rate_of_the_network():
+def test_without_a_limit_the_upper_band_is_silent():
     out = short_windows(lambda x: x).enhance(tone(48_000, 1, 9_000), 48_000)
     assert np.abs(out[2_400:-2_400]).max() < 1e-4
 
@@ -177,7 +177,7 @@ def test_several_microphones_become_one_channel():
         enhancer.enhance(noisy[:2], 16_000)
 
 
-def test_what_the_contract_refuses_is_refused():
+def test_invalid_input_is_refused():
     enhancer = short_windows(half)
     with pytest.raises(AudioError, match="NaN"):
         enhancer.enhance(np.array([0, np.nan]), 16_000)
@@ -194,7 +194,7 @@ def test_an_estimate_that_is_not_finite_is_not_passed_on():
         short_windows(lambda noisy: noisy / 0).enhance(noise(1, 100), 16_000)
 
 
-def test_a_full_gpu_is_one_sentence():
+def test_gpu_out_of_memory_is_reported():
     def full(noisy):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
@@ -227,7 +227,7 @@ def test_a_checkpoint_becomes_an_enhancer_that_equals_its_network(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["torch", "safetensors"])
-def test_without_its_extra_the_enhancer_names_it(tmp_path, monkeypatch, name):
+def test_without_pytorch_the_error_names_the_extra(tmp_path, monkeypatch, name):
     monkeypatch.setitem(sys.modules, "stillwave.checkpoint", None)
     monkeypatch.delattr("stillwave.checkpoint", raising=False)
 

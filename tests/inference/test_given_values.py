@@ -25,7 +25,7 @@ def recording(path: Path) -> None:
     audio.write(path, 0.4 * np.sin(np.arange(16_000) / 10), 16_000)
 
 
-def test_a_double_beyond_float_is_silence_as_any_value_beyond_audio(tmp_path, enhancer):
+def test_values_beyond_float32_are_replaced_by_silence(tmp_path, enhancer):
     samples = np.full(16_000, 0.25)
     samples[8_000:8_003] = 1e300, -1e300, 1e36
     soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="DOUBLE")
@@ -37,7 +37,7 @@ def test_a_double_beyond_float_is_silence_as_any_value_beyond_audio(tmp_path, en
     assert made[0, 7_000] == 0.125
 
 
-def test_bytes_and_the_home_folder_name_files(tmp_path, enhancer, monkeypatch):
+def test_paths_can_be_bytes_or_start_with_a_tilde(tmp_path, enhancer, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     recording(tmp_path / "a.wav")
     report = enhancer.enhance_file(os.fsencode(tmp_path / "a.wav"), "~/b.wav")
@@ -50,17 +50,17 @@ def test_bytes_and_the_home_folder_name_files(tmp_path, enhancer, monkeypatch):
 
 
 @pytest.mark.parametrize("channels", [0, "1", 1.5])
-def test_channels_that_cannot_be_are_refused(enhancer, channels):
+def test_invalid_numbers_of_channels_are_refused(enhancer, channels):
     with pytest.raises(AudioError, match=r"^channels: expected a whole number of channels, 1 or more, got"):
         list(enhancer.enhance_blocks([np.zeros((1, 100), np.float32)], 16_000, channels))
 
 
 @pytest.mark.parametrize("device", ["quantum", "cuda:", "", 0])
-def test_a_device_that_is_none_is_refused_for_every_model(device):
+def test_an_invalid_device_is_refused_for_every_model(device):
     with pytest.raises(CheckpointError, match=r"^device: unknown device .*; expected auto, cpu, cuda"):
         stillwave.load(device=device)
 
 
 @pytest.mark.parametrize("device", [None, "auto", "cpu", "cuda:1"])
-def test_a_model_that_ships_runs_on_the_cpu_whatever_device_is_named(device):
+def test_shipped_models_run_on_the_cpu_for_any_device(device):
     assert stillwave.load(device=device).device == "cpu"

@@ -69,8 +69,23 @@ def found_in(path: Path) -> dict[bytes, bytes]:
 
 def full_flac(path: Path) -> Path:
     audio.write(path, samples(), RATE)
-    flac._rewrite(path, [(4, vorbis.packed(COMMENTS)), (6, PICTURE), (5, CUESHEET)])
+    (kind, info), *others = blocks_in(path)
+    frames = path.read_bytes()[8 + len(info) + sum(4 + len(content) for _, content in others) :]
+    blocks = [
+        (kind, info),
+        (4, vorbis.packed(COMMENTS)),
+        (6, PICTURE),
+        (0x80 | 5, CUESHEET),
+    ]  # 0x80: the last
+    parts = [bytes([kind]) + len(content).to_bytes(3, "big") + content for kind, content in blocks]
+    path.write_bytes(b"fLaC" + b"".join(parts) + frames)
     return path
+
+
+def blocks_in(path: Path) -> list[tuple[int, bytes]]:
+    content = path.read_bytes()
+    with path.open("rb") as handle:
+        return [(b.kind, content[b.start : b.start + b.size]) for b in flac.blocks(handle)]
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
@@ -98,7 +113,7 @@ def test_at_another_rate_positions_are_lost_and_the_time_is_scaled(tmp_path, enh
 
 
 @pytest.mark.parametrize("suffix", [".flac", ".mp3", ".ogg", ".aiff"])
-def test_what_another_format_has_no_place_for_is_named(tmp_path, enhancer, suffix):
+def test_metadata_that_another_format_cannot_store_is_reported(tmp_path, enhancer, suffix):
     report = enhancer.enhance_file(broadcast_wav(tmp_path / "a.wav"), tmp_path / f"b{suffix}")
     assert report.lost_tags == ("bext", "iXML", "cue points", "cue labels", "ID3 tags")
     assert audio.probe(tmp_path / f"b{suffix}").tags["title"] == "A talk"
@@ -111,8 +126,7 @@ def test_pictures_and_comments_go_from_flac_to_flac(tmp_path, enhancer):
     assert flac.comments(tmp_path / "b.flac") == [
         ("TITLE", "A talk"), ("REPLAYGAIN_TRACK_GAIN", "-3 dB"), ("REPLAYGAIN_TRACK_PEAK", "0.5"), ("MOOD", "calm"),
     ]  # fmt: skip
-    with (tmp_path / "b.flac").open("rb") as handle:
-        kinds = {block.kind: flac._content(handle, block) for block in flac.blocks(handle)}
+    kinds = dict(blocks_in(tmp_path / "b.flac"))
     assert kinds[6] == PICTURE
     assert 5 in kinds
     assert next(iter(kinds)) == 0
@@ -121,7 +135,7 @@ def test_pictures_and_comments_go_from_flac_to_flac(tmp_path, enhancer):
         subprocess.run(["flac", "-ts", tmp_path / "b.flac"], check=True)
 
 
-def test_what_flac_holds_is_named_where_it_is_lost(tmp_path, enhancer):
+def test_lost_metadata_of_flac_is_reported(tmp_path, enhancer):
     source = full_flac(tmp_path / "a.flac")
     report = enhancer.enhance_file(source, tmp_path / "b.wav")
     assert sorted(report.lost_tags) == ["MOOD", "ReplayGain", "cover art", "cue sheet"]
@@ -130,7 +144,7 @@ def test_what_flac_holds_is_named_where_it_is_lost(tmp_path, enhancer):
 
 
 @pytest.mark.parametrize("suffix", [".ogg", ".opus", ".mp3"])
-def test_what_lossy_files_hold_is_named(tmp_path, enhancer, suffix):
+def test_lost_metadata_of_lossy_files_is_reported(tmp_path, enhancer, suffix):
     path = tmp_path / f"a{suffix}"
     audio.write(path, samples(), RATE, tags={"title": "A talk"})
     if suffix == ".mp3":
@@ -156,7 +170,7 @@ def test_what_lossy_files_hold_is_named(tmp_path, enhancer, suffix):
     assert sorted(enhancer.enhance_file(path, tmp_path / "b.wav").lost_tags) == wanted
 
 
-def test_damaged_metadata_does_not_harm(tmp_path, enhancer):
+def test_damaged_metadata_is_ignored(tmp_path, enhancer):
     for cut in range(0, 900, 37):
         content = bytearray(broadcast_wav(tmp_path / "a.wav").read_bytes())
         content[-cut - 4 : -cut or None] = b"\xff" * 4

@@ -11,7 +11,7 @@ STFT = {"n_fft": 512, "hop": 256}
 STREAM = {"kind": "stream", "stft": STFT, "delay_samples": 512, "states": {"a": [2, 3]}}
 
 
-def test_what_may_be_said_comes_back() -> None:
+def test_valid_metadata_is_read_back() -> None:
     meta = ModelMetadata.model_validate(STREAM)
     assert ModelMetadata.model_validate_json(meta.model_dump_json()) == meta
     assert meta.bins == 257
@@ -28,6 +28,6 @@ def test_what_may_be_said_comes_back() -> None:
         ({"window": "hann"}, "Extra inputs are not permitted"),
     ],
 )
-def test_what_may_not(change, said) -> None:
+def test_invalid_metadata_is_refused(change, said) -> None:
     with pytest.raises(ValidationError, match=said):
         ModelMetadata.model_validate({**STREAM, **change})

@@ -32,7 +32,7 @@ def copy(whole, tmp_path) -> Path:
     return Path(shutil.copy(whole, tmp_path / "student.onnx"))
 
 
-def test_a_whole_file_is_read(whole):
+def test_a_valid_file_is_read(whole):
     model = read(whole)
     assert (model.meta.kind, model.meta.sample_rate, model.meta.stft.hop) == ("stream", 16_000, 256)
     assert len(model.sha256) == 64
@@ -41,13 +41,13 @@ def test_a_whole_file_is_read(whole):
     assert OnnxBackend(whole).fingerprint == "abc"
 
 
-def test_a_file_without_a_card_is_known_by_its_own_sum(copy):
+def test_a_file_without_a_card_is_identified_by_its_hash(copy):
     describe(copy, json.dumps({**said(copy), "card": {}}))
     assert OnnxBackend(copy).fingerprint == read(copy).sha256
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.9, 0.99, 0.9999])
-def test_a_file_that_is_cut_short_is_refused(copy, share):
+def test_a_truncated_file_is_refused(copy, share):
     data = copy.read_bytes()
     copy.write_bytes(data[: int(share * len(data))])
     with pytest.raises(CheckpointError, match=r"student\.onnx: (cannot be opened|was not written|its)"):
@@ -65,14 +65,14 @@ def test_a_file_that_is_cut_short_is_refused(copy, share):
         (b"\x08" + bytes(range(200)), "cannot be opened as an ONNX file"),
     ],
 )
-def test_what_is_no_onnx_file_is_refused(tmp_path, data, words):
+def test_files_that_are_not_onnx_are_refused(tmp_path, data, words):
     path = tmp_path / "other.onnx"
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match=rf"other\.onnx: {words}"):
         read(path)
 
 
-def test_what_is_not_there_is_refused(tmp_path):
+def test_missing_files_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="there is no such file"):
         read(tmp_path / "none.onnx")
     with pytest.raises(CheckpointError, match="is a folder"):
@@ -107,7 +107,7 @@ def changed(copy):
     return change
 
 
-def test_a_graph_that_is_not_what_it_says_is_refused(copy, changed):
+def test_a_graph_that_differs_from_its_metadata_is_refused(copy, changed):
     states = said(copy)["states"]
     name = next(iter(states))
     with pytest.raises(CheckpointError, match=r"has an input 'state\..*contrary to its metadata"):
@@ -133,7 +133,7 @@ def test_inputs_of_another_type_are_refused(copy):
         read(copy)
 
 
-def test_streams_must_be_free(copy):
+def test_the_axis_of_streams_must_be_dynamic(copy):
     proto = onnx.load(copy)
     for value in proto.graph.input:
         value.type.tensor_type.shape.dim[0].dim_value = 1
@@ -174,7 +174,7 @@ def test_a_file_for_whole_signals_enhances_and_does_not_stream(tmp_path):
         OnnxBackend(path)
 
 
-def test_a_file_that_looks_ahead_is_refused(copy):
+def test_a_file_with_look_ahead_is_refused(copy):
     """`Line` delays by one frame alone: such estimates would come out too early."""
     describe(copy, json.dumps({**said(copy), "lookahead_frames": 2}))
     with pytest.raises(CheckpointError, match=r"student\.onnx: has a look-ahead of 2 frame\(s\)"):

@@ -17,7 +17,7 @@ NOISY = 0.1 * np.random.default_rng(0).standard_normal((2, 3_000)).astype(np.flo
 
 
 @pytest.mark.parametrize("model", [123, "", b"", ["bsrnn-m"], nn.Identity()])
-def test_load_takes_names_and_paths(model):
+def test_load_accepts_names_and_paths(model):
     with pytest.raises(CheckpointError, match="model: expected the name of a model or the path"):
         stillwave.load(model)
 
@@ -30,12 +30,12 @@ def test_load_takes_names_and_paths(model):
         (nn.Linear(2, 2), "Linear lacks sample_rate and microphones; set both"),
     ],
 )
-def test_an_enhancer_takes_networks(model, words):
+def test_an_enhancer_accepts_networks(model, words):
     with pytest.raises(StillwaveError, match=words):
         Enhancer(model)
 
 
-def test_an_estimate_with_an_axis_for_its_channel_is_taken():
+def test_an_estimate_with_a_channel_axis_is_accepted():
     out = Enhancer(Toy(lambda noisy: half(noisy)[:, None])).enhance(NOISY, 16_000)
     assert np.abs(out - NOISY / 2).max() < 1e-7
 
@@ -49,13 +49,13 @@ def test_an_estimate_with_an_axis_for_its_channel_is_taken():
         (lambda noisy: torch.stack([noisy, noisy], 1), r"the network returned \[1, 2, 3000\]"),
     ],
 )
-def test_what_is_no_estimate_is_one_sentence(rule, words):
+def test_invalid_estimates_are_reported(rule, words):
     with pytest.raises(StillwaveError, match=words):
         Enhancer(Toy(rule)).enhance(NOISY, 16_000)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_blocks_of_a_recording_have_its_channels(channels):
+def test_blocks_keep_the_number_of_channels(channels):
     with pytest.raises(
         AudioError, match=rf"block: expected the shape \[{channels}, samples\], got \[2, 3000\]"
     ):
@@ -68,7 +68,7 @@ def test_blocks_of_a_recording_may_be_integers():
     assert np.array_equal(found, steps / np.float32(2**16))
 
 
-def test_a_files_rate_is_a_rate(tmp_path):
+def test_invalid_output_rates_are_refused(tmp_path):
     stillwave_file = tmp_path / "a.wav"
     stillwave.audio.write(stillwave_file, NOISY, 16_000)
     enhancer = Enhancer(Toy(half))

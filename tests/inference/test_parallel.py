@@ -57,7 +57,7 @@ def test_a_checkpoint_gives_the_same_bytes_too(tmp_path):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_one_files_fault_is_its_own(tmp_path, monkeypatch, threads):
+def test_an_error_in_one_file_does_not_stop_the_others(tmp_path, monkeypatch, threads):
     enhancer = Enhancer(Toy(half))
     work = jobs(tmp_path, 6)
     work[1].source.write_text("no audio")
@@ -83,7 +83,7 @@ def test_one_files_fault_is_its_own(tmp_path, monkeypatch, threads):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_who_stops_iterating_keeps_what_is_done_and_no_half_file(tmp_path, threads):
+def test_stopping_the_iteration_keeps_complete_files_only(tmp_path, threads):
     work = jobs(tmp_path, 8, 10.0)
 
     class Slow(Watcher):
@@ -100,7 +100,7 @@ def test_who_stops_iterating_keeps_what_is_done_and_no_half_file(tmp_path, threa
     assert soundfile.info(tmp_path / "out" / "0.wav").frames == 10 * RATE
 
 
-def test_two_batches_of_one_target_leave_one_whole_file(tmp_path):
+def test_two_batches_with_one_target_leave_one_complete_file(tmp_path):
     (job,) = jobs(tmp_path, 1)
     enhancer = Enhancer(Toy(half))
     found = list(run(enhancer, [job] * 6, 6))
@@ -112,7 +112,7 @@ def test_two_batches_of_one_target_leave_one_whole_file(tmp_path):
         enhancer.enhance_file(job.source, job.target)
 
 
-def test_samples_that_are_no_audio_are_counted_for_their_file(tmp_path):
+def test_invalid_samples_are_counted_per_file(tmp_path):
     (job,) = jobs(tmp_path, 1)
     samples = np.full((1, 4_000), 0.1, np.float32)
     samples[0, 10:13] = 1e20

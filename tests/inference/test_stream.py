@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stillwave.errors import AudioError, StateError, StillwaveError
 from stillwave.inference import Enhancer, OnnxBackend
 from stillwave.inference.onnx_model import read
+from stillwave.inference.pipeline import StreamingPipeline
 from stillwave.inference.stream import delay
 from stillwave.models import build
 from stillwave.schema import PRESETS, ModelConfig
@@ -59,13 +60,13 @@ SIZES = st.lists(st.one_of(st.just(0), st.integers(0, 40), st.integers(0, 1_500)
 
 @settings(deadline=None, max_examples=40)
 @given(sizes=SIZES, rate=st.sampled_from([16_000, 8_000, 44_100, 48_000]), limit=st.sampled_from([None, 12]))
-def test_blocks_of_any_size_are_the_whole(enhancer, sizes, rate, limit):
+def test_blocks_of_any_size_equal_the_whole(enhancer, sizes, rate, limit):
     signal = noise(1, sum(sizes) + 777)[0]
     found = fed(enhancer.open(rate, limit_db=limit), signal, sizes)
     assert np.abs(found - enhancer.enhance(signal, rate, limit_db=limit)).max() < 1e-5
 
 
-def test_the_whole_is_what_training_knows(network, enhancer):
+def test_streams_files_and_training_agree(network, enhancer):
     """One network: whole in PyTorch, streamed in PyTorch, streamed from a file."""
     signal = noise(2, 9_001)
     with torch.inference_mode():
@@ -90,17 +91,19 @@ def test_every_causal_preset_streams(name):
 
 
 @pytest.mark.parametrize("rate", [1_000, 8_000, 11_025, 16_000, 22_050, 44_100, 44_101, 48_000, 192_000])
-def test_the_delay_is_enough_and_no_sample_too_much(rate):
-    """With the delay, blocks of one sample are always answered; with one sample less, some time they are not."""
-    stream = Enhancer(Through()).open(rate)
-    line_in, line_out, least = 0, 0, 0
-    for _ in range(max(6_000, 8 * stream.delay_samples) // 7 if rate > 16_000 else 6_000):
+def test_the_delay_is_the_smallest_that_suffices(rate):
+    """The most samples by which the output of the pipeline is ever behind its input."""
+    pipeline, stated = (
+        StreamingPipeline(Through(), 1, rate, rate),
+        Enhancer(Through()).open(rate).delay_samples,
+    )
+    samples_in, samples_out, needed = 0, 0, 0
+    for _ in range(max(6_000, 8 * stated) // 7 if rate > 16_000 else 6_000):
         step = 7 if rate > 16_000 else 1
-        line_in += step
-        line_out += stream._pipeline.push(np.zeros((1, 1, step), np.float32)).shape[1]
-        least = max(least, line_in - line_out)
-    assert least <= stream.delay_samples
-    assert least > stream.delay_samples - (8 if rate > 16_000 else 1)
+        samples_in += step
+        samples_out += pipeline.push(np.zeros((1, 1, step), np.float32)).shape[1]
+        needed = max(needed, samples_in - samples_out)
+    assert stated - (8 if rate > 16_000 else 1) < needed <= stated
 
 
 def test_the_delay_at_the_rate_of_the_network_is_a_window_less_a_sample():
@@ -110,7 +113,7 @@ def test_the_delay_at_the_rate_of_the_network_is_a_window_less_a_sample():
     assert Enhancer(Through()).open(48_000).delay_seconds == pytest.approx(0.0359375)
 
 
-def test_an_impulse_comes_out_after_the_delay():
+def test_an_impulse_is_delayed_by_the_stated_delay():
     stream = Enhancer(Through()).open()
     signal = np.zeros(2_000, np.float32)
     signal[300] = 1
@@ -121,7 +124,7 @@ def test_an_impulse_comes_out_after_the_delay():
 
 @settings(deadline=None, max_examples=20)
 @given(sizes=SIZES, where=st.integers(0, 12), rate=st.sampled_from([16_000, 44_100]))
-def test_a_state_goes_on_where_it_was_taken(enhancer, sizes, where, rate):
+def test_a_restored_state_continues_exactly(enhancer, sizes, where, rate):
     signal = noise(1, sum(sizes) + 500)[0]
     blocks = np.split(signal, np.cumsum(sizes))
     first = enhancer.open(rate)
@@ -138,7 +141,7 @@ def test_a_state_goes_on_where_it_was_taken(enhancer, sizes, where, rate):
     assert all(np.array_equal(kept[name], state[name]) for name in kept)
 
 
-def test_a_state_survives_a_file(tmp_path, enhancer):
+def test_a_state_can_be_saved_to_a_file(tmp_path, enhancer):
     stream, other = enhancer.open(), enhancer.open()
     stream.process(noise(1, 1_000)[0])
     np.savez(tmp_path / "state.npz", **stream.state())
@@ -147,7 +150,7 @@ def test_a_state_survives_a_file(tmp_path, enhancer):
     assert np.array_equal(other.process(noise(1, 900)[0]), stream.process(noise(1, 900)[0]))
 
 
-def test_states_that_do_not_belong_are_refused(enhancer, network):
+def test_states_of_other_streams_are_refused(enhancer, network):
     state = enhancer.open().state()
     torch.manual_seed(9)
     stranger = Enhancer(build(network.config))  # the same shapes, other weights
@@ -166,7 +169,7 @@ def test_states_that_do_not_belong_are_refused(enhancer, network):
         enhancer.open().restore({k: v for k, v in state.items() if k != name})
 
 
-def test_a_state_goes_from_a_file_to_its_checkpoint_and_back(tmp_path, network):
+def test_a_state_fits_the_exported_file_and_its_checkpoint(tmp_path, network):
     """The weights are what a state belongs to, not the program that runs them."""
     from exported import export
 
@@ -181,7 +184,7 @@ def test_a_state_goes_from_a_file_to_its_checkpoint_and_back(tmp_path, network):
     assert np.abs(found - Enhancer(network).enhance(signal, 16_000)).max() < 1e-5
 
 
-def test_many_streams_are_each_alone(enhancer):
+def test_streams_of_a_batch_are_independent(enhancer):
     signals = noise(5, 4_000)
     together = fed(enhancer.open(streams=5), signals, [17, 0, 900, 256])
     for signal, found in zip(signals, together, strict=True):
@@ -209,7 +212,7 @@ def test_several_microphones_are_one_stream():
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100])
-def test_nan_and_infinity_are_silence_and_leave_no_trace(enhancer, rate):
+def test_nan_and_infinity_are_replaced_by_silence(enhancer, rate):
     signal = noise(1, 6_000)[0]
     spoilt, mended = signal.copy(), signal.copy()
     spoilt[[0, 1_000, 1_001, 3_000]] = np.nan, np.inf, -np.inf, np.nan
@@ -228,7 +231,7 @@ def test_a_value_that_only_float64_holds_is_infinite():
     assert stream.repaired == 3
 
 
-def test_a_network_that_fails_begins_anew_and_recovers_with_the_next_frame():
+def test_a_non_finite_estimate_resets_the_state():
     """Its state is poisoned by then: with it the stream would be silent for ever."""
 
     def rule(spectrum, state):
@@ -247,7 +250,7 @@ def test_a_network_that_fails_begins_anew_and_recovers_with_the_next_frame():
     assert touched.max() < 3_000 + 512
 
 
-def test_digital_silence_is_silence_whatever_the_network_adds():
+def test_digital_silence_gives_silence_for_any_network():
     biased = Enhancer(Through(lambda spectrum, state: spectrum + 1))
     signal = np.zeros(6_000, np.float32)
     signal[2_000:2_500] = 0.1
@@ -258,7 +261,7 @@ def test_digital_silence_is_silence_whatever_the_network_adds():
     assert not biased.enhance(np.zeros((2, 3_000)), 48_000).any()
 
 
-def test_a_rate_cannot_change_on_the_way(enhancer):
+def test_the_rate_of_a_stream_is_fixed(enhancer):
     stream = enhancer.open(48_000)
     stream.process(np.zeros(10), rate=48_000)
     with pytest.raises(
@@ -278,7 +281,7 @@ def test_a_rate_cannot_change_on_the_way(enhancer):
         (np.zeros(3, np.complex64), "samples, got complex64"),
     ],
 )
-def test_what_is_no_block_is_refused_and_nothing_is_taken(enhancer, block, words):
+def test_an_invalid_block_is_refused_without_side_effects(enhancer, block, words):
     stream = enhancer.open()
     before = stream.state()
     with pytest.raises(AudioError, match=words):
@@ -286,7 +289,7 @@ def test_what_is_no_block_is_refused_and_nothing_is_taken(enhancer, block, words
     assert all(np.array_equal(before[name], value) for name, value in stream.state().items())
 
 
-def test_integers_count_as_in_files(enhancer):
+def test_integers_are_scaled_as_in_files(enhancer):
     steps = (noise(1, 2_000)[0] * 2**15).astype(np.int16)
     first, second = enhancer.open(), enhancer.open()
     assert np.array_equal(first.process(steps), second.process((steps / 2**15).astype(np.float32)))
@@ -310,13 +313,13 @@ def test_a_reset_is_a_new_signal(enhancer):
     assert np.array_equal(stream.process(noise(1, 3_000)[0]), fresh)
 
 
-def test_a_network_of_whole_signals_cannot_stream():
+def test_an_offline_network_cannot_stream():
     whole = Enhancer(build(ModelConfig(channels=8)))
     with pytest.raises(StateError, match="needs the whole signal"):
         whole.open()
 
 
-def test_a_session_that_fails_is_one_sentence(file):
+def test_an_error_of_onnx_runtime_is_reported(file):
     backend = OnnxBackend(file)
     with pytest.raises(StillwaveError, match="the exported network failed"):
         backend.step(np.zeros((1, 2, 1, 3), np.float32), backend.begin(1))

@@ -15,7 +15,7 @@ from stillwave.inference.stream import delay
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "streaming.md"
 
 
-def test_its_python_runs(tmp_path, monkeypatch, file):
+def test_python_of_the_page_runs(tmp_path, monkeypatch, file):
     shutil.copy(file, tmp_path / "student.onnx")
     monkeypatch.chdir(tmp_path)
     first, streams, states, lanes = re.findall(
@@ -40,7 +40,7 @@ def test_its_python_runs(tmp_path, monkeypatch, file):
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000, 44_100, 8_000])
-def test_its_delays_are_true(rate):
+def test_delays_on_the_page_are_correct(rate):
     samples = delay(16_000, rate, 256)
     assert f"{samples}" in PAGE.read_text("utf-8")
     assert f"({1000 * samples / rate:.1f} ms)" in PAGE.read_text("utf-8")

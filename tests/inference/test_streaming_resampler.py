@@ -23,13 +23,13 @@ def inner(signal: np.ndarray, rate: int) -> np.ndarray:
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("to", [16_000, 48_000])
-def test_a_tone_keeps_its_level_and_place(rate, to):
+def test_a_tone_keeps_its_level_and_alignment(rate, to):
     found = StreamingResampler(rate, to, 1).push(tone(rate, 1_000))
     expected = tone(to, 1_000)[:, : found.shape[1]]
     assert np.abs(inner(found - expected, to)).max() < 1e-4
 
 
-def test_what_the_lower_rate_cannot_hold_is_gone():
+def test_frequencies_above_the_lower_nyquist_are_removed():
     for hertz in (8_500, 12_000, 20_000):
         found = StreamingResampler(48_000, 16_000, 1).push(tone(48_000, hertz))
         assert np.abs(inner(found, 16_000)).max() < 1e-4, hertz
@@ -49,7 +49,7 @@ def test_a_constant_passes_exactly_and_silence_is_silence():
     rates=st.tuples(st.sampled_from(RATES), st.sampled_from(RATES)),
     sizes=st.lists(st.integers(0, 700), min_size=1, max_size=6),
 )
-def test_blocks_are_the_whole_and_counts_are_as_foretold(rates, sizes):
+def test_blocks_equal_the_whole_and_counts_are_predictable(rates, sizes):
     signal = 0.1 * np.random.default_rng(0).standard_normal((2, sum(sizes))).astype(np.float32)
     change, came, given_out = StreamingResampler(*rates, 2), 0, []
     for block in np.split(signal, np.cumsum(sizes)[:-1], axis=1):
@@ -61,7 +61,7 @@ def test_blocks_are_the_whole_and_counts_are_as_foretold(rates, sizes):
 
 
 @pytest.mark.parametrize("rates", [(48_000, 16_000), (16_000, 44_100), (44_101, 16_000), (16_000, 16_000)])
-def test_what_is_needed_is_just_enough(rates):
+def test_needed_is_the_smallest_sufficient_number(rates):
     change = StreamingResampler(*rates, 1)
     for outputs in (1, 2, 3, 100, 101, 12_345):
         needed = change.needed(np.array(outputs))
@@ -69,6 +69,6 @@ def test_what_is_needed_is_just_enough(rates):
         assert change.ready(needed - 1) < outputs
 
 
-def test_equal_rates_pass_to_the_bit():
+def test_equal_rates_are_bit_identical():
     signal = tone(16_000, 440)
     assert StreamingResampler(16_000, 16_000, 1).push(signal) is signal

@@ -70,7 +70,7 @@ def same() -> Enhancer:
     return Enhancer(Toy(sample_rate=RATE))
 
 
-def test_a_mask_is_written_where_players_look_for_it(tmp_path):
+def test_the_channel_mask_is_written_in_each_format(tmp_path):
     content = surround_wav(tmp_path / "a.wav", 0x60F, WAV[6][1]).read_bytes()
     place = content.index(b"fmt ")
     tag, channels = struct.unpack_from("<HH", content, place + 8)
@@ -142,7 +142,7 @@ def test_an_array_of_microphones_reaches_its_network_in_the_stored_order(tmp_pat
 
 
 @pytest.mark.parametrize("rate_out", [None, 16_000, 44_100])
-def test_the_lfe_passes_as_it_is(tmp_path, rate_out):
+def test_the_lfe_is_copied_unprocessed(tmp_path, rate_out):
     silent = Enhancer(Toy(nothing))
     source = surround_wav(tmp_path / "a.wav", *WAV[6])
     silent.enhance_file(source, tmp_path / "b.wav", rate_out=rate_out)
@@ -156,7 +156,7 @@ def test_the_lfe_passes_as_it_is(tmp_path, rate_out):
 @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is the judge here")
 @pytest.mark.parametrize("channels", [3, 5, 6, 7, 8])
 @pytest.mark.parametrize("suffix", [".ogg", ".opus"])
-def test_another_decoder_finds_every_loudspeaker(tmp_path, same, channels, suffix):
+def test_another_decoder_reads_the_same_channel_order(tmp_path, same, channels, suffix):
     mask, speakers = WAV[channels]
     same.enhance_file(surround_wav(tmp_path / "a.wav", mask, speakers), tmp_path / f"b{suffix}")
     subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / f"b{suffix}", tmp_path / "c.wav"], check=True)

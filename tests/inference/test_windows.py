@@ -23,7 +23,7 @@ def cut_whole(length: int, size: int = 1_000) -> list[tuple[int, np.ndarray]]:
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 5 * WINDOW), st.integers(1, 3 * WINDOW), st.integers(1, 3))
-def test_what_is_cut_and_joined_is_what_it_was(length, size, channels):
+def test_cutting_and_joining_is_the_identity(length, size, channels):
     signal = np.random.default_rng(length).standard_normal((channels, length)).astype(np.float32)
     joined = np.concatenate(list(join(cut(blocks(signal, size), WINDOW, OVERLAP), OVERLAP)), axis=1)
     assert joined.shape == signal.shape
@@ -32,7 +32,7 @@ def test_what_is_cut_and_joined_is_what_it_was(length, size, channels):
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 6 * WINDOW), st.integers(1, 2 * WINDOW))
-def test_pieces_are_full_on_the_grid_and_do_not_depend_on_the_blocks(length, size):
+def test_pieces_do_not_depend_on_the_blocks(length, size):
     pieces = cut_whole(length, size)
     for start, piece in pieces:
         assert start % GRID == 0
@@ -56,11 +56,11 @@ def test_pieces_are_full_on_the_grid_and_do_not_depend_on_the_blocks(length, siz
         (3 * WINDOW, [0, 8 * GRID, 16 * GRID, 20 * GRID]),
     ],
 )
-def test_where_pieces_start(length, starts):
+def test_starts_of_pieces(length, starts):
     assert [start for start, _ in cut_whole(length)] == starts
 
 
-def test_a_signal_without_samples_gives_nothing():
+def test_an_empty_signal_has_no_pieces():
     assert cut_whole(0) == []
     assert list(join([], OVERLAP)) == []
     assert list(cut([np.zeros((1, 0), np.float32)], WINDOW, OVERLAP)) == []

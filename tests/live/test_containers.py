@@ -15,7 +15,7 @@ FORMATS = {"WAV": "WAV", "FLAC": "FLAC", "OGG": "Ogg", "AIFF": "AIFF", "CAF": "C
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_what_libsndfile_writes(format):
+def test_containers_of_libsndfile_are_detected(format):
     file = io.BytesIO()
     soundfile.write(file, np.zeros(100), 16_000, format=format)
     assert container(file.getvalue()[:HEAD]) == FORMATS[format]
@@ -40,7 +40,7 @@ def test_other_formats(head, name):
 
 
 @pytest.mark.parametrize("kind", ["<i2", "<f4"])
-def test_no_sound_is_taken_for_a_file(kind):
+def test_samples_are_not_detected_as_a_file(kind):
     rng = np.random.default_rng(0)
     for _ in range(2_000):
         samples = 0.3 * rng.standard_normal(8)

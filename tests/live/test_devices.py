@@ -68,18 +68,18 @@ def test_a_device_by_number_or_name(sound, wanted, kind, number):
         ("none", "output", "'none' matches no output device"),
     ],
 )
-def test_a_device_that_cannot_be_meant_is_refused(sound, wanted, kind, words):
+def test_an_ambiguous_or_unknown_device_is_refused(sound, wanted, kind, words):
     with pytest.raises(AudioError, match=words):
         find(wanted, kind)
 
 
-def test_without_devices_it_says_so(monkeypatch):
+def test_without_devices_the_error_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", fake_sound.module(default=(-1, -1)))
     with pytest.raises(AudioError, match="there is no input device"):
         find(None, "input")
 
 
-def test_without_the_library_it_names_the_extra_or_the_package(monkeypatch):
+def test_without_the_library_the_error_names_the_extra_or_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(MissingExtraError, match=r"stillwave\[live\]"):
         devices()
@@ -104,14 +104,14 @@ def test_live_runs_and_counts(sound, run, file):
     assert options["channels"] == (1, 2)
 
 
-def test_live_takes_the_devices_and_the_rate_that_are_named(sound, run, file):
+def test_live_uses_the_named_devices_and_rate(sound, run, file):
     result = run("-m", file, "-i", "headset", "-o", 3, "--rate", 16_000, "--seconds", 0.1)
     assert result.exit_code == 0, result.stderr
     (options,) = fake_sound.Stream.opened
     assert (options["samplerate"], options["blocksize"], options["device"]) == (16_000, 160, (2, 3))
 
 
-def test_every_channel_of_the_output_gets_the_sound(sound, file):
+def test_every_output_channel_gets_the_signal(sound, file):
     from stillwave.inference import load
 
     lane = LiveProcessor(load(file).open(16_000), 160)
@@ -125,7 +125,7 @@ def test_every_channel_of_the_output_gets_the_sound(sound, file):
     assert np.abs(given).max() == pytest.approx(0.5, rel=0.01)
 
 
-def test_faults_of_the_device_are_counted_and_nothing_stops(sound, file):
+def test_device_faults_are_counted_without_stopping(sound, file):
     from stillwave.inference import load
 
     sound.Stream.broken = 7
@@ -136,7 +136,7 @@ def test_faults_of_the_device_are_counted_and_nothing_stops(sound, file):
     assert lane.statistics.device_faults == 7
 
 
-def test_devices_that_do_not_open_are_one_sentence(sound, run, file):
+def test_devices_that_cannot_be_opened_are_reported(sound, run, file):
     sound.Stream.refused = "Invalid sample rate"
     result = run("-m", file, "--seconds", 1)
     assert result.exit_code == 2
@@ -160,7 +160,7 @@ def test_too_few_microphones_are_refused(sound):
         pass
 
 
-def test_a_network_that_fails_while_live_is_told(sound, run, file, monkeypatch):
+def test_an_error_of_the_network_is_reported(sound, run, file, monkeypatch):
     from stillwave.inference.backend import OnnxBackend
 
     def fail(self, spectrum, state):
@@ -178,13 +178,13 @@ def test_the_list_needs_no_model(sound, run):
     assert "USB Headset" in run("--list").stdout
 
 
-def test_without_a_model_the_default_one_runs(sound, run):
+def test_without_a_model_the_default_is_used(sound, run):
     result = run("--seconds", 0.2, "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["blocks"] > 0
 
 
-def test_keys_obey_b_and_q(sound, run, file, monkeypatch):
+def test_b_toggles_bypass_and_q_quits(sound, run, file, monkeypatch):
     from contextlib import contextmanager
 
     pressed = iter(["b", "", "B", "b", "q"])
@@ -200,14 +200,14 @@ def test_keys_obey_b_and_q(sound, run, file, monkeypatch):
     assert lanes == [False, True, True, False, True]  # drawn once before the first key
 
 
-def test_without_a_terminal_no_key_is_pressed(monkeypatch):
+def test_without_a_terminal_no_keys_are_read(monkeypatch):
     monkeypatch.setattr("sys.stdin", open("/dev/null"))  # noqa: PTH123, SIM115
     with keyboard() as pressed:
         assert pressed() == ""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-def test_keys_come_one_by_one_from_a_terminal(monkeypatch):
+def test_keys_are_read_one_by_one_from_a_terminal(monkeypatch):
     import os
     import pty
     import termios

@@ -74,7 +74,7 @@ def late(blocks, given: LiveProcessor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("lag", [1, 2, 5])
-def test_in_time_all_is_clean_after_the_stated_delay(lag):
+def test_in_time_blocks_are_enhanced_after_the_stated_delay(lag):
     given, blocks = lane(lag=lag), ramp(60)
     out = played(given, blocks)
     assert given.delay_samples == 511 + (lag + 1) * BLOCK
@@ -84,7 +84,7 @@ def test_in_time_all_is_clean_after_the_stated_delay(lag):
     assert statistics.clean
 
 
-def test_a_slow_spell_gives_the_dry_signal_and_then_the_clean_one_again():
+def test_late_blocks_give_the_dry_signal_and_then_the_enhanced_one_again():
     given, blocks = lane(lag=2), ramp(120)
     out = played(given, blocks, busy=lambda index: 40 <= index < 50)
     dry = late(blocks, given)
@@ -96,7 +96,7 @@ def test_a_slow_spell_gives_the_dry_signal_and_then_the_clean_one_again():
     assert given.statistics.clean
 
 
-def test_what_is_late_is_counted_exactly():
+def test_late_blocks_are_counted_exactly():
     """Busy for blocks 40 … 49: with a lag of 2, block 40 is due for callback 42; block 49 is clean after 50."""
     given = lane(lag=2)
     played(given, ramp(120), busy=lambda index: 40 <= index < 50)
@@ -104,7 +104,7 @@ def test_what_is_late_is_counted_exactly():
     assert given.statistics.late == 9
 
 
-def test_nothing_jumps_where_clean_and_dry_change():
+def test_switching_between_enhanced_and_dry_is_smooth():
     given, blocks = lane(lag=1), ramp(200)
     out = played(given, blocks, busy=lambda index: index % 60 in range(20, 30))
     assert given.statistics.fallbacks == 3
@@ -113,14 +113,14 @@ def test_nothing_jumps_where_clean_and_dry_change():
     assert steps < 1.05 * steepest
 
 
-def test_within_the_lag_nothing_is_missed():
+def test_delays_within_the_lag_are_not_late():
     given, blocks = lane(lag=3), ramp(100)
     out = played(given, blocks, busy=lambda index: index % 3 != 0)
     assert given.statistics.late == 0
     assert np.abs(out - late(blocks, given) / 2).max() < 1e-6
 
 
-def test_a_machine_that_is_always_too_slow_is_dry_throughout():
+def test_a_slow_machine_plays_the_dry_signal():
     given, blocks = lane(lag=1), ramp(300)
     out = played(given, blocks, busy=lambda index: index % 5 != 4)
     dry = late(blocks, given)
@@ -129,16 +129,16 @@ def test_a_machine_that_is_always_too_slow_is_dry_throughout():
     assert given.statistics.fallbacks <= 1
 
 
-def test_a_long_standstill_is_skipped_and_what_follows_is_in_its_place():
+def test_a_long_interruption_is_skipped_and_alignment_is_kept():
     given, blocks = lane(lag=2), ramp(300)
     out = played(given, blocks, busy=lambda index: 50 <= index < 150)
     assert given.statistics.skipped > 50
     dry = late(blocks, given)
     assert np.abs(out - dry / 2)[220 * BLOCK :].max() < 1e-6
-    assert len(given._ready) <= given.lag + 2
+    assert given.waiting <= given.lag + 2
 
 
-def test_bypass_is_a_fade_and_no_miss():
+def test_bypass_is_a_fade_without_late_blocks():
     given, blocks = lane(lag=2), ramp(120)
     out = []
     for index, block in enumerate(blocks):
@@ -152,7 +152,7 @@ def test_bypass_is_a_fade_and_no_miss():
     assert (given.statistics.late, given.statistics.fallbacks) == (0, 0)
 
 
-def test_the_rate_of_the_device_is_its_own():
+def test_the_rate_of_the_device_is_independent():
     given = lane(rate=48_000)
     assert given.delay_samples == given.stream.delay_samples + 3 * BLOCK
     out = played(given, ramp(80))
@@ -160,7 +160,7 @@ def test_the_rate_of_the_device_is_its_own():
     assert np.abs(out - expected)[20 * BLOCK :].max() < 1e-3
 
 
-def test_several_microphones_give_the_first_one_dry():
+def test_the_dry_signal_is_the_first_microphone():
     given = lane(backend={"microphones": 2})
     given.bypass = True
     blocks = [np.concatenate([block, -block]) for block in ramp(40)]

@@ -52,12 +52,12 @@ def test_every_parameter_learns(causal: bool) -> None:
     assert not still
 
 
-def test_examples_of_a_batch_do_not_mix() -> None:
+def test_examples_of_a_batch_are_independent() -> None:
     network, batch = small(causal=True), noise(3, 3000)
     torch.testing.assert_close(network(batch)[1:2], network(batch[1:2]), atol=1e-6, rtol=0)
 
 
-def test_only_the_causal_form_is_blind_to_the_future() -> None:
+def test_only_the_causal_network_has_no_look_ahead() -> None:
     noisy, changed = noise(1, 8000), noise(1, 8000)
     changed[:, 5000:] += noise(1, 3000)
     past = 5000 - 511  # a sample's last frame ends up to 511 samples after it
@@ -73,7 +73,7 @@ def test_the_estimate_never_exceeds_the_noisy_spectrum() -> None:
 
 
 @pytest.mark.parametrize("bands", [8, 16, 32, 64])
-def test_a_band_sees_its_own_bins_and_masks_them_alone(bands: int) -> None:
+def test_a_band_depends_on_its_own_bins_and_masks_only_them(bands: int) -> None:
     """Without blocks, a change in one bin changes the vector of its band and of no other, and likewise out."""
     network = small(causal=True, bands=bands)
     network.blocks = torch.nn.ModuleList()

@@ -87,7 +87,7 @@ class TestSense:
         ("bsrnn-xs", 47_938, 32.9),
     ],
 )
-def test_what_presets_cost(name: str, parameters: int, macs: float) -> None:
+def test_complexity_of_presets(name: str, parameters: int, macs: float) -> None:
     """Pinned, so that a change of size is seen. MMAC a second of audio, as they stream."""
     model = preset(name)
     assert sum(p.numel() for p in model.parameters()) == parameters
@@ -95,7 +95,7 @@ def test_what_presets_cost(name: str, parameters: int, macs: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["dpdcrn-xs", "bsrnn-xs"])
-def test_the_smallest_keep_their_budget(name: str) -> None:
+def test_the_smallest_presets_are_within_budget(name: str) -> None:
     model = preset(name)
     assert sum(p.numel() for p in model.parameters()) <= 60_000
     assert count_frame_macs(model) * 62.5 <= 35e6

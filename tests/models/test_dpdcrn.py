@@ -109,14 +109,14 @@ def test_every_parameter_learns() -> None:
     assert all(p.grad is not None for p in model.parameters())
 
 
-def test_examples_of_a_batch_do_not_mix() -> None:
+def test_examples_of_a_batch_are_independent() -> None:
     model = small().eval()
     noisy = noise(3, 3000)
     for one, alone in zip(model(noisy), noisy, strict=True):
         torch.testing.assert_close(one, model(alone[None])[0], atol=1e-6, rtol=1e-4)
 
 
-def test_louder_in_is_louder_out_above_the_norms_epsilon() -> None:
+def test_the_output_level_follows_the_input_above_epsilon() -> None:
     """Scale: encoder biases are removed by the norms that follow; their ε of 1e-5 alone remembers the level.
 
     So estimate(a·x) → a·estimate(x) for input far above ε, and polarity does not carry over: the network sees
@@ -130,7 +130,7 @@ def test_louder_in_is_louder_out_above_the_norms_epsilon() -> None:
     assert (inverted + model(loud)).abs().max() > 1e-3 * inverted.abs().max()
 
 
-def test_what_a_mask_makes_never_exceeds_the_noisy_spectrum() -> None:
+def test_a_masked_spectrum_never_exceeds_the_noisy_one() -> None:
     model = small(microphones=2, output="mask").eval()
     spectrum = torch.randn(1, 4, 5, 257)
     reference = spectrum[:, [0, 2]]  # real and imaginary part of microphone 0
@@ -223,13 +223,13 @@ def test_spectra_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
         small().estimate(torch.zeros(shape))
 
 
-def test_a_model_knows_its_configuration() -> None:
+def test_a_model_has_its_configuration() -> None:
     config = ModelConfig(channels=16, blocks=2, microphones=2)
     model = build(config)
     assert (model.config, model.microphones, model.sample_rate) == (config, 2, 16_000)
 
 
-def test_filters_hear_every_microphone_and_masks_only_the_first() -> None:
+def test_filters_use_every_microphone_and_masks_the_first() -> None:
     """Silence at microphone 0 silences what is a mask on it; filters still hear the others."""
     noisy = noise(1, 3, 3000)
     noisy[:, 0] = 0

@@ -45,7 +45,7 @@ def run(example: golden.Golden) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         return model.estimate(example.tensors["input"]), features
 
 
-def test_golden_folder_holds_a_network() -> None:
+def test_golden_folder_contains_a_network() -> None:
     assert golden.network_paths(), f"no network_*.safetensors in {golden.FOLDER}"
 
 

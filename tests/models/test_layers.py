@@ -82,13 +82,13 @@ def test_attention_equals_pytorchs_module() -> None:
         torch.testing.assert_close(a, b, atol=1e-10, rtol=1e-10)
 
 
-def test_attention_does_not_know_the_order() -> None:
+def test_attention_is_permutation_equivariant() -> None:
     attention = randomised(Attention(8)).eval()
     x, order = torch.randn(2, 3, 5, 8, dtype=torch.float64), torch.tensor([3, 1, 4, 0, 2])
     torch.testing.assert_close(attention(x[:, :, order]), attention(x)[:, :, order])
 
 
-def test_the_dense_net_sees_the_past_alone_but_for_its_norms() -> None:
+def test_the_dense_net_is_causal_except_for_its_norms() -> None:
     """With the norms switched off, frame t depends on frames t − 15 … t: 1 + 2 + 4 + 8 = 15 frames back."""
     dense = randomised(DilatedDense(2))
     for layer in dense.layers:

@@ -14,14 +14,14 @@ NORMALIZED = ["bsrnn level-normalized", "dpdcrn level-normalized"]
 
 @pytest.mark.parametrize("name", NORMALIZED)
 @pytest.mark.parametrize("gain", [1e-4, 1e-2, 1e3])
-def test_a_soft_recording_is_treated_as_a_loud_one(name, gain):
+def test_the_output_scales_with_the_input(name, gain):
     model = network(name)
     x = spectrum(model)
     estimate, scaled = whole(model, x), whole(model, gain * x) / gain
     assert (scaled - estimate).abs().max() < 1e-4 * estimate.abs().max()
 
 
-def test_without_it_level_matters():
+def test_without_normalisation_the_level_matters():
     model = network("bsrnn")
     x = spectrum(model)
     estimate, scaled = whole(model, x), whole(model, 1e-2 * x) / 1e-2
@@ -29,7 +29,7 @@ def test_without_it_level_matters():
 
 
 @pytest.mark.parametrize("name", NORMALIZED)
-def test_silence_stays_silence_and_leaves_the_level_of_what_was_before(name):
+def test_silence_does_not_change_the_running_level(name):
     """A pause of digital zeros, twice the memory long, changes nothing in how what follows is seen."""
     model = network(name)
     x = spectrum(model, 8)
@@ -45,7 +45,7 @@ def test_silence_stays_silence_and_leaves_the_level_of_what_was_before(name):
     )
 
 
-def test_a_click_moves_it_little():
+def test_a_click_hardly_changes_the_running_level():
     """One frame 40 dB louder than the second before it: what follows is seen 6 dB softer at most."""
     x = torch.ones(1, 2, 126, 257)
     x[:, :, 62] *= 100**0.3  # compressed
@@ -53,7 +53,7 @@ def test_a_click_moves_it_little():
     assert 0 < 20 / 0.3 * torch.log10(seen[61] / seen[63]) < 6
 
 
-def test_speech_after_a_soft_room_is_seen_at_its_level_within_half_a_second():
+def test_the_running_level_adapts_within_half_a_second():
     """60 dB up after a second: within 5 dB of the level that it would have by itself."""
     x = torch.full((1, 2, 100, 257), 1e-3**0.3)
     x[:, :, 62:] = 1
@@ -62,14 +62,14 @@ def test_speech_after_a_soft_room_is_seen_at_its_level_within_half_a_second():
 
 
 @pytest.mark.parametrize("name", NORMALIZED)
-def test_it_streams_as_it_runs(name):
+def test_streaming_equals_the_whole(name):
     model = network(name)
     x = spectrum(model, 40) * torch.linspace(0.001, 3, 40)[:, None]
     for sizes in ([1], [3, 5], [40]):
         torch.testing.assert_close(run(model, x, sizes), whole(model, x), atol=1e-4, rtol=0)
 
 
-def test_hours_neither_add_up_nor_fade():
+def test_the_running_level_is_stable_for_hours():
     """After an hour and a quarter of steady noise it is seen as after a second."""
     level = RunningLevel()
     x = torch.full((1, 2, 200, 3), 0.5**0.5)

@@ -25,7 +25,7 @@ from stillwave.models.streaming import (
 
 @pytest.mark.parametrize("preset", CAUSAL)
 @pytest.mark.parametrize("size", [1, 7])
-def test_presets_give_the_whole_signal_in_blocks(preset: str, size: int) -> None:
+def test_presets_in_blocks_equal_the_whole_signal(preset: str, size: int) -> None:
     model = network(preset)
     x = spectrum(model, 21)
     assert_near(run(model, x, [size]), whole(model, x))
@@ -34,7 +34,7 @@ def test_presets_give_the_whole_signal_in_blocks(preset: str, size: int) -> None
 @pytest.mark.parametrize("name", SMALL)
 @settings(max_examples=4, deadline=None, derandomize=True)
 @given(sizes=st.lists(st.integers(1, FRAMES), min_size=1, max_size=8))
-def test_blocks_of_any_sizes_give_the_whole_signal(name: str, sizes: list[int]) -> None:
+def test_blocks_of_any_sizes_equal_the_whole_signal(name: str, sizes: list[int]) -> None:
     model = network(name)
     x = spectrum(model, batch=2)
     assert_near(run(model, x, sizes), whole(model, x))
@@ -53,7 +53,7 @@ def test_new_input_does_not_change_earlier_output(name: str) -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 @torch.no_grad()
-def test_a_state_saved_and_set_goes_on_as_if_nothing_had_been(name: str) -> None:
+def test_a_saved_state_continues_exactly(name: str) -> None:
     model = network(name)
     x, other = spectrum(model), spectrum(model, seed=1)
     with streaming(model):
@@ -86,7 +86,7 @@ def test_a_state_is_a_copy_both_ways() -> None:
 
 
 @torch.no_grad()
-def test_a_copied_network_streams_apart_from_the_first() -> None:
+def test_a_copied_network_streams_independently() -> None:
     model = network("bsrnn")
     x, other = spectrum(model), spectrum(model, seed=1)
     with streaming(model):
@@ -112,7 +112,7 @@ def test_reset_is_a_fresh_start(name: str) -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 @torch.no_grad()
-def test_every_beginning_is_zeros(name: str) -> None:
+def test_initial_states_are_zeros(name: str) -> None:
     """So that a fresh state can be made without the network, and streams can join a batch at any time."""
     model = network(name)
     x = spectrum(model)
@@ -126,7 +126,7 @@ def test_every_beginning_is_zeros(name: str) -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 @torch.no_grad()
-def test_streams_are_batched_and_parted(name: str) -> None:
+def test_streams_are_batched_and_separated(name: str) -> None:
     """Two streams, one of them ahead, run on in one batch, then the second of them alone."""
     model = network(name)
     x, y = spectrum(model), spectrum(model, seed=1)
@@ -150,7 +150,7 @@ def test_streams_are_batched_and_parted(name: str) -> None:
 
 
 @torch.no_grad()
-def test_parting_undoes_batching() -> None:
+def test_separating_undoes_batching() -> None:
     model = network("dpdcrn running")
     states = []
     for seed in range(3):
@@ -168,7 +168,7 @@ def test_parting_undoes_batching() -> None:
 
 @pytest.mark.parametrize("name", SMALL)
 @torch.no_grad()
-def test_a_state_names_every_memory_and_its_first_axis_counts_streams(name: str) -> None:
+def test_a_state_names_every_part_and_its_first_axis_counts_streams(name: str) -> None:
     model = network(name)
     with streaming(model):
         model.estimate(spectrum(model, 2, batch=3))
@@ -179,7 +179,7 @@ def test_a_state_names_every_memory_and_its_first_axis_counts_streams(name: str)
 
 
 @torch.no_grad()
-def test_a_network_forgets_when_its_stream_ends_also_by_an_error() -> None:
+def test_states_are_cleared_when_streaming_ends() -> None:
     model = network("dpdcrn batch")
     x = spectrum(model)
     expected = whole(model, x)
@@ -190,7 +190,7 @@ def test_a_network_forgets_when_its_stream_ends_also_by_an_error() -> None:
     assert torch.equal(run(model, x, [FRAMES]), run(model, x, [FRAMES]))
 
 
-def test_a_stream_can_be_learned_through() -> None:
+def test_gradients_pass_through_a_stream() -> None:
     """Gradients reach the weights through the memory: two blocks with a state give the gradient of one."""
     model = copy.deepcopy(network("dpdcrn frame"))
     x = spectrum(model, 8)
@@ -226,14 +226,14 @@ def hour(name: str) -> tuple[list[float], float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["dpdcrn batch", "bsrnn"])
-def test_an_hour_does_not_drift_with_the_norms_of_the_presets(name: str) -> None:
+def test_preset_norms_do_not_drift_over_an_hour(name: str) -> None:
     worst, loudest = hour(name)
     assert max(worst) <= TOLERANCE * loudest
     assert max(worst[-91:]) <= 2 * max(worst[:91])
 
 
 @pytest.mark.slow
-def test_an_hour_does_not_drift_with_a_running_norm() -> None:
+def test_a_running_norm_does_not_drift_over_an_hour() -> None:
     """Its error stays what it was, block for block. It is not held to the presets' bound: in float32 single frames
     are further off (3.4e-5 of the loudest estimate was seen in an hour), as the variance is a difference of sums.
     """

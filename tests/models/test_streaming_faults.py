@@ -15,7 +15,7 @@ from stillwave.models.streaming import CausalPad, StreamState, get_state, reset_
 from stillwave.schema import ModelConfig
 
 
-def test_a_network_of_the_whole_signal_cannot_stream() -> None:
+def test_an_offline_network_cannot_stream() -> None:
     model = build(ModelConfig(channels=8))
     with pytest.raises(StateError, match="needs the whole signal"), streaming(model):
         pass
@@ -23,7 +23,7 @@ def test_a_network_of_the_whole_signal_cannot_stream() -> None:
         pass
 
 
-def test_a_network_that_streams_already() -> None:
+def test_nested_streaming_is_refused() -> None:
     model = network("bsrnn")
     with streaming(model):
         with pytest.raises(StateError, match="streaming already"), streaming(model):
@@ -31,7 +31,7 @@ def test_a_network_that_streams_already() -> None:
         get_state(model)  # and the first stream is still there
 
 
-def test_a_network_that_does_not_stream() -> None:
+def test_state_outside_of_streaming_is_refused() -> None:
     model = network("bsrnn")
     for use in (get_state, reset_state, lambda m: set_state(m, {})):
         with pytest.raises(StateError, match="not streaming"):
@@ -77,7 +77,7 @@ def test_another_number_of_streams() -> None:
 
 
 @torch.no_grad()
-def test_a_state_whose_memories_disagree() -> None:
+def test_a_state_with_different_numbers_of_streams_is_refused() -> None:
     model = network("bsrnn")
     with streaming(model):
         model.estimate(spectrum(model, batch=2))
@@ -87,7 +87,7 @@ def test_a_state_whose_memories_disagree() -> None:
             set_state(model, {**state, first: state[first][:1]})
 
 
-def test_past_by_hand() -> None:
+def test_causal_pad_by_hand() -> None:
     past = CausalPad(2)
     x = torch.arange(1.0, 6.0).reshape(1, 1, 5, 1)
     assert past(x).flatten().tolist() == [0, 0, 1, 2, 3, 4, 5]
@@ -98,7 +98,7 @@ def test_past_by_hand() -> None:
     assert past(x[:, :, 4:]).flatten().tolist() == [0, 0, 5]
 
 
-def test_a_memory_holds_nothing_unless_it_is_open() -> None:
+def test_a_state_is_empty_outside_of_streaming() -> None:
     memory = StreamState()
     memory.keep(torch.ones(1))
     assert memory.recall(torch.zeros(1)).item() == 0

@@ -127,7 +127,7 @@ def test_a_convolution_over_past_frames_adds_their_hops_to_the_past_alone() -> N
     assert past.future == alone.future
 
 
-def test_a_gru_remembers_everything_and_foresees_nothing() -> None:
+def test_a_gru_has_unlimited_past_and_no_look_ahead() -> None:
     torch.manual_seed(0)
     field = receptive_field(Toy(nn.GRU(257, 257, batch_first=True)), 8000)
     assert field.past is None

@@ -64,7 +64,7 @@ def test_delay_state_and_cost_are_those_of_the_network(found: Latency) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peak memory is read where Linux has it")
-def test_an_engine_without_pytorch_needs_less_memory(found: Latency) -> None:
+def test_a_backend_without_pytorch_needs_less_memory(found: Latency) -> None:
     pytorch, onnx = (entry.memory_bytes for entry in found.rows)
     assert pytorch is not None
     assert onnx is not None
@@ -79,7 +79,7 @@ def test_streams_double_until_the_core_is_full(found: Latency) -> None:
         assert all(factor <= 1 for factor in list(entry.streams.values())[:-1])
 
 
-def test_an_exported_file_runs_as_what_it_is(folder: Path, tmp_path: Path) -> None:
+def test_an_exported_file_is_measured_with_its_backend(folder: Path, tmp_path: Path) -> None:
     from stillwave.exporting.export import export
 
     file = tmp_path / "student.onnx"
@@ -110,18 +110,18 @@ def test_presets_have_the_same_random_weights_each_time(tmp_path: Path) -> None:
         ("dpdcrn-xs", ("tensorrt",), "unknown backend 'tensorrt'"),
     ],
 )
-def test_what_cannot_be_measured_is_named(target: str, backends: tuple[str, ...], message: str) -> None:
+def test_invalid_targets_are_named(target: str, backends: tuple[str, ...], message: str) -> None:
     with pytest.raises(StillwaveError, match=message):
         measure([target], backends=backends, frames=10)
 
 
-def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"\x08nothing of the kind")
     with pytest.raises(StillwaveError, match=r"broken\.onnx"):
         measure([str(tmp_path / "broken.onnx")], frames=10)
 
 
-def test_an_engine_that_cannot_be_made_is_left_out_with_its_reason(folder: Path, monkeypatch) -> None:
+def test_a_backend_that_cannot_be_prepared_is_skipped_with_its_reason(folder: Path, monkeypatch) -> None:
     from stillwave.exporting import export
 
     def refuse(*_: object, **__: object) -> None:
@@ -140,7 +140,7 @@ def test_frame_macs_of_presets_without_attention_are_a_frames_share_of_the_whole
     assert count_frame_macs(model) * 63 == sum(count_macs(model, 62 * 256).values())
 
 
-def test_frame_macs_hold_attention_over_all_of_its_past() -> None:
+def test_frame_macs_include_attention_over_the_whole_past() -> None:
     """Two products of 1 query with `past` keys, for 64 sequences of 4 channels, against those of the whole signal."""
     shorter, longer = (
         count_frame_macs(build(PRESETS["dpdcrn-xs"].model_copy(update={"past_frames": past})))
@@ -149,7 +149,7 @@ def test_frame_macs_hold_attention_over_all_of_its_past() -> None:
     assert longer - shorter == 2 * 64 * 4 * 8
 
 
-def test_a_worker_measures_frames_of_a_stream_and_forgets_the_warm_up(folder: Path) -> None:
+def test_a_worker_excludes_the_warm_up(folder: Path) -> None:
     worker = LatencyWorker({"backend": "torch", "path": str(folder), "core": None}, before=0)
     assert worker.facts()["pinned"] is False
     measured = worker.frames(count=5, warmup=3, streams=2)
@@ -167,7 +167,7 @@ def test_noise_of_several_microphones_and_streams(folder: Path) -> None:
     assert len({float(np.abs(block).max()) for block in blocks(backend, 1)}) > 10  # levels vary
 
 
-def test_a_worker_answers_a_fault_in_words(tmp_path: Path) -> None:
+def test_a_worker_returns_the_error_message(tmp_path: Path) -> None:
     request = json.dumps({"backend": "onnx", "path": str(tmp_path / "none.onnx")})
     done = subprocess.run(
         [sys.executable, "-c", BOOT], input=request + "\n", capture_output=True, text=True, check=True
@@ -189,13 +189,10 @@ def test_requests_and_answers_are_lines(folder: Path, monkeypatch, capsys) -> No
     assert memory is None
 
 
-def test_an_engine_that_dies_is_named(monkeypatch) -> None:
+def test_a_backend_whose_process_ends_is_named(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr(latency_module, "BOOT", "raise SystemExit(3)")
-    with (
-        pytest.raises(StillwaveError, match=r"net, ONNX: the process ended with code 3"),
-        latency_module._process({}, None, "net, ONNX"),
-    ):
-        pass
+    with pytest.raises(StillwaveError, match=r"tiny, PyTorch: the process ended with code 3"):
+        measure([str(folder)], backends=("torch",), frames=10)
 
 
 def test_a_worker_for_onnx_does_not_load_pytorch(tmp_path: Path) -> None:
@@ -213,12 +210,12 @@ def test_memory_unknown_is_none(folder: Path, monkeypatch) -> None:
     assert worker.memory() == 3000
 
 
-def test_a_core_that_there_is_not_is_not_pinned_to() -> None:
+def test_a_missing_core_is_not_pinned() -> None:
     assert latency_worker.pin(None) is False
     assert latency_worker.pin(100_000) is False
 
 
-def test_json_has_what_follows_and_no_nan(found: Latency) -> None:
+def test_json_has_derived_values_and_no_nan(found: Latency) -> None:
     plain = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert plain["warmup"] == WARMUP
     assert plain["rows"][0]["real_time_factor"] == found.rows[0].real_time_factor

@@ -34,7 +34,7 @@ def test_times_by_hand() -> None:
     assert times.p95 < times.p99 < times.max
 
 
-def test_what_follows_from_the_figures() -> None:
+def test_derived_values() -> None:
     one = row()
     assert one.real_time_factor == pytest.approx(0.007 / 0.016)
     assert one.macs_per_second == pytest.approx(8e6 / 0.016)
@@ -59,7 +59,7 @@ def test_tables_by_hand() -> None:
         assert all(len(line) == len(table.heads) for line in table.lines)
 
 
-def test_notes_say_what_hangs_on_the_machine_and_what_does_not() -> None:
+def test_notes_state_what_depends_on_the_machine() -> None:
     said = " ".join(notes(latency(row(), skipped=[("net", "int8", "no")])))
     for words in (
         "Algorithmic delay 32 ms",
@@ -72,7 +72,7 @@ def test_notes_say_what_hangs_on_the_machine_and_what_does_not() -> None:
     assert "had it for 50 %" in " ".join(notes(latency(row(core_share=0.5))))
 
 
-def test_the_page_holds_every_table_and_the_picture() -> None:
+def test_the_page_contains_every_table_and_the_figure() -> None:
     page = markdown(latency(row()), "latency.svg")
     assert page.count("| --- | --- |") == 3
     assert "(latency.svg)" in page
@@ -80,7 +80,7 @@ def test_the_page_holds_every_table_and_the_picture() -> None:
 
 
 @pytest.mark.parametrize("streams", [{1: 0.3, 2: 1.2}, {}])
-def test_the_picture_is_drawn_with_every_engine_named(tmp_path: Path, streams: dict[int, float]) -> None:
+def test_the_figure_names_every_backend(tmp_path: Path, streams: dict[int, float]) -> None:
     found = latency(row(streams=streams), row(0.02, "torch", streams=streams), row(0.001, "int8", streams={}))
     png, svg = draw(found, tmp_path / "latency")
     assert png.read_bytes()[:4] == b"\x89PNG"

@@ -83,7 +83,7 @@ def later(samples: int, level: float = 1.0):
 
 
 @pytest.mark.parametrize("preset", CAUSAL)
-def test_causal_presets_look_one_window_ahead_and_not_a_frame_further(preset: str) -> None:
+def test_causal_presets_have_a_look_ahead_of_one_window(preset: str) -> None:
     torch.manual_seed(0)
     found = look(build(PRESETS[preset]), 0.2)
     assert found.future == WINDOW
@@ -97,7 +97,7 @@ def test_causal_presets_look_one_window_ahead_and_not_a_frame_further(preset: st
     ("preset", "norm"),
     [("dpdcrn-xs", "frame"), ("dpdcrn-xs", "running"), ("dpdcrn-xs", "batch"), ("bsrnn-xs", "frame")],
 )
-def test_no_norm_sees_ahead_whatever_is_changed(preset: str, norm: str) -> None:
+def test_no_causal_norm_has_look_ahead(preset: str, norm: str) -> None:
     torch.manual_seed(0)
     found = look(build(PRESETS[preset].model_copy(update={"norm": norm})), 0.5, KINDS)
     assert {kind: reach for kind, reach in found.by_kind["future"].items() if reach != WINDOW} == {}
@@ -111,7 +111,7 @@ def test_the_teacher_needs_the_whole_signal() -> None:
 
 
 @pytest.mark.parametrize("leak", [Normed(), Attended()], ids=["a norm over time", "attention without a mask"])
-def test_it_finds_a_layer_that_sees_everything(leak: nn.Module) -> None:
+def test_it_finds_a_layer_over_the_whole_signal(leak: nn.Module) -> None:
     torch.manual_seed(0)
     assert look(Net()).future == WINDOW
     assert look(Net(leak)).future is None
@@ -137,7 +137,7 @@ def test_it_finds_a_leak_that_begins_later_than_a_second_ahead(samples: int) -> 
     assert found.past == 0
 
 
-def test_it_finds_what_only_the_very_loud_reveals() -> None:
+def test_it_finds_dependence_behind_a_limiter() -> None:
     def clipped(x: Tensor) -> Tensor:
         return x + (nn.functional.pad(x, (0, 900))[..., 900:] - 50).clamp(min=0)
 
@@ -146,14 +146,14 @@ def test_it_finds_what_only_the_very_loud_reveals() -> None:
     assert 880 < (found.future or 0) <= 900  # the sample that happened to be loud enough
 
 
-def test_it_finds_a_model_that_hangs_on_the_length() -> None:
+def test_it_finds_dependence_on_the_length() -> None:
     found = probe(of_callable(lambda x: x / x.shape[-1], "length"), 1.0)
     assert found.by_kind["future"] == {"noise": 0, "loud": 0, "silence": 0, "sample": 0, "cut": None}
     assert found.future is None
 
 
 @pytest.mark.parametrize("hop", [1, 10, 160, 480, 1000])
-def test_the_place_of_the_furthest_look_is_found_without_knowing_the_hop(hop: int) -> None:
+def test_the_longest_look_ahead_is_found_for_any_hop(hop: int) -> None:
     """Blocks of `hop` samples, each divided by its own energy: the first sample sees the last."""
 
     def blocks(x: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ def test_a_delay_is_a_negative_look_ahead() -> None:
     assert (found.past, found.future) == (100, -100)
 
 
-def test_state_that_leaks_between_calls_is_told_and_does_not_disturb() -> None:
+def test_state_kept_between_calls_is_reported() -> None:
     class Remembering(nn.Module):
         last: Tensor | None = None
 
@@ -190,7 +190,7 @@ def test_a_module_is_probed_in_evaluation_mode() -> None:
     assert (found.future, found.keeps_state, found.repeatable) == (0, False, True)
 
 
-def test_a_little_noise_of_the_model_is_told_and_much_is_refused() -> None:
+def test_small_randomness_is_reported_and_large_is_refused() -> None:
     found = probe(of_callable(lambda x: x + 1e-7 * torch.randn_like(x), "noisy"), 0.5, kinds=("noise",))
     assert not found.repeatable
     assert not found.keeps_state
@@ -220,7 +220,7 @@ def test_milliseconds_follow_the_rate_and_json_holds_both() -> None:
     assert math.isclose(found.seconds, 0.25)
 
 
-def test_progress_comes_to_its_end() -> None:
+def test_progress_is_counted_up() -> None:
     seen: list[tuple[int, int]] = []
     probe(of_callable(nn.Identity(), "same"), 0.3, progress=lambda done, total: seen.append((done, total)))
     assert [done for done, _ in seen] == list(range(1, len(seen) + 1))

@@ -33,7 +33,7 @@ def test_a_model_that_computes_in_float32_alone_is_probed_with_a_threshold() -> 
     assert rounded.precision == "float32"
 
 
-def test_what_cannot_be_probed_is_refused() -> None:
+def test_invalid_models_are_refused() -> None:
     for called, message in (
         (lambda x: x[..., ::2], "as many samples"),
         (lambda x: torch.zeros_like(x), "does not depend"),
@@ -55,13 +55,15 @@ def test_what_cannot_be_probed_is_refused() -> None:
         ("stillwave.stft:", "expected module:attribute"),
     ],
 )
-def test_what_cannot_be_found_is_named(target: str, message: str) -> None:
+def test_missing_targets_are_named(target: str, message: str) -> None:
     with pytest.raises(StillwaveError, match=message):
         find(target)
     assert issubclass(CheckpointError, StillwaveError)
 
 
-def test_what_a_module_lacks_is_not_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_error_within_a_module_is_reported_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though the one's name begins with the other's."""
     (tmp_path / "absent_net.py").write_text("import absent\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -78,7 +80,7 @@ def test_a_callable_is_found_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_an_exported_file_sees_what_its_source_sees(tmp_path: Path, offline: bool) -> None:
+def test_an_exported_file_has_the_receptive_field_of_its_source(tmp_path: Path, offline: bool) -> None:
     """But for what a float32 file's threshold hides: the faint ends of the window."""
     torch.manual_seed(0)
     config = PRESETS["bsrnn-xs"]
@@ -91,7 +93,7 @@ def test_an_exported_file_sees_what_its_source_sees(tmp_path: Path, offline: boo
     assert not found.keeps_state
 
 
-def test_an_exported_file_answers_as_its_source(tmp_path: Path) -> None:
+def test_an_exported_file_equals_its_source(tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = PRESETS["bsrnn-xs"]
     model = build(config).eval()

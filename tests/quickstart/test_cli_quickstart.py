@@ -36,16 +36,16 @@ def invoke(*arguments: str) -> str:
     return result.stdout
 
 
-def test_it_ends_on_one_line(calls: list[Settings]) -> None:
+def test_the_command_prints_one_line(calls: list[Settings]) -> None:
     assert invoke() == "one line\n"
     assert calls == [Settings(Path("quickstart"))]
 
 
-def test_json_is_all_that_goes_to_stdout(calls: list[Settings]) -> None:
+def test_json_is_the_only_output_on_stdout(calls: list[Settings]) -> None:
     assert json.loads(invoke("--json")) == {"verdict": "better", "mixtures": 3}
 
 
-def test_every_option_arrives(calls: list[Settings]) -> None:
+def test_options_reach_the_function(calls: list[Settings]) -> None:
     invoke("-o", "x", "--audio", "mine", "--enhance", "a.wav", "--minutes", "3", "--seed", "7", "--jobs", "2")
     invoke("--train-teacher", "--single-file")
     assert calls == [

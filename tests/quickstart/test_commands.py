@@ -47,16 +47,14 @@ def test_a_path_with_a_space_and_one_elsewhere(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     "started", ["/a/stillwave/__main__.py", "/usr/bin/pytest", "gone/stillwave", "-c", ""]
 )
-def test_any_other_start_is_the_module_of_this_python(started: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_starts_use_the_python_module(started: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [started])
     python, *rest = shlex.split(commands.program())
     assert Path(python).resolve() == Path(sys.executable).resolve()
     assert rest == ["-m", "stillwave"]
 
 
-def test_every_line_is_understood_by_the_command_line(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_command_is_valid(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", [".venv/bin/stillwave"])
     settings = Settings(Path("my first"), audio=Path("re cordings"), minutes=2, seed=3, train_teacher=True)
     noisy = Path("my first/audio/000 noisy.wav")

@@ -22,7 +22,7 @@ def speech_level(samples: np.ndarray, speech: np.ndarray) -> float:
     return float(np.dot(samples.astype(float), speech) / np.dot(speech.astype(float), speech))
 
 
-def test_speech_is_as_loud_in_every_version_as_in_the_clean_one(parts) -> None:
+def test_speech_has_the_level_of_the_clean_version_in_every_version(parts) -> None:
     speech, noise = parts
     signals = {
         "noisy": speech + noise,
@@ -38,13 +38,13 @@ def test_speech_is_as_loud_in_every_version_as_in_the_clean_one(parts) -> None:
     assert np.sqrt(np.mean(left**2)) == pytest.approx(0.2 * np.sqrt(np.mean(noise**2)), rel=1e-3)
 
 
-def test_without_a_clean_version_the_recording_is_what_is_matched(parts) -> None:
+def test_without_a_clean_version_the_level_of_the_recording_is_matched(parts) -> None:
     speech, noise = parts
     gains = matching_gains({"noisy": speech + noise, "distilled": 0.5 * speech})
     assert gains == pytest.approx({"noisy": 1.0, "distilled": 2.0}, rel=1e-4)
 
 
-def test_all_are_turned_down_together_where_one_would_clip(parts) -> None:
+def test_all_versions_are_attenuated_if_one_would_clip(parts) -> None:
     speech, noise = parts
     loud = 12 * speech
     found, gains = match_loudness({"noisy": loud + noise, "distilled": 0.5 * loud, "clean": loud})
@@ -53,7 +53,7 @@ def test_all_are_turned_down_together_where_one_would_clip(parts) -> None:
     assert gains["clean"] == 0
 
 
-def test_silence_and_extremes_are_not_blown_up(parts) -> None:
+def test_silence_and_extremes_are_not_amplified(parts) -> None:
     speech, _ = parts
     silent = np.zeros_like(speech)
     gains = matching_gains({"noisy": speech, "alone": silent, "distilled": 0.01 * speech, "clean": speech})

@@ -47,7 +47,7 @@ def names(manifest: str) -> set[str]:
     return {recording.speaker or recording.path.stem for recording in read_manifest(manifest)}
 
 
-def test_speakers_and_noises_of_the_test_are_not_trained_on(audio: Path, tmp_path: Path) -> None:
+def test_speakers_and_noises_of_the_test_set_are_held_out(audio: Path, tmp_path: Path) -> None:
     found = data.own(audio, tmp_path / "work")
     assert not found.synthetic
     pairs = read_pairs(found.test)
@@ -65,7 +65,7 @@ def test_speakers_and_noises_of_the_test_are_not_trained_on(audio: Path, tmp_pat
     assert not found.babble  # three cannot babble behind one of them
 
 
-def test_a_test_of_the_users_own_is_taken_as_it_is(audio: Path, tmp_path: Path) -> None:
+def test_a_given_test_set_is_used_unchanged(audio: Path, tmp_path: Path) -> None:
     make_test(audio)
     found = data.own(audio, tmp_path / "work")
     assert found.test == audio / "test"
@@ -89,14 +89,14 @@ def test_lists_in_a_train_folder_are_read(audio: Path, tmp_path: Path) -> None:
     assert found.train.rooms is not None
 
 
-def test_a_second_call_finds_everything_there(audio: Path, tmp_path: Path) -> None:
+def test_a_second_call_reuses_everything(audio: Path, tmp_path: Path) -> None:
     first = data.own(audio, tmp_path / "work")
     stamps = {file: file.stat().st_mtime_ns for file in (tmp_path / "work").rglob("*") if file.is_file()}
     assert data.own(audio, tmp_path / "work") == first
     assert stamps == {f: f.stat().st_mtime_ns for f in (tmp_path / "work").rglob("*") if f.is_file()}
 
 
-def test_sources_are_manifests_that_hold_whole_paths(audio: Path, tmp_path: Path) -> None:
+def test_sources_are_manifests_with_absolute_paths(audio: Path, tmp_path: Path) -> None:
     found = data.own(audio, tmp_path / "work")
     assert Path(found.train.speech).is_absolute()
     assert found.train.rooms is None
@@ -129,6 +129,6 @@ def test_one_noise_is_too_few_even_with_a_test(audio: Path, tmp_path: Path) -> N
         data.own(audio, tmp_path / "work")
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="nowhere: folder not found"):
         data.own(tmp_path / "nowhere", tmp_path / "work")

@@ -91,7 +91,7 @@ def facts(**changes: object) -> ReportFacts:
     return dataclasses.replace(whole, **changes)
 
 
-def test_everything_that_it_refers_to_is_beside_it(tmp_path: Path) -> None:
+def test_all_linked_files_exist(tmp_path: Path) -> None:
     links = read(page.write(tmp_path, facts())).links
     files = [unquote(link) for link in links if not link.startswith("data:")]
     example = facts().examples[0]
@@ -111,7 +111,7 @@ def test_texts_and_file_names_are_escaped(tmp_path: Path) -> None:
     assert "pictures/50%25_noisy.png" in source
 
 
-def test_one_file_holds_everything(tmp_path: Path) -> None:
+def test_a_single_file_contains_everything(tmp_path: Path) -> None:
     whole = facts()
     for name in ("audio/a #1_noisy.wav", "pictures/loss.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -131,7 +131,7 @@ def test_one_file_holds_everything(tmp_path: Path) -> None:
     assert len([link for link in links if link.startswith("data:image/png;base64,")]) == 4 + 3
 
 
-def test_the_first_sentence_says_how_small_it_is_and_what_it_keeps(tmp_path: Path) -> None:
+def test_the_first_sentence_states_size_and_gain(tmp_path: Path) -> None:
     text = read(page.write(tmp_path, facts())).text
     assert "The student is 42 times smaller than its teacher and keeps 90 % of its gain: +3.60 dB" in text
     assert "needs 16 times fewer operations" in text
@@ -139,7 +139,7 @@ def test_the_first_sentence_says_how_small_it_is_and_what_it_keeps(tmp_path: Pat
     assert row.split()[4:8] == ["–", "90", "%", "Distilled"], "a metric of which a gain is unknown has none"
 
 
-def test_every_version_has_its_player_and_what_it_was_turned_up_by(tmp_path: Path) -> None:
+def test_every_version_has_its_player_and_gain(tmp_path: Path) -> None:
     reader = read(page.write(tmp_path, facts()))
     assert reader.tags.count("audio") == len(SYSTEMS)
     assert reader.text.count("+2.5 dB") == len(SYSTEMS)
@@ -163,20 +163,20 @@ def test_every_command_can_be_copied_and_says_where_it_runs(tmp_path: Path) -> N
     assert "/home/a&b" in reader.text
 
 
-def test_it_asks_nothing_of_the_network(tmp_path: Path) -> None:
+def test_the_page_loads_nothing_from_the_internet(tmp_path: Path) -> None:
     source = page.write(tmp_path, facts()).read_text(encoding="utf-8")
     for word in ("http://", "https://", "@import", "fetch(", "XMLHttpRequest"):
         assert word not in source
 
 
 @pytest.mark.parametrize("synthetic", [True, False])
-def test_it_says_that_speech_is_synthetic_where_it_is(tmp_path: Path, synthetic: bool) -> None:
+def test_synthetic_speech_is_stated(tmp_path: Path, synthetic: bool) -> None:
     text = read(page.write(tmp_path, facts(synthetic=synthetic))).text
     assert ("This is synthetic speech." in text) == synthetic
     assert ("espeak" in text) == synthetic
 
 
-def test_sizes_times_and_what_has_no_score_are_told(tmp_path: Path) -> None:
+def test_sizes_times_and_missing_scores_are_listed(tmp_path: Path) -> None:
     text = read(page.write(tmp_path, facts(left_out=["007, noisy, pesq_wb: no utterance"]))).text
     for part in (
         "9.93 k",

@@ -62,7 +62,7 @@ def test_no_difference_is_no_colour(tmp_path: Path) -> None:
     assert strongest[2] > strongest[0]  # softer is blue
 
 
-def test_a_picture_is_the_spectrogram_and_nothing_else(tmp_path: Path) -> None:
+def test_an_image_contains_only_the_spectrogram(tmp_path: Path) -> None:
     """The page draws the axes: they follow its colours and its width."""
     signal = tone(1000)
     pictures.draw_spectrogram(tmp_path / "a.png", signal, 40.0)
@@ -72,11 +72,11 @@ def test_a_picture_is_the_spectrogram_and_nothing_else(tmp_path: Path) -> None:
     assert row == 256 - 32, "1000 of 8000 Hz, low frequencies at the bottom"
 
 
-def test_a_long_recording_has_no_wider_picture() -> None:
+def test_the_width_of_an_image_is_bounded() -> None:
     assert spectrogram(tone(500, seconds=60)).shape[1] <= COLUMNS + 1
 
 
-def test_the_colour_scale_is_that_of_the_pictures() -> None:
+def test_the_colour_scale_matches_the_images() -> None:
     stops = pictures.gradient().split("), ")
     assert len(stops) == 9
     assert stops[0] == "rgba(0, 0, 4, 1.00"
@@ -93,7 +93,7 @@ def test_a_time_axis_has_a_few_round_marks_within(seconds: float) -> None:
     assert found[-1] <= seconds
 
 
-def test_curves_and_levels_are_written_and_atomic(tmp_path: Path) -> None:
+def test_curves_and_levels_are_written_atomically(tmp_path: Path) -> None:
     pictures.draw_levels(tmp_path / "levels.png", {"noisy": tone(300), "other": tone(500)}, RATE)
     curve = [(step, math.exp(-step / 10)) for step in range(1, 40)]
     pictures.draw_curves(tmp_path / "loss.png", {"teacher": curve, "alone": curve[:1]}, "loss", smooth=True)

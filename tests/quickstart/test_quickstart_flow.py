@@ -63,7 +63,7 @@ def tiny(audio: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Setting
         torch.set_num_threads(threads)
 
 
-def test_it_leaves_a_page_tables_audio_pictures_and_checkpoints(
+def test_it_writes_a_page_tables_audio_figures_and_checkpoints(
     tiny: tuple[Settings, flow.QuickstartResult],
 ) -> None:
     settings, result = tiny
@@ -80,7 +80,7 @@ def test_it_leaves_a_page_tables_audio_pictures_and_checkpoints(
     assert not list(out.rglob("*.tmp*"))
 
 
-def test_one_file_can_be_passed_on(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
+def test_a_single_file_report_is_self_contained(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
     settings, result = tiny
     file = settings.output / "stillwave-quickstart.html"
     assert str(file) in result.line
@@ -91,7 +91,7 @@ def test_one_file_can_be_passed_on(tiny: tuple[Settings, flow.QuickstartResult])
     )
 
 
-def test_the_teacher_is_the_one_that_ships(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
+def test_the_shipped_teacher_is_used(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
     from stillwave import recipe
     from stillwave.pretrained import checkpoints
 
@@ -103,7 +103,7 @@ def test_the_teacher_is_the_one_that_ships(tiny: tuple[Settings, flow.Quickstart
     assert result.figures["systems"]["teacher"]["steps"] is None
 
 
-def test_ones_own_recording_is_played_through_the_model_that_ships(
+def test_a_given_recording_is_enhanced_by_the_default_model(
     tiny: tuple[Settings, flow.QuickstartResult],
 ) -> None:
     settings, _ = tiny
@@ -111,7 +111,7 @@ def test_ones_own_recording_is_played_through_the_model_that_ships(
     assert "Shipped model" in (settings.output / "index.html").read_text(encoding="utf-8")
 
 
-def test_the_figures_are_json_and_name_all_systems(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
+def test_scores_are_written_as_json_for_all_systems(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
     settings, result = tiny
     figures = json.loads((settings.output / "results.json").read_text())
     assert figures == json.loads(json.dumps(result.figures, allow_nan=False))
@@ -125,7 +125,7 @@ def test_the_figures_are_json_and_name_all_systems(tiny: tuple[Settings, flow.Qu
     assert str(result.page) in result.line
 
 
-def test_ones_own_recording_keeps_rate_channels_and_length(
+def test_a_given_recording_keeps_rate_channels_and_length(
     tiny: tuple[Settings, flow.QuickstartResult],
 ) -> None:
     settings, _ = tiny
@@ -146,7 +146,9 @@ def test_a_second_call_computes_nothing_again(
     assert weights == {f: f.stat().st_mtime_ns for f in settings.output.rglob("*.safetensors")}
 
 
-def test_both_students_start_the_same_and_see_the_same(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
+def test_both_students_share_initial_weights_and_mixtures(
+    tiny: tuple[Settings, flow.QuickstartResult],
+) -> None:
     from stillwave.training.run_log import read as read_log
 
     settings, _ = tiny
@@ -175,7 +177,7 @@ def test_another_quickstarts_folder_is_refused(
         flow.run(Settings(tmp_path / "thesis.tex"))
 
 
-def test_what_is_missing_is_said_before_anything_is_computed(
+def test_missing_packages_are_reported_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(AudioError, match=r"nothing\.wav"):
@@ -187,13 +189,13 @@ def test_what_is_missing_is_said_before_anything_is_computed(
 
 
 @pytest.mark.parametrize("minutes", [float("nan"), float("inf"), 0.0, -1.0])
-def test_minutes_that_are_none_are_refused(tmp_path: Path, minutes: float) -> None:
+def test_invalid_minutes_are_refused(tmp_path: Path, minutes: float) -> None:
     with pytest.raises(StillwaveError, match="is not a positive number"):
         flow.run(Settings(tmp_path / "out", minutes=minutes))
     assert not (tmp_path / "out").exists()
 
 
-def test_steps_follow_the_minutes_and_nothing_else(tmp_path: Path) -> None:
+def test_steps_depend_on_the_minutes_only(tmp_path: Path) -> None:
     sources = Sources(speech="s", noise="n")
     found = QuickstartData(sources, "d", tmp_path, synthetic=True, babble=True, sentence="")
     full, half = (
@@ -215,7 +217,7 @@ def test_steps_follow_the_minutes_and_nothing_else(tmp_path: Path) -> None:
     assert distilled.distill.teacher == str(tmp_path / "runs" / "teacher")
 
 
-def test_the_stopwatch_adds_up_over_sittings_and_interruptions(tmp_path: Path) -> None:
+def test_durations_are_summed_over_sessions(tmp_path: Path) -> None:
     (tmp_path / "times.json").write_text('{"seconds": {"a": 100.0}, "cpu_seconds": {"a": 50.0}}')
     watch = Stopwatch(tmp_path / "times.json")
     with pytest.raises(KeyboardInterrupt), watch.stage("a"):
@@ -243,7 +245,7 @@ def test_examples_are_spread_over_the_snrs() -> None:
     assert len(examples.choose(pairs[:2])) == 2
 
 
-def test_examples_say_what_is_known_of_them() -> None:
+def test_examples_have_their_facts() -> None:
     known = pair("7", 5.0, text="WE CALL IT BEAR", noise="rain_test_1", rir="hall", speaker="anna")
     assert examples.title(known) == "“We call it bear”"
     assert examples.note(known) == "SNR 5 dB · noise: rain · reverberant · speaker anna"

@@ -58,7 +58,7 @@ def test_a_student_that_is_no_smaller_is_not_called_smaller() -> None:
     assert verdict.headline(41.8, gains(CLEAR, CLEAR)).startswith("The student is 42 times smaller")
 
 
-def test_the_share_of_a_metric_of_which_less_is_better() -> None:
+def test_the_share_of_the_gain_in_a_metric_that_is_better_when_lower() -> None:
     fewer, fewest = interval(-0.06, -0.02), interval(-0.1, -0.06)
     found = {"distilled": {"wer": fewer}, "teacher": {"wer": fewest}}
     assert verdict.kept(found, "wer") == pytest.approx(0.5)
@@ -86,7 +86,7 @@ def test_against_the_student_alone(paired: dict, says: str) -> None:
     assert verdict.against_alone(paired).startswith(says)
 
 
-def test_a_student_below_the_noisy_input_is_warned_of() -> None:
+def test_a_student_below_the_noisy_input_is_a_warning() -> None:
     better, worse = interval(1, 3), interval(-3, -1)
     assert verdict.below_noisy({"distilled": {"si_sdr": worse, "stoi": better}}).startswith(
         "In SI-SDR the distilled student is below"

@@ -69,7 +69,7 @@ def test_every_row_of_a_table_has_as_many_cells():
     assert lines == ["| a | b |", "| --- | --- |", "| 1\\|2 | 3 |"]
 
 
-def test_notes_are_one_line_a_reason_and_bounded():
+def test_notes_are_one_line_per_reason_and_bounded():
     rows = tuple(row(str(i), "net", (f"reason {i}",) * 2) for i in range(REASONS + 4))
     found = notes(summarise(Scores(("net",), METRICS, rows)))
     assert len(found) == REASONS + 1

@@ -86,7 +86,7 @@ def test_gap_closed_is_over_the_recordings_that_all_three_have():
 
 
 @pytest.mark.parametrize(("of_seed", "of_recording"), [(0.0, 1.0), (0.3, 0.5), (1.0, 0.2)])
-def test_no_effect_is_found_in_about_one_case_of_twenty(of_seed, of_recording):
+def test_without_an_effect_one_test_in_twenty_is_significant(of_seed, of_recording):
     rng = np.random.default_rng(1)
     found = [estimate(simulate(rng, of_seed=of_seed, of_recording=of_recording)) for _ in range(300)]
     wrong = np.mean([e.p < 0.05 for e in found])
@@ -123,7 +123,7 @@ def test_a_planted_effect_is_found_where_it_is():
     assert worse.high < 0
 
 
-def test_what_seeds_do_widens_the_interval():
+def test_variation_between_seeds_widens_the_interval():
     rng = np.random.default_rng(5)
     values = simulate(rng, of_seed=0.0)
     calm, restless = estimate(values), estimate(values + np.array([[-0.6], [0.0], [0.6]]))
@@ -156,7 +156,7 @@ def test_a_recording_without_a_value_for_some_seed_is_left_out_for_all():
     assert (found.mean, found.recordings) == (2.0, 2)
 
 
-def test_nothing_and_single_values_and_equal_ones():
+def test_empty_single_and_equal_values():
     assert estimate(np.full((2, 3), math.nan)) is None
     assert estimate(np.zeros((0, 3))) is None
     single = estimate(np.array([[2.0]]))
@@ -168,7 +168,7 @@ def test_nothing_and_single_values_and_equal_ones():
     assert estimate(np.zeros((3, 4))).p == 1.0
 
 
-def test_the_same_numbers_every_time():
+def test_results_are_deterministic():
     values = simulate(np.random.default_rng(7))
     assert estimate(values) == estimate(values.copy())
     assert estimate(values, seed=1).low != estimate(values).low

@@ -6,7 +6,7 @@ from toy import Toy, make_teacher, train_toy
 from toy_distillation import SMALL, distil
 
 from stillwave import checkpoint, recipe
-from stillwave.distill.distiller import Distiller
+from stillwave.distill.cache import TeacherCache
 from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.training import run_log
 
@@ -17,18 +17,19 @@ def teacher(tmp_path):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Grows with each pass of a teacher in training; the dry run that finds shapes is none."""
-    passes = []
-    run = Distiller._run
+def passes(monkeypatch):
+    """Grows with each forward pass of the teacher in training."""
+    found, outputs = [], TeacherCache.outputs
 
-    def counted(self, side, *arguments):
-        if side == "teacher":
-            passes.append(1)
-        return run(self, side, *arguments)
+    def counted(self, noisy, taps, compute):
+        def pass_of_the_teacher():
+            found.append(1)
+            return compute()
 
-    monkeypatch.setattr(Distiller, "_run", counted)
-    return passes
+        return outputs(self, noisy, taps, pass_of_the_teacher)
+
+    monkeypatch.setattr(TeacherCache, "outputs", counted)
+    return found
 
 
 def losses(run: Path) -> list:
@@ -39,21 +40,21 @@ def losses(run: Path) -> list:
 
 
 @pytest.mark.parametrize("method", [SMALL, "output"])
-def test_a_cached_run_is_the_live_run_bit_for_bit(tmp_path, teacher, asked, method):
+def test_a_cached_run_is_the_live_run_bit_for_bit(tmp_path, teacher, passes, method):
     live = distil(tmp_path / "live", teacher, method)
     filling = distil(tmp_path / "fill", teacher, method, f"distill.cache={tmp_path / 'cache'}")
-    assert len(asked) == 8
+    assert len(passes) == 8
     reading = distil(tmp_path / "read", teacher, method, f"distill.cache={tmp_path / 'cache'}")
-    assert len(asked) == 8, "no pass of the teacher"
+    assert len(passes) == 8, "no further pass of the teacher"
     assert live == filling
     assert live == reading
     assert losses(tmp_path / "live") == losses(tmp_path / "fill") == losses(tmp_path / "read")
 
 
-def test_several_students_learn_from_one_pass(tmp_path, teacher, asked):
+def test_several_students_share_cached_outputs(tmp_path, teacher, passes):
     cache = f"distill.cache={tmp_path / 'cache'}"
     distil(tmp_path / "one", teacher, SMALL, cache)
-    assert len(asked) == 4
+    assert len(passes) == 4
     for name, *overrides in (
         ("other method", "fitnets"),
         ("wider student", "at", "model.channels=16"),
@@ -61,17 +62,17 @@ def test_several_students_learn_from_one_pass(tmp_path, teacher, asked):
         ("other budget", "sp", "train.steps=3", "optimiser.lr=1e-4"),
     ):
         distil(tmp_path / name, teacher, overrides[0], cache, *overrides[1:])
-        assert len(asked) == 4, name
+        assert len(passes) == 4, name
 
 
-def test_other_mixtures_are_others(tmp_path, teacher, asked):
+def test_other_batches_are_not_read_from_the_cache(tmp_path, teacher, passes):
     cache = f"distill.cache={tmp_path / 'cache'}"
     distil(tmp_path / "one", teacher, "at", cache)
     distil(tmp_path / "two", teacher, "at", cache, "train.batch_size=3")
-    assert len(asked) == 8
+    assert len(passes) == 8
 
 
-def test_a_run_may_go_on_with_a_cache_or_without(tmp_path, teacher):
+def test_a_run_can_resume_with_or_without_a_cache(tmp_path, teacher):
     whole = distil(tmp_path / "whole", teacher, "at")
     cache = f"distill.cache={tmp_path / 'cache'}"
     distil(tmp_path / "filled", teacher, "at", cache)
@@ -88,7 +89,7 @@ def test_a_run_may_go_on_with_a_cache_or_without(tmp_path, teacher):
     assert resumed == whole
 
 
-def test_half_precision_is_another_run_whatever_is_cached(tmp_path, teacher):
+def test_half_precision_does_not_depend_on_the_cache(tmp_path, teacher):
     cache = f"distill.cache={tmp_path / 'cache'}"
     half = ("distill.cache_precision=float16", "train.steps=2")
     full = distil(tmp_path / "full", teacher, "at", "train.steps=2")
@@ -99,7 +100,7 @@ def test_half_precision_is_another_run_whatever_is_cached(tmp_path, teacher):
     assert first != full
 
 
-def test_precision_is_part_of_a_recipe_and_the_place_is_not():
+def test_precision_is_part_of_a_recipe_and_the_folder_is_not():
     text = "data: {train: {speech: a, noise: b}, development: c}\ndistill: {teacher: t}"
     plain = recipe.loads(text)
     placed = recipe.loads(text, ["distill.cache=/somewhere", "distill.cache_gb=3"])

@@ -70,7 +70,7 @@ def test_a_changed_manifest_is_refused_and_named(corpus, capsys):
     assert json.loads((folder / run.DATA).read_text())["changed_at"] == [2]
 
 
-def test_a_corpus_may_be_moved(corpus, monkeypatch):
+def test_a_corpus_can_be_moved(corpus, monkeypatch):
     go(corpus / "run", 1)
     moved = corpus.parent / (corpus.name + "-moved")
     corpus.rename(moved)
@@ -78,7 +78,7 @@ def test_a_corpus_may_be_moved(corpus, monkeypatch):
     go(moved / "run", 2)
 
 
-def test_a_recording_that_vanished_between_is_set_aside(corpus):
+def test_a_recording_deleted_between_sessions_is_replaced(corpus):
     folder = corpus / "run"
     go(folder, 1)
     gone = [recording.path for recording in read_manifest("noise.jsonl")][:3]
@@ -90,7 +90,7 @@ def test_a_recording_that_vanished_between_is_set_aside(corpus):
     assert set(found) <= {str(path) for path in gone}
 
 
-def test_a_recording_that_is_not_there_at_the_start_is_refused(corpus):
+def test_a_recording_missing_at_the_start_is_refused(corpus):
     next((corpus / "speech" / "speech1").iterdir()).unlink()
     with pytest.raises(StillwaveError, match=r"speech\.jsonl: .*missing; scan the folder again"):
         go(corpus / "run", 1)

@@ -24,7 +24,7 @@ def sessions(folder):
     return json.loads((folder / run.ENVIRONMENT).read_text())["sessions"]
 
 
-def test_a_start_that_failed_owns_nothing(tmp_path, capsys):
+def test_a_failed_start_does_not_claim_the_folder(tmp_path, capsys):
     folder = tmp_path / "run"
     with pytest.raises(StillwaveError):
         train_toy(folder, "data.train.speech=mistyped", source=Absent())
@@ -36,7 +36,7 @@ def test_a_start_that_failed_owns_nothing(tmp_path, capsys):
     assert_same_run(tmp_path / "alone", folder)
 
 
-def test_what_a_start_without_a_checkpoint_logged_goes_with_it(tmp_path):
+def test_the_log_of_a_failed_start_is_removed(tmp_path):
     folder = tmp_path / "run"
     train_toy(folder, "train.steps=2", source=Toy(bad=(1,)))
     for place in (folder / run.CHECKPOINTS).iterdir():
@@ -50,7 +50,7 @@ def test_what_a_start_without_a_checkpoint_logged_goes_with_it(tmp_path):
     assert not (folder / run.BAD).exists()
 
 
-def test_the_same_start_again_needs_no_word(tmp_path, capsys):
+def test_the_same_recipe_can_start_again(tmp_path, capsys):
     with pytest.raises(StillwaveError):
         train_toy(tmp_path / "run", source=Absent())
     train_toy(tmp_path / "run", "train.steps=1", "data.workers=0", resume=False)
@@ -62,21 +62,21 @@ def test_the_same_start_again_needs_no_word(tmp_path, capsys):
     assert len(sessions(tmp_path / "other")) == 2
 
 
-def test_a_damaged_recipe_of_a_failed_start_is_no_obstacle(tmp_path):
+def test_a_damaged_recipe_of_a_failed_start_is_replaced(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / run.RECIPE).write_text("train: {stepz: 3}\n")
     train_toy(tmp_path / "run", "train.steps=1")
     assert recipe.load(tmp_path / "run" / run.RECIPE).train.steps == 1
 
 
-def test_a_folder_of_another_kind_is_left_as_it_is(tmp_path):
+def test_a_folder_with_other_content_is_not_changed(tmp_path):
     (tmp_path / "taxes.csv").write_text("1")
     with pytest.raises(RecipeError, match="is not a run folder"):
         train_toy(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["taxes.csv"]
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path, monkeypatch):
+def test_an_unwritable_folder_is_reported(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied", str(tmp_path / "run"))
 
@@ -132,7 +132,7 @@ def rates(folder):
     return [event["lr"] for event in run_log.read(folder) if event["kind"] == "train"]
 
 
-def test_more_steps_are_refused_where_the_learning_rate_has_come_to_its_end(tmp_path):
+def test_more_steps_are_refused_after_the_end_of_the_schedule(tmp_path):
     train_toy(tmp_path / "run", "train.steps=4")
     with pytest.raises(RecipeError, match="Add --extend to restart the learning rate after update 4"):
         train_toy(tmp_path / "run", "train.steps=8")
@@ -198,7 +198,7 @@ def test_extending_twice_and_a_run_that_had_stopped_early(tmp_path):
     assert recipe.load(tmp_path / "run" / run.RECIPE).optimiser.restarts == (20, 30)
 
 
-def test_what_a_distilled_run_of_two_steps_becomes_when_it_is_longer(tmp_path):
+def test_extending_a_two_step_run_stays_in_the_second_step(tmp_path):
     teacher = make_teacher(tmp_path / "teacher")
     settings = [f"distill.teacher={teacher}", "distill.schedule=two_step", "distill.method.fusion_channels=8"]
     train_toy(tmp_path / "run", *settings, "train.steps=4")
@@ -227,7 +227,7 @@ def test_what_depends_on_the_length_of_a_run(settings, depends):
     assert run.depends_on_length(toy_recipe(*settings)) is depends
 
 
-def test_a_checkpoint_of_an_earlier_version_may_be_extended_too(tmp_path):
+def test_a_checkpoint_of_an_earlier_version_can_be_extended(tmp_path):
     train_toy(tmp_path / "run", "train.steps=2")
     facts = tmp_path / "run" / "checkpoints" / "step_00000002" / state.FACTS
     old = {
@@ -239,7 +239,7 @@ def test_a_checkpoint_of_an_earlier_version_may_be_extended_too(tmp_path):
     assert_same_end(tmp_path / "whole", tmp_path / "run")
 
 
-def test_the_key_that_stands_in_the_way_is_named_rather_than_the_steps(tmp_path):
+def test_the_differing_key_is_named_before_the_steps(tmp_path):
     now = toy_recipe("train.steps=8", "train.batch_size=1")
     with pytest.raises(RecipeError, match=r"a different train\.batch_size;"):
         run.continued(tmp_path, toy_recipe(), now, extend=True)

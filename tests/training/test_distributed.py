@@ -47,7 +47,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path, distilling):
 
 
 @pytest.mark.slow
-def test_a_non_finite_batch_in_one_process_is_left_out_by_all(tmp_path):
+def test_a_non_finite_batch_in_one_process_is_skipped_by_all(tmp_path):
     # NaN in the first example of the second batch: in the first process's half only
     program = tmp_path / "bad.py"
     program.write_text(
@@ -95,11 +95,11 @@ def test_a_batch_that_cannot_be_shared_is_refused():
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "nonsense:1"])
-def test_a_device_that_is_not_there(name):
+def test_a_missing_device_is_refused(name):
     with pytest.raises(RecipeError, match="'auto' selects an available device"):
         find_device(name)
 
 
-def test_auto_takes_a_gpu_where_there_is_one():
+def test_auto_selects_a_gpu_if_there_is_one():
     assert find_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
     assert find_device("cpu").type == "cpu"

@@ -10,7 +10,7 @@ from stillwave.training.networks import build_networks
 from stillwave.training.selfcheck import check, dry_batch
 
 
-def test_made_up_speech_is_like_speech():
+def test_synthetic_speech_resembles_speech():
     noisy, clean, origin = dry_batch(toy_recipe("data.segment_seconds=2"), 3)
     assert origin.startswith("synthetic")
     assert noisy.shape == clean.shape == (3, 32_000)
@@ -29,14 +29,14 @@ def test_several_microphones():
     assert clean.shape == (2, 1600)
 
 
-def test_few_examples_unless_the_method_wants_all(tmp_path):
+def test_the_dry_run_uses_few_examples_unless_the_method_requires_all(tmp_path):
     teacher = make_teacher(tmp_path / "teacher")
     few = check(toy_recipe(f"distill={{teacher: {teacher}, method: at}}", "train.batch_size=8"))
     assert few.batch.startswith("4 × 0.1 s (training: 8)")
     assert few.findings.terms
 
 
-def test_a_method_that_wants_all_examples_gets_them(tmp_path, monkeypatch):
+def test_a_method_that_requires_all_examples_gets_them(tmp_path, monkeypatch):
     teacher = make_teacher(tmp_path / "teacher")
     recipe = toy_recipe(f"distill={{teacher: {teacher}, method: at}}", "train.batch_size=6")
 
@@ -51,7 +51,7 @@ def test_a_method_that_wants_all_examples_gets_them(tmp_path, monkeypatch):
         check(toy_recipe(f"distill={{teacher: {teacher}, method: at}}", "train.batch_size=3"))
 
 
-def test_figures_that_are_no_numbers_are_json_too(tmp_path):
+def test_nan_and_infinity_are_written_as_json(tmp_path):
     teacher = make_teacher(tmp_path / "teacher")
     found = check(toy_recipe(f"distill={{teacher: {teacher}, method: at}}"))
     broken = replace(found, findings=replace(found.findings, enhancement=float("nan"), weight=float("inf")))

@@ -17,7 +17,7 @@ class Broken(Toy):
         raise AudioError("speech/7.wav: is cut short; copy it again")
 
 
-def test_a_recording_that_fails_in_a_worker_is_told_without_the_workers_traceback(tmp_path):
+def test_an_error_in_a_worker_is_reported_without_its_traceback(tmp_path):
     with pytest.raises(StillwaveError) as caught:
         train_toy(tmp_path / "run", "data.workers=1", source=Broken())
     assert str(caught.value) == (
@@ -31,7 +31,7 @@ def test_memory_running_out():
     assert "lower data.workers" in raised(killed)
 
 
-def test_the_rest_is_left_as_it_is():
+def test_other_errors_are_not_changed():
     assert raised(MissingExtraError("PESQ", "eval")) == str(MissingExtraError("PESQ", "eval"))
     with pytest.raises(RuntimeError, match="shape"), explained(toy_recipe()):
         raise RuntimeError("shape mismatch")

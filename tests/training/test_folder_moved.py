@@ -29,7 +29,7 @@ def last(folder):
     return checkpoint.numbered(folder / run.CHECKPOINTS, "step")[-1].name
 
 
-def test_a_folder_may_be_moved_and_linked_between_sessions(tmp_path):
+def test_a_folder_can_be_moved_and_linked_between_sessions(tmp_path):
     train_toy(tmp_path / "a", "train.steps=2", *CONSTANT)
     (tmp_path / "a").rename(tmp_path / "b")
     (tmp_path / "link").symlink_to(tmp_path / "b")
@@ -41,7 +41,7 @@ def test_a_folder_may_be_moved_and_linked_between_sessions(tmp_path):
 
 
 @pytest.mark.parametrize("moved", [True, False])
-def test_a_folder_that_goes_away_during_training_is_made_again(tmp_path, moved):
+def test_a_folder_deleted_during_training_is_created_again(tmp_path, moved):
     folder, away = tmp_path / "run", tmp_path / "away"
     source = Meanwhile((lambda: folder.rename(away)) if moved else (lambda: shutil.rmtree(folder)))
     with pytest.raises(
@@ -59,7 +59,7 @@ def test_a_folder_that_goes_away_during_training_is_made_again(tmp_path, moved):
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"step": 4}'])
-def test_a_run_without_a_whole_state_is_refused_and_keeps_its_weights(tmp_path, text, capsys):
+def test_a_run_without_a_complete_state_is_refused_and_keeps_its_weights(tmp_path, text, capsys):
     folder = tmp_path / "run"
     train_toy(folder, "train.steps=4", *CONSTANT)
     for place in checkpoint.numbered(folder / run.CHECKPOINTS, "step"):

@@ -47,7 +47,7 @@ def test_a_term_without_gradient_has_norm_zero():
     assert norms(a.sum(), {}, [a])["distillation"] == 0
 
 
-def test_when_a_run_looks():
+def test_steps_at_which_gradients_are_recorded():
     text = {"data": {"train": {"speech": "a", "noise": "b"}, "development": "c"}}
     recipe = Recipe.model_validate(
         {
@@ -76,7 +76,7 @@ def test_a_run_logs_the_gradient_of_each_term(tmp_path, teacher):
 
 
 @pytest.mark.parametrize("weight", ["balanced", "0.5"])
-def test_looking_moves_nothing(tmp_path, teacher, monkeypatch, weight):
+def test_recording_gradients_does_not_change_the_run(tmp_path, teacher, monkeypatch, weight):
     options = (SMALL, f"distill.weight={weight}", "train.accumulate=2", "train.steps=3")
     with_it = distil(tmp_path / "with", teacher, *options)
     monkeypatch.setattr(GradientMonitor, "due", lambda *_: False)
@@ -85,7 +85,7 @@ def test_looking_moves_nothing(tmp_path, teacher, monkeypatch, weight):
     assert len(seen(tmp_path / "with")[1]) == 6
 
 
-def test_a_resumed_run_looks_at_the_same_steps(tmp_path, teacher):
+def test_a_resumed_run_records_gradients_at_the_same_steps(tmp_path, teacher):
     whole = distil(tmp_path / "whole", teacher, "at", "train.steps=6", "train.checkpoint_every=4")
     assert whole
     last = sorted((tmp_path / "whole" / "checkpoints").glob("step_*"))[-1]
@@ -95,12 +95,12 @@ def test_a_resumed_run_looks_at_the_same_steps(tmp_path, teacher):
     assert seen(tmp_path / "again") == seen(tmp_path / "whole")
 
 
-def test_a_student_on_its_own_has_nothing_to_look_at(tmp_path):
+def test_without_a_teacher_no_gradients_are_recorded(tmp_path):
     train_toy(tmp_path / "run")
     assert seen(tmp_path / "run") == {}
 
 
-def test_the_second_of_two_steps_has_nothing_to_look_at(tmp_path, teacher):
+def test_in_the_second_of_two_steps_no_gradients_are_recorded(tmp_path, teacher):
     distil(tmp_path / "run", teacher, "two_step", "distill.first_step=0.5")
     assert list(seen(tmp_path / "run")) == [1, 2]
 
@@ -129,7 +129,7 @@ def mute(monkeypatch):
     return Mute
 
 
-def test_a_term_that_stays_at_zero_is_named_once(tmp_path, teacher, mute, monkeypatch, capsys):
+def test_a_term_that_stays_at_zero_is_reported_once(tmp_path, teacher, mute, monkeypatch, capsys):
     distil(tmp_path / "run", teacher, "at", "train.steps=54", "train.validate_every=1000")
     printed = " ".join(capsys.readouterr().err.split())
     assert printed.count("step 52: distill.fades has been 0 for 50 updates") == 1

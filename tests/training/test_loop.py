@@ -33,7 +33,7 @@ def weights(folder):
     return checkpoint.read_tensors(folder / checkpoint.WEIGHTS)
 
 
-def test_a_run_learns_and_leaves_all_that_says_how(tmp_path):
+def test_a_run_improves_and_writes_its_records(tmp_path):
     run = tmp_path / "run"
     best = train_toy(
         run, "train.steps=40", "optimiser.lr=1e-2", "train.validate_every=20", "train.checkpoint_every=20"
@@ -69,7 +69,7 @@ def test_same_seed_same_run_and_another_seed_another(tmp_path):
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
-def test_the_callers_random_numbers_are_left_alone(tmp_path):
+def test_the_global_random_state_is_kept(tmp_path):
     torch.manual_seed(5)
     before = torch.get_rng_state()
     train_toy(tmp_path / "run", "train.steps=1")
@@ -123,12 +123,12 @@ def test_another_teacher_under_the_same_path_is_refused(tmp_path):
         train_toy(tmp_path / "run", f"distill.teacher={teacher}", "train.steps=1")
 
 
-def test_an_absent_teacher_is_one_sentence(tmp_path):
+def test_a_missing_teacher_is_reported(tmp_path):
     with pytest.raises(CheckpointError, match="absent: no such folder"):
         train_toy(tmp_path / "run", f"distill.teacher={tmp_path / 'absent'}")
 
 
-def test_accumulating_two_halves_is_the_whole(tmp_path):
+def test_accumulated_gradients_equal_those_of_the_batch(tmp_path):
     whole = train_toy(tmp_path / "whole", "train.batch_size=4", "train.steps=2")
     halves = train_toy(tmp_path / "halves", "train.batch_size=2", "train.accumulate=2", "train.steps=2")
     a, b = (events(tmp_path / name, "train") for name in ("whole", "halves"))
@@ -160,7 +160,7 @@ def test_gradients_are_clipped():
 # --- bad batches -------------------------------------------------------------------------------------------
 
 
-def test_a_bad_batch_is_left_out_and_kept_for_inspection(tmp_path, capsys):
+def test_a_bad_batch_is_skipped_and_saved(tmp_path, capsys):
     run = tmp_path / "run"
     best = train_toy(run, source=Toy(bad=(3,)))
     (event,) = events(run, "bad_batch")
@@ -185,7 +185,7 @@ def test_a_bad_gradient_is_a_bad_batch():
     assert all(torch.equal(before[name], tensor) for name, tensor in trained.student.state_dict().items())
 
 
-def test_too_many_bad_batches_end_the_run_in_a_sentence(tmp_path):
+def test_too_many_bad_batches_end_the_run(tmp_path):
     with pytest.raises(StillwaveError, match=r"stopped after 3 batches with non-finite .*bad_batches"):
         train_toy(tmp_path / "run", "train.max_bad_batches=3", source=Toy(bad=tuple(range(2, 100))))
     assert len(list((tmp_path / "run" / "bad_batches").iterdir())) == 3
@@ -220,7 +220,7 @@ def test_without_any_score_the_last_checkpoint_is_the_result(tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_writes_a_checkpoint_and_the_next_run_goes_on(tmp_path, monkeypatch, number):
+def test_a_signal_writes_a_checkpoint_and_the_next_run_resumes(tmp_path, monkeypatch, number):
     steps = []
     original = TrainState.step
 
@@ -253,14 +253,14 @@ def test_a_second_signal_ends_at_once(tmp_path, monkeypatch):
         train_toy(tmp_path / "run")
 
 
-def test_training_in_a_thread_leaves_signals_alone(tmp_path):
+def test_training_in_a_thread_does_not_handle_signals(tmp_path):
     thread = threading.Thread(target=train_toy, args=(tmp_path / "run", "train.steps=1"))
     thread.start()
     thread.join()
     assert (tmp_path / "run" / "checkpoints" / "step_00000001").is_dir()
 
 
-def test_everything_in_a_run_folder_obeys_the_umask(tmp_path):
+def test_files_of_a_run_follow_the_umask(tmp_path):
     before = os.umask(0o022)
     try:
         train_toy(tmp_path / "run", "train.steps=2", "train.checkpoint_every=1", source=Toy(bad=(1,)))
@@ -283,7 +283,7 @@ def test_the_run_of_another_recipe_is_refused_by_key(tmp_path):
     train_toy(tmp_path / "run", "train.steps=1", "data.workers=1")
 
 
-def test_folders_that_are_no_run(tmp_path):
+def test_folders_without_a_run_are_refused(tmp_path):
     (tmp_path / "taxes.csv").write_text("1")
     with pytest.raises(RecipeError, match="is not a run folder"):
         train_toy(tmp_path)
@@ -291,7 +291,7 @@ def test_folders_that_are_no_run(tmp_path):
         train_toy(tmp_path / "taxes.csv")
 
 
-def test_resume_false_wants_a_folder_without_a_run(tmp_path):
+def test_resume_false_requires_a_folder_without_a_run(tmp_path):
     train_toy(tmp_path / "run", "train.steps=1", resume=False)
     with pytest.raises(RecipeError, match="already holds a run"):
         train_toy(tmp_path / "run", "train.steps=1", resume=False)
@@ -311,7 +311,7 @@ time.sleep(30)
 """
 
 
-def test_a_run_folder_is_one_processs_own_until_it_dies(tmp_path):
+def test_a_run_folder_is_locked_by_its_process(tmp_path):
     if not hasattr(os, "fork"):
         pytest.skip("needs fork")
     (tmp_path / "run").mkdir()
@@ -324,7 +324,7 @@ def test_a_run_folder_is_one_processs_own_until_it_dies(tmp_path):
     train_toy(tmp_path / "run", "train.steps=1")
 
 
-def test_a_full_disk_leaves_the_earlier_checkpoints(tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_earlier_checkpoints(tmp_path, monkeypatch):
     original, room = checkpoint.save_file, [3]  # for the best and the first step checkpoint
 
     def full(tensors, file):
@@ -348,7 +348,7 @@ def test_several_microphones_are_refused_where_mixtures_have_one():
         sources.mixtures(toy_recipe("model.microphones=2"), ONE)
 
 
-def test_half_precision_on_a_cpu_is_told_to_be_none(tmp_path, capsys):
+def test_half_precision_on_a_cpu_falls_back_to_float32(tmp_path, capsys):
     half = train_toy(tmp_path / "half", "train.precision=bf16", "train.steps=1")
     assert "train.precision: bf16 is for GPUs; computing in fp32" in capsys.readouterr().err
     full = train_toy(tmp_path / "full", "train.steps=1")

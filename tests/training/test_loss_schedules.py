@@ -16,7 +16,7 @@ def config(**options):
     return DistillConfig(teacher="t", **options)
 
 
-def test_together_both_losses_count_throughout():
+def test_a_joint_schedule_uses_both_losses_throughout():
     plan = LossSchedule(config(), 10)
     assert [plan.weights(step) for step in range(10)] == [LossWeights(1.0, 1.0)] * 10
     assert [plan.span(step) for step in (0, 9)] == [(0, 10), (9, 10)]
@@ -35,7 +35,7 @@ def test_two_steps_share_the_updates_and_each_has_its_own_learning_rates():
 
 
 @pytest.mark.parametrize(("share", "steps", "second"), [(0.001, 10, 1), (0.999, 10, 9), (0.5, 1, 0)])
-def test_each_of_two_steps_has_an_update_if_there_are_two(share, steps, second):
+def test_each_of_two_steps_has_at_least_one_update(share, steps, second):
     assert LossSchedule(config(schedule="two_step", first_step=share), steps).second == second
 
 
@@ -45,7 +45,7 @@ def test_without_a_teacher_there_is_one_step():
     assert plan.span(4) == (4, 10)
 
 
-def test_a_weight_that_nobody_published_is_refused():
+def test_an_unpublished_weight_is_refused():
     assert published_weight(config(method="i2srf_tfckd")) == 1.0
     with pytest.raises(DistillError, match="no published weight is known for 'none'"):
         published_weight(config(method="none"))
@@ -97,7 +97,7 @@ def test_scores_of_the_first_step_do_not_count(two):
     assert validated == [6, 8]
 
 
-def test_the_optimiser_starts_anew(two):
+def test_the_optimiser_restarts(two):
     state = tensors(two)
     counts = {
         int(value) for name, value in state.items() if name.startswith("optimiser.") and name.endswith("step")
@@ -127,7 +127,7 @@ def test_two_steps_resume_where_they_were(distilled, two, last):
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
-def test_none_is_the_student_alone_bit_for_bit(distilled, tmp_path):
+def test_none_is_bit_identical_to_training_without_a_teacher(distilled, tmp_path):
     none = distilled("none", "distill.method=none", "train.steps=8")
     train_toy(tmp_path / "plain", "train.steps=8")
     ours, plain = tensors(none), tensors(tmp_path / "plain")

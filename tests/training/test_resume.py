@@ -37,7 +37,7 @@ POINTS = [
 ]  # fmt: skip
 
 
-def test_killed_anywhere_a_run_ends_as_if_it_had_not_been(tmp_path):
+def test_a_killed_run_resumes_exactly(tmp_path):
     train_toy(tmp_path / "whole", "train.steps=8")
     cut = killed(tmp_path / "cut", *POINTS, overrides=["train.steps=8"])
     assert steps(cut) == [1, 2, 3, 4, 5, 6, 7, 8]
@@ -83,7 +83,7 @@ def test_killed_from_outside_at_any_time_with_worker_processes(tmp_path):
     assert_same_run(whole, cut)
 
 
-def test_a_finished_run_says_so_and_is_left_alone(tmp_path, capsys):
+def test_a_finished_run_is_reported_and_not_changed(tmp_path, capsys):
     best = train_toy(tmp_path / "run")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run" / "checkpoints").rglob("*")}
     assert train_toy(tmp_path / "run") == best
@@ -91,7 +91,7 @@ def test_a_finished_run_says_so_and_is_left_alone(tmp_path, capsys):
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "run" / "checkpoints").rglob("*")}
 
 
-def test_a_damaged_newest_checkpoint_is_passed_over_aloud(tmp_path, capsys):
+def test_a_damaged_newest_checkpoint_is_skipped_with_a_warning(tmp_path, capsys):
     train_toy(tmp_path / "whole")
     train_toy(tmp_path / "run")
     newest = tmp_path / "run" / "checkpoints" / "step_00000006" / "training.safetensors"

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from stillwave.training import run_log
 from stillwave.training.run_log import RunLog
 
 
-def test_opened_at_a_step_it_forgets_what_came_after(tmp_path):
+def test_opening_at_a_step_removes_later_events(tmp_path):
     log = RunLog(tmp_path, step=0, tensorboard=False)
     for step in (1, 2, 3):
         log.write("train", step, loss=1.0)
@@ -21,7 +22,7 @@ def test_opened_at_a_step_it_forgets_what_came_after(tmp_path):
     assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2]
 
 
-def test_a_damaged_line_costs_no_other(tmp_path):
+def test_a_damaged_line_is_skipped(tmp_path):
     log = RunLog(tmp_path, step=0, tensorboard=False)
     for step in (1, 2, 3):
         log.write("train", step, loss=1.0)
@@ -41,7 +42,7 @@ def test_a_damaged_line_costs_no_other(tmp_path):
     assert (tmp_path / "log.jsonl").read_bytes() == b"".join(lines[:2])
 
 
-def test_nan_does_not_get_into_the_log(tmp_path):
+def test_nan_is_refused(tmp_path):
     log = RunLog(tmp_path, step=0, tensorboard=False)
     with pytest.raises(ValueError, match="not JSON compliant"):
         log.write("train", 1, loss=float("nan"))
@@ -49,10 +50,9 @@ def test_nan_does_not_get_into_the_log(tmp_path):
     assert run_log.read(tmp_path) == []
 
 
-def test_a_full_disk_is_a_sentence(tmp_path):
+def test_a_full_disk_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "open", lambda *_, **__: open("/dev/full", "w"))  # noqa: PTH123, SIM115
     log = RunLog(tmp_path, step=0, tensorboard=False)
-    log._lines.close()
-    log._lines = open("/dev/full", "w")  # noqa: PTH123, SIM115
     with pytest.raises(StillwaveError, match=r"/dev/full: cannot be written \(No space left"):
         log.write("train", 1, loss=1.0)
     log.close()

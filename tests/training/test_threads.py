@@ -28,7 +28,7 @@ def four_cores(monkeypatch):
     torch.set_num_threads(before)
 
 
-def test_the_fastest_is_chosen_and_said(four_cores, tmp_path):
+def test_the_fastest_number_of_threads_is_chosen_and_printed(four_cores, tmp_path):
     recipe = toy_recipe("train.steps=1000")
     found = choose(recipe, tmp_path, ALONE)
     assert found.threads == 4
@@ -40,7 +40,7 @@ def test_the_fastest_is_chosen_and_said(four_cores, tmp_path):
     assert fastest({1: 0.5, 4: 0.5}) == 1, "of equals the one that leaves room"
 
 
-def test_what_is_stated_is_not_measured(four_cores, tmp_path, monkeypatch):
+def test_a_configured_number_is_not_measured(four_cores, tmp_path, monkeypatch):
     monkeypatch.setattr(threads, "measure", lambda *_: pytest.fail("measured"))
     assert choose(toy_recipe("train.steps=1000", "train.threads=3"), tmp_path, ALONE) == Choice(3)
     assert choose(toy_recipe("train.steps=20"), tmp_path, ALONE) == Choice(4), "not worth it"
@@ -48,7 +48,7 @@ def test_what_is_stated_is_not_measured(four_cores, tmp_path, monkeypatch):
     assert choose(toy_recipe("train.steps=1000"), tmp_path, ALONE) == Choice(4)
 
 
-def test_a_resumed_run_keeps_its_number_and_says_where_it_cannot(four_cores, tmp_path, capsys):
+def test_a_resumed_run_keeps_its_number_or_warns(four_cores, tmp_path, capsys):
     four_cores[4] = 5.0
     recipe = toy_recipe("train.steps=1000")
     (tmp_path / "checkpoints" / "step_00000004").mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_a_resumed_run_keeps_its_number_and_says_where_it_cannot(four_cores, tmp
     assert choose(recipe, tmp_path, ALONE) == Choice(4), "a run of an earlier version used all cores"
 
 
-def test_a_run_records_its_number_and_leaves_pytorchs_as_it_was(four_cores, tmp_path):
+def test_a_run_records_its_number_and_restores_pytorchs(four_cores, tmp_path):
     torch.set_num_threads(2)
     train_toy(tmp_path / "run", "train.threads=1", "train.steps=2")
     sessions = json.loads((tmp_path / "run" / "environment.json").read_text())["sessions"]
@@ -75,7 +75,7 @@ def test_a_run_records_its_number_and_leaves_pytorchs_as_it_was(four_cores, tmp_
     train_toy(tmp_path / "run", "train.threads=2", "train.steps=2")  # no other recipe: it says where it runs
 
 
-def test_a_measurement_leaves_no_trace(tmp_path):
+def test_measuring_changes_no_state(tmp_path):
     torch.manual_seed(5)
     state = torch.get_rng_state()
     before = torch.get_num_threads()

@@ -127,7 +127,7 @@ def _row(grid: Grid, name: str, systems: Mapping[str, System], groups: Mapping[s
         seeds=system.seeds,
         means={m: estimate(system.values[m]) for m in grid.metrics},
         differences=differences,
-        gaps={m: _gap(system, alone, teacher, m) if is_method(name) else None for m in grid.metrics},
+        gaps={m: closed_gap(system, alone, teacher, m) if is_method(name) else None for m in grid.metrics},
         by_snr={
             label: {m: _at(system, paired, m, columns) for m in grid.metrics}
             for label, columns in groups.items()
@@ -148,7 +148,8 @@ def _common(system: System, alone: System | None) -> list[int]:
     return [seed for seed in (alone.seeds if alone else ()) if not system.seeds or seed in system.seeds]
 
 
-def _gap(system: System, alone: System | None, teacher: System | None, metric: str) -> float | None:
+def closed_gap(system: System, alone: System | None, teacher: System | None, metric: str) -> float | None:
+    """Return the fraction of the gap between student and teacher that a method closes; see `gap_closed`."""
     seeds = _common(system, alone)
     if not seeds or alone is None or teacher is None:
         return None

@@ -22,8 +22,6 @@ from filelock import FileLock, Timeout
 from stillwave.files import atomic_file
 
 _LOCK, _TOTAL = ".lock", ".total"
-_LOCK_TIMEOUT = 10.0
-"""Seconds to wait for the lock; after that the file is not stored."""
 
 
 class BoundedFileCache:
@@ -33,12 +31,13 @@ class BoundedFileCache:
         folder: The folder.
         limit: Largest total size in bytes.
         suffix: Suffix of the file names.
+        lock_timeout: Seconds to wait for the lock; after that a file is not stored.
 
     """
 
-    def __init__(self, folder: Path, limit: int, suffix: str) -> None:
+    def __init__(self, folder: Path, limit: int, suffix: str, lock_timeout: float = 10.0) -> None:
         self.folder, self.limit, self.suffix = folder, limit, suffix
-        self._lock = FileLock(folder / _LOCK, timeout=_LOCK_TIMEOUT)
+        self._lock = FileLock(folder / _LOCK, timeout=lock_timeout)
         self._opened = time.time() - 1  # the clock of the file system may lag
         self._counted = False
         self._oldest: Iterator[Path] | None = None

@@ -111,12 +111,12 @@ def _bands(signal: Array) -> Array:
 
 def _slope_weight(bands: Array, slope: Array) -> Array:
     near_maximum = 20 / (20 + bands.max(1, keepdims=True) - bands[:, :-1])
-    near_peak = 1 / (1 + _local_peak(bands, slope) - bands[:, :-1])
+    near_peak = 1 / (1 + local_peak(bands, slope) - bands[:, :-1])
     weight: Array = near_maximum * near_peak
     return weight
 
 
-def _local_peak(bands: Array, slope: Array) -> Array:
+def local_peak(bands: Array, slope: Array) -> Array:
     """Return the energy of the nearest peak: to the right if the slope rises, otherwise to the left.
 
     To the right it is the energy of the last rising band, one before the peak, as in Loizou's program.

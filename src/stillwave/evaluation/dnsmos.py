@@ -36,12 +36,12 @@ def dnsmos(estimate: Samples) -> dict[str, float]:
     while len(samples) < _WINDOW:
         samples = np.concatenate((samples, samples))
     network = _network()
-    windows = (samples[None, start : start + _WINDOW] for start in _starts(len(samples)))
+    windows = (samples[None, start : start + _WINDOW] for start in window_starts(len(samples)))
     raw = np.array([network.run(None, {"input_1": window})[0][0] for window in windows])
     return {key: float(np.polyval(c, raw[:, i]).mean()) for i, (key, c) in enumerate(_CURVES.items())}
 
 
-def _starts(length: int) -> list[int]:
+def window_starts(length: int) -> list[int]:
     """Return the first sample of each window, as in the published program: it counts whole seconds, and skips a
     window whose end, (i + 9.01) · 16 000 in floating point, is rounded down by a sample.
     """

@@ -74,7 +74,7 @@ def draw_weights(
     figure = new_figure(9, sum(heights) + 0.6)
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     _spectrogram(panels[0], clip)
-    colours = _weight_colours(1 / teachers, list(streams.values()))
+    colours = weight_colours(1 / teachers, list(streams.values()))
     for axes, (stream, alpha) in zip(panels[1:], streams.items(), strict=True):
         strips = alpha.reshape(len(alpha), pairs).T
         extent = (0, clip.seconds, pairs, 0)
@@ -184,7 +184,7 @@ def _limits(matrices: Sequence[Values]) -> dict[str, Any]:
     return {"cmap": "viridis", "vmin": float(low), "vmax": float(max(high, low + 1e-3))}
 
 
-def _weight_colours(equal: float, streams: Sequence[Values]) -> dict[str, Any]:
+def weight_colours(equal: float, streams: Sequence[Values]) -> dict[str, Any]:
     """Return the colour scale of weights: white at equal weights, symmetric as far as the weights range."""
     from matplotlib.colors import TwoSlopeNorm
 

@@ -58,7 +58,7 @@ def read(path: Path | str, threads: int = 1) -> OnnxModel:
 
 
 def _opened(path: Path, data: bytes, threads: int) -> OnnxModel:
-    session = _session(path, data, threads)
+    session = open_session(path, data, threads)
     meta = _meta(path, session.get_modelmeta().custom_metadata_map)
     _check_graph(path, session, meta)
     return OnnxModel(path, session, meta, hashlib.sha256(data).hexdigest(), data, threads)
@@ -83,7 +83,8 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def _session(path: Path, data: bytes, threads: int) -> Any:
+def open_session(path: Path, data: bytes, threads: int) -> Any:
+    """Return an `onnxruntime.InferenceSession` of the bytes of a file. Raises CheckpointError."""
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()  # Windows ignores the environment variable

@@ -101,6 +101,11 @@ class LiveProcessor:
         """Delay from input to output of the callback in samples at the stream's rate, without the device's own."""
         return self.stream.delay_samples + (self.lag + 1) * self.block
 
+    @property
+    def waiting(self) -> int:
+        """Number of enhanced blocks that are not played yet."""
+        return len(self._ready)
+
     def exchange(self, block: Samples) -> Samples:
         """Pass `[microphones, block]` in and return `[block]`; for the callback of the device. Never blocks."""
         statistics = self.statistics

@@ -23,7 +23,7 @@ def enhancer() -> Enhancer:
     return Enhancer(Toy(half), window_seconds=0.64, overlap_seconds=0.16)
 
 
-def test_a_video_comes_back_with_its_picture(tmp_path, enhancer, talk):
+def test_a_video_keeps_its_pictures(tmp_path, enhancer, talk):
     report = enhance_file(enhancer, talk, tmp_path / "clean.mp4")
     assert report.lost_tags == ()
     assert report.notes == ("has 2 audio tracks, of which the first is read",)
@@ -38,7 +38,7 @@ def test_a_video_comes_back_with_its_picture(tmp_path, enhancer, talk):
 
 
 @pytest.mark.parametrize("name", ["b.wav", "b.flac", "b.opus", "b.m4a", "b.mp3"])
-def test_the_sound_of_a_video_alone(tmp_path, enhancer, talk, name):
+def test_the_audio_of_a_video_can_be_written_alone(tmp_path, enhancer, talk, name):
     report = enhance_file(enhancer, talk, tmp_path / name)
     before, rate = audio.read(talk)
     after, rate_after = audio.read(tmp_path / name)
@@ -48,7 +48,7 @@ def test_the_sound_of_a_video_alone(tmp_path, enhancer, talk, name):
     assert (tmp_path / name).stat().st_size < 120_000 or name in ("b.wav", "b.flac")
 
 
-def test_surround_keeps_its_loudspeakers(tmp_path, enhancer, make):
+def test_surround_keeps_its_channel_layout(tmp_path, enhancer, make):
     speakers = (
         np.eye(6, dtype=np.float32).repeat(16_000, axis=1) * np.tile(np.sin(np.arange(16_000) / 4), 6) * 0.5
     )
@@ -83,7 +83,7 @@ def test_pipes_take_media(enhancer, talk, tmp_path, monkeypatch):
         enhance_pipe(enhancer, io.BytesIO(talk.read_bytes()), io.BytesIO())
 
 
-def test_what_cannot_be_done_leaves_nothing(tmp_path, enhancer, talk, make):
+def test_failed_conversions_leave_no_file(tmp_path, enhancer, talk, make):
     make(tmp_path / "silent.mp4", *PICTURE, *MPEG4)
     shutil.copy(talk, tmp_path / "talk.mp4")
 

@@ -14,7 +14,7 @@ from stillwave.errors import AudioError
 
 @pytest.mark.parametrize("rate", [16_000, 22_050, 32_000, 44_100, 48_000])
 @pytest.mark.parametrize("codec", ["wmav1", "wmav2"])
-def test_wma_is_in_time_to_a_millisecond(tmp_path, make, rate, codec):
+def test_wma_is_aligned_to_a_millisecond(tmp_path, make, rate, codec):
     samples = sound(rate=rate)[None]
     audio.write(tmp_path / "a.wav", samples, rate)
     original = make(tmp_path / "a.wma", "-i", tmp_path / "a.wav", "-c:a", codec)
@@ -54,7 +54,7 @@ def test_a_cut_file_that_states_no_length_is_read_with_a_warning(tmp_path, make,
 
 @pytest.mark.parametrize(("layout", "channels"), [("3.0", 3), ("quad", 4), ("5.1", 6), ("7.1", 8)])
 @pytest.mark.parametrize("suffix", [".mkv", ".mov"])
-def test_pcm_keeps_its_loudspeakers(tmp_path, make, layout, channels, suffix):
+def test_pcm_keeps_its_channel_layout(tmp_path, make, layout, channels, suffix):
     place = ("-f", "lavfi", "-i", f"anoisesrc=d=1:r=48000,aformat=channel_layouts={layout}")
     original = make(tmp_path / "a.mov", *place, "-c:a", "pcm_s16le")
     samples, _ = audio.read(original)
@@ -67,7 +67,7 @@ def test_pcm_keeps_its_loudspeakers(tmp_path, make, layout, channels, suffix):
     assert writer.report.lost_tags == ()
 
 
-def test_loudspeakers_that_matroska_has_no_place_for_are_named(tmp_path, make):
+def test_channel_layouts_that_matroska_cannot_store_are_reported(tmp_path, make):
     place = ("-f", "lavfi", "-i", "anoisesrc=d=1:r=48000,aformat=channel_layouts=quad")
     original = make(tmp_path / "a.mov", *place, "-c:a", "pcm_f32le")
     samples, _ = audio.read(original)

@@ -21,7 +21,7 @@ ALONE = [
 
 
 @pytest.mark.parametrize(("name", "codec", "tolerance"), ALONE)
-def test_sound_alone(tmp_path, make, wav, name, codec, tolerance):
+def test_audio_files_are_read(tmp_path, make, wav, name, codec, tolerance):
     path = make(tmp_path / name, "-i", wav, "-c:a", codec)
     info = audio.probe(path)
     assert (info.sample_rate, info.channels, info.exact) == (RATE, 2, False)
@@ -45,7 +45,7 @@ VIDEOS = [("a.mp4", "aac"), ("a.mov", "aac"), ("a.mkv", "pcm_s16le"), ("a.webm",
 
 @pytest.mark.parametrize(("name", "codec"), VIDEOS)
 @pytest.mark.parametrize("late", [0, 0.5])
-def test_the_sound_of_a_video_keeps_its_place(tmp_path, make, wav, name, codec, late):
+def test_audio_of_a_video_stays_aligned(tmp_path, make, wav, name, codec, late):
     video = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8") if name.endswith("webm") else MPEG4
     inputs = (*PICTURE, "-itsoffset", late, "-i", wav)
     path = make(tmp_path / name, *inputs, "-map", "0:v", "-map", "1:a", *video, "-c:a", codec)
@@ -69,13 +69,13 @@ def test_many_channels_at_a_high_rate(tmp_path, make):
     "name",
     ["-i.mp4", "http:x.mp4", "concat:a|b.mp4", "a b'\"$.mp4", "%d.mp4", "pipe:0.mp4", "é\n.mp4", "a.wav"],
 )
-def test_names_mean_nothing_to_ffmpeg(tmp_path, monkeypatch, talk, name):
+def test_file_names_are_not_interpreted_by_ffmpeg(tmp_path, monkeypatch, talk, name):
     monkeypatch.chdir(tmp_path)
     shutil.copy(talk, tmp_path / name)
     assert audio.probe(name).channels == 2
 
 
-def test_two_tracks_are_told(talk):
+def test_a_second_track_is_reported(talk):
     assert audio.probe(talk).notes == ("has 2 audio tracks, of which the first is read",)
     assert audio.probe(talk).tags["title"] == "A talk"
 
@@ -88,7 +88,7 @@ def fails(path, words: str) -> str:
     return str(caught.value)
 
 
-def test_what_is_no_recording_is_named(tmp_path, make):
+def test_files_that_are_not_audio_are_refused(tmp_path, make):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video at all " * 100)
     (tmp_path / "list.m4a").write_text("#EXTM3U\n#EXTINF:10,\nfile:/etc/passwd\n#EXT-X-ENDLIST\n")
@@ -111,14 +111,14 @@ def test_what_is_no_recording_is_named(tmp_path, make):
         ("a.mka", ("-c:a", "aac"), "cut short"),
     ],
 )
-def test_what_is_cut_short_is_refused(tmp_path, make, wav, name, options, words):
+def test_truncated_files_are_refused(tmp_path, make, wav, name, options, words):
     path = make(tmp_path / name, "-i", wav, *options)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 2 // 3])
     fails(path, words)
 
 
-def test_faults_on_the_way_are_told(tmp_path, make, wav):
+def test_errors_during_decoding_are_reported(tmp_path, make, wav):
     path = make(tmp_path / "a.aac", "-i", wav, "-c:a", "aac")
     path.write_bytes(path.read_bytes()[:-100])
     with audio.open_reader(path) as reader:
@@ -126,7 +126,7 @@ def test_faults_on_the_way_are_told(tmp_path, make, wav):
         assert any("ffmpeg reported" in note for note in reader.notes)
 
 
-def test_without_ffmpeg_one_sentence_says_so(tmp_path, monkeypatch, talk, wav):
+def test_without_ffmpeg_the_error_names_it(tmp_path, monkeypatch, talk, wav):
     monkeypatch.setenv("PATH", str(tmp_path))
     fails(
         talk,
@@ -150,7 +150,7 @@ def test_a_scan_finds_media_and_their_true_length(tmp_path, make, wav):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such files")
-def test_pipes_are_refused_and_not_waited_for(tmp_path):
+def test_named_pipes_are_refused(tmp_path):
     os.mkfifo(tmp_path / "a.mp4")
     fails(tmp_path / "a.mp4", "is not a regular file")
 
@@ -174,7 +174,7 @@ def test_ffmpeg_ends_with_its_reader(monkeypatch, talk):
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.wav", "a.flac"])
-def test_media_under_another_name_are_read_for_what_they_are(tmp_path, make, wav, monkeypatch, name):
+def test_media_with_another_suffix_are_read(tmp_path, make, wav, monkeypatch, name):
     """AAC data holds what look like frames of MP3."""
     made = make(tmp_path / "a.m4a", "-i", wav, "-c:a", "aac")
     path = tmp_path / name

@@ -41,7 +41,7 @@ def packets(program):
     ("name", "subtype", "tolerance"),
     [("b.m4a", "AAC", 1_024), ("b.webm", "OPUS", 0), ("b.aac", "AAC", 1_024), ("b.wma", "WMAV2", 2_048)],
 )  # fmt: skip
-def test_sound_alone_keeps_length_and_place(tmp_path, wav, name, subtype, tolerance):
+def test_audio_files_keep_length_and_alignment(tmp_path, wav, name, subtype, tolerance):
     report = rewrite(wav, tmp_path / name, tags={"title": "A -talk: 'x'"})
     expected, _ = audio.read(wav)
     found, rate = audio.read(tmp_path / name)
@@ -54,7 +54,7 @@ def test_sound_alone_keeps_length_and_place(tmp_path, wav, name, subtype, tolera
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
-def test_lossless_sound_stays_what_it_is(tmp_path, make, subtype):
+def test_lossless_audio_is_unchanged(tmp_path, make, subtype):
     audio.write(tmp_path / "a.wav", sound(), RATE, subtype=subtype)
     made = make(tmp_path / "a.m4a", "-i", tmp_path / "a.wav", "-c:a", "alac")
     assert audio.probe(made).subtype == subtype
@@ -95,7 +95,7 @@ def test_chapters_languages_and_titles_stay(tmp_path, talk, program):
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.mkv", "aac"), ("a.mkv", "flac"), ("a.ts", "mp2"), ("a.mov", "aac")]
 )
-def test_sound_and_picture_stay_together(tmp_path, make, wav, packets, name, codec):
+def test_audio_and_video_stay_in_sync(tmp_path, make, wav, packets, name, codec):
     """Where the picture begins may move with the sound, not against it."""
     inputs = (*PICTURE, "-itsoffset", 0.3, "-i", wav)
     video = ("-c:v", "mpeg2video") if name == "a.ts" else MPEG4
@@ -116,7 +116,7 @@ def starts(make, path) -> float:
     return int(first.split(",")[2]) * int(base[0]) / int(base[1])
 
 
-def test_only_sound_is_written_where_there_is_no_place_for_a_picture(tmp_path, talk):
+def test_formats_without_video_get_the_audio_only(tmp_path, talk):
     report = rewrite(talk, tmp_path / "b.m4a")
     assert len(inspect(tmp_path / "b.m4a").streams) == 1
     assert report.lost_tags == (
@@ -124,7 +124,7 @@ def test_only_sound_is_written_where_there_is_no_place_for_a_picture(tmp_path, t
     )  # fmt: skip
 
 
-def test_what_a_container_cannot_hold_is_one_sentence_and_leaves_nothing(tmp_path, talk, wav):
+def test_streams_that_a_container_cannot_hold_are_refused(tmp_path, talk, wav):
     with pytest.raises(AudioError, match=r"b\.webm: cannot be written by ffmpeg: Only VP8") as caught:
         rewrite(talk, tmp_path / "b.webm")
     assert "\n" not in str(caught.value)
@@ -137,7 +137,7 @@ def test_what_a_container_cannot_hold_is_one_sentence_and_leaves_nothing(tmp_pat
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, RuntimeError])
-def test_a_stop_on_the_way_leaves_nothing(tmp_path, talk, fault):
+def test_an_interruption_leaves_no_file(tmp_path, talk, fault):
     (tmp_path / "b.mp4").write_text("before")
     with pytest.raises(fault), open_encoder(tmp_path / "b.mp4", RATE, 1, original=talk, tags={}) as writer:
         writer.write(sound()[None])
@@ -146,12 +146,20 @@ def test_a_stop_on_the_way_leaves_nothing(tmp_path, talk, fault):
     assert (tmp_path / "b.mp4").read_text() == "before"
 
 
-def test_ffmpeg_that_dies_is_noticed(tmp_path, wav):
+def test_a_killed_ffmpeg_is_reported(tmp_path, wav, monkeypatch):
+    started = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
     with (
         pytest.raises(AudioError, match="cannot be written by ffmpeg"),
         open_encoder(tmp_path / "b.m4a", RATE, 1, original=wav, tags={}) as writer,
     ):
-        writer._process._process.kill()
+        started[-1].kill()
         for _ in range(20):
             writer.write(np.zeros((1, 100_000), np.float32))
     assert list(tmp_path.iterdir()) == []
@@ -165,7 +173,7 @@ def test_the_same_samples_give_the_same_bytes(tmp_path, wav, name):
 
 
 @pytest.mark.parametrize("name", ["b.mov", "b.mp4"])
-def test_a_timecode_is_kept_and_not_called_lost(tmp_path, make, wav, name):
+def test_a_timecode_is_kept(tmp_path, make, wav, name):
     made = make(
         tmp_path / "a.mov", *PICTURE, "-i", wav, "-timecode", "01:00:00:00", *MPEG4, "-c:a", "pcm_s16le"
     )

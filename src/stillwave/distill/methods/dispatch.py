@@ -81,7 +81,11 @@ class Dispatch(Method):
             self.positive = (of_student > of_teacher).float().mean()
             return {
                 name: weight
-                * self._selected(*(patches(x[:, region], size) for x in (distance, of_student, of_teacher)))
+                * selected_mean(
+                    *(patches(x[:, region], size) for x in (distance, of_student, of_teacher)),
+                    keep=self.config.keep,
+                    require_positive=self.config.require_positive,
+                )
                 for name, (region, size, weight) in self.regions.items()
             }
 
@@ -93,23 +97,26 @@ class Dispatch(Method):
             return spectrum if c == 1 else compressed(spectrum, c)
         return spectrum.abs() if c == 1 else (power(spectrum) + FLOOR) ** (c / 2)
 
-    def _selected(self, distance: Tensor, student: Tensor, teacher: Tensor) -> Tensor:
-        """Return the mean distance of the selected patches, given values of patches [B, P]."""
-        lead, keep = student - teacher, self.config.keep
-        count = max(int(lead.shape[1] * keep), 1)
-        # NaN compares false, so that it is selected and propagates to the loss.
-        kept = ~(lead < lead.topk(count, 1).values[:, -1:])
-        if not self.config.require_positive:
-            return (distance * kept).sum() / (lead.numel() * keep)
-        kept &= ~(lead <= 0)
-        return (distance * kept).sum() / kept.sum().clamp_min(1)
-
 
 def patches(squares: Tensor, size: int) -> Tensor:
     """Average `size` bins of each frame, the last patch padded with zeros: [B, F, T] → [B, patches]."""
     missing = -squares.shape[1] % size
     padded = F.pad(squares, (0, 0, 0, missing))
     return padded.view(len(squares), -1, size, squares.shape[2]).mean(2).flatten(1)
+
+
+def selected_mean(
+    distance: Tensor, student: Tensor, teacher: Tensor, *, keep: float, require_positive: bool
+) -> Tensor:
+    """Return the mean distance of the selected patches, given distances and errors of patches [B, P]."""
+    lead = student - teacher
+    count = max(int(lead.shape[1] * keep), 1)
+    # NaN compares false, so that it is selected and propagates to the loss.
+    kept = ~(lead < lead.topk(count, 1).values[:, -1:])
+    if not require_positive:
+        return (distance * kept).sum() / (lead.numel() * keep)
+    kept &= ~(lead <= 0)
+    return (distance * kept).sum() / kept.sum().clamp_min(1)
 
 
 def _power(difference: Tensor) -> Tensor:
