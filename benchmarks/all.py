@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 INTRO = """# Benchmarks
 
-Written by `benchmarks/all.py`; every section says how it was measured. Machines are shared and noisy: ratios of two
-things measured in one run, medians and spreads mean something; single times do not.
+Written by `benchmarks/all.py`; every section states the command, machine and date. The machines were shared with
+other programs: ratios within one run, medians and ranges are reliable, single times are not.
 """
 
 
@@ -48,22 +48,22 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
     return [
         (
             "distillation_step",
-            "The distillation loss against its formulas",
+            "Distillation loss",
             ["--threads", threads, "--repeats", "3"],
         ),
-        ("methods", "A training step with each method", ["--threads", "1"]),
-        ("teacher_cache", "The teacher's answers from the disk", ["--threads", "1"]),
-        ("network_step", "A training step of the network", ["--threads", threads]),
-        ("busy_cores", "Where others use the cores too", []),
-        ("latency", "A frame as it streams", []),
-        ("export_forms", "Forms of an exported network", _forms(options)),
-        ("base_install", "The base install", []),
+        ("methods", "Training step by method", ["--threads", "1"]),
+        ("teacher_cache", "Teacher cache", ["--threads", "1"]),
+        ("network_step", "Training step by network", ["--threads", threads]),
+        ("busy_cores", "Busy cores", []),
+        ("latency", "Streaming latency", []),
+        ("export_forms", "Export precision", _forms(options)),
+        ("base_install", "Base install", []),
         (
             "simulation",
             "Simulated scenes",
             [str(audio / "train/speech.csv"), str(audio / "train/noise.csv"), "--scenes", "200"],
         ),
-        ("recogniser", "A recogniser", [str(audio / "test")]),
+        ("recogniser", "Speech recogniser", [str(audio / "test")]),
         ("mixer", "Mixing", [str(audio / "train")]),
         ("evaluation", "Scoring in parallel", ["--folder", str(audio / "test")]),
         (

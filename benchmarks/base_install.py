@@ -35,14 +35,16 @@ def main() -> None:
             f"Python {platform.python_version()}, {platform.system()}; {len(packages)} packages, no PyTorch.\n"
         )
         print("| | |\n| --- | --- |")
-        print(f"| the whole environment, pip included | {size(folder / 'venv') / 1e6:.0f} MB |")
+        print(f"| the complete environment, including pip | {size(folder / 'venv') / 1e6:.0f} MB |")
         print(
             f"| stillwave itself | {size(next(folder.glob('venv/lib/*/site-packages/stillwave'))) / 1e6:.1f} MB |"
         )
         for code in ("pass", *(f"import {name}" for name in IMPORTS)):
             seconds = sorted(timed(python, code) for _ in range(RUNS))
             middle = statistics.median(seconds)
-            print(f"| a process that does `{code}` | {middle:.2f} s ({seconds[0]:.2f} … {seconds[-1]:.2f}) |")
+            print(
+                f"| a process that executes `{code}` | {middle:.2f} s ({seconds[0]:.2f} … {seconds[-1]:.2f}) |"
+            )
         print(f"\nTimes: medians of {RUNS} processes, with the fastest and the slowest.")
 
 

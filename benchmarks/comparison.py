@@ -32,21 +32,22 @@ RHOS = (
     "i2srf_tfckd-rho-01={name: i2srf_tfckd, rho: 0.1}",
     "i2srf_tfckd-rho-1={name: i2srf_tfckd, rho: 1.0}",
 )
-HEAD = """# The comparison
+HEAD = """# Distillation methods compared
 
-One teacher, one student, every method, the same budget: which distillation helps a small denoiser, by how much, and is
-it real? What is compared and how it is made comparable: [Methods compared](methods.md).
+Every distillation method with one teacher, one student and the same budget: which methods improve a small denoiser,
+by how much, and is the difference statistically significant? What the methods compare:
+[Distillation methods](methods.md).
 
 - **Audio.** 3.3 hours of speech by 180 speakers (speechocean762, 16 kHz), 30 minutes of noise (ESC-50), 26 measured
-  rooms, mixed on the fly at −5 … 15 dB. Judged on 40 mixtures of other speakers, noises and rooms, which nothing was
-  trained, tuned or stopped on.
+  rooms, mixed on the fly at −5 … 15 dB. Scored on 40 mixtures of other speakers, noises and rooms, which were not
+  used for training, tuning or early stopping.
 - **Teacher.** DPDCRN with 32 channels and 2 blocks ({teacher} parameters), 2400 updates of 8 × 2 s.
 - **Student.** DPDCRN with 8 channels and 1 block ({student} parameters), {steps} updates of 4 × 1.5 s: {minutes:.0f}
   minutes of audio. λ balanced with ρ = 0.3 for every method, untuned.
-- **Why this budget.** It is what four cores can do for every method with several seeds in an afternoon: two to
-  six minutes a run. Papers train for days. What it shows is which methods help *early*; one that pays late is not seen.
-- **Machine.** {machine}, torch {torch}, one thread a run, {day}. The teacher's forward pass was cached, so times hold
-  a reading of the cache and not the pass itself: what a step costs in full is in the [benchmarks](benchmarks.md).
+- **Budget.** Two to six minutes per run, so that four cores train every method with several seeds in an afternoon.
+  Papers train for days. The results show which methods help *early* in training.
+- **Machine.** {machine}, torch {torch}, one thread per run, {day}. The teacher's outputs were cached, so the times do
+  not contain its forward pass; for complete times see [Benchmarks](benchmarks.md).
 
 `{command}`
 """
@@ -127,7 +128,7 @@ def write_page(place: Path) -> None:
     discussion = (HERE / "discussion.md").read_text(encoding="utf-8").strip()
     page = f"{head}\n{discussion}\n\n## All methods\n\n{report(grid)}\n"
     if (place / "flagship" / "report").exists():
-        page += f"\n## The flagship's variants\n\n{report(place / 'flagship')}\n"
+        page += f"\n## Variants of I²SRF-TFCKD\n\n{report(place / 'flagship')}\n"
     write_text(DOCS / "comparison.md", page)
 
 

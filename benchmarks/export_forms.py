@@ -84,8 +84,8 @@ def costs(place: Path, options: argparse.Namespace) -> Iterator[str]:
         sizes = [f"{file.stat().st_size / 1e3:.0f}" for file in files]
         yield f"| `{name}` | {' | '.join(sizes)} | {' | '.join(times)} |"
     yield (
-        "\nTimes: the processor's, of a frame, as shares of float32's; medians over frames of the ratio, with the "
-        f"middle half. {FIXED}: with one frame of one stream as fixed shapes."
+        "\nTimes: processor time per frame relative to float32; medians of the ratio over frames, with "
+        f"quartiles. {FIXED}: with one frame of one stream as fixed shapes."
     )
 
 
@@ -142,7 +142,7 @@ def ratios(seconds: np.ndarray[Any, Any]) -> list[str]:
 def losses(place: Path, options: argparse.Namespace) -> Iterator[str]:
     """A row a trained network and form."""
     smaller = list(zip(FORMS, given_of(options.noisy), strict=True))[1:]
-    yield f"\n# What trained networks lose\n\n| network | form | similarity | {' | '.join(map(heading, KEYS))} |"
+    yield f"\n# Quality of trained networks\n\n| network | form | similarity | {' | '.join(map(heading, KEYS))} |"
     yield "| --- " * (3 + len(KEYS)) + "|"
     differences = []
     for network, (form, given) in itertools.product(options.trained, smaller):
@@ -153,9 +153,9 @@ def losses(place: Path, options: argparse.Namespace) -> Iterator[str]:
         shown = [f"{METRICS[key].factor * done.losses[key].lost:+.4f}" for key in KEYS]
         yield f"| `{name}` | {form} | {done.similarity_db:.0f} dB | {' | '.join(shown)} |"
     yield (
-        "\nLosses: float32's mean over the recordings of TEST less the form's, below zero where it gains. Similarity: "
-        "the least ratio of an estimate's energy to that of its difference from float32's, of three recordings. "
-        f"In float32 itself a file differs from its checkpoint by {max(differences):.0e} of full scale at most."
+        "\nLosses: mean of float32 minus that of the precision over the recordings of TEST; negative values are gains. "
+        "Similarity: energy of an estimate over that of its difference from float32, the lowest of three recordings. "
+        f"In float32 a file differs from its checkpoint by at most {max(differences):.0e} of full scale."
     )
 
 

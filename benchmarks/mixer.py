@@ -151,9 +151,10 @@ def _show(report: dict[str, Any], as_json: bool) -> None:
     loader = report["loader"]
     per_second = loader["batches_per_second"]
     print(
-        f"\n`cold` decodes Opus on the way; training decodes everything once, before its first step. The loader with "
-        f"{loader['workers']} workers gives {per_second['median']} batches of {loader['batch']} a second "
-        f"({per_second['min']} to {per_second['max']}), {loader['mean_ms_per_batch']} ms a batch."
+        f"\n`cold` includes decoding of Opus files; training decodes all files once, before its first step. "
+        f"The loader with {loader['workers']} workers gives {per_second['median']} batches of "
+        f"{loader['batch']} a second ({per_second['min']} to {per_second['max']}), "
+        f"{loader['mean_ms_per_batch']} ms a batch."
     )
 
 

@@ -43,9 +43,9 @@ def main() -> None:
         f"{identity(load(options.recogniser))}, {len(items)} mixtures, {sound:.0f} s of noisy and clean sound.\n"
     )
     print("| % | WER of the corpus | mean WER |\n| --- | --- | --- |")
-    print(row("clean recordings against what was said", [found for found in clean if found]))
-    print(row("noisy ones against what is heard in the clean ones", noisy))
-    print(f"\n{took / sound:.2f} s of the processor for a second of sound. Intervals: 95 %, over recordings.")
+    print(row("clean recordings against the known texts", [found for found in clean if found]))
+    print(row("noisy recordings against the transcripts of the clean ones", noisy))
+    print(f"\n{took / sound:.2f} s of processor time per second of audio. Intervals: 95 %, over recordings.")
 
 
 def row(what: str, counts: Sequence[WordCount]) -> str:

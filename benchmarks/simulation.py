@@ -56,7 +56,7 @@ def main() -> None:
         statistics.median(took(make) for _ in range(TURNS)) for make in (responses, pyroomacoustics)
     )
     print(f"| the eight responses of one source, RT60 {RT60} s | {1e3 * ours:.0f} ms |")
-    print(f"| the same by pyroomacoustics' own microphones | {1e3 * theirs:.0f} ms |")
+    print(f"| the same with the microphones of pyroomacoustics | {1e3 * theirs:.0f} ms |")
     order(clips)
 
 
@@ -67,9 +67,9 @@ def cost(simulator: Simulator, count: int) -> list[Samples]:
     clips = [simulator(index).noisy for index in track(range(count), "scenes")]
     took = time.process_time() - start
     sound = sum(clip.shape[1] for clip in clips) / SAMPLE_RATE
-    print(f"| sound of {count} scenes | {sound:.0f} s |")
+    print(f"| audio of {count} scenes | {sound:.0f} s |")
     print(
-        f"| processor time, recordings decoded | {took:.1f} s: {sound / took:.0f} times faster than real time |"
+        f"| processor time, with decoded recordings | {took:.1f} s: {sound / took:.0f} times faster than real time |"
     )
     return clips
 
@@ -115,9 +115,11 @@ def order(clips: list[Samples]) -> None:
         for part, dipole in itertools.product(microphones, (1, 2, 3))
     ]
     found = sum(bool(order_fault(part)) for part in exchanged)
-    print(f"| least energy of W over that of the strongest dipole, of first differences | {least:.2f} |")
-    print(f"| intact microphones that are suspected | {intact} of {len(microphones)} |")
-    print(f"| a dipole in W's place that is found | {found} of {len(exchanged)} |")
+    print(
+        f"| lowest ratio of the energies of W and of the strongest dipole, of first differences | {least:.2f} |"
+    )
+    print(f"| false detections: correct channel order | {intact} of {len(microphones)} |")
+    print(f"| detections: a dipole in place of W | {found} of {len(exchanged)} |")
 
 
 if __name__ == "__main__":

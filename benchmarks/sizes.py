@@ -41,17 +41,18 @@ PLAN = (  # students, methods, seeds
     ("bsrnn-s,bsrnn-m,dpdcrn-s,dpdcrn-m,dpdcrn-xs:norm=frame", "none", "0"),
     ("bsrnn-xs", "cosine", "0"),
 )
-HEAD = """# Sizes
+HEAD = """# Model sizes
 
-Causal students, from smallest to largest: cost, and quality after the same training. How to run them:
-[Streaming](how-to/streaming.md); time per frame on a CPU: [Benchmarks](benchmarks.md#a-frame-as-it-streams).
+Cost and quality of causal networks of several sizes after the same training. How to run them:
+[Enhance live](how-to/streaming.md); time per frame on a CPU: [Benchmarks](benchmarks.md#streaming-latency).
 
-- **Budget.** {updates} updates of 8 × 2 s of mixtures (4.4 hours) for every student, whatever its size: far from
-  converged, most of all the large ones. Learning rate 6e-3 for all.
+- **Budget.** {updates} updates of 8 × 2 s of mixtures (4.4 hours) for every student, with a learning rate of 6e-3.
+  This is far from convergence, most of all for the large networks.
 - **Audio.** Training: 3.3 hours of speech by 180 speakers (speechocean762), 30 minutes of noise (ESC-50), 26 rooms.
-  Test: 40 mixtures of others at −5 … 15 dB.
-- **Teacher** of the distilled ones: the comparison's non-causal DPDCRN with 32 channels and 2 blocks.
-- **Machine.** {machine}, torch {torch}, one thread a run, {day}.
+  Test: 40 mixtures of other speakers, noises and rooms at −5 … 15 dB.
+- **Teacher** of the distilled students: the non-causal DPDCRN of the [comparison](comparison.md) with 32 channels and
+  2 blocks.
+- **Machine.** {machine}, torch {torch}, one thread per run, {day}.
 
 `python benchmarks/sizes.py --audio AUDIO`
 """
@@ -112,13 +113,13 @@ def write_page(place: Path) -> None:
         (HERE / "discussion.md").read_text(encoding="utf-8").strip() + "\n",
         "## Quality against cost\n",
         *quality(grid, found),
-        "\nMeans with 95 % intervals over recordings (and seeds, where there are several). Look-ahead of all: none "
-        "beyond the frame, so 32 ms of algorithmic delay (512 samples).\n",
+        "\nMeans with 95 % intervals over recordings (and seeds, where there are several). No network "
+        "has a look-ahead beyond its frame, so the algorithmic delay is 32 ms (512 samples).\n",
         "## Norms\n",
         *differences(grid, found, "dpdcrn-xs", [(name, "none") for name in NORMS]),
         "\n## Two kinds of network at the same cost\n",
         *differences(grid, found, "dpdcrn-xs", [("bsrnn-xs", "none")]),
-        "\n## Distilled from a teacher that sees the future\n",
+        "\n## Distilled from a non-causal teacher\n",
         *distilled(grid, found),
     ]
     write_text(DOCS / "sizes.md", "\n".join(parts) + "\n")

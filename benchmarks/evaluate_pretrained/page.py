@@ -28,13 +28,14 @@ Intervals are 95 % intervals, over recordings and, where there are several, seed
 `python benchmarks/weights.py --audio AUDIO --systems systems.yaml`, {day}; {machine}; {versions}
 """
 ABOUT_QUALITY = """PESQ, STOI (not extended) and SI-SDR (means removed) are against the clean reference.
-GTCRN's row was measured on the same mixtures with the weights that its authors trained on DNS3, run offline; its scores
-of single recordings are not at hand, so it has no interval, and its costs are those that its authors state. `gating`
+GTCRN's row was measured on the same mixtures with the weights that its authors trained on DNS3, run offline; scores
+of single recordings are not available, so it has no interval; its cost is as stated by its authors. `gating`
 is `noisereduce`, `wiener` a decision-directed Wiener filter (`benchmarks/peers.py`)."""
 ABOUT_OTHERS = """DNSMOS P.835 rates without a reference (package `speechmos`). WER: {recogniser}, against
-its transcript of the clean recording, at most 100 % a recording; it was made for native speakers, and these are not."""
-ABOUT_COSTS = """A network that streams is timed frame by frame, analysis and synthesis included, as its ONNX file
-on one thread (`stillwave latency`); others by whole passes over 4 s. Delay: a window; none looks further ahead."""
+its transcript of the clean recording, clipped to 100 % per recording; it was trained on native speakers, and these
+are not."""
+ABOUT_COSTS = """Causal networks are timed frame by frame, with analysis and synthesis, as ONNX files
+on one thread (`stillwave latency`); others by passes over 4 s. Delay: one window; none has a further look-ahead."""
 
 
 @dataclass
@@ -72,11 +73,11 @@ def lines(results: Results) -> Iterator[str]:
     if results.scores:
         yield from _scores(results)
     if results.robustness:
-        yield from ("## Other sounds", "", robustness.ABOUT, "")
+        yield from ("## Other signals", "", robustness.ABOUT, "")
         for name, rows in results.robustness.items():
             yield from (f"### {name}", "", *robustness.table(rows), "")
     if results.worst:
-        yield from ("## The ten worst", "", worst.ABOUT.format(name=results.default), "")
+        yield from ("## The ten smallest gains", "", worst.ABOUT.format(name=results.default), "")
         yield from (*worst.table(results.worst), "", *worst.pictures(results.worst))
 
 

@@ -17,8 +17,9 @@ from .tables import head, row
 
 VERSION = 1
 """Of the cases: raise it when a signal or a figure changes, so that what was kept is measured again."""
-ABOUT = """Signals other than the mixtures that it was trained for. "Worse" counts recordings whose PESQ falls by 0.1
-or more. The expected results were fixed before the shipped networks were measured
+ABOUT = """Signals that differ from the training mixtures. "Worse" counts recordings whose PESQ decreases by 0.1
+or more; "similarity" is the energy of the expected output over that of the difference. The expected results were
+fixed before the shipped networks were measured
 (`benchmarks/evaluate_pretrained/cases.py`), except "one scene at length", which examines the failure of "at length"."""
 
 
@@ -45,7 +46,7 @@ def _plain(figures: Figures) -> dict[str, float | None]:
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """One line a case."""
-    yield from head("case", "what goes in", "what should come out", "what does", "met")
+    yield from head("case", "input", "expected output", "measured", "met")
     cases = {case.name: case for case in CASES}
     for found in rows:
         case = cases[found["case"]]
@@ -70,18 +71,18 @@ def facts(f: Mapping[str, float]) -> Iterator[str]:
         yield f"worse: {f['worse']:.0f} of {f['of']:.0f}"
         return
     if "pesq_usual" in f:
-        yield f"PESQ-WB {f['pesq_out']:.3f}, usually {f['pesq_usual']:.3f}"
+        yield f"PESQ-WB {f['pesq_out']:.3f}, reference {f['pesq_usual']:.3f}"
     elif "pesq_out" in f:
         yield f"PESQ-WB {f['pesq_out']:.2f}" + _least(f, "pesq_least", "")
     if "si_sdr_out" in f:
-        yield f"SI-SDR to what went in {f['si_sdr_out']:.1f} dB" + _least(f, "si_sdr_least", " dB")
+        yield f"SI-SDR to the input {f['si_sdr_out']:.1f} dB" + _least(f, "si_sdr_least", " dB")
     if "alike_db" in f:
-        yield f"{f['alike_db']:.0f} dB alike"
+        yield f"{f['alike_db']:.0f} dB similarity"
     if "first" in f:
         yield f"talkers {f['first']:+.1f} and {f['second']:+.1f} dB"
     if "lowered" in f:
         span = f" ({f['least']:.1f} … {f['most']:.1f})" if f.get("most", 0.0) != f.get("least", 0.0) else ""
-        yield f"{f['lowered']:.1f} dB lower{span}"
+        yield f"attenuated by {f['lowered']:.1f} dB{span}"
     if "below" in f:
         yield f"{f['below']:.0f} of {f['of']:.0f} below either limit"
     if "peak" in f:
@@ -89,4 +90,4 @@ def facts(f: Mapping[str, float]) -> Iterator[str]:
 
 
 def _least(f: Mapping[str, float], name: str, unit: str) -> str:
-    return f" (least {f[name]:.1f}{unit})" if name in f else ""
+    return f" (lowest {f[name]:.1f}{unit})" if name in f else ""

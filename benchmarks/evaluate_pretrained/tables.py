@@ -112,8 +112,9 @@ def against_gtcrn(default: Scored) -> str:
     parts = (f"{METRICS[m].name} {mean(m, value, '+')}" for m, value in found.items())
     above = sum(value > 0 for value in found.values())
     return (
-        f"`{default.system.name}` less GTCRN's row: {', '.join(parts)}; above it in {above} of {len(found)} on "
-        "this set. These are means over the same recordings, and do not hold for other speech: see On diverse speech."
+        f"`{default.system.name}` − GTCRN: {', '.join(parts)}; higher in {above} of {len(found)} metrics "
+        "on this set. These are differences of means over the same recordings; for other speech see [On diverse "
+        "speech](#on-diverse-speech)."
     )
 
 

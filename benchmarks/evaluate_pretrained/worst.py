@@ -20,10 +20,10 @@ COUNT = 10
 METRICS = ("pesq_wb", "stoi", "si_sdr")
 NOISES = Path(__file__).parents[1] / "weights" / "noises.csv"
 PREFIX = "worst-"
-ABOUT = """The ten mixtures that `{name}` raises least in PESQ-WB, worst first. *Speech* is what
-is lost of it on frames with speech (the part of the estimate that lies along the reference), *gone* the share of those
-frames that come out more than 10 dB too weak, *pauses* by how much all sound in them is lowered. Noises are named by
-their class in ESC-50, and the last column is the transcript of the reference and of the estimate."""
+ABOUT = """The ten mixtures that `{name}` improves least in PESQ-WB, smallest gain first. *Speech*: change of level of
+the speech in frames with speech (projection of the estimate on the reference); *lost*: share of these frames that are
+more than 10 dB too weak; *pauses*: change of level in pauses. Noises are named by their class in ESC-50; the last
+column has the transcripts of the reference and of the estimate."""
 
 
 def find(run: Run, place: Place, count: int = COUNT) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield from head(
         *("mixture", "SNR", "noise", "PESQ-WB", "STOI ×100", "SI-SDR (dB)"),
         "speech",
-        "gone",
+        "lost",
         "pauses",
         "reference; transcript",
     )

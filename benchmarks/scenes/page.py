@@ -26,22 +26,23 @@ from .scoring import BASELINES
 from .steps import here, real
 from .training import HERE, SYSTEMS
 
-HEAD = """# Several microphones, measured
+HEAD = """# Results with several microphones
 
-Two first-order ambisonic microphones in simulated rooms: what eight channels are worth over one, what the estimate is
-best made from, and whether a student learns from a teacher here. How to run it on your data, and on L3DAS23:
-[Several microphones](how-to/multichannel.md).
+Two first-order ambisonic microphones in simulated rooms: eight channels against one, filters against a mask, and
+distillation against training alone. How to train on your data or on L3DAS23:
+[Use several microphones](how-to/multichannel.md).
 
 - **Scenes.** {train} for training ({hours:.1f} hours; {speakers} speakers of speechocean762, noise from ESC-50), in
-  the challenge's layout: one to three noises, −5 … 15 dB, RT60 0.15 … 0.5 s. Judged on {test} scenes of other speakers,
-  noises and rooms, which nothing was trained, tuned or stopped on; {dev} others chose each run's checkpoint.
-  The target is dry: networks have to remove reflections too.
+  the layout of the L3DAS23 challenge: one to three noises, −5 … 15 dB, RT60 0.15 … 0.5 s. Scored on {test} scenes of
+  other speakers, noises and rooms, which were not used for training, tuning or early stopping; {dev} others selected
+  the checkpoint of each run.
+  The target is the direct sound, so networks must also remove reflections.
 - **Students.** DPDCRN with 16 channels and 1 block, {steps} updates of {batch} × {seconds:g} s: {budget:.1f} hours of
-  segments, the same for all students of a seed. Eight channels in, or channel W of microphone A alone.
+  segments, the same for all students of a seed. The input is eight channels, or channel W of microphone A alone.
 - **Teacher.** DPDCRN with 32 channels and 2 blocks, eight channels, the same budget.
 - **Budget.** {cost},
-  of processor time. Far from converged: it shows what helps early.
-- **Machine.** {machine}, torch {torch}, one thread a run, {day}.
+  of processor time. This is far from convergence: the results show what helps early in training.
+- **Machine.** {machine}, torch {torch}, one thread per run, {day}.
 
 `python benchmarks/multichannel.py --audio AUDIO`
 """
@@ -84,15 +85,15 @@ def write(place: Path, corpora: Corpora, file: Path) -> None:
         (HERE / "discussion.md").read_text(encoding="utf-8").strip() + "\n",
         "## Scores\n",
         *scores(place, found),
-        "\nMeans with 95 % intervals over scenes, and over seeds where there are several. WER and T1: as the "
-        "challenge has them, by pocketsphinx against its own transcripts of the targets. The cardioid is told where "
-        "the talker is.\n",
+        "\nMeans with 95 % intervals over scenes, and over seeds where there are several. WER and T1 as defined "
+        "by the challenge, with pocketsphinx, against its transcripts of the targets. The cardioid is steered to the "
+        "true position of the talker.\n",
         "## Differences\n",
         *differences(found),
         "\nPaired by scene and seed.\n",
-        "## Words over the whole corpus\n",
+        "## Word error rate of the corpus\n",
         *words(found),
-        "\nErrors summed over scenes (and seeds) to words that pocketsphinx hears in the targets. "
+        "\nErrors summed over scenes (and seeds), divided by the number of words in the transcripts of the targets. "
         f"{_texts(clean_against_texts(place, pairs))}\n",
         "## The recipes for the real set\n",
         real(place),
@@ -199,7 +200,7 @@ def _texts(rate: Interval | None) -> str:
     return (
         ""
         if rate is None
-        else f"Its transcripts of the targets themselves are wrong by {percent(rate)} % of what was said."
+        else f"Against the known texts, the transcripts of the targets have a WER of {percent(rate)} %."
     )
 
 

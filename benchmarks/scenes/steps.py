@@ -93,8 +93,10 @@ def real(place: Path) -> str:
     operations = (f"{each['macs'] * each['operations'] / 1e18:.1f} · 10¹⁸" for each in (teacher, student))
     return (
         f"An update of 16 × 4 s takes one core {teacher['step']:.0f} s of processor time for the teacher and "
-        f"{student['step']:.0f} s for the student, {taught:.0f} s with the teacher's pass and before a method's own "
-        f"work. The {student['steps']:,.0f} updates of the recipes would be {days[0]:,.0f} and {days[1]:,.0f} days. "
-        f"They are for a GPU, **on which none of it was measured**; "
-        f"the forward and backward passes come to {' and '.join(operations)} operations, teacher's pass left out."
+        f"{student['step']:.0f} s for the student, or {taught:.0f} s with the teacher's forward pass but without the "
+        f"distillation method. The {student['steps']:,.0f} updates of the recipes would take {days[0]:,.0f} and "
+        f"{days[1]:,.0f} days. "
+        f"They are meant for a GPU, **on which nothing was measured**; "
+        f"the forward and backward passes are {' and '.join(operations)} operations, without the "
+        "teacher's forward pass."
     )
