@@ -37,6 +37,14 @@ def test_ctrl_c_keeps_the_old_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
+@pytest.mark.parametrize("writer", [atomic_file, atomic_folder])
+def test_errors_name_the_target_and_not_the_temporary_file(tmp_path: Path, writer) -> None:
+    target = tmp_path / "model.json"
+    with pytest.raises(OSError) as raised, writer(target) as temporary:  # noqa: PT011 # which of them depends on the writer
+        (temporary / "missing" / "part").write_text("")
+    assert raised.value.filename == str(target / "missing" / "part")
+
+
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     target = tmp_path / "run"
     for names in (("a", "b"), ("c",)):

@@ -42,8 +42,8 @@ def atomic_file(path: Path | str, *, replace: bool = True, sync: bool = True) ->
     target.parent.mkdir(parents=True, exist_ok=True)
     suffix = target.suffix if len(os.fsencode(target.suffix)) <= _LONGEST_SUFFIX else ""
     temporary = _temporary(target, f".tmp{suffix}")
-    mode = _mode_of_new_files(temporary)
     try:
+        mode = _mode_of_new_files(temporary)
         yield temporary
         temporary.chmod(mode)
         if sync:
@@ -52,8 +52,18 @@ def atomic_file(path: Path | str, *, replace: bool = True, sync: bool = True) ->
             temporary.replace(target)
         else:
             _move_to_free_name(temporary, target)
+    except OSError as error:
+        _name_target(error, temporary, target)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only file system
+            temporary.unlink(missing_ok=True)
+
+
+def _name_target(error: OSError, temporary: Path, target: Path) -> None:
+    """Replace the temporary path in an error by the path that the user asked for."""
+    if isinstance(error.filename, str) and Path(error.filename).is_relative_to(temporary):
+        error.filename = str(target / Path(error.filename).relative_to(temporary))
 
 
 def _temporary(target: Path, ending: str) -> Path:
@@ -115,8 +125,8 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(target, ".tmp")
-    temporary.mkdir()
     try:
+        temporary.mkdir()
         mode = _mode_of_new_files(temporary / ".mode")
         yield temporary
         for file in temporary.rglob("*"):
@@ -128,6 +138,9 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             target.rename(old)
         temporary.rename(target)
         shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        _name_target(error, temporary, target)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
