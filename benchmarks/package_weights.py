@@ -27,12 +27,12 @@ from stillwave.exporting.export import export
 from stillwave.files import atomic_file, write_json
 from stillwave.inference.onnx_model import read
 from stillwave.models import PRESETS
+from stillwave.pretrained import SHIPPED
 from stillwave.pretrained.card import Card, CardScores, Cost, File, Mean, Precision, Reach
 from stillwave.pretrained.registry import INT8, ModelRegistry
 from stillwave.profiling.complexity import count_frame_macs, measure
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = ROOT / "src" / "stillwave" / "weights" / "shipped"
 METRICS = "pesq_wb,pesq_nb,stoi,si_sdr"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -69,7 +69,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--commit", help="of the code that trained it, where the run did not record it")
     parser.add_argument("--averaged", help="how --weights were averaged, in words")
     parser.add_argument("--hardware", help="that trained it, in words, where the run says too little")
-    parser.add_argument("--into", type=Path, default=SHIPPED, help="folder of models")
+    parser.add_argument("--into", type=Path, default=SHIPPED.folder, help="folder of models")
     parser.add_argument("--jobs", type=int, help="processes that score")
     options = parser.parse_args(given)
     if not NAME.fullmatch(options.name) or options.name.endswith(INT8):
@@ -124,7 +124,11 @@ def exported(run: origin.Run, data: str, name: str, folder: Path) -> dict[Precis
 
 
 def _title(config: Any, method: str) -> str:
-    kind = {"bsrnn": "band-split recurrent network", "dpdcrn": "dual-path convolutional recurrent network"}
+    kind = {
+        "bsrnn": "band-split recurrent network",
+        "dpdcrn": "dual-path convolutional recurrent network",
+        "framenet": "frame-wise recurrent network",
+    }
     made = "trained alone" if method == "none" else f"distilled ({method})"
     return f"causal {kind.get(config.name, config.name)}, {made}"
 

@@ -18,7 +18,7 @@ from stillwave import checkpoint, recipe
 from stillwave.errors import StillwaveError
 from stillwave.inference.onnx_model import read
 from stillwave.models import build
-from stillwave.pretrained import ModelRegistry
+from stillwave.pretrained import ModelRegistry, names
 from stillwave.schema import ModelConfig
 
 SMALL = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, norm="frame")
@@ -258,3 +258,8 @@ def test_credits_require_authors() -> None:
     for wrong in ({"source": "found somewhere"}, {"licence": "CC-BY-NC"}):
         with pytest.raises(ValueError, match=r"no author|CC-BY-NC"):
             attribution.page([{**row, **wrong}])
+
+
+def test_models_are_written_to_the_folder_that_ships(tmp_path: Path) -> None:
+    options = package_weights.arguments([str(tmp_path), "--name", "model"])
+    assert sorted(path.stem for path in options.into.glob("*.json")) == names()
