@@ -132,13 +132,23 @@ def test_only_the_noisy_files(folders):
     assert json.loads(result.stdout)["systems"] == ["noisy"]
 
 
+def test_estimates_beside_the_mixtures_by_a_column(folders):
+    (folders / "mixtures.csv").write_text("id,snr_db,language\n0,5,fr\n1,5,fr\n2,5,de\n")
+    arguments = ["--on", folders, "--enhanced", folders / "mine", "--metrics", "snr", "--by", "language"]
+    found = json.loads(run(*arguments, "--json").stdout)
+    assert found["systems"] == ["noisy", "mine"]
+    assert found["by"]["language"]["fr (2)"]["mine"]["snr"]["interval"]["mean"] == pytest.approx(15, abs=1e-3)
+    assert "## By language" in run(*arguments).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--metrics", "pesq_bw"], "did you mean 'pesq_"),
         (["--baseline", "mien"], "did you mean 'mine'"),
         (["--baseline", "zzz"], "known: mine, noisy"),
-        (["--on", "."], "give either models with --on"),
+        (["--on", "."], "--on: has the clean and noisy recordings"),
+        (["--by", "language"], "--by: needs --on"),
         (["model"], "models need --on"),
     ],
 )

@@ -15,7 +15,7 @@ from stillwave import checkpoint, pretrained
 from stillwave.data.manifest import ManifestError
 from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.evaluation import score_pairs, scoring
-from stillwave.evaluation.inputs import from_checkpoints, from_folders, named
+from stillwave.evaluation.inputs import from_checkpoints, from_folders, labels_of, named, with_estimates
 from stillwave.models import build
 from stillwave.reports.score_report import scores_csv
 from stillwave.schema import ModelConfig
@@ -189,3 +189,26 @@ def test_a_folder_called_noisy_is_scored_where_no_other_is(tmp_path):
     folder = files(tmp_path / "noisy", "x_snr5_fileid_1.wav")
     (item,) = from_folders(clean, named([str(folder)]))
     assert (item.estimates, item.snr_db) == ({"noisy": folder / "x_snr5_fileid_1.wav"}, 5)
+
+
+def test_estimates_of_other_programs_are_scored_beside_models(mixtures, tmp_path):
+    items = from_checkpoints(mixtures, {}, tmp_path / "work", "cpu", quiet=True)
+    soundfile.write(tmp_path / "0.flac", np.zeros(RATE), RATE)
+    found = with_estimates(items, {"other": tmp_path})
+    assert found[0].estimates["other"] == tmp_path / "0.flac"
+    assert found[1].problems["other"] == f"{tmp_path} contains no file of this name"
+    with pytest.raises(StillwaveError, match="'other' is taken"):
+        with_estimates(found, {"other": tmp_path})
+
+
+def test_labels_are_columns_of_the_list_of_mixtures(mixtures):
+    (mixtures / "mixtures.csv").write_text("id,snr_db,language,rir\n0,0,fr,hall.wav\n1,,,\n")
+    assert labels_of(mixtures, ["language", "reverberant"]) == {
+        "language": {"0": "fr", "1": ""},
+        "reverberant": {"0": "yes", "1": "no"},
+    }
+    with pytest.raises(StillwaveError, match=r"--by langauge: .*did you mean 'language'"):
+        labels_of(mixtures, ["langauge"])
+    (mixtures / "mixtures.csv").unlink()
+    with pytest.raises(StillwaveError, match=r"mixtures\.csv cannot be read"):
+        labels_of(mixtures, ["language"])

@@ -28,7 +28,7 @@ needs = {
     ("text", "words"),
     [
         ("pocketsfinx", "did you mean 'pocketsphinx'"),
-        ("", "known: cmd, pocketsphinx, wav2vec2, whisper"),
+        ("", "known: cmd, faster-whisper, pocketsphinx, wav2vec2, whisper"),
         ("cmd:", "write {wav}"),
         ("cmd: cat", "write {wav}"),
         ("cmd: {wav}", "write {wav}"),
@@ -37,6 +37,8 @@ needs = {
         ("pocketsphinx:fast", "there are no options"),
         ("wav2vec2", "wav2vec2:FOLDER.*wav2vec2-base-960h.*nothing is downloaded"),
         ("wav2vec2:facebook/wav2vec2-base-960h", "is not a folder.*vocab.json.*nothing is downloaded"),
+        ("faster-whisper", "expected faster-whisper:FOLDER.*model.bin.*nothing is downloaded"),
+        ("faster-whisper:tiny.en", "is not a folder.*tokenizer.json.*nothing is downloaded"),
         ("whisper", "whisper:FOLDER"),
         ("whisper:absent.pt", "no such file"),
     ],

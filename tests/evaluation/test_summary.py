@@ -65,6 +65,13 @@ def test_few_snrs_are_groups_of_their_own():
     assert summarise(scores({"a": {"1": 1.0}}, snr={"1": 5.0})).by_snr == {}
 
 
+def test_labels_are_groups_with_their_number_of_recordings():
+    labels = {"language": {"1": "fr", "2": "de", "3": "fr", "4": ""}}
+    found = summarise(scores({"a": {"1": 1.0, "2": 5.0, "3": 3.0, "4": 7.0}}), labels=labels).by["language"]
+    assert list(found) == ["(none) (1)", "de (1)", "fr (2)"]
+    assert [group["a"]["snr"].interval.mean for group in found.values()] == [7, 5, 2]
+
+
 def test_many_snrs_are_bins_of_5_db():
     snr = {str(i): -5 + 1.25 * i for i in range(9)}  # −5 … 5: nine values
     found = summarise(scores({"a": {name: float(i) for i, name in enumerate(snr)}}, snr=snr)).by_snr

@@ -54,7 +54,8 @@ def evaluate(
         typer.Option(
             metavar="DIR",
             rich_help_panel=RECORDINGS,
-            help="Folder of estimates, as DIR or NAME=DIR. Repeat it for several.",
+            help="Folder of estimates, as DIR or NAME=DIR, to score with --clean, or beside the models with --on. "
+            "Repeat it for several.",
         ),
     ] = None,
     noisy: Annotated[
@@ -74,8 +75,8 @@ def evaluate(
         str | None,
         typer.Option(
             rich_help_panel=SCORES,
-            help="Speech recogniser for word error rate and T1: pocketsphinx, wav2vec2:FOLDER, whisper:PATH or "
-            "'cmd: PROGRAM {wav}'; default: none.",
+            help="Speech recogniser for word error rate and T1: pocketsphinx, faster-whisper:FOLDER, wav2vec2:FOLDER, "
+            "whisper:PATH or 'cmd: PROGRAM {wav}'; default: none.",
         ),
     ] = None,
     references: Annotated[
@@ -92,6 +93,15 @@ def evaluate(
             metavar="NAME",
             rich_help_panel=SCORES,
             help="System that the others are compared with; default: noisy.",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMNS",
+            rich_help_panel=SCORES,
+            help="Columns of mixtures.csv to group the scores by, separated by commas, such as language,noise; "
+            "'reverberant' groups by whether the column rir names a room.",
         ),
     ] = None,
     jobs: Annotated[
@@ -117,12 +127,14 @@ def evaluate(
         stillwave evaluate runs/student runs/teacher --on test/ -o scores/
         stillwave evaluate bsrnn-s bsrnn-s-int8 --on test/
         stillwave evaluate --clean clean/ --enhanced mine=out/ --noisy noisy/
+        stillwave evaluate bsrnn-m --on test/ --enhanced other=out/ --by noise
         stillwave evaluate --on test/ --metrics pesq_wb,stoi --json
         stillwave evaluate runs/student --on test/ --recogniser pocketsphinx
 
     """
     from stillwave.cores import cores
     from stillwave.evaluation import DEFAULT, score_pairs, summarise
+    from stillwave.evaluation.inputs import labels_of
     from stillwave.evaluation.metrics import WORDS, choose
     from stillwave.reports.markup import json_values
     from stillwave.reports.score_report import write_report
@@ -133,6 +145,10 @@ def evaluate(
     keys = choose(asked or (*DEFAULT, *(WORDS if recognition else ())), recognition is not None)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)  # fail before the work
+    columns = [column.strip() for column in by.split(",") if column.strip()] if by else []
+    if columns and on is None:
+        raise StillwaveError("--by: needs --on DIR with a mixtures.csv")
+    labels = labels_of(on, columns) if on else {}
     with tempfile.TemporaryDirectory() as scratch, library_noise_hidden(), no_display(quiet):
         work = (output or Path(scratch)) / "audio"
         items = _items(
@@ -148,7 +164,7 @@ def evaluate(
             jobs or cores(),
         )
         scores = score_pairs(items, keys, jobs, asr=recognition)
-    summary = summarise(scores, baseline, seed)
+    summary = summarise(scores, baseline, seed, labels)
     if output is not None:
         write_report(scores, summary, output)
         if not quiet:
@@ -192,21 +208,22 @@ def _items(
     jobs: int,
 ) -> list[Item]:
     from stillwave.evaluation import NOISY
-    from stillwave.evaluation.inputs import from_checkpoints, from_folders, named
+    from stillwave.evaluation.inputs import from_checkpoints, from_folders, named, with_estimates
     from stillwave.evaluation.summary import check_baseline
 
-    if on is not None and (clean or enhanced or noisy):
-        raise StillwaveError("give either models with --on, or --clean with --enhanced and --noisy")
-    systems = named(models if on is not None else enhanced)
+    if on is not None and (clean or noisy):
+        raise StillwaveError("--on: has the clean and noisy recordings; leave out --clean and --noisy")
+    checkpoints, folders = named(models), named(enhanced)
     if baseline is not None:  # fail before scoring
-        check_baseline(baseline, [*([NOISY] if on or noisy else []), *systems])
+        check_baseline(baseline, [*([NOISY] if on or noisy else []), *checkpoints, *folders])
     if on is not None:
-        return from_checkpoints(on, systems, work, device, texts=texts, jobs=jobs)
+        items = from_checkpoints(on, checkpoints, work, device, texts=texts, jobs=jobs)
+        return with_estimates(items, folders)
     if models:
         raise StillwaveError("models need --on DIR with the mixtures to enhance")
     if clean is None or not (enhanced or noisy):
         raise StillwaveError("give models with --on DIR, or --clean DIR with --enhanced DIR")
-    return from_folders(clean, systems, noisy, texts)
+    return from_folders(clean, folders, noisy, texts)
 
 
 def _show(summary: Summary) -> None:

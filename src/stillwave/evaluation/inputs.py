@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from stillwave.console import track
 from stillwave.data.corpora.dns2020 import mixture_facts
 from stillwave.data.multichannel import load_noisy
 from stillwave.data.pair_sets import Pair, by_name, read_pairs
-from stillwave.errors import StillwaveError, fault_text
+from stillwave.errors import StillwaveError, fault_text, nearest
 from stillwave.evaluation.scoring import NOISY, Item
 from stillwave.evaluation.transcripts import texts_of
 from stillwave.files import as_path, printable
@@ -69,6 +70,79 @@ def from_folders(
         )
         for name in names
     ]
+
+
+def with_estimates(items: Sequence[Item], folders: Mapping[str, Path]) -> list[Item]:
+    """Add estimates that other programs wrote, paired by name.
+
+    Args:
+        items: The recordings.
+        folders: By system, the folder of its estimates.
+
+    Returns:
+        The recordings; one without a counterpart has a problem.
+
+    Raises:
+        StillwaveError: A folder is missing or empty, or a system is there already.
+
+    """
+    taken = {system for item in items for system in (*item.estimates, *item.problems)} & folders.keys()
+    if taken:
+        name = sorted(taken)[0]
+        raise StillwaveError(
+            f"--enhanced {folders[name]}: the name '{name}' is taken; write NAME=DIR with another name"
+        )
+    found = {system: by_name(folder) for system, folder in folders.items()}
+    return [
+        replace(
+            item,
+            estimates={
+                **item.estimates,
+                **{s: files[item.id] for s, files in found.items() if item.id in files},
+            },
+            problems={
+                **item.problems,
+                **{
+                    s: f"{folders[s]} contains no file of this name" for s in found if item.id not in found[s]
+                },
+            },
+        )
+        for item in items
+    ]
+
+
+def labels_of(folder: Path, columns: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return labels of the recordings of a folder with `mixtures.csv`.
+
+    Args:
+        folder: The folder of mixtures.
+        columns: Columns of `mixtures.csv`; `reverberant` is `yes` where the column `rir` names a room.
+
+    Returns:
+        By column, the label of each recording; an empty text if the cell is empty.
+
+    Raises:
+        StillwaveError: The table or a column is missing.
+
+    """
+    if not columns:
+        return {}
+    table = folder / "mixtures.csv"
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise StillwaveError(f"--by: {table} cannot be read: {fault_text(error)}") from None
+    known = [name for name in (rows[0] if rows else {}) if name and name != "id"]
+    known += ["reverberant"] if "rir" in known else []
+    for column in columns:
+        if column not in known:
+            raise StillwaveError(f"--by {column}: {table} has no such column; {nearest(column, known)}")
+    derived = {"reverberant": lambda row: "yes" if row["rir"] else "no"}
+    return {
+        column: {row["id"]: derived[column](row) if column in derived else row[column] or "" for row in rows}
+        for column in columns
+    }
 
 
 def _stated_snr(noisy: Path | None) -> float | None:

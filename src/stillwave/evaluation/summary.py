@@ -125,6 +125,7 @@ class Summary:
         means: By system and metric.
         differences: Paired differences from the baseline, by system and metric.
         by_snr: Means by SNR group, system and metric.
+        by: Means by column of the list of mixtures, label, system and metric.
         inverted: The number of estimates of opposite polarity, by system.
         seed: The seed of the bootstrap.
         words: Word errors, if there was a recogniser.
@@ -143,6 +144,7 @@ class Summary:
     seed: int
     words: WordErrors | None = None
     lags: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    by: Mapping[str, Mapping[str, Mapping[str, Mapping[str, TableCell]]]] = field(default_factory=dict)
 
 
 def check_baseline(baseline: str, systems: Iterable[str]) -> None:
@@ -151,13 +153,19 @@ def check_baseline(baseline: str, systems: Iterable[str]) -> None:
         raise StillwaveError(f"the baseline '{baseline}' is not scored; {nearest(baseline, systems)}")
 
 
-def summarise(scores: Scores, baseline: str | None = None, seed: int = 0) -> Summary:
-    """Return means with 95 % intervals, paired differences and groups by SNR.
+def summarise(
+    scores: Scores,
+    baseline: str | None = None,
+    seed: int = 0,
+    labels: Mapping[str, Mapping[str, str]] | None = None,
+) -> Summary:
+    """Return means with 95 % intervals, paired differences, and groups by SNR and by labels.
 
     Args:
         scores: The scores of every recording and system.
         baseline: The system to compute differences from; by default `noisy`, if it was scored.
         seed: The seed of the bootstrap.
+        labels: By column, the label of each recording, e.g. `{"language": {"001": "fr"}}`.
 
     Returns:
         The summary.
@@ -184,11 +192,14 @@ def summarise(scores: Scores, baseline: str | None = None, seed: int = 0) -> Sum
         baseline=baseline,
         means={s: _cells(rows[s], scores.metrics, seed) for s in scores.systems},
         differences=differences,
-        by_snr=_by_snr(scores, seed),
+        by_snr=_by_group(scores, snr_groups({row.id: row.snr_db for row in scores.rows}), seed),
         inverted={s: sum(row.inverted for row in rows[s]) for s in scores.systems},
         seed=seed,
         words=summarise_word_errors(scores, baseline, seed),
         lags={s: sorted(row.lag for row in rows[s] if row.lag) for s in scores.systems},
+        by={
+            column: _by_group(scores, _label_groups(found), seed) for column, found in (labels or {}).items()
+        },
     )
 
 
@@ -205,8 +216,9 @@ def _cells(rows: Sequence[ScoreRow], metrics: Sequence[str], seed: int) -> dict[
     return cells
 
 
-def _by_snr(scores: Scores, seed: int) -> dict[str, dict[str, dict[str, TableCell]]]:
-    groups = snr_groups({row.id: row.snr_db for row in scores.rows})
+def _by_group(
+    scores: Scores, groups: Mapping[str, set[str]], seed: int
+) -> dict[str, dict[str, dict[str, TableCell]]]:
     return {
         label: {
             system: _cells(
@@ -216,6 +228,14 @@ def _by_snr(scores: Scores, seed: int) -> dict[str, dict[str, dict[str, TableCel
         }
         for label, ids in groups.items()
     }
+
+
+def _label_groups(labels: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return the recordings of each label, with their number in the label's text, in the order of the labels."""
+    groups: dict[str, set[str]] = {}
+    for id_, label in labels.items():
+        groups.setdefault(label or "(none)", set()).add(id_)
+    return {f"{label} ({len(groups[label])})": groups[label] for label in sorted(groups)}
 
 
 def snr_groups(snr_db: Mapping[str, float | None]) -> dict[str, set[str]]:

@@ -34,14 +34,15 @@ def _sections(summary: Summary) -> Iterator[str]:
             for s, cells in summary.differences.items()
         ]
         yield from markdown_table(header, rows)
-    if summary.by_snr:
-        yield "\n## By SNR\n"
-        rows = [
-            [label, system, *(_missing(mean(cells[m].interval, m), cells[m]) for m in metrics)]
-            for label, systems in summary.by_snr.items()
-            for system, cells in systems.items()
-        ]
-        yield from markdown_table(["SNR", *header], rows)
+    for column, groups in {"SNR": summary.by_snr, **summary.by}.items():
+        if groups:
+            yield f"\n## By {column}\n"
+            rows = [
+                [label, system, *(_missing(mean(cells[m].interval, m), cells[m]) for m in metrics)]
+                for label, systems in groups.items()
+                for system, cells in systems.items()
+            ]
+            yield from markdown_table([column, *header], rows)
     if summary.words:
         yield f"\n## Word errors, summed over recordings\n\n{_recogniser(summary.words)}\n"
         yield from _corpus_table(summary, summary.words)

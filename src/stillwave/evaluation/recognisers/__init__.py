@@ -4,6 +4,7 @@
 |---|---|
 | `pocketsphinx` | CMU PocketSphinx with the US English model of its package; small, for tests and trends |
 | `wav2vec2:FOLDER` | wav2vec2 (CTC) with transformers; L3DAS uses `facebook/wav2vec2-base-960h` |
+| `faster-whisper:FOLDER` | Whisper with faster-whisper; fast, no PyTorch |
 | `whisper:PATH` | Whisper: a folder with transformers, a `.pt` file with openai-whisper |
 | `cmd: PROGRAM {wav}` | any program that reads a WAV file (mono, 16 bit, 16 kHz) and prints the transcript |
 """
@@ -16,6 +17,7 @@ from functools import lru_cache
 from stillwave.errors import nearest
 from stillwave.evaluation.recognisers.command import CommandRecogniser
 from stillwave.evaluation.recognisers.contract import NoTranscriptError, Recogniser, RecogniserError, identity
+from stillwave.evaluation.recognisers.faster_whisper import FasterWhisper
 from stillwave.evaluation.recognisers.pocket import PocketSphinx
 from stillwave.evaluation.recognisers.wav2vec2 import Wav2Vec2
 from stillwave.evaluation.recognisers.whisper import whisper
@@ -25,6 +27,7 @@ __all__ = ["RECOGNISERS", "NoTranscriptError", "Recogniser", "RecogniserError", 
 RECOGNISERS: dict[str, Callable[[str], Recogniser]] = {
     "pocketsphinx": PocketSphinx,
     "wav2vec2": Wav2Vec2,
+    "faster-whisper": FasterWhisper,
     "whisper": whisper,
     "cmd": CommandRecogniser,
 }
