@@ -140,7 +140,9 @@ def _fill(folder: str, process: int) -> None:
 
 
 def test_many_processes_respect_the_limit(tmp_path):
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(
+        "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
+    )
     workers = [context.Process(target=_fill, args=(str(tmp_path), n)) for n in range(3)]
     for worker in workers:
         worker.start()

@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import multiprocessing
 
+pytestmark = pytest.mark.slow  # two processes that import PyTorch
+
 
 @pytest.fixture(scope="module")
 def found(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ def test_a_killed_run_resumes_exactly(tmp_path):
     assert not list(cut.rglob("*.old"))
 
 
+@pytest.mark.slow
 def test_killed_while_distilling(tmp_path):
     teacher = make_teacher(tmp_path / "teacher")
     # λ is settled after three batches: the run is cut before, at and after that.
