@@ -22,13 +22,13 @@ from typing import Any
 
 from model_cards import origin  # type: ignore[import-not-found]
 from stillwave import checkpoint
+from stillwave.card import Cost, File, Mean, ModelCard, Precision, Reach, TestScores
 from stillwave.errors import StillwaveError
 from stillwave.exporting.export import export
 from stillwave.files import atomic_file, write_json
 from stillwave.inference.onnx_model import read
 from stillwave.models import PRESETS
 from stillwave.pretrained import SHIPPED
-from stillwave.pretrained.card import Card, CardScores, Cost, File, Mean, Precision, Reach
 from stillwave.pretrained.registry import INT8, ModelRegistry
 from stillwave.profiling.complexity import count_frame_macs, measure
 
@@ -43,11 +43,10 @@ def main() -> None:
     except StillwaveError as error:
         sys.exit(str(error))
     sizes = ", ".join(f"{file.name} {file.bytes / 1e3:.0f} kB" for file in card.files.values())
-    print(f"{card.name}: {sizes}; {card.training.hours} h heard, {card.training.updates} updates")
-    missing = [
-        key for key in ("commit", "hours", "wall_hours", "hardware") if getattr(card.training, key) is None
-    ]
-    missing += [] if card.scores else ["scores"]
+    print(f"{card.name}: {sizes}; {card.training.hours} h of mixtures, {card.training.updates} updates")
+    missing = [key for key in ("hours", "wall_hours", "hardware") if getattr(card.training, key) is None]
+    missing += [] if card.git else ["commit"]
+    missing += [] if card.test else ["scores"]
     if missing:
         print(f"not recorded: {', '.join(missing)}", file=sys.stderr)
 
@@ -77,29 +76,27 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def package(options: argparse.Namespace) -> Card:
+def package(options: argparse.Namespace) -> ModelCard:
     """Write the files and the card, the card last; whatever was there under the name is replaced."""
     run = origin.Run.of(options.run, options.weights)
     network, _ = checkpoint.load(run.place)
-    training = origin.training(run, options.commit, options.hardware).model_copy(
-        update={"averaged": options.averaged}
-    )
+    training = origin.training(run, options.hardware).model_copy(update={"averaged": options.averaged})
     licence, sources = origin.data(options.data, run)
     data = origin.summary(sources)
     with tempfile.TemporaryDirectory() as scratch:
         made = exported(run, data, options.name, Path(scratch))
-        card = Card(
+        card = ModelCard(
             name=options.name,
             title=options.title or _title(run.card.model, training.method),
-            network=run.card.model,
+            **origin.checkpoint_facts(run, options.commit),
+            data=data,
             preset=_preset(run.card.model),
-            sample_rate=network.sample_rate,
             hop=network.stft.hop,
             delay_ms=1000 * network.stft.n_fft / network.sample_rate,
             training=training,
-            data=sources,
+            sources=sources,
             cost=_cost(network),
-            scores=_scores(options, made),
+            test=_scores(options, made),
             failures=tuple(_sentences(options.failures)),
             licence=licence,
             files={precision: _file(path) for precision, path in made.items()},
@@ -160,7 +157,7 @@ def _sentences(file: Path | None) -> list[str]:
     return [line.strip().removeprefix("- ") for line in lines if line.strip()]
 
 
-def _scores(options: argparse.Namespace, made: dict[Precision, Path]) -> CardScores | None:
+def _scores(options: argparse.Namespace, made: dict[Precision, Path]) -> TestScores | None:
     if options.scores is not None:
         summary = json.loads(options.scores.read_text(encoding="utf-8"))
         named = options.test_set or options.scores.stem
@@ -172,7 +169,7 @@ def _scores(options: argparse.Namespace, made: dict[Precision, Path]) -> CardSco
     return scores_of(summary, aliases, named)
 
 
-def scores_of(summary: dict[str, Any], aliases: dict[str, str], test_set: str) -> CardScores:
+def scores_of(summary: dict[str, Any], aliases: dict[str, str], test_set: str) -> TestScores:
     """A card's scores from those of `stillwave evaluate`; systems other than the input and this model stay out."""
     systems: dict[str, dict[str, Mean]] = {}
     for system, metrics in summary["means"].items():
@@ -186,7 +183,7 @@ def scores_of(summary: dict[str, Any], aliases: dict[str, str], test_set: str) -
     if "float" not in systems:
         known = ", ".join(summary["means"])
         raise StillwaveError(f"the scores are of {known}; they must hold '{next(iter(aliases))}' or 'float'")
-    return CardScores(test_set=test_set, recordings=summary["recordings"], systems=systems)
+    return TestScores(test_set=test_set, recordings=summary["recordings"], systems=systems)
 
 
 def _evaluated(options: argparse.Namespace, made: dict[Precision, Path]) -> dict[str, Any]:

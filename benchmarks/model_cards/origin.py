@@ -13,9 +13,9 @@ import yaml
 
 from stillwave import checkpoint
 from stillwave import recipe as recipes
+from stillwave.card import DataSource, Training
 from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.files import atomic_folder, write_json
-from stillwave.pretrained.card import CardSource, Training
 from stillwave.schema import Recipe, Sources
 from stillwave.training import run_log
 
@@ -77,31 +77,41 @@ class Run:
         return float(sum(each / max(rate, 1e-3) for rate in rates))
 
 
-def training(run: Run, commit: str | None = None, hardware: str | None = None) -> Training:
-    """What the card says of a run's training. What was recorded nowhere is None, and never made up."""
+def checkpoint_facts(run: Run, commit: str | None = None) -> dict[str, Any]:
+    """Return the facts of a run's checkpoint for the model card, without paths of this machine."""
+    sessions = [session for part in run.chain() for session in _sessions(part.folder)]
+    recorded = next((session["git"]["commit"] for session in sessions if session.get("git")), None)
+    commit = commit or recorded or (run.card.git or {}).get("commit")
+    facts = run.card.model_dump(
+        include={"model", "sample_rate", "step", "scores", "versions", "parameters", "sha256"}
+    )
+    teacher = next(filter(None, map(_taught, run.chain())), ("none", None))[1]
+    return {
+        **facts,
+        "recipe": _recipe(run),
+        "teacher": teacher,
+        "git": {"commit": commit} if commit else None,
+    }
+
+
+def training(run: Run, hardware: str | None = None) -> Training:
+    """Return how a run was trained, for the model card; None for what was not recorded."""
     chain = list(run.chain())
     sessions = [session for part in chain for session in _sessions(part.folder)]
-    recorded = next((session["git"]["commit"] for session in sessions if session.get("git")), None)
-    method, teacher = next(filter(None, map(_taught, chain)), ("none", None))  # the latest that was taught
+    method = next(filter(None, map(_taught, chain)), ("none", None))[0]  # the latest that was taught
     return Training(
         method=method,
-        teacher=teacher,
-        recipe=_recipe(run),
         earlier=tuple(map(_recipe, chain[1:])),
-        commit=commit or recorded or (run.card.git or {}).get("commit"),
         seed=run.recipe.seed if run.recipe else None,
         updates=sum(part.card.step for part in chain),
         hours=_hours([part.audio_seconds() for part in chain]),
         wall_hours=_hours([part.wall_seconds() for part in chain]),
         hardware=hardware or (_hardware(sessions[0]["machine"]) if sessions else None),
-        versions=run.card.versions,
         day=min((session["started"][:10] for session in sessions), default=None),
-        development=run.card.scores,
-        weights_sha256=run.card.sha256,
     )
 
 
-def summary(sources: Iterable[CardSource]) -> str:
+def summary(sources: Iterable[DataSource]) -> str:
     """What it was trained on, as a line of a checkpoint's card."""
     return "; ".join(f"{source.part}: {source.name} ({source.licence})" for source in sources)
 
@@ -178,14 +188,14 @@ def without_paths(value: Any) -> Any:
     return value
 
 
-def data(file: Path, run: Run) -> tuple[str, tuple[CardSource, ...]]:
+def data(file: Path, run: Run) -> tuple[str, tuple[DataSource, ...]]:
     """The weights' licence and the sources, from a YAML file as data.yaml is one.
 
     An entry with `when: simulated` counts unless the run's rooms are there and none of them is simulated.
     """
     found = yaml.safe_load(file.read_text(encoding="utf-8"))
     kept = [entry for entry in found["data"] if entry.pop("when", None) != SIMULATED or _simulated(run)]
-    return found["licence"], tuple(CardSource.model_validate(entry) for entry in kept)
+    return found["licence"], tuple(DataSource.model_validate(entry) for entry in kept)
 
 
 def _simulated(run: Run) -> bool:

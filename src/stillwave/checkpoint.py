@@ -11,43 +11,22 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from stillwave.card import Card as Card
+from stillwave.card import read_card as read
 from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.files import atomic_folder
-from stillwave.schema import SAMPLE_RATE, Frozen, ModelConfig
 
 if TYPE_CHECKING:
     from stillwave.models import Denoiser
 
-FORMAT = 1
 WEIGHTS, CARD = "weights.safetensors", "card.json"
-
-
-class Card(Frozen):
-    """The card of a checkpoint. `save` fills `sha256` and `parameters`."""
-
-    format: int = FORMAT
-    model: ModelConfig
-    sample_rate: int = SAMPLE_RATE
-    step: int = 0
-    scores: dict[str, float] = Field(default_factory=dict)
-    """On the development set, by metric."""
-    recipe: dict[str, Any] | None = None
-    teacher: str | None = None
-    """SHA-256 of the weights of the teacher, if there was one."""
-    data: str = ""
-    """The training data and its licences."""
-    versions: dict[str, str] = Field(default_factory=dict)
-    git: dict[str, Any] | None = None
-    parameters: int = 0
-    sha256: str = ""
 
 
 def save(folder: Path | str, model: Denoiser, card: Card) -> None:
@@ -134,25 +113,8 @@ def numbered(folder: Path, kind: str) -> list[Path]:
 
 
 def read_card(folder: Path) -> Card:
-    """Read the card of a checkpoint folder. Raise CheckpointError."""
-    file = folder / CARD
-    try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{folder}: has no {CARD}; without it the weights cannot be read") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file}: cannot be read ({error})") from None
-    found = raw.get("format") if isinstance(raw, dict) else None
-    if isinstance(found, int) and found > FORMAT:
-        raise CheckpointError(
-            f"{file}: has format {found}, this version reads up to {FORMAT}; update stillwave"
-        )
-    try:
-        return Card.model_validate(raw)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"]) or "the file"
-        raise CheckpointError(f"{file}: is not a model card: {key}: {fault['msg']}") from None
+    """Read the card of a checkpoint folder. Raises CheckpointError."""
+    return read(folder / CARD, Card)
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:

@@ -84,7 +84,7 @@ def test_missing_files_are_refused(tmp_path):
     [
         (None, "was not written by `stillwave export`"),
         ("{", "metadata 'stillwave' are not JSON"),
-        ("[]", "the object: "),
+        ("[]", "is not a JSON object"),
         ('{"format": 2}', "has format 2, this version reads up to 1; update stillwave"),
         ('{"format": 1, "kind": "other"}', "kind: "),
     ],

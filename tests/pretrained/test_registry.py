@@ -95,12 +95,12 @@ def test_weights_cut_short_are_told_from_others(shelf: ModelRegistry) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "cannot read the card"),
-        ("[]", "is not a valid card"),
+        ("{", "cannot be read"),
+        ("[]", "is not a JSON object"),
         ('{"format": 2}', "has format 2, this version reads up to 1; update stillwave"),
         (
             '{"name": "small"}',
-            r"is not a valid card: title: Field required; install stillwave again.*large",
+            r"small\.json: model: Field required; install stillwave again.*large",
         ),
     ],
 )

@@ -39,21 +39,19 @@ def test_a_file_is_what_its_card_says(form: str) -> None:
         card.hop,
     )
     assert model.meta.precision == ("int8" if form.endswith(pretrained.INT8) else "float32")
-    assert model.meta.card["sha256"] == card.training.weights_sha256
-    assert ModelConfig.model_validate(model.meta.card["model"]) == card.network, (
-        "also one that knew fewer keys"
-    )
+    assert model.meta.card["sha256"] == card.sha256
+    assert ModelConfig.model_validate(model.meta.card["model"]) == card.model, "also one that knew fewer keys"
     assert card.delay_ms == 1000 * model.meta.delay_samples / card.sample_rate
 
 
 @pytest.mark.parametrize("name", pretrained.names())
 def test_a_card_tells_what_one_must_know(name: str) -> None:
     card = pretrained.card(name)
-    assert {source.part for source in card.data} >= {"speech", "noise"}
-    assert all(source.licence and source.citation for source in card.data)
+    assert {source.part for source in card.sources} >= {"speech", "noise"}
+    assert all(source.licence and source.citation for source in card.sources)
     assert card.licence
     assert card.training.hours is not None
-    assert card.preset is None or PRESETS[card.preset] == card.network
+    assert card.preset is None or PRESETS[card.preset] == card.model
 
 
 def test_no_place_of_the_machine_that_trained_them_is_told() -> None:

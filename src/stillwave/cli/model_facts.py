@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stillwave.checkpoint import Card
-    from stillwave.pretrained.card import Cost
+    from stillwave.card import Card, Cost
     from stillwave.profiling.complexity import Complexity
     from stillwave.schema import ModelConfig
 

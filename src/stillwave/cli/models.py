@@ -14,7 +14,7 @@ from stillwave.cli.pipes import print_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stillwave.pretrained import Card
+    from stillwave.card import ModelCard
 
 METRICS = ("pesq_wb", "stoi", "si_sdr")
 """Scores in the list."""
@@ -80,14 +80,14 @@ def info(name: Network = None, seconds: Seconds = 1.0, as_json: AsJson = False) 
     models(name or pretrained.default(), seconds, as_json)
 
 
-def _entry(card: Card) -> dict[str, Any]:
+def _entry(card: ModelCard) -> dict[str, Any]:
     from stillwave import pretrained
 
     derived = {"default": card.name == pretrained.default(), "macs_per_second": round(card.cost.total_macs)}
     return {"name": card.name, **derived, **card.model_dump(mode="json")}
 
 
-def _list(cards: list[Card]) -> None:
+def _list(cards: list[ModelCard]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -115,18 +115,18 @@ def _list(cards: list[Card]) -> None:
     console.print("* default. For a model card: stillwave models NAME; for 8-bit weights: NAME-int8.")
 
 
-def _score(card: Card, metric: str) -> str:
+def _score(card: ModelCard, metric: str) -> str:
     from stillwave.reports.formatting import number
 
     found = card.score(metric)
     return number(found.mean, metric) if found else "–"
 
 
-def _kilobytes(card: Card, precision: Any) -> str:
+def _kilobytes(card: ModelCard, precision: Any) -> str:
     return f"{card.files[precision].bytes / 1e3:,.0f}" if precision in card.files else "–"
 
 
-def _show(card: Card) -> None:
+def _show(card: ModelCard) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -140,8 +140,8 @@ def _show(card: Card) -> None:
         _print_rows(console, heading, rows)
         if heading == "network":
             _print_rows(console, "complexity", cost_rows(card.cost, card.sample_rate, card.delay_ms))
-    if card.scores is not None:
-        console.print(Text(f"\nscores on {card.scores.test_set}", style="bold"))
+    if card.test is not None:
+        console.print(Text(f"\nscores on {card.test.test_set}", style="bold"))
         heads, *lines = scores(card)
         table = Table(*heads)
         for line in lines:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from stillwave.card import validated
 from stillwave.errors import CheckpointError
 from stillwave.inference.metadata import ESTIMATE, FORMAT, KEY, NEXT, NOISY, SPECTRUM, STATE, ModelMetadata
 
@@ -115,17 +114,7 @@ def _meta(path: Path, properties: dict[str, str]) -> ModelMetadata:
         raw = json.loads(properties[KEY])
     except ValueError as error:
         raise CheckpointError(f"{path}: the metadata '{KEY}' are not JSON ({error})") from None
-    found = raw.get("format") if isinstance(raw, dict) else None
-    if isinstance(found, int) and found > FORMAT:
-        raise CheckpointError(
-            f"{path}: has format {found}, this version reads up to {FORMAT}; update stillwave"
-        )
-    try:
-        return ModelMetadata.model_validate(raw)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"]) or "the object"
-        raise CheckpointError(f"{path}: the metadata '{KEY}': {key}: {fault['msg']}") from None
+    return validated(raw, ModelMetadata, f"{path}, metadata '{KEY}'", FORMAT, "export it again")
 
 
 def _check_graph(path: Path, session: Any, meta: ModelMetadata) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stillwave.pretrained.card import Card
+from stillwave.card import ModelCard
 from stillwave.pretrained.registry import INT8, ModelRegistry
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "INT8",
     "SHIPPED",
     "Card",
+    "ModelCard",
     "ModelRegistry",
     "card",
     "default",
@@ -30,6 +31,7 @@ __all__ = [
     "names",
 ]
 
+Card = ModelCard
 DEFAULT = "bsrnn-m"
 """Name of the default model of all commands and `stillwave.load()`."""
 SHIPPED = ModelRegistry(Path(__file__).parent / "shipped", DEFAULT)
@@ -50,7 +52,7 @@ def find(name: str) -> Path:
     return SHIPPED.find(name)
 
 
-def card(name: str) -> Card:
+def card(name: str) -> ModelCard:
     """Return the card of a shipped model. Raises CheckpointError."""
     return SHIPPED.card(name)
 

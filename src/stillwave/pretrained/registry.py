@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from stillwave.card import File, ModelCard, Precision, read_card
 from stillwave.errors import CheckpointError
-from stillwave.pretrained.card import FORMAT, Card, File, Precision
 
 INT8 = "-int8"
 """Suffix of a name for the file with weights in 8 bits."""
@@ -35,33 +32,17 @@ class ModelRegistry:
         """Whether there is a model `name`, with or without `-int8`."""
         return _split_name(name)[0] in self.names()
 
-    def known(self, name: str) -> Card | None:
+    def known(self, name: str) -> ModelCard | None:
         """Return the card of a model, or None if there is none. Raises CheckpointError for an invalid card."""
         return self.card(name) if self.has(name) else None
 
-    def card(self, name: str) -> Card:
+    def card(self, name: str) -> ModelCard:
         """Return the card of a model. Raises CheckpointError if it is unknown or its card is invalid."""
         base, _ = _split_name(name)
         if base not in self.names():
             raise self.unknown(name)
         file = self.folder / f"{base}.json"
-        try:
-            raw = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{file}: cannot read the card ({error}); {self._repair(base)}") from None
-        found = raw.get("format") if isinstance(raw, dict) else None
-        if isinstance(found, int) and found > FORMAT:
-            raise CheckpointError(
-                f"{file}: has format {found}, this version reads up to {FORMAT}; update stillwave"
-            )
-        try:
-            return Card.model_validate(raw)
-        except ValidationError as error:
-            fault = error.errors()[0]
-            key = ".".join(str(part) for part in fault["loc"]) or "the file"
-            raise CheckpointError(
-                f"{file}: is not a valid card: {key}: {fault['msg']}; {self._repair(base)}"
-            ) from None
+        return read_card(file, ModelCard, self._repair(base))
 
     def find(self, name: str) -> Path:
         """Return the file of a model, verified by its SHA-256; for a name with `-int8` the one in 8 bits.

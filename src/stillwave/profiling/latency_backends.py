@@ -92,10 +92,10 @@ def _form(source: Path, folder: Path, backend: str) -> Path:
     return source if backend == "torch" else _exported(source, folder / f"{backend}.onnx", backend)
 
 
-def _shipped_form(card: pretrained.Card, folder: Path, backend: str) -> Path:
+def _shipped_form(card: pretrained.ModelCard, folder: Path, backend: str) -> Path:
     """Return the path that a backend executes for a shipped model."""
     if backend == "torch":
-        return _random(card.network, folder)
+        return _random(card.model, folder)
     return pretrained.find(card.name + (pretrained.INT8 if backend == "int8" else ""))
 
 

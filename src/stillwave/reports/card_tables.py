@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from stillwave.pretrained.card import Card, Training
+from stillwave.card import ModelCard, Training
 
 Rows = list[tuple[str, str]]
 SYSTEMS = {"noisy": "noisy", "float": "this model", "int8": "…in 8 bits"}
 
 
-def sections(card: Card) -> dict[str, Rows]:
+def sections(card: ModelCard) -> dict[str, Rows]:
     """Return all sections except the scores, by heading."""
     return {
         "network": _network(card),
         "training": _training(card),
         "data": [
-            (source.part, _sentence(source.name, source.citation, source.licence)) for source in card.data
+            (source.part, _sentence(source.name, source.citation, source.licence)) for source in card.sources
         ],
         "known failures": [("–", sentence) for sentence in card.failures] or [("–", "none recorded")],
         "files": _files(card),
     }
 
 
-def scores(card: Card) -> list[list[str]]:
+def scores(card: ModelCard) -> list[list[str]]:
     """Return a header and a row for each metric, with intervals; empty without scores."""
     from stillwave.evaluation.metrics import METRICS
     from stillwave.reports.formatting import heading, with_interval
 
-    if card.scores is None:
+    if card.test is None:
         return []
-    systems = card.scores.systems
+    systems = card.test.systems
     known = [name for name in (*SYSTEMS, *systems) if name in systems]
     names = list(dict.fromkeys(known))
     metrics = dict.fromkeys(metric for name in names for metric in systems[name] if metric in METRICS)
-    rows = [[f"{card.scores.recordings} recordings", *(SYSTEMS.get(name, name) for name in names)]]
+    rows = [[f"{card.test.recordings} recordings", *(SYSTEMS.get(name, name) for name in names)]]
     for metric in metrics:
         rows.append([heading(metric), *(with_interval(systems[name].get(metric), metric) for name in names)])
     return rows
 
 
-def _network(card: Card) -> Rows:
-    config, cost = card.network, card.cost
+def _network(card: ModelCard) -> Rows:
+    config, cost = card.model, card.cost
     name = f"{card.preset}: " if card.preset else ""
     frames = card.lookahead_frames
     return [
@@ -56,24 +56,24 @@ def _network(card: Card) -> Rows:
     ]
 
 
-def _training(card: Card) -> Rows:
+def _training(card: ModelCard) -> Rows:
     made = card.training
     unknown = "not recorded"
-    development = ", ".join(f"{name} {value:.3f}" for name, value in made.development.items())
+    development = ", ".join(f"{name} {value:.3f}" for name, value in card.scores.items())
     return [
         ("method", "trained alone" if made.method == "none" else f"distilled, {made.method}"),
-        *([("teacher", made.teacher)] if made.teacher else []),
+        *([("teacher", card.teacher)] if card.teacher else []),
         ("trained on", f"{made.hours:.1f} h of mixtures" if made.hours is not None else unknown),
         ("updates", f"{made.updates:,}{_runs(made)}" if made.updates is not None else unknown),
         *([("averaged", made.averaged)] if made.averaged else []),
         ("seed", str(made.seed) if made.seed is not None else unknown),
-        ("commit", made.commit or unknown),
+        ("commit", (card.git or {}).get("commit") or unknown),
         ("started", made.day or unknown),
         ("duration", f"{made.wall_hours:.1f} h" if made.wall_hours is not None else unknown),
         ("hardware", made.hardware or unknown),
         ("development set", development or unknown),
-        ("weights (SHA-256)", f"{made.weights_sha256[:16]}…"),
-        ("recipe", "in the card: --json, under training" if made.recipe else unknown),
+        ("weights (SHA-256)", f"{card.sha256[:16]}…"),
+        ("recipe", "in the card: --json" if card.recipe else unknown),
     ]
 
 
@@ -81,7 +81,7 @@ def _runs(made: Training) -> str:
     return f", in {1 + len(made.earlier)} runs, one from the other's weights" if made.earlier else ""
 
 
-def _files(card: Card) -> Rows:
+def _files(card: ModelCard) -> Rows:
     rows = [
         (file.name, f"{file.bytes / 1e3:,.0f} kB, SHA-256 {file.sha256[:16]}…")
         for file in card.files.values()
