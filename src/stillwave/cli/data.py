@@ -21,7 +21,10 @@ app.command("simulate")(simulate)
 app.command("rooms")(rooms)
 
 Source = Annotated[
-    Path, typer.Argument(help="A manifest, or a folder, optionally with a CSV file in or next to it.")
+    Path,
+    typer.Argument(
+        metavar="MANIFEST", help="A manifest, or a folder, optionally with a CSV file in or next to it."
+    ),
 ]
 
 

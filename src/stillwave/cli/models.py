@@ -21,7 +21,7 @@ METRICS = ("pesq_wb", "stoi", "si_sdr")
 Network = Annotated[
     str | None,
     typer.Argument(
-        metavar="NAME|PATH",
+        metavar="MODEL",
         autocompletion=complete_network,
         help="A shipped model, a checkpoint or run folder, or a preset; default: list the shipped models.",
     ),

@@ -22,7 +22,9 @@ Jobs = Annotated[
 
 
 def scan(
-    folder: Annotated[Path, typer.Argument(help="A folder or a CSV file that lists recordings.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder or a CSV file that lists recordings.")
+    ],
     output: Annotated[Path, output_option("MANIFEST", "Manifest to write.")],
     corpus: Annotated[
         str, typer.Option(help="Layout of the corpus: folders, dns2020, voicebank, l3das22 or l3das23.")

@@ -78,8 +78,8 @@ def simulate(
 ) -> None:
     r"""Simulate talkers and noises in rooms with two ambisonic microphones.
 
-    The same command resumes an interrupted simulation. For a description of the
-    scenes see docs/how-to/multichannel.md.
+    The same command resumes an interrupted simulation. Rooms are rectangular;
+    positions, reverberation, noises and SNR of each scene are in its JSON file.
 
     Example:
         stillwave data simulate -o sim --speech speech.jsonl --noise noise.jsonl
@@ -138,7 +138,7 @@ def rooms(
 ) -> None:
     """Simulate impulse responses of rooms, and print the path of their manifest.
 
-    Rooms are boxes, simulated by image sources as in `stillwave data simulate`.
+    Rooms are rectangular and simulated by image sources as in `stillwave data simulate`.
 
     Example:
         stillwave data rooms -o rooms -n 200

@@ -13,7 +13,9 @@ from stillwave.console import note
 
 
 def submission(
-    enhanced: Annotated[Path, typer.Argument(help="Folder of enhanced files: NAME.wav or NAME_A.wav, mono.")],
+    enhanced: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of enhanced files: NAME.wav or NAME_A.wav, mono.")
+    ],
     inputs: Annotated[
         Path,
         typer.Option(help="Folder of the test recordings of the challenge: NAME_A.wav (and NAME_B.wav)."),
@@ -31,7 +33,8 @@ def submission(
     """Convert enhanced files to the format of the L3DAS23 challenge (Task 1).
 
     Every input needs one file of its length; otherwise nothing is written.
-    An existing result for the other number of microphones is archived too.
+    The archive also gets a result in the output folder for the other number of
+    microphones.
 
     Example:
         stillwave submission enhanced/ --inputs L3DAS23_Task1_test/data --team us
