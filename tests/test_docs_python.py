@@ -123,9 +123,9 @@ def _of_enhance(names: dict[str, Any]) -> None:
 
 def _of_streaming(names: dict[str, Any]) -> None:
     enhancer = names["enhancer"]
-    heard = np.concatenate(names["loudspeaker"].written)[1725:]
+    recorded = np.concatenate(names["loudspeaker"].written)[1725:]
     whole = enhancer.enhance(np.concatenate(names["microphone"]), 48_000)
-    assert np.abs(heard - whole).max() < 1e-5
+    assert np.abs(recorded - whole).max() < 1e-5
     assert names["out"].shape == (8, 480)
     assert names["processor"].delay_samples == 1725 + 3 * 480
 

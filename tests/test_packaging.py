@@ -1,4 +1,4 @@
-"""The package as people get it: a wheel, and a base install that knows nothing of PyTorch."""
+"""The package as installed: the wheel, and the base install without PyTorch."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_verb_that_needs_torch_names_the_extra(bare_site: Path, tmp_path: Path
 
 
 def test_the_base_install_cleans_a_recording_and_looks_at_its_models(bare_site: Path, tmp_path: Path) -> None:
-    """Every verb that takes a model does without PyTorch, and without being told which."""
+    """Every command with a model runs without PyTorch and with the default model."""
     noisy = tmp_path / "noisy.wav"
     code = (
         "import sys, numpy, stillwave, stillwave.cli as c, stillwave.audio as audio\n"

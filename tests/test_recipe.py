@@ -239,7 +239,7 @@ def test_a_method_is_its_name_a_variants_name_or_a_section(written, meant):
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "message"),
     [
         (
             "i2srf_tfckd-crss",
@@ -251,10 +251,10 @@ def test_a_method_is_its_name_a_variants_name_or_a_section(written, meant):
         ("[at]", 'distill.method is ["at"]; it must be'),
     ],
 )
-def test_an_unknown_method_names_the_nearest_one(written, told):
+def test_an_unknown_method_names_the_nearest_one(written, message):
     with pytest.raises(RecipeError) as caught:
         loads(METHOD.replace("METHOD", written))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_overrides_reach_the_options_of_any_method():

@@ -1,4 +1,4 @@
-"""Networks small enough to know what must come out of them."""
+"""Networks whose output is known."""
 
 from __future__ import annotations
 

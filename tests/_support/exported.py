@@ -13,23 +13,23 @@ from stillwave.models.denoiser import Denoiser
 
 
 def export(model: Denoiser, path: Path, **changes) -> Path:
-    """Write a streaming file as `stillwave export` does; `changes` are made to what it says of itself."""
+    """Write a streaming file as `stillwave export` does; `changes` are made to its metadata."""
     folder = path.with_suffix(".checkpoint")
     checkpoint.save(folder, model, checkpoint.Card(model=model.config))
     exporting.export(folder, path)
     if changes:
-        describe(path, json.dumps({**said(path), **changes}))
+        describe(path, json.dumps({**message(path), **changes}))
     return path
 
 
-def said(path: Path) -> dict:
-    """What a file says of itself."""
+def message(path: Path) -> dict:
+    """Return the metadata of a file."""
     (entry,) = onnx.load(path).metadata_props
     return json.loads(entry.value)
 
 
 def describe(path: Path, text: str | None) -> None:
-    """Give an ONNX file what it says of itself; None takes it away."""
+    """Write the metadata of an ONNX file; None removes them."""
     proto = onnx.load(path)
     del proto.metadata_props[:]
     if text is not None:

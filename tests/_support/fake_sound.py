@@ -1,4 +1,4 @@
-"""A `sounddevice` without hardware: its devices are a list, its microphone hears a tone as fast as it is asked."""
+"""A `sounddevice` without hardware: its devices are a list, and its microphone returns a tone."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def work(rank: int, folder: str, configs: dict[str, Frozen]) -> None:
 
 
 def refusal(noisy: torch.Tensor) -> str:
-    """What is said when processes hold different numbers of examples."""
+    """Return the error for processes with different numbers of examples."""
     teacher, student = toys.pair()
     distiller = Distiller(teacher, student, I2srfTfckdConfig(fusion_channels=8), example=noisy)
     try:

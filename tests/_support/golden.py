@@ -1,4 +1,4 @@
-"""Golden tensors: files of the folder that STILLWAVE_GOLDEN names, told apart by their keys."""
+"""Golden tensors: files of the folder that STILLWAVE_GOLDEN names, distinguished by their keys."""
 
 from __future__ import annotations
 

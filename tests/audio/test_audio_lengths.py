@@ -1,4 +1,4 @@
-"""Lengths in headers are not believed: all that a decoder gives is read, and durations are those of the samples."""
+"""Lengths in headers are verified: everything is decoded, and durations are those of the samples."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_mp3_without_a_stated_length_is_read_to_its_end(tmp_path, mode, rate, ch
     whole = read_in_all_ways(path, audio.probe(path).frames)
     exact = audio.read(tagged)[0]
     assert exact.shape[1] == 4 * rate
-    # Nothing says where the encoder's padding is, so it stays: some frames at both ends.
+    # The padding of the encoder is not stated, so it stays: some frames at both ends.
     assert 0 < whole.shape[1] - exact.shape[1] < 4 * 1152
     lag = 1105  # LAME's delay of 576 samples, and the decoder's of 529
     assert np.abs(whole[:, lag : lag + exact.shape[1]] - exact).max() < 1e-4

@@ -41,12 +41,12 @@ def si_sdr(estimate, clean):
 
 def test_a_cardioid_keeps_the_front_and_cancels_the_back():
     speech, other = noise(1, 1000), noise(2, 1000)
-    heard = plane(0.7, speech) + plane(0.7 + np.pi, other)
-    np.testing.assert_allclose(cardioid(heard, 3 * direction(0.7)), speech, atol=1e-9)
+    received = plane(0.7, speech) + plane(0.7 + np.pi, other)
+    np.testing.assert_allclose(cardioid(received, 3 * direction(0.7)), speech, atol=1e-9)
     side = cardioid(plane(0.7 + np.pi / 2, other), direction(0.7))
     np.testing.assert_allclose(side, other / 2, atol=1e-9)
-    assert first_channel(heard) is not None
-    np.testing.assert_array_equal(first_channel(heard), heard[0])
+    assert first_channel(received) is not None
+    np.testing.assert_array_equal(first_channel(received), received[0])
 
 
 def test_a_cardioid_leaves_a_third_of_diffuse_noise():
@@ -79,12 +79,12 @@ def test_covariance_by_hand():
 def test_mvdr_finds_a_talker_in_noise_from_elsewhere(iterations, gain):
     frames = 32000
     speech, other = voice(frames), noise(2, frames)
-    heard = (
+    received = (
         plane(0.3, speech) + plane(2.0, other) + 0.01 * np.random.default_rng(5).standard_normal((4, frames))
     )
-    estimate = mvdr(heard, iterations)
+    estimate = mvdr(received, iterations)
     assert estimate.shape == (frames,)
-    assert si_sdr(estimate, speech) > si_sdr(heard[0], speech) + gain
+    assert si_sdr(estimate, speech) > si_sdr(received[0], speech) + gain
     lags = np.correlate(estimate[4000:12000], speech[4000:12000], "same")
     assert np.argmax(np.abs(lags)) == 4000  # aligned with channel 0
 
@@ -100,9 +100,9 @@ def place(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(2):
         speech = 0.03 * voice(9000, i)
-        heard = plane(0.3, speech) + 0.02 * rng.standard_normal((4, 9000))
+        received = plane(0.3, speech) + 0.02 * rng.standard_normal((4, 9000))
         for side in "AB":
-            write(tmp_path / f"data/c{i}_{side}.wav", heard.astype(np.float32), RATE)
+            write(tmp_path / f"data/c{i}_{side}.wav", received.astype(np.float32), RATE)
         write(tmp_path / f"labels/c{i}.wav", speech.astype(np.float32), RATE)
     return tmp_path
 
@@ -134,8 +134,8 @@ def test_a_cardioid_without_a_direction_is_refused_and_with_one_is_not(place):
     out = verb(place, "-o", place / "o", "--by", "cardioid", code=1)
     assert "written 1  failed 1" in out
     assert "c1: " in out
-    heard, speech = read(place / "data/c0_A.wav")[0][0], read(place / "labels/c0.wav")[0][0]
-    assert si_sdr(read(place / "o/c0.wav")[0][0], speech) > si_sdr(heard, speech) + 1.5
+    received, speech = read(place / "data/c0_A.wav")[0][0], read(place / "labels/c0.wav")[0][0]
+    assert si_sdr(read(place / "o/c0.wav")[0][0], speech) > si_sdr(received, speech) + 1.5
 
 
 def test_invalid_input_is_reported(place):

@@ -1,4 +1,4 @@
-"""A run becomes a model that ships: what its card tells is what the run recorded, and nothing of this machine."""
+"""Packaging of a run as a shipped model: the card contains what the run recorded, without local paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bench tells a network that does well from one that does harm. The networks are a line of NumPy each."""
+"""The robustness cases detect good and harmful processing, with systems of one line of NumPy each."""
 
 from __future__ import annotations
 

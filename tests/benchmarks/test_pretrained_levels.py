@@ -1,4 +1,4 @@
-"""What is said of lost speech and of noise that is left, on signals of which it is known."""
+"""Measures of lost speech and remaining noise, on signals with known values."""
 
 from __future__ import annotations
 

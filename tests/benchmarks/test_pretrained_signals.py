@@ -1,4 +1,4 @@
-"""The signals that a network is tried with are what they are said to be."""
+"""Properties of the test signals."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def test_the_far_field_room_has_its_rt60() -> None:
 def test_a_room_keeps_speech_aligned() -> None:
     click = np.zeros(SAMPLE_RATE, np.float32)
     click[1000] = 1
-    heard, target = signals.in_room(click, signals.far_field())
+    received, target = signals.in_room(click, signals.far_field())
     assert np.abs(target).argmax() == 1000
     after = 1000 + round(signals.EARLY_MS * SAMPLE_RATE / 1000) + 2
     assert np.abs(target[after:]).max() < 1e-6
-    assert np.abs(heard[after:]).max() > 1e-3
+    assert np.abs(received[after:]).max() > 1e-3

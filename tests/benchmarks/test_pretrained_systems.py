@@ -27,7 +27,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("default: x\nsystems: {mine: a}", "no system 'x'"),
         ("default: m\nsystems: {m: {runs: a, against: mm}}", "did you mean 'm'"),
@@ -36,8 +36,8 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
         ("default: [", "cannot be read"),
     ],
 )
-def test_errors_in_the_file_are_single_sentences(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(StillwaveError, match=said) as fault:
+def test_errors_in_the_file_are_single_sentences(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(StillwaveError, match=message) as fault:
         specs(tmp_path, text)
     assert "systems.yaml" in str(fault.value)
 
@@ -101,8 +101,8 @@ def test_results_of_another_test_set_are_not_used(tmp_path: Path) -> None:
 def test_gtcrn_has_no_interval() -> None:
     values = {m: np.array([[value + 0.1, value + 0.3]]) for m, value in tables.GTCRN.items()}
     values["si_sdr"] -= 1.0
-    said = tables.against_gtcrn(Scored(System("mine", (Run("mine", "f", Path("m")),)), values, {}))
-    assert "PESQ-WB +0.200" in said
-    assert "SI-SDR -0.80" in said
-    assert "higher in 3 of 4 metrics" in said
-    assert "[-" not in said
+    message = tables.against_gtcrn(Scored(System("mine", (Run("mine", "f", Path("m")),)), values, {}))
+    assert "PESQ-WB +0.200" in message
+    assert "SI-SDR -0.80" in message
+    assert "higher in 3 of 4 metrics" in message
+    assert "[-" not in message

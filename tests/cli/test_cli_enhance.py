@@ -1,4 +1,4 @@
-"""`stillwave enhance` as its users meet it: files, folders and pipes, and what goes wrong with them."""
+"""`stillwave enhance`: files, folders and pipes, and their errors."""
 
 from __future__ import annotations
 
@@ -175,9 +175,9 @@ def test_an_unknown_model_lists_the_valid_names(tmp_path, run):
     source = recording(tmp_path / "a.wav")
     result = run(source, "-o", tmp_path / "b.wav", "-m", "nothing-of-the-kind", with_model=False)
     assert result.exit_code == 2
-    said = " ".join(result.stderr.split())
-    assert "nothing-of-the-kind: no such file or folder, and no model of this name" in said
-    assert all(name in said for name in pretrained.names())
+    message = " ".join(result.stderr.split())
+    assert "nothing-of-the-kind: no such file or folder, and no model of this name" in message
+    assert all(name in message for name in pretrained.names())
     assert not (tmp_path / "b.wav").exists()
 
 
@@ -342,10 +342,10 @@ def test_an_interruption_keeps_complete_files_only(tmp_path, number, code):
         while not list((tmp_path / "out").glob("??.wav")) and time.monotonic() < deadline:
             time.sleep(0.05)
         process.send_signal(number)
-        _, said = process.communicate(timeout=60)
+        _, message = process.communicate(timeout=60)
     assert process.returncode == code
-    assert number != signal.SIGINT or "interrupted; finished output is kept" in said
-    assert "Traceback" not in said
+    assert number != signal.SIGINT or "interrupted; finished output is kept" in message
+    assert "Traceback" not in message
     made = list((tmp_path / "out").iterdir())
     assert 0 < len(made) < 40
     assert all(not path.name.startswith(".") and audio.probe(path).frames == 320_000 for path in made)

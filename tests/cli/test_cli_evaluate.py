@@ -1,4 +1,4 @@
-"""`stillwave evaluate` as its users meet it: what goes to stdout, what ends it, and what it leaves behind."""
+"""`stillwave evaluate`: stdout, errors and output files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`stillwave export` as its users meet it: what it prints, and what it says when it cannot."""
+"""`stillwave export`: output and error messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def report(target: Path, **facts) -> flow.ExportReport:
 
 
 @pytest.fixture
-def told(monkeypatch) -> dict:
+def sentence(monkeypatch) -> dict:
     """What the verb asks of its twin in Python, which writes nothing."""
     asked: dict = {}
 
@@ -62,15 +62,15 @@ def test_json_is_all_of_stdout(model, tmp_path) -> None:
     assert facts["difference"] < 1e-5
 
 
-def test_options_reach_the_function(told, tmp_path) -> None:
+def test_options_reach_the_function(sentence, tmp_path) -> None:
     call(export, "c", "-o", tmp_path / "a", "--int8", "--calibrate", "d", "--on", "e", "--overwrite",
          "--offline")  # fmt: skip
-    assert told == {
+    assert sentence == {
         "source": Path("c"), "offline": True, "precision": "int8", "calibrate": Path("d"), "dynamic": False,
         "on": Path("e"), "overwrite": True,
     }  # fmt: skip
     call(export, "c", "-o", tmp_path / "a", "--fp16")
-    assert told["precision"] == "float16"
+    assert sentence["precision"] == "float16"
 
 
 def test_losses_are_shown_and_a_large_one_is_a_warning(tmp_path, monkeypatch) -> None:
@@ -84,15 +84,15 @@ def test_losses_are_shown_and_a_large_one_is_a_warning(tmp_path, monkeypatch) ->
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--int8", "--fp16"), "exclude each other"),
         (("--dynamic",), "add --int8"),
     ],
 )
-def test_errors_are_single_sentences(model, tmp_path, arguments, said) -> None:
+def test_errors_are_single_sentences(model, tmp_path, arguments, message) -> None:
     result = call(export, model, "-o", tmp_path / "a.onnx", *arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert said in result.stderr
+    assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1

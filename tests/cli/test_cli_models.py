@@ -93,9 +93,11 @@ def test_an_unknown_name_is_reported() -> None:
     result = call(models, "tinny")
     assert result.exit_code == 2
     assert result.stdout == ""
-    said = " ".join(result.stderr.split())
-    assert "tinny: no such file or folder, and no model or preset of this name; did you mean 'tiny'" in said
-    assert "models: other, tiny" in said
+    message = " ".join(result.stderr.split())
+    assert (
+        "tinny: no such file or folder, and no model or preset of this name; did you mean 'tiny'" in message
+    )
+    assert "models: other, tiny" in message
 
 
 @pytest.mark.parametrize("arguments", [[], ["tiny"], ["tiny-int8"]])

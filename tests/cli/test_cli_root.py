@@ -63,8 +63,8 @@ def test_a_full_disk_names_the_file() -> None:
 
 
 def test_a_missing_package_names_its_extra() -> None:
-    code, said = end(ModuleNotFoundError("No module named 'pesq'", name="pesq"))
-    assert (code, "stillwave[eval]" in said) == (2, True)
+    code, message = end(ModuleNotFoundError("No module named 'pesq'", name="pesq"))
+    assert (code, "stillwave[eval]" in message) == (2, True)
 
 
 def test_an_unknown_missing_module_is_an_internal_error() -> None:
@@ -83,7 +83,7 @@ def test_ctrl_c_and_a_closed_pipe() -> None:
 
 
 def openmp(settings: dict[str, str]) -> str:
-    """What GNU OpenMP says of its settings when a verb loads PyTorch."""
+    """Return the settings that GNU OpenMP prints when a command loads PyTorch."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_"))}
     command = [sys.executable, "-m", "stillwave", "methods"]
     environment = {**kept, "OMP_DISPLAY_ENV": "verbose", **settings}

@@ -181,9 +181,9 @@ def test_ctrl_c_ends_it_with_a_message(process):
     process.stdout.read(2)
     process.send_signal(signal.SIGINT)
     assert process.wait() == 130
-    said = process.stderr.read().decode()
-    assert "interrupted" in said
-    assert "Traceback" not in said
+    message = process.stderr.read().decode()
+    assert "interrupted" in message
+    assert "Traceback" not in message
 
 
 @pytest.mark.parametrize("end", ["stdin", "stdout"])
@@ -199,9 +199,9 @@ def test_the_status_is_on_stderr_once_a_second(run, monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
     result = run("--status", "--block", 1_600, input=bytes(2 * 16_000))
     assert len(result.stdout_bytes) == 2 * 16_000
-    said = [line for line in result.stderr.splitlines() if "of audio in" in line]
-    assert said[0] == "0.3 s of audio in 1.2 s, 0 clipped, 0 repaired"
-    assert len(said) == 3
+    message = [line for line in result.stderr.splitlines() if "of audio in" in line]
+    assert message[0] == "0.3 s of audio in 1.2 s, 0 clipped, 0 repaired"
+    assert len(message) == 3
 
 
 def test_help_shows_an_example(run):

@@ -107,11 +107,11 @@ def test_ctrl_c_ends_with_130_and_the_same_command_resumes(recipe, tmp_path):
     while not list(run.glob("checkpoints/step_*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=600)
+    out, message = process.communicate(timeout=600)
     assert process.returncode == 130
     assert out == ""
-    assert "give the same command to continue" in said
-    assert "Traceback" not in said
+    assert "give the same command to continue" in message
+    assert "Traceback" not in message
 
 
 def test_help_ends_with_an_example():

@@ -24,7 +24,7 @@ print("one two" if frames[:2] == b"\\x00@" else "one")
 
 
 def save(path: Path, first: float, channels: int = 1) -> None:
-    """One second whose first sample tells the program what to hear: 0.5 is two words, else one."""
+    """One second; a first sample of 0.5 makes the program return two words, otherwise one."""
     samples = 0.1 * np.random.default_rng(0).standard_normal((RATE, channels))
     samples[0] = first
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,7 @@ def test_an_interruption_says_how_to_resume(command, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--executor", "rey"], "--executor rey: did you mean 'ray'?"),
         (["--methods", "att"], "there is no method 'att'"),
@@ -102,10 +102,10 @@ def test_an_interruption_says_how_to_resume(command, monkeypatch):
         (["--on", "absent"], "absent: there is no such folder"),
     ],
 )
-def test_invalid_options_are_refused_before_anything_is_written(command, tmp_path, arguments, told):
+def test_invalid_options_are_refused_before_anything_is_written(command, tmp_path, arguments, message):
     result = command(*arguments)
     assert result.exit_code == 2
-    assert told in " ".join(result.stderr.split())
+    assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "grid").exists()
 

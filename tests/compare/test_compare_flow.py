@@ -1,4 +1,4 @@
-"""A grid from beginning to end: what is done, kept, done again, failed and told."""
+"""Grids from training to the report: finished, kept, repeated and failed cells."""
 
 import errno
 import json
@@ -97,9 +97,9 @@ def test_a_failed_cell_does_not_stop_the_others(describe, tmp_path):
     assert result.done == 4
     found = write_report(grid)
     assert found.failed == result.failed
-    told = (grid.folder / "report/report.md").read_text()
-    assert "failed: 8x1 at seed 0: " in told
-    assert "nowhere" in told
+    message = (grid.folder / "report/report.md").read_text()
+    assert "failed: 8x1 at seed 0: " in message
+    assert "nowhere" in message
     assert results_of(grid.folder)["failed"] == result.failed
 
 

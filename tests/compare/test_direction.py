@@ -1,4 +1,4 @@
-"""A metric of which less is better: what is called better, drawn in blue, and near to the teacher, turns round."""
+"""Metrics that are better when lower: verdicts, colours and the gap to the teacher are reversed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes of cells: how they end is told, and they end with the process that started them."""
+"""Processes of cells: their results are reported, and they end with their parent process."""
 
 import signal
 import subprocess
@@ -158,13 +158,13 @@ def test_a_killed_grid_continues_to_the_same_scores(world, describe, tmp_path):
     second = start(cut)
     wait_until(lambda: len(scores_of(cut)) >= 3)
     second.send_signal(signal.SIGINT)
-    _, said = second.communicate(timeout=600)
+    _, message = second.communicate(timeout=600)
     assert second.returncode in (130, 0)
     if second.returncode:
-        assert b"the same command resumes" in said
+        assert b"the same command resumes" in message
     third = start(cut)
-    _, said = third.communicate(timeout=900)
-    assert third.returncode == 0, said
+    _, message = third.communicate(timeout=900)
+    assert third.returncode == 0, message
     assert scores_of(cut) == scores_of(whole)
 
 

@@ -36,7 +36,7 @@ def test_custom_variants():
 
 
 @pytest.mark.parametrize(
-    ("variant", "told"),
+    ("variant", "sentence"),
     [
         ("strong", "write LABEL={name: METHOD"),
         ("strong={power: 4}", "write LABEL={name: METHOD"),
@@ -45,8 +45,8 @@ def test_custom_variants():
         ("a/b={name: at}", "is not a valid name of a variant"),
     ],
 )
-def test_invalid_variants_are_refused(variant, told):
-    with pytest.raises(StillwaveError, match=told):
+def test_invalid_variants_are_refused(variant, sentence):
+    with pytest.raises(StillwaveError, match=sentence):
         names.parse_methods("at", BASE, [variant])
 
 

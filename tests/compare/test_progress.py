@@ -27,6 +27,6 @@ def test_results_are_unchanged_with_and_without_a_bar(world, tmp_path, capsys):
     assert list(watched(iter(outcomes), jobs, jobs[:2], quiet=True)) == outcomes
     assert not capsys.readouterr().err
     assert list(watched(iter(outcomes), jobs, jobs[:2], quiet=False)) == outcomes
-    said = capsys.readouterr().err
-    assert "3 of 3 cells, 1 failed" in said
-    assert "2/2" in said
+    message = capsys.readouterr().err
+    assert "3 of 3 cells, 1 failed" in message
+    assert "2/2" in message

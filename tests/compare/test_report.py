@@ -1,4 +1,4 @@
-"""Tables, pictures and pages of a grid whose scores are written by hand: no training, and the answers are known."""
+"""Tables, figures and pages of a grid with given scores."""
 
 import csv
 import io
@@ -80,8 +80,8 @@ def test_planted_effects_are_found_and_nothing_else(make):
         assert (found.seeds, found.recordings) == (3, 40)
     assert rows["sp"].corrected["si_sdr"] < 0.01 > rows["clskd"].corrected["si_sdr"]
     assert rows["at"].corrected["si_sdr"] > 0.05
-    told = list(verdicts(collect(grid)))
-    assert told[0] == "SI-SDR: better than the student alone: SP; worse: CLSKD-style."
+    message = list(verdicts(collect(grid)))
+    assert message[0] == "SI-SDR: better than the student alone: SP; worse: CLSKD-style."
 
 
 def test_means_gaps_and_costs_by_hand(make):

@@ -135,9 +135,9 @@ def test_plain_folders_name_speakers_by_folder_or_pattern(tmp_path):
     assert [(r.label, r.speaker) for r in noise] == [("anna", ""), ("ben", ""), ("", "")]
 
 
-@pytest.mark.parametrize(("pattern", "said"), [("(", "not a regular expression"), ("a", "no group")])
-def test_bad_patterns_are_refused(pattern, said):
-    with pytest.raises(ManifestError, match=said):
+@pytest.mark.parametrize(("pattern", "message"), [("(", "not a regular expression"), ("a", "no group")])
+def test_bad_patterns_are_refused(pattern, message):
+    with pytest.raises(ManifestError, match=message):
         folders.speaker_from(pattern)
 
 

@@ -65,7 +65,7 @@ def test_sentences_are_unique_and_an_error_if_exhausted() -> None:
 
 
 class _Constant(np.random.Generator):
-    """A generator that always says the same, cheaply."""
+    """A generator that always returns the same value."""
 
     def __init__(self) -> None:
         super().__init__(np.random.PCG64(0))

@@ -37,7 +37,7 @@ def test_a_room_starts_with_the_direct_sound() -> None:
 def test_the_noise_has_the_requested_snr(snr_db: float, reverberant: bool) -> None:
     response = np.zeros(1000, np.float32)
     response[0] = 1
-    response[900] = 0.5  # 56 ms: heard, but no part of the target
+    response[900] = 0.5  # 56 ms: in the mixture, but not in the target
     speech = noise(0)
     rng = np.random.default_rng(1)
     mixed = mix(speech, noise(2), snr_db, RATE, rng, response if reverberant else None)

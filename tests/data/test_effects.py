@@ -36,8 +36,8 @@ def test_the_snr_is_as_requested(wanted):
 def test_a_room_without_walls_changes_nothing():
     delta = np.zeros(4000, np.float32)
     delta[123] = 1
-    heard, target = effects.reverberate(WHITE, delta, RATE, 50)
-    np.testing.assert_allclose(heard, WHITE, atol=1e-6)
+    reverberant, target = effects.reverberate(WHITE, delta, RATE, 50)
+    np.testing.assert_allclose(reverberant, WHITE, atol=1e-6)
     np.testing.assert_allclose(target, WHITE, atol=1e-6)
 
 
@@ -45,10 +45,10 @@ def test_an_early_reflection_stays_in_the_target_and_a_late_one_does_not():
     response = np.zeros(4000, np.float32)
     direct, early, late = 100, 100 + 799, 100 + 801  # 50 ms are 800 samples
     response[[direct, early, late]] = 1, 0.5, 0.25
-    heard, target = effects.reverberate(WHITE, response, RATE, 50)
+    reverberant, target = effects.reverberate(WHITE, response, RATE, 50)
     shifted = {n: np.pad(WHITE, (n, 0))[: len(WHITE)] for n in (799, 801)}
     np.testing.assert_allclose(target, WHITE + 0.5 * shifted[799], atol=1e-6)
-    np.testing.assert_allclose(heard - target, 0.25 * shifted[801], atol=1e-6)
+    np.testing.assert_allclose(reverberant - target, 0.25 * shifted[801], atol=1e-6)
 
 
 def test_early_and_late_add_up_to_the_response_from_the_direct_sound_on():

@@ -15,9 +15,9 @@ def tone(hertz, frames=RATE):
 @pytest.mark.parametrize("hertz", [60, 180, 540, 1600, 4000])
 def test_a_tone_gets_the_gain_of_the_curve_without_a_delay(hertz):
     curve = draw_curve(np.random.default_rng(4), 9.0)
-    heard = equalise(tone(hertz), curve, RATE)[2000:-2000]
+    equalised = equalise(tone(hertz), curve, RATE)[2000:-2000]
     wanted = tone(hertz)[2000:-2000] * 10 ** (gain_db(curve, np.array([float(hertz)]))[0] / 20)
-    assert np.abs(heard - wanted).max() < 0.02 * np.abs(wanted).max()
+    assert np.abs(equalised - wanted).max() < 0.02 * np.abs(wanted).max()
 
 
 def test_curves_are_smooth_bounded_and_around_zero():

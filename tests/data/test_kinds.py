@@ -41,8 +41,8 @@ def test_a_scan_without_a_kind_uses_the_name_and_prints_it(world, run_verb, tmp_
 def test_a_scan_of_an_unknown_kind_asks_for_it(world, run_verb, tmp_path):
     place = tmp_path / "recordings"
     place.symlink_to(world["folder"] / "noise")
-    said = run_verb("scan", place, "-o", tmp_path / "m.jsonl", code=2)
-    assert "--kind noise" in said
+    message = run_verb("scan", place, "-o", tmp_path / "m.jsonl", code=2)
+    assert "--kind noise" in message
     assert not (tmp_path / "m.jsonl").exists()
     run_verb("scan", place, "-o", tmp_path / "m.jsonl", "--kind", "noise")
 

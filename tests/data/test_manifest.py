@@ -48,7 +48,7 @@ def test_recordings_are_frozen():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"sampel_rate": 1}, "unknown key 'sampel_rate'; did you mean 'sample_rate'"),
         ({"seconds": 0}, "key 'seconds'"),
@@ -56,30 +56,30 @@ def test_recordings_are_frozen():
         ({"channels": 0}, "key 'channels'"),
     ],
 )
-def test_a_bad_line_is_named_with_its_key(tmp_path, changes, said):
+def test_a_bad_line_is_named_with_its_key(tmp_path, changes, message):
     path = write_lines(tmp_path / "m.jsonl", line(), line(**changes))
-    with pytest.raises(ManifestError, match=said) as caught:
+    with pytest.raises(ManifestError, match=message) as caught:
         read_manifest(path, must_exist=False)
     assert f"{path}, line 2" in str(caught.value)
 
 
 def test_missing_keys_broken_json_and_other_json_are_named(tmp_path):
     path = tmp_path / "m.jsonl"
-    for text, said in (
+    for text, message in (
         ('{"path": "a"}', "'sample_rate' is missing"),
         ("{", "not JSON"),
         ("[1]", "not a JSON object"),
     ):
         path.write_text(text + "\n")
-        with pytest.raises(ManifestError, match=said):
+        with pytest.raises(ManifestError, match=message):
             read_manifest(path)
 
 
 def test_empty_absent_and_binary_manifests_are_refused(tmp_path):
     (tmp_path / "empty.jsonl").write_text("\n\n")
     (tmp_path / "binary.jsonl").write_bytes(b"\xff\xfe\x00RIFF")
-    for name, said in (("empty", "no recordings"), ("binary", "UTF-8"), ("absent", "cannot be read")):
-        with pytest.raises(ManifestError, match=said):
+    for name, message in (("empty", "no recordings"), ("binary", "UTF-8"), ("absent", "cannot be read")):
+        with pytest.raises(ManifestError, match=message):
             read_manifest(tmp_path / f"{name}.jsonl")
 
 

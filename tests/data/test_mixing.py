@@ -113,9 +113,9 @@ def test_every_utterance_is_used_before_any_is_repeated(mixer, world):
     make = mixer(PLAIN)
     orders = []
     for turn in range(2):
-        heard = [make(0, turn * len(make) + i).facts.speech[0] for i in range(len(make))]
-        assert sorted(heard) == sorted(str(r.path) for r in world["speech"])
-        orders.append(heard)
+        used = [make(0, turn * len(make) + i).facts.speech[0] for i in range(len(make))]
+        assert sorted(used) == sorted(str(r.path) for r in world["speech"])
+        orders.append(used)
     assert orders[0] != orders[1]
 
 
@@ -228,9 +228,9 @@ def test_long_rooms_are_rarer(world, store, tmp_path):
     assert 5 < drawn.count(long) < 50
 
 
-@pytest.mark.parametrize(("part", "said"), [("speech", "speech: has no"), ("noise", "noise: has no")])
-def test_empty_lists_are_refused(mixer, part, said):
-    with pytest.raises(ManifestError, match=said):
+@pytest.mark.parametrize(("part", "message"), [("speech", "speech: has no"), ("noise", "noise: has no")])
+def test_empty_lists_are_refused(mixer, part, message):
+    with pytest.raises(ManifestError, match=message):
         mixer(PLAIN, **{part: []})
 
 
@@ -261,5 +261,5 @@ def test_recordings_without_a_speaker_are_speakers_of_their_own(mixer, world):
     unnamed = [recording.model_copy(update={"speaker": ""}) for recording in world["speech"]]
     mixture = mixer(with_(babble=1.0, noises=1), speech=unnamed)(0, 0)
     assert "babble" in mixture.facts.effects
-    heard = set(mixture.facts.speech)
-    assert heard.isdisjoint(mixture.facts.noises)
+    used = set(mixture.facts.speech)
+    assert used.isdisjoint(mixture.facts.noises)

@@ -76,8 +76,8 @@ def test_a_crop_without_speech_is_drawn_again(train):
     clean[:3000] = 0.1
     write(pairs[0].clean, clean, RATE)
     source = PairedSegments(pairs, 0.1, 1)
-    heard = [source(0, i).clean.any() for i in range(40)]
-    assert np.mean(heard) > 0.8  # by chance: (3000 + 1600) / (12000 − 1600), less than a half
+    used = [source(0, i).clean.any() for i in range(40)]
+    assert np.mean(used) > 0.8  # by chance: (3000 + 1600) / (12000 − 1600), less than a half
 
 
 @pytest.mark.parametrize("microphones", [1, 4, 8])

@@ -61,7 +61,7 @@ def listed(folder, rows, header="id,snr_db"):
 
 
 @pytest.mark.parametrize(
-    ("rows", "header", "said"),
+    ("rows", "header", "message"),
     [
         (["a,loud"], "id,snr_db", "line 2: column 'snr_db' is 'loud'"),
         (["a,1", "b,1"], "id,snr_db", r"line 3: there is no noisy/b\.flac"),
@@ -69,8 +69,8 @@ def listed(folder, rows, header="id,snr_db"):
         ([], "id", "lists no mixtures"),
     ],
 )
-def test_faults_in_the_list_are_named(tmp_path, rows, header, said):
-    with pytest.raises(ManifestError, match=said):
+def test_faults_in_the_list_are_named(tmp_path, rows, header, message):
+    with pytest.raises(ManifestError, match=message):
         read_pairs(listed(tmp_path / "set", rows, header))
 
 

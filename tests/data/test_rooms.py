@@ -54,7 +54,7 @@ def delay_between(one, other):
 
 
 def test_rotating_the_scene_rotates_the_channels():
-    """Microphones that turn right see a scene that turns left; A alone, whose place stays."""
+    """Rotating the microphones to the right rotates the scene to the left; for A alone, whose position is fixed."""
     before, after = layout(yaw=0.2), layout(yaw=0.2 - 1.1)
     found = rooms.arrivals(before, before.speech, 0.3, np.random.default_rng(0))
     a, b = (rooms.responses(found, where, 0.8, 4000)[:4] for where in (before, after))
@@ -167,7 +167,7 @@ def test_random_points_have_the_energy_of_the_images_they_replace():
 
 def test_the_late_field_is_diffuse():
     """SN3D: each dipole has a third of W's energy; A and B agree at low frequencies and not at high ones."""
-    cube = (4.0, 4.2, 3.9)  # else the walls far apart are heard longest
+    cube = (4.0, 4.2, 3.9)  # otherwise the distant walls decay slowest
     where = layout((1.0, 1.2, 1.0), 0.3, cube, (2.1, 2.0, 1.9))
     found = rooms.arrivals(where, where.speech, 0.5, np.random.default_rng(4))
     late = rooms.responses(found, where, 0.995, 8000)[:, 2500:].astype(float)

@@ -47,10 +47,8 @@ def test_one_source_for_both_sides_is_split_without_leakage(manifests):
 def test_training_and_development_mixtures_share_nothing(manifests):
     data = config()
     mixers = [build_mixer(data, side, 0, manifests) for side in ("train", "development")]
-    heard = [
-        {path for i in range(30) for path in m(0, i).facts.speech + m(0, i).facts.noises} for m in mixers
-    ]
-    assert heard[0].isdisjoint(heard[1])
+    used = [{path for i in range(30) for path in m(0, i).facts.speech + m(0, i).facts.noises} for m in mixers]
+    assert used[0].isdisjoint(used[1])
 
 
 def test_split_manifests_are_used_unchanged_and_can_share_rooms(manifests):

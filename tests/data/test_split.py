@@ -65,7 +65,7 @@ def test_splitting_by_unknown_speakers_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"fraction": 0}, "between 0 and 1"),
         ({"fraction": 1.5}, "between 0 and 1"),
@@ -73,8 +73,8 @@ def test_splitting_by_unknown_speakers_is_refused():
         ({"pattern": "a"}, "no group"),
     ],
 )
-def test_bad_arguments_are_refused(arguments, said):
-    with pytest.raises(ManifestError, match=said):
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ManifestError, match=message):
         split([recording("a", "x"), recording("b", "y")], **arguments)
 
 

@@ -93,6 +93,6 @@ def test_check_finds_faults(tmp_path):
     assert any(name == "copy.wav" and "is the same file as" in fault for name, fault in faults)
     assert any(name == "gone.wav" and "no such file" in fault for name, fault in faults)
     (stereo,) = [fault for name, fault in faults if name == "stereo.wav"]
-    for said in ("8000 Hz, the manifest says 16000", "2 channels", "2.000 s"):
-        assert said in stereo
+    for message in ("8000 Hz, the manifest says 16000", "2 channels", "2.000 s"):
+        assert message in stereo
     assert check([entry("a.wav")])["faults"] == []

@@ -53,13 +53,13 @@ def same(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 
 def test_outputs_are_restored_exactly_in_the_same_layout(tmp_path):
-    said = awkward()
-    ask, asked = answers(**said)
-    live = opened(tmp_path).outputs(NOISY, list(said), ask)
-    kept = opened(tmp_path).outputs(NOISY, list(said), ask)
+    sentence = awkward()
+    ask, asked = answers(**sentence)
+    live = opened(tmp_path).outputs(NOISY, list(sentence), ask)
+    kept = opened(tmp_path).outputs(NOISY, list(sentence), ask)
     assert len(asked) == 1
     assert same(live.estimate, kept.estimate)
-    for name, feature in said.items():
+    for name, feature in sentence.items():
         assert live.features[name] is feature, "a live answer is not touched"
         assert same(kept.features[name], feature), name
         if name != "expanded":
@@ -185,9 +185,9 @@ def test_a_full_disk_is_reported_once_and_is_not_an_error(tmp_path, monkeypatch,
     monkeypatch.setattr(Path, "write_bytes", full)
     for step in range(1, 4):
         assert cache.outputs(NOISY + step, ["a"], ask).estimate.shape == (2, 4)
-    told = capsys.readouterr().err
-    assert told.count("No space left on device") == 1
-    assert str(tmp_path) in told
+    text = capsys.readouterr().err
+    assert text.count("No space left on device") == 1
+    assert str(tmp_path) in text
     cache.outputs(NOISY, ["a"], ask)
     assert (cache.read, cache.added) == (1, 1), "what is there is still read"
 

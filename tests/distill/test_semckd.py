@@ -142,7 +142,7 @@ def test_standardised_targets_are_independent_of_level():
     what = scene()
     louder = what.changed(torch.clone, lambda x: 100 * x, torch.clone)
     found = [losses(semckd(what, standardise=True), w) for w in (what, louder)]
-    # α does see the level; the distances do not.
+    # α depends on the level; the distances do not.
     plain = [losses(semckd(what, standardise=False), w) for w in (what, louder)]
     for name in SETS:
         assert found[1][name].item() == pytest.approx(found[0][name].item(), rel=0.1)

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 import soundfile
-from hearing import RATE, clip
+from fake_recognisers import RATE, clip
 from hypothesis import given
 from hypothesis import strategies as st
 

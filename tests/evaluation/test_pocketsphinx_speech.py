@@ -1,4 +1,4 @@
-"""What pocketsphinx hears of synthetic speech: words that are there, fewer in noise, all the same every time."""
+"""Transcripts of synthetic speech by pocketsphinx: correct words, fewer in noise, and deterministic."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def test_most_words_of_clean_synthetic_speech_are_recognised(items):
     counts = []
     for item in items:
         samples, rate = soundfile.read(item.clean, dtype="float32")
-        said = recogniser.transcribe(np.asarray(samples), rate)
-        print(f"{item.text!r} is heard as {said!r}")
-        counts.append(count(item.text, said))
+        message = recogniser.transcribe(np.asarray(samples), rate)
+        print(f"{item.text!r} is transcribed as {message!r}")
+        counts.append(count(item.text, message))
     assert sum(c.errors for c in counts) / sum(c.words for c in counts) < 0.7  # chance is 0.9 and more
 
 

@@ -10,7 +10,7 @@ import types
 import numpy as np
 import pytest
 import soundfile
-from hearing import program
+from fake_recognisers import program
 from voices import RATE, noisy, voice
 
 from stillwave.data.demo.espeak import Voice, available, speak_in_process
@@ -112,7 +112,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch):
 @pytest.mark.skipif(not available(), reason="the extra demo is not installed")
 @pytest.mark.slow
 def test_pocketsphinx_transcripts_do_not_depend_on_earlier_files(tmp_path):
-    """Its estimate of the noise stays: without a reset the first of these is heard as another text afterwards."""
+    """Its noise estimate persists: without a reset the first of these is transcribed differently afterwards."""
     lines = [
         (text, tmp_path / f"{text}.wav") for text in ("put the book on the table", "seven days in a week")
     ]
@@ -207,7 +207,7 @@ def test_two_folders_of_other_weights_have_other_versions(tiny, tmp_path):
 
 @pytest.fixture(scope="module")
 def tiny_whisper(tmp_path_factory):
-    """The same of a Whisper that knows bytes and no words, and English alone."""
+    """The same for an English-only Whisper with a byte tokeniser."""
     import torch
     import transformers as t
 

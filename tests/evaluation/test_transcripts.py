@@ -1,9 +1,9 @@
-"""What is heard of files: each once, faults as reasons, the same whatever the order and the processes."""
+"""Transcription of files: each once, errors as reasons, independent of order and processes."""
 
 from __future__ import annotations
 
 import pytest
-from hearing import clip, install, program
+from fake_recognisers import clip, install, program
 
 from stillwave.errors import StillwaveError
 from stillwave.evaluation import Item, score_pairs
@@ -32,20 +32,20 @@ def item(folder, name, clean, text="", **systems):
 def test_each_file_is_transcribed_once(tmp_path, monkeypatch):
     fake = install(monkeypatch, {5000: "a b", 5001: "a x", 5002: ""})
     items = [item(tmp_path, "1", 5000, a=5001, b=5002)]
-    heard = transcribe_all(items, FAKE, 1, quiet=True)
+    pairs = transcribe_all(items, FAKE, 1, quiet=True)
     assert fake.asked == [5000, 5001, 5002]
-    assert heard["1", "a"].count.errors == 1
-    assert heard["1", "b"].count.rate == 1
+    assert pairs["1", "a"].count.errors == 1
+    assert pairs["1", "b"].count.rate == 1
 
 
-def test_texts_replace_transcripts_of_the_reference(tmp_path, monkeypatch):
+def test_texts_replace_pairs_the_reference(tmp_path, monkeypatch):
     fake = install(monkeypatch, {5001: "a b"})
     items = [item(tmp_path, "1", 5000, "A B C", a=5001), item(tmp_path, "2", 5000, a=5001)]
-    heard = transcribe_all(items, AsrConfig("fake", "texts"), 1, quiet=True)
+    pairs = transcribe_all(items, AsrConfig("fake", "texts"), 1, quiet=True)
     assert 5000 not in fake.asked
-    assert heard["1", "a"].count.deletions == 1
-    assert heard["2", "a"].count is None
-    assert heard["2", "a"].reason == "the reference text is not known"
+    assert pairs["1", "a"].count.deletions == 1
+    assert pairs["2", "a"].count is None
+    assert pairs["2", "a"].reason == "the reference text is not known"
 
 
 def test_texts_of_no_recording_are_refused(tmp_path, monkeypatch):
@@ -95,9 +95,9 @@ def test_silence_has_no_words_and_is_not_transcribed(tmp_path, monkeypatch):
     ],
 )
 def test_a_pair_has_a_count_or_a_reason(reference, hypothesis, reason):
-    heard = TranscriptPair(Transcript(*reference), Transcript(*hypothesis))
-    assert heard.reason == reason
-    assert (heard.count is None) == (reason is not None)
+    pair = TranscriptPair(Transcript(*reference), Transcript(*hypothesis))
+    assert pair.reason == reason
+    assert (pair.count is None) == (reason is not None)
 
 
 LINE = """
@@ -121,7 +121,7 @@ def test_results_do_not_depend_on_order_or_processes(tmp_path):
     assert sorted(turned.rows, key=lambda row: (row.id, row.system)) == list(alone.rows)
     found = {(row.id, row.system): row.scores["wer"] for row in alone.rows}
     assert found["1", "a"].value == pytest.approx(1 / 3)
-    assert found["1", "b"].value == 1  # heard nothing
+    assert found["1", "b"].value == 1  # an empty transcript
     assert found["2", "b"].value == 0
     assert "ended with exit code 1: cannot" in found["2", "a"].reason
     assert {found["3", s].reason for s in "ab"} == {"the reference has no words"}

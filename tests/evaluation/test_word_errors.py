@@ -68,19 +68,19 @@ def test_normalising_twice_changes_nothing(text):
 
 @settings(max_examples=60)
 @given(WORDS.filter(bool), WORDS)
-def test_words_of_wav2vec2_are_counted_as_in_the_challenges_script(said, heard):
+def test_words_of_wav2vec2_are_counted_as_in_the_challenges_script(spoken, recognised):
     """Which hands jiwer the two texts as they are."""
-    reference, hypothesis = " ".join(said), " ".join(heard)
+    reference, hypothesis = " ".join(spoken), " ".join(recognised)
     assert count(reference, hypothesis).rate == pytest.approx(jiwer.wer(reference, hypothesis))
 
 
 @settings(max_examples=60)
 @given(WORDS.filter(bool), WORDS)
-def test_errors_are_the_edit_distance(said, heard):
-    found = count(" ".join(said), " ".join(heard))
-    assert found.errors == distance(said, heard)
-    assert found.words == len(said)
-    assert found.words - found.deletions + found.insertions == len(heard)
+def test_errors_are_the_edit_distance(spoken, recognised):
+    found = count(" ".join(spoken), " ".join(recognised))
+    assert found.errors == distance(spoken, recognised)
+    assert found.words == len(spoken)
+    assert found.words - found.deletions + found.insertions == len(recognised)
 
 
 def distance(a, b):

@@ -7,7 +7,7 @@ import io
 import json
 
 import pytest
-from hearing import clip, install
+from fake_recognisers import clip, install
 from voices import noisy, voice
 
 from stillwave.errors import MissingExtraError
@@ -30,7 +30,7 @@ from stillwave.reports.score_tables import latex, markdown, notes, warnings
 from stillwave.stats.bootstrap import bootstrap, ratio
 
 
-def heard(reference, hypothesis):
+def transcripts_of(reference, hypothesis):
     return TranscriptPair(Transcript(reference), Transcript(hypothesis))
 
 
@@ -39,7 +39,7 @@ def rows(system, *pairs):
     found = []
     for n, pair in enumerate(pairs):
         both = (
-            heard(*pair)
+            transcripts_of(*pair)
             if isinstance(pair, tuple)
             else TranscriptPair(Transcript("a"), Transcript(None, pair))
         )
@@ -59,24 +59,24 @@ def scores(**systems):
 def test_t1_is_computed_from_stoi_and_wer():
     clean = voice(1.5)
     estimate = noisy(clean, 5)
-    both = score(clean, estimate, ("stoi", "wer", "t1"), heard("a b c d", "a b c"))
+    both = score(clean, estimate, ("stoi", "wer", "t1"), transcripts_of("a b c d", "a b c"))
     assert both["wer"].value == 0.25
     assert both["t1"].value == (both["stoi"].value + 0.75) / 2
-    many = score(clean, estimate, ("stoi", "wer", "t1"), heard("a", "b c d"))
+    many = score(clean, estimate, ("stoi", "wer", "t1"), transcripts_of("a", "b c d"))
     assert many["wer"].value == 1  # clipped
     assert many["t1"].value == many["stoi"].value / 2
 
 
 def test_clips_without_words_have_no_wer_and_no_t1():
     clean = voice(1.5)
-    found = score(clean, noisy(clean, 5), ("stoi", "wer", "t1"), heard("", "a"))
+    found = score(clean, noisy(clean, 5), ("stoi", "wer", "t1"), transcripts_of("", "a"))
     assert found["stoi"].value is not None
     assert found["wer"] == found["t1"] == Score(None, "the reference has no words")
 
 
 def test_wer_is_computed_for_a_silent_estimate():
     clean = voice(1.5)
-    found = score(clean, 0 * clean, ("stoi", "wer", "t1"), heard("a b", ""))
+    found = score(clean, 0 * clean, ("stoi", "wer", "t1"), transcripts_of("a b", ""))
     assert found["wer"].value == 1  # silence loses every word
     assert found["stoi"] == found["t1"] == Score(None, "the estimate is silent")
     assert score(clean, 0 * clean, ("wer",))["wer"].value is None

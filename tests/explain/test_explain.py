@@ -141,8 +141,8 @@ def test_content_of_a_snapshot(flagship):
         found["alpha.inter.time"].float().sum(-1), torch.ones(frames, 3), atol=2e-3, rtol=0
     )
     assert found["similarity.decoder"].shape == (frames, frames)
-    heard = found["similarity.encoder"].float().diagonal()
-    torch.testing.assert_close(heard, torch.ones(frames), atol=2e-3, rtol=0)
+    diagonal = found["similarity.encoder"].float().diagonal()
+    torch.testing.assert_close(diagonal, torch.ones(frames), atol=2e-3, rtol=0)
 
 
 def test_snapshots_do_not_change_the_run(place, flagship, tmp_path, monkeypatch):
@@ -290,9 +290,9 @@ def test_equal_weights_have_the_middle_colour(tmp_path):
     assert colours["norm"](0.25) == 0.5
     assert colours["norm"](0.0) == 0
     assert colours["norm"](0.7) == pytest.approx(1, abs=1e-5)
-    heard = figures.AudioClip(np.random.default_rng(0).standard_normal(4000).astype(np.float32), 16_000)
+    clip = figures.AudioClip(np.random.default_rng(0).standard_normal(4000).astype(np.float32), 16_000)
     one = {"time": np.ones((5, 2, 1), np.float32)}
-    figures.draw_weights(tmp_path / "one.png", heard, one, students=2, teachers=1)
+    figures.draw_weights(tmp_path / "one.png", clip, one, students=2, teachers=1)
     assert (tmp_path / "one.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -303,9 +303,9 @@ def test_equal_weights_have_the_middle_colour(tmp_path):
 def test_similarities_of_the_other_streams_are_drawn(tmp_path, monkeypatch, kind, size):
     monkeypatch.setattr(figures, "DPI", 40)
     random = np.random.default_rng(0)
-    heard = figures.AudioClip(random.standard_normal(4000).astype(np.float32), 16_000)
+    clip = figures.AudioClip(random.standard_normal(4000).astype(np.float32), 16_000)
     row = figures.FigureRow("layer", *random.uniform(size=(2, *size)).astype(np.float32))
-    figures.draw_similarities(tmp_path / "some.png", heard, [row], kind)
+    figures.draw_similarities(tmp_path / "some.png", clip, [row], kind)
     with Image.open(tmp_path / "some.png") as image:
         assert len(image.convert("RGBA").getcolors(1 << 24)) > 20
 

@@ -81,7 +81,7 @@ def test_nan_counts_as_a_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "options", "said"),
+    ("kind", "name", "options", "message"),
     [
         ("whole", "a.onnx", {}, "needs the whole signal, so it cannot stream; export it with --offline"),
         ("bsrnn", "a.tflite", {}, "cannot write '.tflite'"),
@@ -90,8 +90,10 @@ def test_nan_counts_as_a_difference() -> None:
         ("bsrnn", "a.onnx", {"precision": "int8", "calibrate": "x", "dynamic": True}, "choose one"),
     ],
 )
-def test_networks_that_cannot_be_exported_are_refused(folders, tmp_path, kind, name, options, said) -> None:
-    with pytest.raises(ExportError, match=said):
+def test_networks_that_cannot_be_exported_are_refused(
+    folders, tmp_path, kind, name, options, message
+) -> None:
+    with pytest.raises(ExportError, match=message):
         export(folders[kind], tmp_path / name, **options)
     assert not list(tmp_path.iterdir())
 

@@ -22,7 +22,7 @@ CAUSAL = ("bsrnn", "dpdcrn", "running", "microphones")
 
 @functools.cache
 def streaming(kind: str):
-    """A network, what its file says, and the file's network in ONNX Runtime."""
+    """A network, the metadata of its file, and the file in ONNX Runtime."""
     model = network(kind)
     meta = describe(model, Card(model=model.config), offline=False)
     return model, meta, verify.onnx_runner(graphs.serialise(graphs.stream_graph(model), meta))

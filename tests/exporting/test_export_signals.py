@@ -1,4 +1,4 @@
-"""What exported files are compared on: recordings of several files, heard as training hears them."""
+"""Signals for the verification of exported files: recordings of several files, read as in training."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_the_limit_keeps_a_fraction_of_the_input(limit, rate_out):
     out = Enhancer(Through()).enhance(tone(48_000, 0.5), 48_000, limit_db=limit, rate_out=rate_out)
     expected = tone(rate_out, 0.5) * (0.5 + dry_mix / 2)
     assert np.abs(out - expected)[rate_out // 20 : -rate_out // 20].max() < 1e-4
-    if rate_out == 48_000:  # what the network cannot hear stays in the mix
+    if rate_out == 48_000:  # what the network does not process stays in the mix
         out = Enhancer(Through()).enhance(tone(48_000, 0.5, 15_000), 48_000, limit_db=limit)
         assert np.abs(out - tone(48_000, 0.5, 15_000) * dry_mix)[2_400:-2_400].max() < 1e-4
 
@@ -104,7 +104,7 @@ def test_no_blocks_give_no_output():
 
 
 def test_causal_networks_use_no_windows(student):
-    """Twelve seconds: more than a window of networks that see everything."""
+    """Twelve seconds: longer than a window of offline networks."""
     torch.manual_seed(0)
     network = build(SMALL).eval()
     noisy = 0.1 * np.random.default_rng(0).standard_normal((1, 12 * 16_000)).astype(np.float32)

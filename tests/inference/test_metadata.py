@@ -1,4 +1,4 @@
-"""What recordings hold beside samples: carried from WAV to WAV and from FLAC to FLAC, named where it is lost."""
+"""Metadata of recordings: copied from WAV to WAV and from FLAC to FLAC, and reported if lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metadata of an exported file: what may not be said."""
+"""Validation of the metadata of an exported file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_valid_metadata_is_read_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"stft": {"n_fft": 512, "hop": 128}}, "hop must be half of n_fft"),
         ({"states": {}}, "states: expected at least one"),
@@ -28,6 +28,6 @@ def test_valid_metadata_is_read_back() -> None:
         ({"window": "hann"}, "Extra inputs are not permitted"),
     ],
 )
-def test_invalid_metadata_is_refused(change, said) -> None:
-    with pytest.raises(ValidationError, match=said):
+def test_invalid_metadata_is_refused(change, message) -> None:
+    with pytest.raises(ValidationError, match=message):
         ModelMetadata.model_validate({**STREAM, **change})

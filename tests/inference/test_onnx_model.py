@@ -1,4 +1,4 @@
-"""Exported files that are whole are read; others are refused in one sentence that says why."""
+"""Valid exported files are read; others are refused with the reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
-from exported import describe, export, said
+from exported import describe, export, message
 
 from stillwave.errors import CheckpointError
 from stillwave.inference import OnnxBackend
@@ -42,7 +42,7 @@ def test_a_valid_file_is_read(whole):
 
 
 def test_a_file_without_a_card_is_identified_by_its_hash(copy):
-    describe(copy, json.dumps({**said(copy), "card": {}}))
+    describe(copy, json.dumps({**message(copy), "card": {}}))
     assert OnnxBackend(copy).fingerprint == read(copy).sha256
 
 
@@ -98,7 +98,7 @@ def test_foreign_and_newer_metadata_are_refused(copy, text, words):
 @pytest.fixture
 def changed(copy):
     """The file with other metadata than its own."""
-    own = said(copy)
+    own = message(copy)
 
     def change(**changes) -> Path:
         describe(copy, json.dumps({**own, **changes}))
@@ -108,7 +108,7 @@ def changed(copy):
 
 
 def test_a_graph_that_differs_from_its_metadata_is_refused(copy, changed):
-    states = said(copy)["states"]
+    states = message(copy)["states"]
     name = next(iter(states))
     with pytest.raises(CheckpointError, match=r"has an input 'state\..*contrary to its metadata"):
         read(changed(states={k: v for k, v in states.items() if k != name}))
@@ -176,6 +176,6 @@ def test_a_file_for_whole_signals_enhances_and_does_not_stream(tmp_path):
 
 def test_a_file_with_look_ahead_is_refused(copy):
     """`Line` delays by one frame alone: such estimates would come out too early."""
-    describe(copy, json.dumps({**said(copy), "lookahead_frames": 2}))
+    describe(copy, json.dumps({**message(copy), "lookahead_frames": 2}))
     with pytest.raises(CheckpointError, match=r"student\.onnx: has a look-ahead of 2 frame\(s\)"):
         OnnxBackend(copy)

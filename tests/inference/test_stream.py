@@ -1,4 +1,4 @@
-"""Live sound is the whole recording: in any blocks, at any rate, across states, with faults in it."""
+"""Streams equal the whole recording for any blocks, rates, states and faults."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def tones(speakers: str) -> np.ndarray:
     return np.stack([0.2 * np.sin(2 * np.pi * TONES[name] * time) for name in speakers.split()]).astype("f4")
 
 
-def heard(samples: np.ndarray) -> list[int]:
+def decoded(samples: np.ndarray) -> list[int]:
     """The frequency of each channel of `[samples, channels]`, to 20 Hz; a channel without sound has 0."""
     spectra = np.abs(np.fft.rfft(samples * np.hanning(len(samples))[:, None], axis=0))
     found = spectra.argmax(0) * RATE / len(samples)
@@ -86,10 +86,10 @@ def test_surround_goes_into_ogg_in_its_order_and_comes_back(tmp_path, same, chan
     source = surround_wav(tmp_path / "a.wav", mask, speakers)
     report = same.enhance_file(source, tmp_path / f"b{suffix}")
     assert report.lost_tags == ()
-    assert heard(soundfile.read(tmp_path / f"b{suffix}")[0]) == frequencies(OGG[channels])
+    assert decoded(soundfile.read(tmp_path / f"b{suffix}")[0]) == frequencies(OGG[channels])
     for back in ("c.wav", "c.flac"):
         same.enhance_file(tmp_path / f"b{suffix}", tmp_path / back)
-        assert heard(soundfile.read(tmp_path / back)[0]) == frequencies(speakers)
+        assert decoded(soundfile.read(tmp_path / back)[0]) == frequencies(speakers)
     assert riff.channel_mask(tmp_path / "c.wav") == mask
 
 
@@ -121,7 +121,7 @@ def test_microphones_keep_their_order(tmp_path, same, channels):
     audio.write(tmp_path / "a.wav", samples, RATE)
     for name in ("b.ogg", "b.opus", "b.wav", "b.flac"):
         report = same.enhance_file(tmp_path / "a.wav", tmp_path / name)
-        assert heard(soundfile.read(tmp_path / name)[0]) == frequencies(" ".join(list(TONES)[:channels]))
+        assert decoded(soundfile.read(tmp_path / name)[0]) == frequencies(" ".join(list(TONES)[:channels]))
         assert report.lost_tags == ()
     assert riff.channel_mask(tmp_path / "b.wav") == 0
 
@@ -138,7 +138,7 @@ def test_an_array_of_microphones_reaches_its_network_in_the_stored_order(tmp_pat
     audio.write(tmp_path / "a.ogg", tones(OGG[5]), RATE)
     third = Enhancer(Toy(lambda noisy: noisy[:, 2], RATE, microphones=5))
     third.enhance_file(tmp_path / "a.ogg", tmp_path / "b.wav")
-    assert heard(soundfile.read(tmp_path / "b.wav", always_2d=True)[0]) == frequencies("FR")
+    assert decoded(soundfile.read(tmp_path / "b.wav", always_2d=True)[0]) == frequencies("FR")
 
 
 @pytest.mark.parametrize("rate_out", [None, 16_000, 44_100])
@@ -160,4 +160,4 @@ def test_another_decoder_reads_the_same_channel_order(tmp_path, same, channels, 
     mask, speakers = WAV[channels]
     same.enhance_file(surround_wav(tmp_path / "a.wav", mask, speakers), tmp_path / f"b{suffix}")
     subprocess.run(["ffmpeg", "-v", "error", "-i", tmp_path / f"b{suffix}", tmp_path / "c.wav"], check=True)
-    assert heard(soundfile.read(tmp_path / "c.wav")[0]) == frequencies(speakers)
+    assert decoded(soundfile.read(tmp_path / "c.wav")[0]) == frequencies(speakers)

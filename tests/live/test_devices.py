@@ -140,9 +140,10 @@ def test_devices_that_cannot_be_opened_are_reported(sound, run, file):
     sound.Stream.refused = "Invalid sample rate"
     result = run("-m", file, "--seconds", 1)
     assert result.exit_code == 2
-    said = " ".join(result.stderr.split())
+    message = " ".join(result.stderr.split())
     assert (
-        "Built-in Microphone and Built-in Speaker cannot be opened at 44100 Hz: Invalid sample rate" in said
+        "Built-in Microphone and Built-in Speaker cannot be opened at 44100 Hz: Invalid sample rate"
+        in message
     )
 
 

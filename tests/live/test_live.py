@@ -1,4 +1,4 @@
-"""Live sound without a sound card: the callback never waits, slowness gives the dry signal, and it comes back."""
+"""Live processing without a sound card: the callback never blocks, and late blocks give the dry signal."""
 
 from __future__ import annotations
 

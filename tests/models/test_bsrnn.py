@@ -1,4 +1,4 @@
-"""The band-split network: what goes in and out, what it sees, and that its bands are where they should be."""
+"""The band-split network: input and output, receptive field, and bands."""
 
 import itertools
 

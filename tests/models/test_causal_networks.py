@@ -1,4 +1,4 @@
-"""Causal networks as a whole: sense, size and cost, and what a student hears of a teacher that sees everything."""
+"""Causal networks: output, size, complexity, and distillation from a non-causal teacher."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TestSense:
             assert not model(torch.zeros(shape)).any()
             estimate = model(noisy)
         assert estimate.shape == (1, 3000)
-        if model.microphones == 1:  # filters of several know no bound
+        if model.microphones == 1:  # filters for several microphones are not bounded
             assert estimate.square().mean() <= 1.5 * noisy.square().mean()  # a mask is at most 1
         assert estimate.abs().max() > 0
 
@@ -108,7 +108,7 @@ def teacher() -> Denoiser:
 
 
 class TestDistillation:
-    """A causal student beside a teacher that sees everything: frame t of one is frame t of the other."""
+    """A causal student and a non-causal teacher: frame t of one is frame t of the other."""
 
     IMPULSE = 20
 

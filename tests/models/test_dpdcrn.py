@@ -230,7 +230,7 @@ def test_a_model_has_its_configuration() -> None:
 
 
 def test_filters_use_every_microphone_and_masks_the_first() -> None:
-    """Silence at microphone 0 silences what is a mask on it; filters still hear the others."""
+    """Silence at microphone 0 silences what is a mask on it; filters still use the others."""
     noisy = noise(1, 3, 3000)
     noisy[:, 0] = 0
     for output in ("mask", "filters"):

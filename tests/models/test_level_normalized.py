@@ -1,4 +1,4 @@
-"""Networks that see their input without its level."""
+"""Networks with level-normalized input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model is found by its name, or a sentence says what is wrong and which names there are."""
+"""A model is found by its name; otherwise the error lists the valid names."""
 
 from __future__ import annotations
 

@@ -55,9 +55,9 @@ def test_a_card_tells_what_one_must_know(name: str) -> None:
 
 
 def test_no_place_of_the_machine_that_trained_them_is_told() -> None:
-    told = [pretrained.card(name).model_dump() for name in pretrained.names()]
-    told += [read(pretrained.find(form)).meta.card for form in FORMS]
-    texts = list(texts_in(told))
+    message = [pretrained.card(name).model_dump() for name in pretrained.names()]
+    message += [read(pretrained.find(form)).meta.card for form in FORMS]
+    texts = list(texts_in(message))
     assert len(texts) > 20
     assert not [text for text in texts if PurePath(text).is_absolute()]
 
@@ -81,7 +81,7 @@ def test_credits_name_an_author_for_every_clip_under_cc_by() -> None:
 def test_every_one_lowers_noise_and_keeps_silence(form: str | None) -> None:
     enhancer = stillwave.load(form)
     noise = 0.03 * np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
-    left = enhancer.enhance(noise, 16_000)[8_000:]  # once it has heard what the noise is like
+    left = enhancer.enhance(noise, 16_000)[8_000:]  # after it has adapted to the noise
     assert np.square(left).mean() < 0.1 * np.square(noise).mean()
     assert not enhancer.enhance(np.zeros(4_000, np.float32), 16_000).any()
 

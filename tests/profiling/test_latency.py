@@ -1,4 +1,4 @@
-"""The latency report: that it measures what it says. No test hangs on how fast anything is."""
+"""The latency report measures what it states. No test depends on speed."""
 
 from __future__ import annotations
 

@@ -60,15 +60,15 @@ def test_tables_by_hand() -> None:
 
 
 def test_notes_state_what_depends_on_the_machine() -> None:
-    said = " ".join(notes(latency(row(), skipped=[("net", "int8", "no")])))
+    message = " ".join(notes(latency(row(), skipped=[("net", "int8", "no")])))
     for words in (
         "Algorithmic delay 32 ms",
         "hop of 16 ms",
         f"first {WARMUP} of each turn",
     ):
-        assert words in said
-    assert "Skipped: net, ONNX int8: no." in said
-    assert "Other programs" not in said
+        assert words in message
+    assert "Skipped: net, ONNX int8: no." in message
+    assert "Other programs" not in message
     assert "had it for 50 %" in " ".join(notes(latency(row(core_share=0.5))))
 
 

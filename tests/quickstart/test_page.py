@@ -148,9 +148,9 @@ def test_every_version_has_its_player_and_gain(tmp_path: Path) -> None:
 
 def test_acronyms_are_explained_where_they_first_stand(tmp_path: Path) -> None:
     text = read(page.write(tmp_path, facts())).text
-    said = text.index("The teacher helped: SI-SDR")
+    message = text.index("The teacher helped: SI-SDR")
     for term in ("SI-SDR, the signal-to-distortion ratio", "perceptual evaluation", "short-time objective"):
-        assert text.index(term) < said, term
+        assert text.index(term) < message, term
     assert text.index("SNR: signal-to-noise ratio") < text.index("5 dB")
     for term in ("Multiply-accumulate", "decibels relative to full scale"):
         assert term in text

@@ -22,7 +22,7 @@ CLEAR = interval(3.0, 5.0)
 
 
 @pytest.mark.parametrize(
-    ("student", "teacher", "says"),
+    ("student", "teacher", "text"),
     [
         (
             interval(3.0, 4.2),
@@ -46,10 +46,10 @@ CLEAR = interval(3.0, 5.0)
         (Interval(3.0, math.nan, math.nan, 1), CLEAR, "does not measurably improve"),
     ],
 )
-def test_the_headline(student, teacher, says) -> None:
+def test_the_headline(student, teacher, text) -> None:
     sentence = verdict.headline(4.0, gains(student, teacher))
     assert sentence.startswith("The student is 4.0 times smaller than its teacher")
-    assert says in sentence
+    assert text in sentence
 
 
 def test_a_student_that_is_no_smaller_is_not_called_smaller() -> None:
@@ -66,7 +66,7 @@ def test_the_share_of_the_gain_in_a_metric_that_is_better_when_lower() -> None:
 
 
 @pytest.mark.parametrize(
-    ("paired", "says"),
+    ("paired", "text"),
     [
         ({"si_sdr": interval(0.1, 0.5)}, "The teacher helped: SI-SDR dB +0.30 [+0.10, +0.50]."),
         ({"si_sdr": interval(-0.5, -0.1)}, "The teacher did not help here; worse: SI-SDR"),
@@ -82,8 +82,8 @@ def test_the_share_of_the_gain_in_a_metric_that_is_better_when_lower() -> None:
         ({"wer": interval(0.05, 0.15)}, "The teacher did not help here; worse: WER"),
     ],
 )
-def test_against_the_student_alone(paired: dict, says: str) -> None:
-    assert verdict.against_alone(paired).startswith(says)
+def test_against_the_student_alone(paired: dict, text: str) -> None:
+    assert verdict.against_alone(paired).startswith(text)
 
 
 def test_a_student_below_the_noisy_input_is_a_warning() -> None:

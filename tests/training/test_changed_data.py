@@ -133,6 +133,6 @@ def test_recordings_that_are_listed_twice_are_counted_once(corpus, capsys):
     ]
     (corpus / "speech.jsonl").write_text("\n".join(lines))
     go(corpus / "run", 1)
-    told = capsys.readouterr().err
-    assert told.count("entries repeat a recording") == 1
-    assert "data.train.speech: 2 of 8 entries repeat a recording" in told
+    message = capsys.readouterr().err
+    assert message.count("entries repeat a recording") == 1
+    assert "data.train.speech: 2 of 8 entries repeat a recording" in message

@@ -107,7 +107,7 @@ def test_in_the_second_of_two_steps_no_gradients_are_recorded(tmp_path, teacher)
 
 @pytest.fixture
 def mute(monkeypatch):
-    """A method of two terms, of which one says nothing from the third update on."""
+    """A method of two terms, of which one is 0 from the third update on."""
 
     class Mute(Method):
         Config = METHODS["at"].Config

@@ -1,4 +1,4 @@
-"""What a run leaves out, and what it leaves behind whatever ends it."""
+"""Skipped recordings, and the state that a run leaves however it ends."""
 
 import signal
 from pathlib import Path

@@ -88,7 +88,7 @@ def test_the_first_step_trains_on_distillation_alone_and_the_second_without_it(t
     parts = sum(value for name, value in first.items() if name.startswith("distill."))
     assert first["total"] == pytest.approx(lines[1]["lambda"] * parts)
     assert last["total"] == last["enhancement"]
-    # Warm-up of two updates, twice: the learning rates of the second step begin anew.
+    # Warm-up of two updates, twice: the learning rates of the second step restart.
     assert [line["lr"] for line in lines[:2]] == [line["lr"] for line in lines[4:6]]
 
 

@@ -98,9 +98,9 @@ def test_a_damaged_newest_checkpoint_is_skipped_with_a_warning(tmp_path, capsys)
     newest = tmp_path / "run" / "checkpoints" / "step_00000006" / "training.safetensors"
     newest.write_bytes(newest.read_bytes()[:-7])
     train_toy(tmp_path / "run")
-    said = capsys.readouterr().err
-    assert "step_00000006" in said
-    assert "resuming after step 4" in said
+    message = capsys.readouterr().err
+    assert "step_00000006" in message
+    assert "resuming after step 4" in message
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 

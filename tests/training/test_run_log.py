@@ -71,7 +71,7 @@ def test_tensorboard_gets_curves_audio_and_spectrograms(tmp_path):
     assert {"0/noisy", "0/clean", "0/estimate"} <= set(tags["audio"])
     assert "0/spectrograms" in tags["images"]
     assert len(events.Audio("0/estimate")) == 2
-    assert len(events.Audio("0/noisy")) == 1, "what does not change is heard once"
+    assert len(events.Audio("0/noisy")) == 1, "constant signals are written once"
 
 
 def test_spectrograms_of_silence_and_of_one_sample_can_be_drawn():

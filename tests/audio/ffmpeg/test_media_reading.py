@@ -1,4 +1,4 @@
-"""Recordings that libsndfile does not know, read through ffmpeg."""
+"""Reading of formats that libsndfile does not support, through ffmpeg."""
 
 from __future__ import annotations
 

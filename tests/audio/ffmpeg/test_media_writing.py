@@ -1,4 +1,4 @@
-"""What is written through ffmpeg: sound alone, and videos whose first audio track is replaced."""
+"""Writing through ffmpeg: audio files, and videos whose first audio track is replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recognisers that tests can foretell: what they hear depends on how long a recording is."""
+"""Recognisers for tests, whose transcript depends on the length of a recording."""
 
 import sys
 from pathlib import Path
@@ -22,10 +22,10 @@ class Fake:
     def transcribe(self, samples, rate):
         assert samples.ndim == 1
         self.asked.append(len(samples))
-        said = self.texts[len(samples)]
-        if isinstance(said, Exception):
-            raise said
-        return said
+        message = self.texts[len(samples)]
+        if isinstance(message, Exception):
+            raise message
+        return message
 
 
 def install(monkeypatch, texts) -> Fake:
