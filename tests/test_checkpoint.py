@@ -110,9 +110,9 @@ def _poison(weights):
         (lambda f: edit_card(f, model={"name": "nosuch"}), "there is no network 'nosuch'"),
         (lambda f: edit_card(f, model={"channels": 12}), "card.json: model.channels"),
         (lambda f: edit_card(f, model={"channels": 16}), "the network of its card has"),
-        (lambda f: edit_weights(f, _drop), "lacks '"),
+        (lambda f: edit_weights(f, _drop), "has no '"),
         (lambda f: edit_weights(f, _reshape), "the network of its card has"),
-        (lambda f: edit_weights(f, _add), "holds 'stowaway'"),
+        (lambda f: edit_weights(f, _add), "contains 'stowaway'"),
         (lambda f: edit_weights(f, _poison), "NaN or infinity"),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_pickle_named_as_safetensors_is_refused(saved):
 def test_folders_without_a_checkpoint_are_refused(tmp_path, saved):
     with pytest.raises(CheckpointError, match="no such folder"):
         checkpoint.load(tmp_path / "absent")
-    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+    with pytest.raises(CheckpointError, match="contains no checkpoint"):
         checkpoint.load(tmp_path)
     with pytest.raises(CheckpointError, match="is a file; a checkpoint is a folder"):
         checkpoint.load(saved / CARD)

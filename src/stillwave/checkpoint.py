@@ -102,7 +102,7 @@ def resolve(folder: Path | str) -> Path:
         found = numbered(inside, kind)
         if found:
             return found[-1]
-    raise CheckpointError(f"{path}: holds no checkpoint ({CARD} and {WEIGHTS}, or a run's checkpoints/)")
+    raise CheckpointError(f"{path}: contains no checkpoint ({CARD} and {WEIGHTS}, or a run's checkpoints/)")
 
 
 def numbered(folder: Path, kind: str) -> list[Path]:
@@ -149,7 +149,7 @@ def _fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], place: Path)
     """Raise CheckpointError for weights that do not fit the network."""
     for name, tensor in wanted.items():
         if name not in found:
-            raise CheckpointError(f"{place / WEIGHTS}: lacks '{name}', which the network of its card has")
+            raise CheckpointError(f"{place / WEIGHTS}: has no '{name}', which the network of its card needs")
         if found[name].shape != tensor.shape:
             raise CheckpointError(
                 f"{place / WEIGHTS}: '{name}' is {list(found[name].shape)}, the network of its card "
@@ -158,10 +158,12 @@ def _fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], place: Path)
         if found[name].is_floating_point() != tensor.is_floating_point():
             raise CheckpointError(f"{place / WEIGHTS}: '{name}' is {found[name].dtype}, not {tensor.dtype}")
         if not bool(torch.isfinite(found[name]).all()):
-            raise CheckpointError(f"{place / WEIGHTS}: '{name}' holds NaN or infinity")
+            raise CheckpointError(f"{place / WEIGHTS}: '{name}' contains NaN or infinity")
     extra = sorted(set(found) - set(wanted))
     if extra:
-        raise CheckpointError(f"{place / WEIGHTS}: holds '{extra[0]}', which the network of its card has not")
+        raise CheckpointError(
+            f"{place / WEIGHTS}: contains '{extra[0]}', which the network of its card does not have"
+        )
 
 
 def _pickled(path: Path) -> bool:

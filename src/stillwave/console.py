@@ -34,7 +34,7 @@ def note(line: str, style: str | None = None) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[bool]:
+def _only_display() -> Iterator[bool]:
     """Yield whether no display is shown yet; rich before 14.1 raises at a second one."""
     global _shown
     if _shown:
@@ -50,7 +50,7 @@ def _alone() -> Iterator[bool]:
 @contextmanager
 def no_display(quiet: bool = True) -> Iterator[None]:
     """Show no progress and no status within it, if `quiet`."""
-    with _alone() if quiet else nullcontext():
+    with _only_display() if quiet else nullcontext():
         yield
 
 
@@ -134,14 +134,17 @@ def progress_bar() -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with _alone() as alone, Display(*columns, console=err, transient=False, disable=not alone) as progress:
+    with (
+        _only_display() as is_only,
+        Display(*columns, console=err, transient=False, disable=not is_only) as progress,
+    ):
         yield progress
 
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Show a status without progress; nothing within another display."""
-    with _alone() as alone, err.status(what) if alone else nullcontext():
+    with _only_display() as is_only, err.status(what) if is_only else nullcontext():
         yield
 
 

@@ -161,4 +161,4 @@ def test_a_folder_of_the_same_name_comes_first(tmp_path: Path) -> None:
     Path("tiny").mkdir()
     result = call(probe, "tiny")
     assert result.exit_code == 2
-    assert "tiny: holds no checkpoint" in " ".join(result.stderr.split())
+    assert "tiny: contains no checkpoint" in " ".join(result.stderr.split())

@@ -221,5 +221,5 @@ def test_a_pair_shorter_than_stated_is_refused(one):
     pair = Pair(
         id="x", noisy=one / "labels/84-121123-0001.wav", clean=one / "labels/84-121123-0001.wav", channels=4
     )
-    with pytest.raises(Exception, match="has 1 channels where 4 are wanted"):
+    with pytest.raises(Exception, match="has 1 channels, expected 4"):
         load_noisy(pair, 4)

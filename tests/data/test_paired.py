@@ -88,7 +88,7 @@ def test_the_network_gets_its_number_of_channels(train, microphones):
 
 def test_channels_that_do_not_fit_are_refused(train, source):
     with pytest.raises(
-        ManifestError, match=r"model\.microphones: 6 are wanted .* 8 channels; 1 or 4 or 8 would do"
+        ManifestError, match=r"model\.microphones is 6 and .* 8 channels; set it to 1 or 4 or 8"
     ):
         PairedSegments(source.pairs, 0.25, 6)
     mixed = [source.pairs[0].model_copy(update={"also": (), "channels": 4}), *source.pairs[1:]]

@@ -103,11 +103,11 @@ def test_two_files_of_one_name_are_refused(tmp_path):
 def test_a_folder_without_pairs_is_refused(tmp_path):
     with pytest.raises(ManifestError, match="no such folder"):
         read_pairs(tmp_path / "absent")
-    with pytest.raises(ManifestError, match="holds no noisy/ and clean/"):
+    with pytest.raises(ManifestError, match="contains neither noisy/ and clean/"):
         read_pairs(tmp_path)
     (tmp_path / "noisy").mkdir()
     (tmp_path / "clean").mkdir()
-    with pytest.raises(ManifestError, match="holds no recordings"):
+    with pytest.raises(ManifestError, match="contains no recordings"):
         read_pairs(tmp_path)
     with pytest.raises(ManifestError, match="no such folder"):
         pair_folders(tmp_path / "noisy2", tmp_path / "clean")

@@ -152,7 +152,7 @@ def test_an_interrupted_simulation_resumes(tmp_path, world, store):
 
 def test_a_folder_of_something_else_is_refused(tmp_path, world, store):
     (tmp_path / "L3DAS23_Task1_train100/data").mkdir(parents=True)
-    with pytest.raises(ManifestError, match="is not a simulated set"):
+    with pytest.raises(ManifestError, match="contains other files than a simulated set"):
         corpus.simulate(tmp_path, world["speech"], world["noise"], 1, config=CONFIG, store=store)
 
 
@@ -166,7 +166,7 @@ def test_invalid_settings_are_reported(monkeypatch, world, store):
     def refuse(*_):
         raise RoomError("no")
 
-    with monkeypatch.context() as patch, pytest.raises(RoomError, match="no; 50 rooms were tried"):
+    with monkeypatch.context() as patch, pytest.raises(RoomError, match="no; none of 50 rooms is possible"):
         patch.setattr(rooms, "reflectivity", refuse)
         simulate.Simulator(world["speech"], world["noise"], CONFIG, 0, store)(0)
     with pytest.raises(ValueError, match=r"room is 0\.05 s"):

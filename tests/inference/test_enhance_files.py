@@ -137,7 +137,7 @@ def test_an_interruption_leaves_no_file(tmp_path, enhancer, fault):
 def test_a_recording_with_the_wrong_number_of_microphones_is_named(tmp_path):
     recording(tmp_path / "a.wav", channels=2)
     several = Enhancer(Toy(lambda noisy: noisy[:, 0], microphones=4))
-    with pytest.raises(AudioError, match=r"a\.wav: this network takes recordings of 4 channels"):
+    with pytest.raises(AudioError, match=r"a\.wav: the network needs 4 channels"):
         several.enhance_file(tmp_path / "a.wav", tmp_path / "b.wav")
 
 

@@ -173,30 +173,30 @@ def translated(path: Path) -> Iterator[None]:
 def open_decoder(path: Path, handle: BinaryIO, headers_only: bool) -> Iterator[Decoder]:
     """Check an open file and open its decoder. Raises AudioError for a file that is cut short or cannot be decoded."""
     foreign = ffmpeg.is_foreign(handle)
-    made = ReadPlan() if foreign else plan(handle, headers_only=headers_only)
-    lacking = missing_bytes(handle)
-    if lacking or made.fault:
-        raise AudioError(f"{path}: cut short: {made.fault or f'{lacking} bytes are missing at its end'}")
+    read_plan = ReadPlan() if foreign else plan(handle, headers_only=headers_only)
+    missing = missing_bytes(handle)
+    if missing or read_plan.fault:
+        raise AudioError(f"{path}: cut short: {read_plan.fault or f'{missing} bytes are missing at its end'}")
     if foreign:
         with closing(ffmpeg.FfmpegDecoder(path)) as decoder:
             yield decoder
         return
     with ExitStack() as stack:
-        yield stack.enter_context(_first_that_reads(path, handle, made))
+        yield stack.enter_context(_first_that_reads(path, handle, read_plan))
 
 
-def _first_that_reads(path: Path, handle: BinaryIO, made: ReadPlan) -> AbstractContextManager[Decoder]:
+def _first_that_reads(path: Path, handle: BinaryIO, read_plan: ReadPlan) -> AbstractContextManager[Decoder]:
     decoder: SndfileDecoder | None
     try:
-        decoder = SndfileDecoder(path, handle, made)
+        decoder = SndfileDecoder(path, handle, read_plan)
     except UndecodableError as error:
         decoder = _after_other_bytes(path, handle)
         if decoder is None:
             return _by_ffmpeg(path, handle, error)
-    if decoder.format == "MP3" and made.of != "mpeg":
+    if decoder.format == "MP3" and read_plan.of != "mpeg":
         decoder.close()
         decoder = SndfileDecoder(path, handle, mpeg_plan(handle))
-    if made.of != "joined" and (more := left_over(handle)):
+    if read_plan.of != "joined" and (more := left_over(handle)):
         decoder.notes.append(f"{more} bytes after the samples that its header states were not read")
     return closing(decoder)
 
@@ -216,7 +216,7 @@ def _by_ffmpeg(path: Path, handle: BinaryIO, fault: AudioError) -> AbstractConte
 def _after_other_bytes(path: Path, handle: BinaryIO) -> SndfileDecoder | None:
     """Open MPEG audio that follows bytes of another kind."""
     if path.suffix.lower() in (".mp3", ".mp2"):
-        made = mpeg_plan(handle)
-        if made.parts:
-            return SndfileDecoder(path, handle, made)
+        read_plan = mpeg_plan(handle)
+        if read_plan.parts:
+            return SndfileDecoder(path, handle, read_plan)
     return None

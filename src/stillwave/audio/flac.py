@@ -106,8 +106,8 @@ def _last_end(tail: bytes, largest_block: int, stated: int) -> int | None:
         end = _end(tail, position, largest_block)
         if end is not None:
             # A truncated last frame passes if its header agrees with the total; decoding it fails.
-            whole = end == stated or _crc(tail[position:], 0x8005, 16) == 0
-            return end if whole else None
+            is_complete = end == stated or _crc(tail[position:], 0x8005, 16) == 0
+            return end if is_complete else None
     return None
 
 

@@ -93,7 +93,7 @@ def nearest_rate(path: Path | str, subtype: str, rate: int) -> int:
     rates = _OPUS_RATES if subtype == "OPUS" else format_of(path).rates
     if not rates or rate in rates:
         return rate
-    return min((held for held in rates if held > rate), default=max(rates))
+    return min((supported for supported in rates if supported > rate), default=max(rates))
 
 
 def check_format(path: Path | str, subtype: str, rate: int, channels: int) -> Format:

@@ -85,15 +85,15 @@ def _flac(handle: BinaryIO, headers_only: bool) -> ReadPlan:
     spans = flac.recordings(handle)
     if len(spans) == 1:
         return _one_flac(handle)
-    made = ReadPlan()
+    read_plan = ReadPlan()
     for span in spans:
         one = _one_flac(View(handle, [span]))
         if one.parts:
-            made.parts.append(FilePart(_within(span, one.parts[0].pieces), one.parts[0].frames))
+            read_plan.parts.append(FilePart(_within(span, one.parts[0].pieces), one.parts[0].frames))
         else:
-            made.parts.append(FilePart((span,)))
-        made.exact = made.exact and one.exact
-    return made
+            read_plan.parts.append(FilePart((span,)))
+        read_plan.exact = read_plan.exact and one.exact
+    return read_plan
 
 
 def _within(span: Span, pieces: Pieces) -> Pieces:
@@ -126,22 +126,22 @@ def mpeg_plan(handle: BinaryIO) -> ReadPlan:
     streams = layout.streams
     if not streams:
         return ReadPlan(exact=False, of="mpeg")
-    made = ReadPlan(of="mpeg")
+    read_plan = ReadPlan(of="mpeg")
     for index, stream in enumerate(streams):
         behind = streams[index + 1].start if index + 1 < len(streams) else layout.end
-        made.fault = made.fault or _lacking(stream, behind)
-        made.parts.append(_part(stream, layout.head if index == 0 else Span(0, 0)))
-    if layout.foot and len(made.parts) == 1:
-        only = made.parts[0]
-        made.parts = [FilePart((*only.pieces, layout.foot), only.frames, only.endless)]
+        read_plan.fault = read_plan.fault or _lacking(stream, behind)
+        read_plan.parts.append(_part(stream, layout.head if index == 0 else Span(0, 0)))
+    if layout.foot and len(read_plan.parts) == 1:
+        only = read_plan.parts[0]
+        read_plan.parts = [FilePart((*only.pieces, layout.foot), only.frames, only.endless)]
     if _as_it_is(layout):
-        made.parts = []
-    made.exact = all(stream.stated in (None, stream.frames) for stream in streams)
+        read_plan.parts = []
+    read_plan.exact = all(stream.stated in (None, stream.frames) for stream in streams)
     if layout.skipped:
-        made.notes.append(f"{layout.skipped} bytes between its frames are not audio and were skipped")
+        read_plan.notes.append(f"{layout.skipped} bytes between its frames are not audio and were skipped")
     if layout.broken_end and streams[-1].stated is None:
-        made.notes.append("ends within a frame; it may have been cut short")
-    return made
+        read_plan.notes.append("ends within a frame; it may have been cut short")
+    return read_plan
 
 
 def _as_it_is(layout: MpegLayout) -> bool:

@@ -102,11 +102,11 @@ class Reader:
         return samples
 
     def _check_end(self) -> None:
-        info, held = self.info, self._position / self.info.sample_rate
+        info, decoded = self.info, self._position / self.info.sample_rate
         is_stated = info.format == "FLAC" or (info.exact and not info.subtype.startswith("MPEG"))
         if is_stated and self._position < info.frames:
             raise AudioError(
-                f"{info.path}: cut short: its header states {info.seconds:.3f} s, it holds {held:.3f} s"
+                f"{info.path}: cut short: {decoded:.3f} s of the {info.seconds:.3f} s in its header"
             )
         if self._position == 0:
             raise AudioError(f"{info.path}: has no samples")
@@ -217,12 +217,14 @@ def read(
     with open_reader(path) as reader:
         info = reader.info
         if start < 0 or (info.exact and start >= info.frames):
-            raise AudioError(f"{path}: cannot start at sample {start}: it holds {info.frames}")
+            raise AudioError(f"{path}: has {info.frames} samples, so reading cannot start at sample {start}")
         if start:
             reader.seek(start)
         samples = reader.rest() if frames < 0 else reader.read(frames)
         if start and frames and not samples.shape[1]:
-            raise AudioError(f"{path}: cannot start at sample {start}: it holds {reader.position}")
+            raise AudioError(
+                f"{path}: has {reader.position} samples, so reading cannot start at sample {start}"
+            )
     rate = info.sample_rate if sample_rate is None else sample_rate
     return resample(samples, info.sample_rate, rate), rate
 

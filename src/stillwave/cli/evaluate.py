@@ -141,8 +141,8 @@ def evaluate(
     from stillwave.reports.score_tables import markdown, warnings
 
     recognition = _recognition(recogniser, references)
-    asked = [key.strip() for key in metrics.split(",") if key.strip()] if metrics else None
-    keys = choose(asked or (*DEFAULT, *(WORDS if recognition else ())), recognition is not None)
+    requested = [key.strip() for key in metrics.split(",") if key.strip()] if metrics else None
+    keys = choose(requested or (*DEFAULT, *(WORDS if recognition else ())), recognition is not None)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)  # fail before the work
     columns = [column.strip() for column in by.split(",") if column.strip()] if by else []

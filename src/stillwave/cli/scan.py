@@ -109,7 +109,7 @@ def scan(
     show(scan_report(found, written), as_json)
 
 
-def _kind(given: Kind | None, folder: Path, output: Path) -> Kind:
+def _kind(kind: Kind | None, folder: Path, output: Path) -> Kind:
     """Return the kind of recordings: as given, by the name of the folder, or by asking. Raises ManifestError."""
     import sys
 
@@ -118,7 +118,7 @@ def _kind(given: Kind | None, folder: Path, output: Path) -> Kind:
 
     if not folder.exists():
         raise ManifestError(f"{folder}: no such folder or CSV file")
-    found = given or guess(folder, output)
+    found = kind or guess(folder, output)
     if found is None and sys.stdin.isatty() and sys.stderr.isatty():
         from rich.markup import escape
         from rich.prompt import Prompt
@@ -130,7 +130,7 @@ def _kind(given: Kind | None, folder: Path, output: Path) -> Kind:
             f"{folder}: contains speech, noise or room impulse responses? "
             "Add --kind speech, --kind noise or --kind rooms"
         )
-    if given is None:
+    if kind is None:
         note(f"{folder}: scanned as {found}; use --kind to change that")
     return found
 

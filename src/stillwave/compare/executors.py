@@ -48,8 +48,8 @@ def in_own_process(job: Job, stop: Stop = lambda: False) -> JobResult:
         return JobResult(job.folder, "stopped")
     try:
         with _started(job) as process:
-            asked = _wait(process, stop)
-            return _outcome(job, process, asked)
+            was_stopped = _wait(process, stop)
+            return _outcome(job, process, was_stopped)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return JobResult(job.folder, "failed", f"cannot be started: {where}{error.strerror or error}")
@@ -78,16 +78,16 @@ def _started(job: Job) -> Iterator[subprocess.Popen[bytes]]:
 
 def _wait(process: subprocess.Popen[bytes], stop: Stop) -> bool:
     """Wait until a process ends; return whether it was asked to."""
-    asked = False
+    was_stopped = False
     while True:
         try:
             process.wait(_POLL_SECONDS)
         except subprocess.TimeoutExpired:
-            if stop() and not asked:
-                asked = True
+            if stop() and not was_stopped:
+                was_stopped = True
                 _ask_to_end(process)
         else:
-            return asked
+            return was_stopped
 
 
 def _ask_to_end(process: subprocess.Popen[bytes]) -> None:
@@ -107,12 +107,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.stdout.close()
 
 
-def _outcome(job: Job, process: subprocess.Popen[bytes], asked: bool) -> JobResult:
+def _outcome(job: Job, process: subprocess.Popen[bytes], was_stopped: bool) -> JobResult:
     assert process.stdout is not None
     lines = process.stdout.read().decode("utf-8", "replace").splitlines()
     if process.returncode == 0:
         return JobResult(job.folder, "done")
-    if asked:
+    if was_stopped:
         return JobResult(job.folder, "stopped")
     try:
         sentence = str(json.loads(lines[-1])["sentence"])
@@ -145,8 +145,8 @@ def with_ray(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResul
         import ray
     except ImportError:
         raise MissingExtraError("--executor ray", "cluster") from None
-    ours = not ray.is_initialized()
-    if ours:
+    started_here = not ray.is_initialized()
+    if started_here:
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -154,15 +154,15 @@ def with_ray(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResul
     try:
         yield from _on_ray(ray, jobs, at_once, stop)
     finally:
-        if ours:
+        if started_here:
             ray.shutdown()
 
 
 def _on_ray(ray: Any, jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResult]:
     waiting, running = list(reversed(jobs)), dict[Any, Job]()
-    asked = False
+    was_stopped = False
     while waiting or running:
-        while waiting and len(running) < at_once and not asked:
+        while waiting and len(running) < at_once and not was_stopped:
             job = waiting.pop()
             options = {
                 "num_cpus": job.threads,
@@ -173,11 +173,11 @@ def _on_ray(ray: Any, jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator
         ready, _ = ray.wait(list(running), timeout=_POLL_SECONDS) if running else ([], [])
         for reference in ready:
             yield _of_ray(ray, reference, running.pop(reference))
-        if stop() and not asked:
-            asked = True
+        if stop() and not was_stopped:
+            was_stopped = True
             for reference in running:
                 ray.cancel(reference, force=False)  # interrupts the waiting worker, which ends its process
-        if asked:
+        if was_stopped:
             yield from (JobResult(waiting.pop().folder, "stopped") for _ in range(len(waiting)))
 
 

@@ -70,10 +70,10 @@ def compare(
     failed: dict[str, str] = {}
     stopped = 0
     busy = "another `stillwave compare` is running here; wait or give another folder"
-    with locked(grid.folder, busy), Interrupts() as asked:
+    with locked(grid.folder, busy), Interrupts() as interrupts:
         if todo:
             _prepare(grid, todo)
-            outcomes = run(todo, jobs, lambda: bool(asked.received))
+            outcomes = run(todo, jobs, lambda: bool(interrupts.received))
             for outcome in watched(outcomes, work, todo, quiet=quiet):
                 mark = marks[outcome.folder]
                 if outcome.status == "failed":

@@ -52,7 +52,7 @@ DISPLAY = {
 """By method or variant. "X-style": reconstructed where the source was not available or is not specific."""
 
 ABLATIONS = tuple(name for name, section in VARIANTS.items() if section["name"] == DEFAULT_METHOD)
-BESIDE = ("weight", "rho", "balance_steps", "schedule", "first_step", "warmup")
+COMMON_KEYS = ("weight", "rho", "balance_steps", "schedule", "first_step", "warmup")
 """Keys of the `distill` section that `--variant` may set in addition to options of the method."""
 
 
@@ -70,9 +70,9 @@ def parse_methods(text: str, base: DistillConfig, variants: Sequence[str] = ()) 
     also apply to its variants. Raises StillwaveError.
     """
     own = dict(_variant(text) for text in variants)
-    words = [word.strip() for word in text.split(",") if word.strip()]
+    listed = [word.strip() for word in text.split(",") if word.strip()]
     names: list[str] = [NONE]
-    for word in words:
+    for word in listed:
         names += {"all": list(METHOD_CONFIGS), "ablations": [DEFAULT_METHOD, *ABLATIONS]}.get(word, [word])
     known = {*METHOD_CONFIGS, *VARIANTS, *own}
     for name in names:
@@ -81,14 +81,14 @@ def parse_methods(text: str, base: DistillConfig, variants: Sequence[str] = ()) 
     return {name: _section(own.get(name, name), base) for name in dict.fromkeys([*names, *own])}
 
 
-def _section(given: str | dict[str, Any], base: DistillConfig) -> dict[str, Any]:
-    if isinstance(given, str):
-        beside, wanted = {}, method_section(given)
+def _section(method: str | dict[str, Any], base: DistillConfig) -> dict[str, Any]:
+    if isinstance(method, str):
+        common, wanted = {}, method_section(method)
     else:
-        beside = {key: given[key] for key in BESIDE if key in given}
-        wanted = method_section({key: value for key, value in given.items() if key not in BESIDE})
+        common = {key: method[key] for key in COMMON_KEYS if key in method}
+        wanted = method_section({key: value for key, value in method.items() if key not in COMMON_KEYS})
     inherited = base.method.model_dump(exclude_unset=True) if base.method.name == wanted["name"] else {}
-    return {**beside, "method": {**inherited, **wanted}}
+    return {**common, "method": {**inherited, **wanted}}
 
 
 def _variant(text: str) -> tuple[str, dict[str, Any]]:

@@ -46,7 +46,7 @@ def read_annotations(path: Path, named: Mapping[str, str] | None = None) -> Anno
         raise ManifestError(f"{path}: is not a CSV file in UTF-8") from None
 
 
-def parse_columns(given: Iterable[str]) -> dict[str, str]:
+def parse_columns(texts: Iterable[str]) -> dict[str, str]:
     """Parse texts of the form FIELD=COLUMN to field → column. Raises ManifestError.
 
     Examples:
@@ -54,7 +54,7 @@ def parse_columns(given: Iterable[str]) -> dict[str, str]:
         {'source': 'original'}
 
     """
-    pairs = [item.partition("=") for item in given]
+    pairs = [item.partition("=") for item in texts]
     for field, equals, name in pairs:
         if not (field and equals and name):
             raise ManifestError(f"--column {field}: write FIELD=COLUMN, as in --column source=original")
@@ -75,11 +75,11 @@ def find_annotations(folder: Path) -> Annotations:
 
 
 def _match(names: object) -> dict[str, str]:
-    given = {str(name).strip().lower(): str(name) for name in names}  # type: ignore[attr-defined]
+    by_name = {str(name).strip().lower(): str(name) for name in names}  # type: ignore[attr-defined]
     return {
-        field: next(given[alias] for alias in aliases if alias in given)
+        field: next(by_name[alias] for alias in aliases if alias in by_name)
         for field, aliases in _COLUMNS.items()
-        if any(alias in given for alias in aliases)
+        if any(alias in by_name for alias in aliases)
     }
 
 

@@ -142,7 +142,7 @@ class DecodedAudioCache:
             frames = _stored_frames(target, dtype)
             if frames is None:
                 raise CacheError(
-                    f"{self.folder}: decoded audio is deleted there; name another folder in data.cache"
+                    f"{self.folder}: decoded audio was deleted while in use; set data.cache to another folder"
                 )
         return CachedClip(target, frames, dtype)
 
@@ -164,8 +164,8 @@ class DecodedAudioCache:
                     self._write(path, channel, dtype, temporary, 0.999 / peak)
         except OSError as error:
             raise CacheError(
-                f"{self.folder}: decoded audio cannot be written there ({error.strerror or error}); "
-                "make room or name another folder in data.cache"
+                f"{self.folder}: decoded audio cannot be written ({error.strerror or error}); "
+                "free some space, or set data.cache to another folder"
             ) from None
 
     def _write(self, path: Path, channel: int, dtype: str, target: Path, gain: float) -> float:
@@ -206,5 +206,5 @@ def _stored_frames(path: Path, dtype: str) -> int | None:
     if len(head) < _HEADER.size:
         return None
     magic, frames = _HEADER.unpack(head)
-    whole = magic == _MAGIC and size == _HEADER.size + frames * np.dtype(dtype).itemsize
-    return int(frames) if whole else None
+    is_complete = magic == _MAGIC and size == _HEADER.size + frames * np.dtype(dtype).itemsize
+    return int(frames) if is_complete else None

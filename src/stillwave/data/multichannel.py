@@ -34,13 +34,13 @@ def check_channels(pairs: Sequence[Pair], microphones: int) -> None:
     if counts[1:]:
         raise ManifestError(
             f"the pairs have {' or '.join(map(str, counts))} channels ({pairs[0].id} has {pairs[0].channels}); "
-            "a network takes one number: scan them again with --microphones 1"
+            "a network needs the same number for all: scan them again with --microphones 1"
         )
     possible = {counts[0], counts[0] // (1 + len(pairs[0].also)), 1}
     if microphones not in possible:
         raise ManifestError(
-            f"model.microphones: {microphones} are wanted and the pairs have {counts[0]} channels; "
-            f"{' or '.join(map(str, sorted(possible)))} would do"
+            f"model.microphones is {microphones} and the pairs have {counts[0]} channels; set it to "
+            f"{' or '.join(map(str, sorted(possible)))}"
         )
 
 
@@ -68,7 +68,7 @@ def load_noisy(pair: Pair, microphones: int, start: int = 0, frames: int = -1) -
     rows = np.concatenate([read_at(file, start, frames) for file in files_for(pair, microphones)])
     if len(rows) < microphones:
         raise AudioError(
-            f"{pair.noisy}: has {len(rows)} channels where {microphones} are wanted; scan it again"
+            f"{pair.noisy}: has {len(rows)} channels, expected {microphones}; scan the folder again"
         )
     if len(rows) % 4 == 0:
         rows = convert(rows, pair.convention, "acn_sn3d")

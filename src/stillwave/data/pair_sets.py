@@ -49,7 +49,7 @@ def read_pairs(folder: Path | str, *, must_exist: bool = True) -> list[Pair]:
     if folder.is_file():
         return read_pair_manifest(folder, must_exist=must_exist)
     if not folder.is_dir():
-        raise ManifestError(f"{folder}: there is no such folder of noisy and clean recordings")
+        raise ManifestError(f"{folder}: there is no such folder")
     if (folder / "mixtures.csv").is_file():
         return _listed(folder)
     if (folder / "clean_testset_wav").is_dir():
@@ -58,11 +58,11 @@ def read_pairs(folder: Path | str, *, must_exist: bool = True) -> list[Pair]:
         return _l3das(folder)
     if not ((folder / "noisy").is_dir() and (folder / "clean").is_dir()):
         raise ManifestError(
-            f"{folder}: holds no noisy/ and clean/ folders (nor mixtures.csv, nor a known test set)"
+            f"{folder}: contains neither noisy/ and clean/, nor mixtures.csv, nor a known test set"
         )
     by_id = any(path.name.startswith("clean_fileid_") for path in by_name(folder / "clean").values())
-    pairs, alone = pair_folders(folder / "noisy", folder / "clean", by_file_id=by_id)
-    _refuse_alone(folder, alone)
+    pairs, unpaired = pair_folders(folder / "noisy", folder / "clean", by_file_id=by_id)
+    _refuse_unpaired(folder, unpaired)
     return pairs
 
 
@@ -76,7 +76,7 @@ def pair_folders(
     """
     sides = [by_name(Path(side), by_file_id) for side in (noisy, clean)]
     common = sorted(sides[0].keys() & sides[1].keys(), key=_natural)
-    alone = [path for side in sides for name, path in side.items() if name not in common]
+    unpaired = [path for side in sides for name, path in side.items() if name not in common]
     pairs = [
         Pair.model_validate(
             {
@@ -88,7 +88,7 @@ def pair_folders(
         )
         for name in common
     ]
-    return pairs, alone
+    return pairs, unpaired
 
 
 def load_pair(pair: Pair, microphones: int = 1) -> Mixture:
@@ -194,8 +194,8 @@ def _pair(row: Mapping[str, str | None], sides: dict[str, dict[str, Path]], wher
 
 
 def _voicebank(folder: Path) -> list[Pair]:
-    pairs, alone = pair_folders(folder / "noisy_testset_wav", folder / "clean_testset_wav")
-    _refuse_alone(folder, alone)
+    pairs, unpaired = pair_folders(folder / "noisy_testset_wav", folder / "clean_testset_wav")
+    _refuse_unpaired(folder, unpaired)
     log = voicebank.read_log(folder / "log_testset.txt")
     return [_with_log(pair, log, folder / "testset_txt" / f"{pair.id}.txt") for pair in pairs]
 
@@ -237,13 +237,15 @@ def by_name(folder: Path, by_file_id: bool = False) -> dict[str, Path]:
             raise ManifestError(f"{path}: has the same name as {found[name]}; rename one of them")
         found[name] = path
     if not found:
-        raise ManifestError(f"{folder}: holds no recordings")
+        raise ManifestError(f"{folder}: contains no recordings")
     return found
 
 
-def _refuse_alone(folder: Path, alone: Sequence[Path]) -> None:
-    if alone:
-        raise ManifestError(f"{folder}: {len(alone)} files have no counterpart, the first is {alone[0]}")
+def _refuse_unpaired(folder: Path, unpaired: Sequence[Path]) -> None:
+    if unpaired:
+        raise ManifestError(
+            f"{folder}: {len(unpaired)} files have no counterpart, the first is {unpaired[0]}"
+        )
 
 
 def _natural(name: str) -> tuple[int, str]:

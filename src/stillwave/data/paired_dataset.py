@@ -52,20 +52,20 @@ class PairedSegments:
         """Return segment `index` (≥ 0, unlimited) of an epoch. Raises AudioError for an unusable file."""
         rng = np.random.default_rng([self.seed, epoch, index])
         pair = self._pair(epoch, index)
-        whole = frames_of(pair, self.microphones)
-        clean, start = self._target(rng, pair, whole)
+        length = frames_of(pair, self.microphones)
+        clean, start = self._target(rng, pair, length)
         noisy = load_noisy(pair, self.microphones, start, len(clean))
         return Segment(self._filled(noisy), self._filled(clean), pair, start)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_order": ((-1, -1), None)}
 
-    def _target(self, rng: np.random.Generator, pair: Pair, whole: int) -> tuple[Samples, int]:
-        wanted = min(self.frames, whole)
+    def _target(self, rng: np.random.Generator, pair: Pair, length: int) -> tuple[Samples, int]:
+        wanted = min(self.frames, length)
         for _ in range(TRIES):
-            start = int(rng.integers(whole - wanted + 1))
+            start = int(rng.integers(length - wanted + 1))
             clean = read_at(pair.clean, start, wanted)[0]
-            if wanted == whole or effects.decibels(effects.active_level(clean)) > SILENT_DB:
+            if wanted == length or effects.decibels(effects.active_level(clean)) > SILENT_DB:
                 break
         return clean, start
 
@@ -77,7 +77,7 @@ class PairedSegments:
         return self.pairs[int(self._order[1][place])]
 
     def _filled(self, samples: Samples) -> Samples:
-        lacking = self.frames - samples.shape[-1]
-        if lacking:
-            samples = np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, lacking)])
+        missing = self.frames - samples.shape[-1]
+        if missing:
+            samples = np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, missing)])
         return np.asarray(samples, np.float32)

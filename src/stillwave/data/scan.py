@@ -84,7 +84,7 @@ def scan(
     recordings = [item for item in seen if isinstance(item, Recording)]
     result = Scan(recordings, absent + [item for item in seen if isinstance(item, Skipped)])
     if not recordings:
-        raise ManifestError(f"{source}: holds no usable recordings ({_tell(result)})")
+        raise ManifestError(f"{source}: contains no usable recordings ({_tell(result)})")
     return result
 
 

@@ -132,13 +132,15 @@ def _refuse_known(pairs: list[Pair], data: DataConfig, base: Path) -> None:
         raise ManifestError(
             "data.development: with data.train.pairs it is a folder or a manifest of pairs too"
         )
-    held = read_pairs(base / data.development)
+    development = read_pairs(base / data.development)
     for what in ("clean", "speaker"):
-        common = {getattr(pair, what) for pair in pairs} & {getattr(pair, what) for pair in held} - {""}
+        common = {getattr(pair, what) for pair in pairs} & {getattr(pair, what) for pair in development} - {
+            ""
+        }
         if common:
             raise ManifestError(
                 f"data.development: has {len(common)} of data.train's {'files' if what == 'clean' else 'speakers'}, "
-                f"such as {min(common)}; name another set"
+                f"such as {min(common)}; use another development set"
             )
 
 
@@ -203,8 +205,8 @@ def _refuse_common(kind: Kind, train: list[Recording], development: list[Recordi
     if kind == "rooms":
         return
     name = _speaker if kind == "speech" else _source
-    held = {identity(r.path) for r in development}
-    common = {str(r.path) for r in train if identity(r.path) in held}
+    known = {identity(r.path) for r in development}
+    common = {str(r.path) for r in train if identity(r.path) in known}
     common = common or {name(r) for r in train} & {name(r) for r in development} - {""}
     if common:
         raise ManifestError(

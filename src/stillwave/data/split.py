@@ -83,10 +83,10 @@ def split(
     if len(seconds) < 2:
         only = next(iter(seconds), "none")
         raise ManifestError(f"there is one group only ('{only}'): a split needs two speakers or recordings")
-    held = _choose(seconds, fraction, seed)
+    held_out = _choose(seconds, fraction, seed)
     sides: tuple[list[Recording], list[Recording]] = ([], [])
     for name, recording in zip(names, recordings, strict=True):
-        sides[name in held].append(recording)
+        sides[name in held_out].append(recording)
     return sides
 
 
@@ -94,15 +94,15 @@ def _choose(seconds: dict[str, float], fraction: float, seed: int) -> set[str]:
     """Choose at least one group, and never all."""
     order = sorted(seconds, key=lambda name: hashlib.sha256(f"{seed}\0{name}".encode()).digest())
     wanted = fraction * sum(seconds.values())
-    held: set[str] = set()
+    held_out: set[str] = set()
     total = 0.0
     for name in order[:-1]:
         # Taken if the total then is nearer to the wanted one.
-        if held and abs(total + seconds[name] - wanted) >= abs(total - wanted):
+        if held_out and abs(total + seconds[name] - wanted) >= abs(total - wanted):
             continue
-        held.add(name)
+        held_out.add(name)
         total += seconds[name]
-    return held
+    return held_out
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

@@ -79,9 +79,9 @@ def maps(visits: Levels, student: ModelOutputs, teacher: ModelOutputs) -> tuple[
     A layer that is part of several levels is the same tensor at each.
     """
     name = next(iter(visits.values())).set
-    ours = {p.i: to_float32(student.features[name][p.i]) for p in visits.values()}
-    theirs = {p.j: to_float32(teacher.features[name][p.j].detach()) for p in visits.values()}
-    return [ours[p.i] for p in visits.values()], [theirs[p.j] for p in visits.values()]
+    student_maps = {p.i: to_float32(student.features[name][p.i]) for p in visits.values()}
+    teacher_maps = {p.j: to_float32(teacher.features[name][p.j].detach()) for p in visits.values()}
+    return [student_maps[p.i] for p in visits.values()], [teacher_maps[p.j] for p in visits.values()]
 
 
 class LevelFuser(nn.Module):

@@ -77,8 +77,10 @@ def _corpus(rows: Sequence[ScoreRow], seed: int) -> CorpusErrors:
     )
 
 
-def _difference(ours: Mapping[str, WordCount], theirs: Mapping[str, WordCount], seed: int) -> Interval | None:
-    both = [(ours[name], theirs[name]) for name in ours if name in theirs]
+def _difference(
+    counts: Mapping[str, WordCount], baseline_counts: Mapping[str, WordCount], seed: int
+) -> Interval | None:
+    both = [(counts[name], baseline_counts[name]) for name in counts if name in baseline_counts]
     if not both:
         return None
     return ratio([a.errors - b.errors for a, b in both], [a.words for a, _ in both], seed)

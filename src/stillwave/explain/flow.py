@@ -99,14 +99,14 @@ def _load(folder: Path) -> ExplainData:
     if progress.teacher != networks.teacher_sha256(recipe):
         raise StillwaveError(f"{folder}: the teacher of this run is not the one under its path any more")
     batch = fixed_batch(recipe, sources.development(recipe))
-    made = networks.build_networks(recipe, torch.zeros_like(batch.noisy))
-    made.student.load_state_dict(state.without_prefix("student", tensors))
-    assert made.distiller is not None
-    made.distiller.method.load_state_dict(state.without_prefix("method", tensors))
-    record = forward_record(made.distiller, batch)
-    snapshots = _snapshots(folder, progress.step, made.distiller, record, batch)
+    built = networks.build_networks(recipe, torch.zeros_like(batch.noisy))
+    built.student.load_state_dict(state.without_prefix("student", tensors))
+    assert built.distiller is not None
+    built.distiller.method.load_state_dict(state.without_prefix("method", tensors))
+    record = forward_record(built.distiller, batch)
+    snapshots = _snapshots(folder, progress.step, built.distiller, record, batch)
     clip = figures.AudioClip(np.atleast_2d(batch.noisy[0].numpy())[0], SAMPLE_RATE)
-    return ExplainData(recipe, progress.step, clip, record, made.distiller, snapshots)
+    return ExplainData(recipe, progress.step, clip, record, built.distiller, snapshots)
 
 
 def _recipe(folder: Path) -> Recipe:
@@ -168,16 +168,18 @@ def _weights(data: ExplainData) -> Iterator[Drawing]:
 
 
 def _similarities(data: ExplainData) -> Iterator[Drawing]:
-    for name, (ours, theirs) in data.record.sets.items():
+    for name, (student_taps, teacher_taps) in data.record.sets.items():
         comparison = _comparisons(data).get(name)
         for stream in comparison.streams if comparison else ("time",):
             rows = [
                 figures.FigureRow(
-                    ours[i] if ours[i] == theirs[j] else f"teacher: {theirs[j]}\nstudent: {ours[i]}",
+                    student_taps[i]
+                    if student_taps[i] == teacher_taps[j]
+                    else f"teacher: {teacher_taps[j]}\nstudent: {student_taps[i]}",
                     _matrix(data.record.teacher.features[name][j], stream, comparison),
                     _matrix(data.record.student.features[name][i], stream, comparison),
                 )
-                for i, j in counterparts(len(ours), len(theirs))
+                for i, j in counterparts(len(student_taps), len(teacher_taps))
             ]
             yield (
                 page.Figure(

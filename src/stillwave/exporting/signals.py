@@ -89,7 +89,7 @@ def shared_signals(source: Path | Pair, microphones: int, longest: float | None 
     samples, _ = read(path, sample_rate=SAMPLE_RATE)
     if len(samples) < microphones:
         raise AudioError(
-            f"{path}: has {len(samples)} channel(s), the network takes {microphones} microphones"
+            f"{path}: has {len(samples)} channel(s), the network needs {microphones} microphones"
         )
     return samples[:microphones, :frames]
 

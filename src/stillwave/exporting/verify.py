@@ -96,8 +96,8 @@ def difference(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Sampl
     together = [
         enhance(run, meta, noisy, blocks) - expected for blocks in track(sizes, "compare with the source")
     ]
-    alone = enhance(run, meta, noisy[:1], sizes[0]) - expected[:1]
-    return float(np.max([np.abs(error).max() for error in (*together, alone)]))  # NaN if any is NaN
+    single = enhance(run, meta, noisy[:1], sizes[0]) - expected[:1]
+    return float(np.max([np.abs(error).max() for error in (*together, single)]))  # NaN if any is NaN
 
 
 def check(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Samples, bound: float = BOUND) -> float:

@@ -243,9 +243,7 @@ class Enhancer:
         if self.microphones == 1:
             return channels
         if channels != self.microphones:
-            raise AudioError(
-                f"this network takes recordings of {self.microphones} channels, this one has {channels}"
-            )
+            raise AudioError(f"the network needs {self.microphones} channels, the recording has {channels}")
         return 1
 
     def enhance_blocks(

@@ -207,9 +207,9 @@ class Stream:
             raise StateError(f"this state has {found} streams, this stream {self.streams}")
         for name, array in state.items():
             # Buffers vary in length; states of the network have fixed shapes.
-            fixed = array.shape if name.startswith("network.") else array.shape[:-1]
-            ours = own[name].shape if name.startswith("network.") else own[name].shape[:-1]
-            if fixed != ours:
+            shape = array.shape if name.startswith("network.") else array.shape[:-1]
+            own_shape = own[name].shape if name.startswith("network.") else own[name].shape[:-1]
+            if shape != own_shape:
                 raise StateError(f"this state is damaged: '{name}' has the shape {list(array.shape)}")
 
 

@@ -167,29 +167,29 @@ class LiveProcessor:
         if not self._inbox and not self._arrived.wait(wait):
             return False
         self._arrived.clear()
-        taken = [self._inbox.popleft() for _ in range(len(self._inbox))]
-        if not taken:
+        blocks = [self._inbox.popleft() for _ in range(len(self._inbox))]
+        if not blocks:
             return False
-        if len(taken) > self._backlog:
-            taken = taken[-self.lag :]
-        if taken[0][0] != self._next:
-            self.statistics.skipped += taken[0][0] - self._next
+        if len(blocks) > self._backlog:
+            blocks = blocks[-self.lag :]
+        if blocks[0][0] != self._next:
+            self.statistics.skipped += blocks[0][0] - self._next
             # The stream still holds samples from before the gap; its output is unusable until they have passed.
             self._stale = self.stream.delay_samples
-        self._next = taken[-1][0] + 1
-        self._deliver(taken)
+        self._next = blocks[-1][0] + 1
+        self._deliver(blocks)
         return True
 
-    def _deliver(self, taken: list[tuple[int, Samples]]) -> None:
+    def _deliver(self, blocks: list[tuple[int, Samples]]) -> None:
         start = self.clock()
-        noisy = np.concatenate([block for _, block in taken], axis=1)
+        noisy = np.concatenate([block for _, block in blocks], axis=1)
         clean = self.stream.process(noisy if len(noisy) > 1 else noisy[0])
         seconds = self.clock() - start
-        for position, (index, _) in enumerate(taken):
+        for position, (index, _) in enumerate(blocks):
             if self._stale <= 0:
                 self._ready[index] = clean[position * self.block : (position + 1) * self.block]
             self._stale -= self.block
-        load = seconds * self.stream.rate / (len(taken) * self.block)
+        load = seconds * self.stream.rate / (len(blocks) * self.block)
         self.statistics.load += 0.05 * (load - self.statistics.load)
         self.statistics.slowest_ms = max(self.statistics.slowest_ms, 1000 * seconds)
 

@@ -40,9 +40,9 @@ class StreamState(nn.Module):
             return beginning
         if self.held.shape != beginning.shape:
             raise StateError(
-                f"the state holds {self.held.shape[0]} streams of {list(self.held.shape[1:])} where the block "
-                f"has {beginning.shape[0]} of {list(beginning.shape[1:])}; give every block the same streams, "
-                "and reset the state for others"
+                f"the state has {self.held.shape[0]} streams of {list(self.held.shape[1:])} and the block "
+                f"has {beginning.shape[0]} of {list(beginning.shape[1:])}; give as many streams in every block, "
+                "or reset the state"
             )
         return self.held
 
@@ -111,10 +111,12 @@ def set_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     strange = sorted(set(state) ^ set(held)) if state else []
     if strange:
         whose = "the state has no" if strange[0] in held else "the network has no"
-        raise StateError(f"this state is of another network: {whose} '{strange[0]}'")
+        raise StateError(f"this state belongs to another network: {whose} '{strange[0]}'")
     streams = {tensor.shape[0] for tensor in state.values()}
     if len(streams) > 1:
-        raise StateError(f"this state is damaged: its memories hold {sorted(streams)} streams")
+        raise StateError(
+            f"this state is damaged: its tensors have {' and '.join(map(str, sorted(streams)))} streams"
+        )
     for name, memory in held.items():
         memory.held = state[name].clone() if state else None
 

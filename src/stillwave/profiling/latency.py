@@ -211,8 +211,8 @@ def _streams(process: LatencyProcess, most: int, report: Progress) -> dict[int, 
     factors: dict[int, float] = {}
     while count <= most:
         report(f"{process.title}, {count} streams", len(factors), most.bit_length())
-        taken = process.ask(do="frames", count=STREAM_FRAMES, warmup=3, streams=count)["frame"]
-        factors[count] = float(np.median(taken)) / hop
+        seconds = process.ask(do="frames", count=STREAM_FRAMES, warmup=3, streams=count)["frame"]
+        factors[count] = float(np.median(seconds)) / hop
         if factors[count] > 1:
             break
         count *= 2

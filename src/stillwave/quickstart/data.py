@@ -161,10 +161,10 @@ def _mix(work: Path, name: str, count: int) -> None:
     from stillwave.data.pair_sets import write_mixtures
 
     files = {kind: work / "held_out" / name / f"{kind}.jsonl" for kind in _SOURCES}
-    held = {kind: read_manifest(path) if path.exists() else [] for kind, path in files.items()}
+    held_out = {kind: read_manifest(path) if path.exists() else [] for kind, path in files.items()}
     store = DecodedAudioCache(work / "cache", SAMPLE_RATE)
-    mixer = Mixer(held["speech"], held["noise"], held["rooms"], _FIXED, None, 0, store)
-    write_mixtures(mixer, min(count, 3 * len(held["speech"])), work / name)
+    mixer = Mixer(held_out["speech"], held_out["noise"], held_out["rooms"], _FIXED, None, 0, store)
+    write_mixtures(mixer, min(count, 3 * len(held_out["speech"])), work / name)
 
 
 def _sentence(recordings: dict[str, list[Recording]], who: str) -> str:

@@ -100,12 +100,12 @@ def describe(settings: Settings, key: str, seconds: float | None) -> ReportSyste
     from stillwave.training.run_log import read
 
     card = checkpoint.read_card(checkpoint.resolve(network(settings, key)))
-    ours = key in trained(settings)
-    events = read(folder(settings, key)) if ours else []
+    is_trained_here = key in trained(settings)
+    events = read(folder(settings, key)) if is_trained_here else []
     return ReportSystem(
         key=key,
         name=NAMES[key],
-        note=_NOTES[key] if ours else "shipped with stillwave",
+        note=_NOTES[key] if is_trained_here else "shipped with stillwave",
         parameters=card.parameters,
         macs_per_second=_macs_per_second(card.model),
         steps=max((event["step"] for event in events), default=None),

@@ -57,28 +57,28 @@ def _network(card: ModelCard) -> Rows:
 
 
 def _training(card: ModelCard) -> Rows:
-    made = card.training
+    training = card.training
     unknown = "not recorded"
     development = ", ".join(f"{name} {value:.3f}" for name, value in card.scores.items())
     return [
-        ("method", "trained alone" if made.method == "none" else f"distilled, {made.method}"),
+        ("method", "trained alone" if training.method == "none" else f"distilled, {training.method}"),
         *([("teacher", card.teacher)] if card.teacher else []),
-        ("trained on", f"{made.hours:.1f} h of mixtures" if made.hours is not None else unknown),
-        ("updates", f"{made.updates:,}{_runs(made)}" if made.updates is not None else unknown),
-        *([("averaged", made.averaged)] if made.averaged else []),
-        ("seed", str(made.seed) if made.seed is not None else unknown),
+        ("trained on", f"{training.hours:.1f} h of mixtures" if training.hours is not None else unknown),
+        ("updates", f"{training.updates:,}{_runs(training)}" if training.updates is not None else unknown),
+        *([("averaged", training.averaged)] if training.averaged else []),
+        ("seed", str(training.seed) if training.seed is not None else unknown),
         ("commit", (card.git or {}).get("commit") or unknown),
-        ("started", made.day or unknown),
-        ("duration", f"{made.wall_hours:.1f} h" if made.wall_hours is not None else unknown),
-        ("hardware", made.hardware or unknown),
+        ("started", training.day or unknown),
+        ("duration", f"{training.wall_hours:.1f} h" if training.wall_hours is not None else unknown),
+        ("hardware", training.hardware or unknown),
         ("development set", development or unknown),
         ("weights (SHA-256)", f"{card.sha256[:16]}…"),
         ("recipe", "in the card: --json" if card.recipe else unknown),
     ]
 
 
-def _runs(made: Training) -> str:
-    return f", in {1 + len(made.earlier)} runs, one from the other's weights" if made.earlier else ""
+def _runs(training: Training) -> str:
+    return f", in {1 + len(training.earlier)} runs, one from the other's weights" if training.earlier else ""
 
 
 def _files(card: ModelCard) -> Rows:

@@ -77,8 +77,8 @@ class WeightedSource(Frozen):
 
     @model_validator(mode="before")
     @classmethod
-    def _from_path(cls, given: Any) -> Any:
-        return {"path": given} if isinstance(given, str) else given
+    def _from_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
 
 
 Several = Annotated[tuple[WeightedSource, ...], Field(min_length=1)]
@@ -96,10 +96,10 @@ class Sources(Frozen):
 
     def of(self, kind: str) -> tuple[WeightedSource, ...]:
         """Return the sources of `speech`, `noise` or `rooms`."""
-        given = getattr(self, kind)
-        if given is None:
+        value = getattr(self, kind)
+        if value is None:
             return ()
-        return (WeightedSource(path=given),) if isinstance(given, str) else tuple(given)
+        return (WeightedSource(path=value),) if isinstance(value, str) else tuple(value)
 
 
 class Pairs(Frozen):
@@ -109,8 +109,8 @@ class Pairs(Frozen):
     """A manifest of pairs (`stillwave data scan --corpus l3das23`) or a folder in a known layout."""
 
 
-def _kind_of_training(given: Any) -> str:
-    keys = given if isinstance(given, dict) else getattr(given, "model_fields_set", ())
+def _kind_of_training(value: Any) -> str:
+    keys = value if isinstance(value, dict) else getattr(value, "model_fields_set", ())
     return "pairs" if "pairs" in keys else "sources"
 
 

@@ -275,12 +275,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
 DEFAULT_METHOD = "i2srf_tfckd"
 
 
-def method_section(given: Any) -> Any:
+def method_section(method: Any) -> Any:
     """Return a method's section from its name, a variant's name, or a section (default method if unnamed)."""
-    if isinstance(given, str):
-        return dict(VARIANTS.get(given, {"name": given}))
-    if isinstance(given, dict) and "name" not in given:
-        return {"name": DEFAULT_METHOD, **given}
-    if isinstance(given, dict) and given["name"] in VARIANTS:
-        return {**given, **VARIANTS[given["name"]]}
-    return given
+    if isinstance(method, str):
+        return dict(VARIANTS.get(method, {"name": method}))
+    if isinstance(method, dict) and "name" not in method:
+        return {"name": DEFAULT_METHOD, **method}
+    if isinstance(method, dict) and method["name"] in VARIANTS:
+        return {**method, **VARIANTS[method["name"]]}
+    return method

@@ -55,9 +55,9 @@ def ratio(
     return _interval(mean, len(top), draws)
 
 
-def paired(ours: Mapping[str, float], theirs: Mapping[str, float], seed: int = 0) -> Interval | None:
-    """Return the mean of ours − theirs over the recordings in both mappings; None if there are none."""
-    common = [ours[name] - theirs[name] for name in ours if name in theirs]
+def paired(first: Mapping[str, float], second: Mapping[str, float], seed: int = 0) -> Interval | None:
+    """Return the mean of first − second over the recordings in both mappings; None if there are none."""
+    common = [first[name] - second[name] for name in first if name in second]
     return bootstrap(common, seed) if common else None
 
 

@@ -84,15 +84,15 @@ def join(device: str) -> Iterator[World]:
     if size == 1:
         yield World(0, 1, place)
         return
-    ours = not dist.is_initialized()
-    if ours:
+    joined_here = not dist.is_initialized()
+    if joined_here:
         if place.type == "cuda":
             torch.cuda.set_device(place)
         dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
     try:
         yield World(rank, size, place)
     finally:
-        if ours:
+        if joined_here:
             gc.collect()  # a DDP object that outlives the group aborts the process at exit, and only gc frees it
             dist.destroy_process_group()
 

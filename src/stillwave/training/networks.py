@@ -54,11 +54,12 @@ def _initial_weights(recipe: Recipe, place: str) -> dict[str, Tensor]:
         found, card = checkpoint.load(place)
     except CheckpointError as error:
         raise CheckpointError(f"train.start_from: {error}") from None
-    theirs, ours = card.model.model_dump(), recipe.model.model_dump()
-    other = [key for key, value in ours.items() if theirs[key] != value]
+    found_config, wanted_config = card.model.model_dump(), recipe.model.model_dump()
+    other = [key for key, value in wanted_config.items() if found_config[key] != value]
     if other:
         raise CheckpointError(
-            f"train.start_from: {place} has model.{other[0]} {theirs[other[0]]} and the recipe {ours[other[0]]}; "
+            f"train.start_from: {place} has model.{other[0]} {found_config[other[0]]} and the recipe "
+            f"{wanted_config[other[0]]}; "
             "give a checkpoint of the recipe's network"
         )
     return found.state_dict()
@@ -101,9 +102,10 @@ def _check_same_input(recipe: Recipe, place: str, card: checkpoint.Card) -> None
             f"distill.teacher: {place} expects {card.sample_rate} Hz and the student {SAMPLE_RATE} Hz; "
             f"give a teacher for {SAMPLE_RATE} Hz"
         )
-    ours, theirs = recipe.model.microphones, card.model.microphones
-    if ours != theirs:
+    student_microphones, teacher_microphones = recipe.model.microphones, card.model.microphones
+    if student_microphones != teacher_microphones:
         raise CheckpointError(
-            f"distill.teacher: {place} expects {theirs} microphone(s) and the student {ours}; "
+            f"distill.teacher: {place} expects {teacher_microphones} microphone(s) and "
+            f"the student {student_microphones}; "
             "give a teacher for as many, or change model.microphones"
         )

@@ -65,10 +65,10 @@ def fixed_batch(recipe: Recipe, items: Sequence[Signals]) -> ProbeBatch:
 def forward_record(distiller: Distiller, batch: ProbeBatch) -> ForwardRecord:
     """Run both networks in evaluation mode, in this process only; restore their modes."""
     sets = distiller.sets or _default_sets(distiller)
-    ours, theirs = ({name: pair[side] for name, pair in sets.items()} for side in (0, 1))
+    student_taps, teacher_taps = ({name: pair[side] for name, pair in sets.items()} for side in (0, 1))
     return ForwardRecord(
-        _observed(distiller.student, "student", ours, batch.noisy),
-        _observed(distiller.teacher, "teacher", theirs, batch.noisy),
+        _observed(distiller.student, "student", student_taps, batch.noisy),
+        _observed(distiller.teacher, "teacher", teacher_taps, batch.noisy),
         sets,
     )
 
@@ -114,8 +114,8 @@ def _observed(
 
 def _default_sets(distiller: Distiller) -> Sets:
     """Return the default taps of both networks, for a method that compares no layers."""
-    ours, theirs = (_named(network) for network in (distiller.student, distiller.teacher))
-    return {name: (ours[name], theirs[name]) for name in ours if name in theirs}
+    student_taps, teacher_taps = (_named(network) for network in (distiller.student, distiller.teacher))
+    return {name: (student_taps[name], teacher_taps[name]) for name in student_taps if name in teacher_taps}
 
 
 def _named(network: nn.Module) -> dict[str, list[str]]:

@@ -93,7 +93,7 @@ def _refuse_foreign(folder: Path) -> None:
     others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
     if others:
         raise RecipeError(
-            f"{folder}: is not a run folder (it holds '{others[0]}'); give a new or empty folder"
+            f"{folder}: is not a run folder (it contains '{others[0]}'); give a new or empty folder"
         )
 
 

@@ -73,8 +73,8 @@ def dry_batch(recipe: Recipe, examples: int) -> tuple[Tensor, Tensor, str]:
         batch = collate([Numbered(number, source(0, number)) for number in range(examples)])
         return batch.noisy, batch.clean, "the recipe's mixtures"
     except StillwaveError as error:
-        made = [_synthetic(recipe, number) for number in range(examples)]
-        noisy, clean = (torch.from_numpy(np.stack(side)) for side in zip(*made, strict=True))
+        signals = [_synthetic(recipe, number) for number in range(examples)]
+        noisy, clean = (torch.from_numpy(np.stack(side)) for side in zip(*signals, strict=True))
         if recipe.model.microphones > 1:
             noisy = noisy[:, None].repeat(1, recipe.model.microphones, 1)
         return noisy, clean, f"synthetic speech and noise, because the recipe's data cannot be read ({error})"

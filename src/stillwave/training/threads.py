@@ -104,17 +104,17 @@ def measure(recipe: Recipe, world: World, counts: tuple[int, ...]) -> dict[int, 
     Processes measure at the same time, as they will train, and use the mean.
     """
     one_pass = _passes(recipe, world)
-    taken: dict[int, list[float]] = {count: [] for count in counts}
+    seconds: dict[int, list[float]] = {count: [] for count in counts}
     started = time.perf_counter()
     for _ in range(ROUNDS):
         for count in counts:
             torch.set_num_threads(count)
             begun = time.perf_counter()
             one_pass()
-            taken[count].append(time.perf_counter() - begun)
+            seconds[count].append(time.perf_counter() - begun)
         if time.perf_counter() - started > LIMIT_S:
             break
-    medians = [statistics.median(times[1:] or times) for times in taken.values()]
+    medians = [statistics.median(times[1:] or times) for times in seconds.values()]
     return dict(zip(counts, world.mean(torch.tensor(medians)).tolist(), strict=True))
 
 

@@ -72,7 +72,7 @@ class Trainer:
         try:
             with (
                 contextlib.closing(self._groups(source)) as groups,
-                Interrupts() as asked,
+                Interrupts() as interrupts,
                 shown(self.recipe.name, self.progress.step, settings.steps, quiet=self.quiet) as advance,
             ):
                 while not self.progress.finished:
@@ -82,7 +82,7 @@ class Trainer:
                     self.progress.pending = False
                     if validated and log is not None:
                         snapshots.take(self.progress.step)
-                    signal = self.world.largest(asked.received)
+                    signal = self.world.largest(interrupts.received)
                     due = self.progress.step % settings.checkpoint_every == 0
                     if due or signal or self.progress.finished:
                         self._save(log)
@@ -220,8 +220,8 @@ class Trainer:
     def _resume(self, progress: state.Progress, tensors: dict[str, Tensor]) -> None:
         if progress.teacher != self.progress.teacher:
             raise StillwaveError(
-                f"{self.folder}: was distilled from another teacher than the one given now; "
-                "give that one, or another run folder"
+                f"{self.folder}: was distilled from another teacher; "
+                "give the teacher of this run, or another run folder"
             )
         self.state.load(tensors, progress)
         self.progress = progress

@@ -174,10 +174,10 @@ def inspect(path: Path) -> Contents:
     process = FfmpegProcess(path, source(path))
     try:
         process.wait()
-        made = process.contents()
-        if not made.streams:
+        contents = process.contents()
+        if not contents.streams:
             raise AudioError(f"{path}: cannot be decoded by ffmpeg: {process.first_error()}")
-        return made
+        return contents
     finally:
         process.close()
 

@@ -94,11 +94,11 @@ class FfmpegDecoder:
     def _check_end(self) -> None:
         status = self._process.wait()
         errors = self._process.errors()
-        held = self._given / self.rate
-        if any(word in error for error in errors for word in _CUT) or self._is_short(held):
+        decoded = self._given / self.rate
+        if any(word in error for error in errors for word in _CUT) or self._is_short(decoded):
             stated = self._contents.seconds
             raise AudioError(
-                f"{self._path}: cut short: its header states {stated:.2f} s, it holds {held:.2f} s of audio"
+                f"{self._path}: cut short: {decoded:.2f} s of the {stated:.2f} s of audio in its header"
             )
         if status:
             raise self._failure()
@@ -108,17 +108,17 @@ class FfmpegDecoder:
                 "it may be damaged or cut short"
             )
 
-    def _is_short(self, held: float) -> bool:
+    def _is_short(self, seconds: float) -> bool:
         """Return whether the file is shorter than stated. Beside video, audio may end earlier."""
         found = self._contents
         known = found.container.split(",")[0] in _STATES_LENGTH and not found.of("Video")
-        return known and held < found.seconds - _TOLERANCE
+        return known and seconds < found.seconds - _TOLERANCE
 
     def _failure(self) -> AudioError:
         self._process.wait()
-        held = self._process.contents()
-        if held.streams and not held.of("Audio"):
-            kinds = ", ".join(sorted({stream.kind.lower() for stream in held.streams}))
+        contents = self._process.contents()
+        if contents.streams and not contents.of("Audio"):
+            kinds = ", ".join(sorted({stream.kind.lower() for stream in contents.streams}))
             return AudioError(f"{self._path}: has no audio (only: {kinds})")
         return AudioError(f"{self._path}: cannot be decoded by ffmpeg: {self._process.first_error()}")
 

@@ -135,22 +135,30 @@ def open_encoder(
         raise AudioError(f"{path}: {form.name} supports at most {form.channels} channels, not {channels}")
     if not overwrite:
         refuse_existing(path)
-    held = _contents(original)
-    codec, encoder = _codec(form, held, channels)
-    options = _sample_format(encoder, subtype) or ["-b:a:0", f"{_kbps(held, channels, encoder)}k"]
+    contents = _contents(original)
+    codec, encoder = _codec(form, contents, channels)
+    options = _sample_format(encoder, subtype) or ["-b:a:0", f"{_kbps(contents, channels, encoder)}k"]
     with translated(path), atomic_file(path, replace=overwrite) as temporary:
         layout = ["-channel_layout", _LAYOUTS[channels]] if channels in _LAYOUTS else []
         sound = ["-f", "f32le", "-ar", str(rate), "-ac", str(channels), *layout, "-i", "pipe:0"]
-        made = [*sound, *_mapping(form, held, original, tags), "-c", "copy", "-c:a:0", encoder, *options]
+        arguments = [
+            *sound,
+            *_mapping(form, contents, original, tags),
+            "-c",
+            "copy",
+            "-c:a:0",
+            encoder,
+            *options,
+        ]
         process = FfmpegProcess(
             path,
-            [*made, "-fflags", "+bitexact", "-f", form.name, "-y", location(temporary)],
+            [*arguments, "-fflags", "+bitexact", "-f", form.name, "-y", location(temporary)],
             stdin=subprocess.PIPE,
         )
         try:
-            left_out = _left_out(form, held, codec, rate)
+            left_out = _left_out(form, contents, codec, rate)
             writer = MediaWriter(path, rate, channels, form, codec, process, left_out)
-            writer.lost((*_lost(form, held), *_lost_layout(form, held, codec)))
+            writer.lost((*_lost(form, contents), *_lost_layout(form, contents, codec)))
             yield writer
             writer.finish()
         finally:
@@ -165,37 +173,37 @@ def _contents(original: Path) -> Contents | None:
         return None
 
 
-def _codec(form: MediaFormat, held: Contents | None, channels: int) -> tuple[str, str]:
+def _codec(form: MediaFormat, contents: Contents | None, channels: int) -> tuple[str, str]:
     """Return the codec of the original if the container supports it, else the default codec; and its encoder.
 
     Matroska cannot store the channel layout of PCM, so FLAC, which stores it itself, is used.
     """
-    sound = held.of("Audio")[:1] if held else []
+    sound = contents.of("Audio")[:1] if contents else []
     codec = sound[0].codec if sound and sound[0].codec in form.codecs else next(iter(form.codecs))
     if form.name == "matroska" and channels > 2 and codec in ("pcm_s16le", "pcm_s24le"):
         codec = "flac"
     return codec, form.codecs[codec]
 
 
-def _left_out(form: MediaFormat, held: Contents | None, codec: str, rate: int) -> int:
+def _left_out(form: MediaFormat, contents: Contents | None, codec: str, rate: int) -> int:
     """Return how many samples are left out at the start to compensate for the delay of the encoder."""
     if form.name in _SILENT_OF_DELAY:
         return _DELAY.get(codec, 0)
-    if form.name == "asf" and not _kept(form, held):  # video is delayed by as much
+    if form.name == "asf" and not _kept(form, contents):  # video is delayed by as much
         return 512 if rate <= 16_000 else 1024 if rate <= (32_000 if codec == "wmav1" else 22_050) else 2048
     return 0
 
 
-def _lost_layout(form: MediaFormat, held: Contents | None, codec: str) -> tuple[str, ...]:
+def _lost_layout(form: MediaFormat, contents: Contents | None, codec: str) -> tuple[str, ...]:
     """Return the lost layout of PCM in Matroska, for which readers assume another one."""
-    stated = held.of("Audio")[0].layout if held and held.of("Audio") else ""
+    stated = contents.of("Audio")[0].layout if contents and contents.of("Audio") else ""
     unstated = form.name == "matroska" and codec.startswith("pcm_") and stated in ("3.0", "quad")
     return ("channel layout",) if unstated else ()
 
 
-def _kbps(held: Contents | None, channels: int, encoder: str) -> int:
+def _kbps(contents: Contents | None, channels: int, encoder: str) -> int:
     """Return a bit rate of at least that of the original, in kbit/s."""
-    sound = held.of("Audio")[:1] if held else []
+    sound = contents.of("Audio")[:1] if contents else []
     before = (sound[0].kbps or 0) if sound and not sound[0].codec.startswith(("pcm", "flac", "alac")) else 0
     return min(max(before, _KBPS_A_CHANNEL * channels), _MOST_KBPS.get(encoder, 10_000))
 
@@ -210,17 +218,19 @@ def _sample_format(encoder: str, subtype: str) -> list[str]:
     return []
 
 
-def _mapping(form: MediaFormat, held: Contents | None, original: Path, tags: Mapping[str, str]) -> list[str]:
+def _mapping(
+    form: MediaFormat, contents: Contents | None, original: Path, tags: Mapping[str, str]
+) -> list[str]:
     """Return the options for the streams of the output, in the order of the original, and their metadata."""
     named = [
         part for name, value in tags.items() for part in ("-metadata", f"{_TAGS.get(name, name)}={value}")
     ]
-    kept = _kept(form, held)
+    kept = _kept(form, contents)
     if not kept:
         return ["-map", "0:a:0", *named]
-    assert held is not None
+    assert contents is not None
     maps: list[str] = []
-    first = held.of("Audio")[0]
+    first = contents.of("Audio")[0]
     for index, stream in enumerate(kept):
         maps += ["-map", "0:a:0" if stream is first else f"1:{stream.number}"]
         maps += [f"-map_metadata:s:{index}", f"1:s:{stream.number}"]
@@ -228,22 +238,22 @@ def _mapping(form: MediaFormat, held: Contents | None, original: Path, tags: Map
     return [*source(original), *maps, *described]
 
 
-def _kept(form: MediaFormat, held: Contents | None) -> list[MediaStream]:
+def _kept(form: MediaFormat, contents: Contents | None) -> list[MediaStream]:
     """Return the streams of the original for a video output, audio included; none for an audio output."""
-    if held is None or not (form.video or _has_cover(form, held)):
+    if contents is None or not (form.video or _has_cover(form, contents)):
         return []
     wanted = ("Video", "Audio", "Subtitle", "Attachment") if form.video else ("Video",)
-    first = held.of("Audio")[0]
+    first = contents.of("Audio")[0]
     return (
-        [stream for stream in held.streams if stream is first or stream.kind in wanted]
-        if held.of("Video")
+        [stream for stream in contents.streams if stream is first or stream.kind in wanted]
+        if contents.of("Video")
         else []
     )
 
 
-def _has_cover(form: MediaFormat, held: Contents) -> bool:
+def _has_cover(form: MediaFormat, contents: Contents) -> bool:
     """Return whether the original has cover art for an m4a file."""
-    videos = held.of("Video")
+    videos = contents.of("Video")
     return (
         form.name == "ipod" and bool(videos) and all("attached pic" in video.description for video in videos)
     )
@@ -255,10 +265,10 @@ def _is_rewritten(form: MediaFormat, stream: MediaStream) -> bool:
     return timecode or stream.description.startswith("bin_data (text")
 
 
-def _lost(form: MediaFormat, held: Contents | None) -> tuple[str, ...]:
+def _lost(form: MediaFormat, contents: Contents | None) -> tuple[str, ...]:
     """Return the names of streams that are not in the output."""
-    if held is None:
+    if contents is None:
         return ()
-    kept = _kept(form, held) or held.of("Audio")[:1]
-    lost = [stream for stream in held.streams if stream not in kept and not _is_rewritten(form, stream)]
+    kept = _kept(form, contents) or contents.of("Audio")[:1]
+    lost = [stream for stream in contents.streams if stream not in kept and not _is_rewritten(form, stream)]
     return tuple(f"{stream.kind.lower()} stream {stream.number} ({stream.codec})" for stream in lost)

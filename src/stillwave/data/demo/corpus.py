@@ -61,32 +61,32 @@ def build(folder: Path | str, *, seed: int = 0, size: Size | None = None, jobs: 
         raise MissingExtraError("the demo corpus", "demo")
     folder = Path(folder)
     size = size or Size()
-    made = {"version": _VERSION, "seed": seed, "size": asdict(size)}
-    if is_built(folder, made):
+    facts = {"version": _VERSION, "seed": seed, "size": asdict(size)}
+    if is_built(folder, facts):
         return folder
     with atomic_folder(folder) as work:
         parts = split_speakers(seed, size)
-        made["espeak_ng"] = _speak_all(work, parts, jobs or os.cpu_count() or 1)
+        facts["espeak_ng"] = _speak_all(work, parts, jobs or os.cpu_count() or 1)
         for split in SPLITS:
             own = [part for part in parts if part.split == split]
             noises = list(_noises(work, own, seed, size))
             if split == "train":
-                made["seconds"] = _training(work, own, noises, seed, size)
+                facts["seconds"] = _training(work, own, noises, seed, size)
             else:
                 _mixtures(work, own, noises, seed, size)
             _forget_unused(work, own)
-        write_text(work / "README.md", readme(made))
-        write_json(work / "corpus.json", made)
+        write_text(work / "README.md", readme(facts))
+        write_json(work / "corpus.json", facts)
     return folder
 
 
-def is_built(folder: Path, made: dict[str, Any]) -> bool:
-    """Return whether `folder` has a complete corpus with the settings `made`."""
+def is_built(folder: Path, facts: dict[str, Any]) -> bool:
+    """Return whether `folder` has a complete corpus with the settings `facts`."""
     try:
         found = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(found, dict) and all(found.get(key) == value for key, value in made.items())
+    return isinstance(found, dict) and all(found.get(key) == value for key, value in facts.items())
 
 
 def _speak_all(work: Path, parts: list[SpeakerScript], jobs: int) -> str:
@@ -231,13 +231,13 @@ def _write(file: Path, samples: Samples) -> None:
     soundfile.write(file, samples, SAMPLE_RATE, subtype="PCM_16")
 
 
-def readme(made: dict[str, Any]) -> str:
+def readme(facts: dict[str, Any]) -> str:
     """What someone who finds the folder should know."""
-    minutes = {name: f"{seconds / 60:.1f} min" for name, seconds in made["seconds"].items()}
-    size = made["size"]
+    minutes = {name: f"{seconds / 60:.1f} min" for name, seconds in facts["seconds"].items()}
+    size = facts["size"]
     return f"""# stillwave demo corpus
 
-**The speech is synthetic.** espeak-ng {made["espeak_ng"]} spoke it, and the noises and rooms were computed.
+**The speech is synthetic.** espeak-ng {facts["espeak_ng"]} spoke it, and the noises and rooms were computed.
 Nothing in here was recorded. It is for trying stillwave out: figures measured on it say nothing about
 real speech.
 
@@ -247,6 +247,6 @@ real speech.
   reverberant (the clean reference keeps the direct sound and the first 50 ms).
 - Voices, sentences, noise recordings (with their parameters) and rooms of one set occur in no other.
 
-Made by `stillwave quickstart` with seed {made["seed"]}; the same seed gives the same samples.
+Made by `stillwave quickstart` with seed {facts["seed"]}; the same seed gives the same samples.
 No rights are reserved in the audio (CC0).
 """

@@ -67,11 +67,11 @@ def rotate(channels: Floats, matrix: Floats) -> Floats:
     return np.concatenate([channels[..., :1, :], turned], axis=-2).astype(channels.dtype, copy=False)
 
 
-def convert(channels: Floats, given: Convention, wanted: Convention) -> Floats:
+def convert(channels: Floats, source: Convention, target: Convention) -> Floats:
     """Convert samples `[4 or 8, N]` (one or two microphones) from one convention to another."""
-    if given == wanted:
+    if source == target:
         return channels
-    order, gain = (_FUMA_ORDER, 2**-0.5) if wanted == "fuma" else (np.argsort(_FUMA_ORDER), 2**0.5)
+    order, gain = (_FUMA_ORDER, 2**-0.5) if target == "fuma" else (np.argsort(_FUMA_ORDER), 2**0.5)
     out = channels.reshape(-1, 4, channels.shape[-1])[:, order].copy()
     out[:, 0] *= gain
     return out.reshape(channels.shape)

@@ -129,7 +129,9 @@ def _settle(folder: Path, settings: dict[str, Any]) -> None:
     file = folder / SETTINGS
     if not file.is_file():
         if folder.is_dir() and any(folder.iterdir()):
-            raise ManifestError(f"{folder}: is not a simulated set; give another folder or --set")
+            raise ManifestError(
+                f"{folder}: contains other files than a simulated set; give another folder or --subset"
+            )
         write_json(file, settings)
         return
     try:
@@ -139,7 +141,7 @@ def _settle(folder: Path, settings: dict[str, Any]) -> None:
     other = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
     if other:
         raise ManifestError(
-            f"{folder}: was simulated with another {', '.join(other)}; give that, or another folder"
+            f"{folder}: was simulated with another {', '.join(other)}; give the same value, or another folder"
         )
 
 

@@ -40,19 +40,19 @@ class SceneConfig(Frozen):
 
     @field_validator("distance")
     @classmethod
-    def _in_the_room(cls, given: Range) -> Range:
-        if given.low < 0.9 or given.low > 2.0:
+    def _in_the_room(cls, bounds: Range) -> Range:
+        if bounds.low < 0.9 or bounds.low > 2.0:
             raise ValueError(
                 "the least distance must lie between 0.9 m and 2 m, as small rooms have no position farther away"
             )
-        return given
+        return bounds
 
     @field_validator("rt60")
     @classmethod
-    def _a_room(cls, given: Range) -> Range:
-        if given.low < 0.05:
+    def _a_room(cls, bounds: Range) -> Range:
+        if bounds.low < 0.05:
             raise ValueError("the least RT60 of a room is 0.05 s")
-        return given
+        return bounds
 
 
 Vector = npt.NDArray[Any]

@@ -57,7 +57,7 @@ def impulse(
             last = error
             continue
         return rooms.responses(found, layout, beta, rooms.LEAD + round(1.1 * rt60 * SAMPLE_RATE))[0], rt60
-    raise RoomError(f"{last}; so it was with {_TRIES} rooms: give another --rt60 or --distance")
+    raise RoomError(f"{last}; none of {_TRIES} rooms is possible: change --rt60 or --distance")
 
 
 def _draws(seed: int, index: int) -> Iterator[np.random.Generator]:

@@ -121,7 +121,7 @@ class Simulator:
                 return layout, rt60, found, rooms.reflectivity(found, layout, rt60)
             except RoomError as error:
                 last = error
-        raise RoomError(f"{last}; {_TRIES} rooms were tried: give another --rt60 or --distance")
+        raise RoomError(f"{last}; none of {_TRIES} rooms is possible: change --rt60 or --distance")
 
     def _noise(
         self, rng: np.random.Generator, layout: SceneGeometry, rt60: float, beta: float, frames: int

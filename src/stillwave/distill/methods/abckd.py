@@ -73,10 +73,10 @@ class AttentionCompression(Method):
         """Return the losses by student layer."""
         found = {}
         for group, part in zip(self.groups, self.parts, strict=True):
-            ours = [member.feature(student) for member in group.students]
-            theirs = [member.feature(teacher).detach() for member in group.teachers]
-            with full_precision(ours[0].device):
-                weights, distances = part(ours, theirs)
+            student_maps = [member.feature(student) for member in group.students]
+            teacher_maps = [member.feature(teacher).detach() for member in group.teachers]
+            with full_precision(student_maps[0].device):
+                weights, distances = part(student_maps, teacher_maps)
             for member, distance in zip(group.students, distances, strict=True):
                 found[member.label] = distance / self.count
             self.weights[group.name] = weights.detach()
@@ -158,8 +158,10 @@ def mixture(weights: Tensor, members: Sequence[Tensor]) -> Tensor:
 @torch.no_grad()
 def similarity_weights(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
     """Return α [B, n, m] from the similarity of the layers' frame Gram matrices."""
-    ours, theirs = (torch.stack([_frame_gram(f) for f in side], 1) for side in (student, teacher))
-    return (ours @ theirs.mT / TEMPERATURE).softmax(-1)
+    student_maps, teacher_maps = (
+        torch.stack([_frame_gram(f) for f in side], 1) for side in (student, teacher)
+    )
+    return (student_maps @ teacher_maps.mT / TEMPERATURE).softmax(-1)
 
 
 def _frame_gram(feature: Tensor) -> Tensor:

@@ -71,17 +71,17 @@ class CrossLayerSimilarity(Method):
         """Return the losses by level."""
         found: dict[str, Tensor] = {}
         for index, visits in enumerate(self.sets):
-            ours, theirs = maps(visits, student, teacher)
-            if len(ours[0]) < 2:
+            student_maps, teacher_maps = maps(visits, student, teacher)
+            if len(student_maps[0]) < 2:
                 self.skipped += index == 0
-                found |= {label: zero_loss(f) for label, f in zip(visits, ours, strict=True)}
+                found |= {label: zero_loss(f) for label, f in zip(visits, student_maps, strict=True)}
                 continue
-            with full_precision(ours[0].device):
+            with full_precision(student_maps[0].device):
                 if self.config.fuse == "student":
-                    ours = self.fusers[index](ours)
+                    student_maps = self.fusers[index](student_maps)
                 if self.config.fuse == "teacher":
-                    theirs = averages(theirs)
-                for label, s, t in zip(visits, ours, theirs, strict=True):
+                    teacher_maps = averages(teacher_maps)
+                for label, s, t in zip(visits, student_maps, teacher_maps, strict=True):
                     found[label] = gram_distance(s, t, "bt")
         return found
 

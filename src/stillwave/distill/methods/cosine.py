@@ -54,13 +54,18 @@ class LatentCosine(Method):
 
     def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
         """Return the loss."""
-        ((ours, theirs),) = features([self.pair], student, teacher)
-        with full_precision(ours.device):
-            ours, theirs = same_bins(ours, theirs)
-            active = ~silence_mask(self._rows(theirs).square().sum(-1), SILENT_TEACHER**2, 0)
+        ((student_maps, teacher_maps),) = features([self.pair], student, teacher)
+        with full_precision(student_maps.device):
+            student_maps, teacher_maps = same_bins(student_maps, teacher_maps)
+            active = ~silence_mask(self._rows(teacher_maps).square().sum(-1), SILENT_TEACHER**2, 0)
             if self.config.centre:
-                ours, theirs = _centred(ours, self.student_mean), _centred(theirs, self.teacher_mean)
-            cosines = (self._directions(self.expansion(ours)) * self._directions(theirs)).sum(-1)
+                student_maps, teacher_maps = (
+                    _centred(student_maps, self.student_mean),
+                    _centred(teacher_maps, self.teacher_mean),
+                )
+            cosines = (self._directions(self.expansion(student_maps)) * self._directions(teacher_maps)).sum(
+                -1
+            )
             return {self.pair.label: (active * (1 - cosines)).sum() / active.sum().clamp_min(1)}
 
     def _rows(self, feature: Tensor) -> Tensor:

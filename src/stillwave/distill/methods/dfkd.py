@@ -74,12 +74,12 @@ class Dfkd(Method):
         """Return the losses of both bands."""
         found = estimates(student, teacher, inputs)
         with full_precision(found.student.device):
-            ours, theirs = self.stft.analyse(found.student), self.stft.analyse(found.teacher)
-            bins = torch.arange(self.stft.bins, device=ours.device)
-            low = bins < self._crossover(theirs).unsqueeze(1)  # [B, F]
+            student_out, teacher_out = self.stft.analyse(found.student), self.stft.analyse(found.teacher)
+            bins = torch.arange(self.stft.bins, device=student_out.device)
+            low = bins < self._crossover(teacher_out).unsqueeze(1)  # [B, F]
             return {
-                "low": _low(ours * low.unsqueeze(1), theirs * low.unsqueeze(1)),
-                "high": self.config.high * self._high(ours, theirs, ~low),
+                "low": _low(student_out * low.unsqueeze(1), teacher_out * low.unsqueeze(1)),
+                "high": self.config.high * self._high(student_out, teacher_out, ~low),
             }
 
     def _crossover(self, teacher: Tensor) -> Tensor:
@@ -108,8 +108,10 @@ def _low(student: Tensor, teacher: Tensor) -> Tensor:
     """Return L_low of spectra [B, T, F] whose upper bins are 0."""
     norms = power(teacher).sum(-1).sqrt()
     floor = (SILENCE * norms.amax(1, keepdim=True)).clamp_min(FLOOR**0.5)
-    ours, theirs = (power(x).sum(-1) + floor.square() for x in (student, teacher))
+    student_out, teacher_out = (power(x).sum(-1) + floor.square() for x in (student, teacher))
     product = (torch.view_as_real(student) * torch.view_as_real(teacher)).sum((-1, -2)) + floor.square()
-    distance = 1 - product * (ours * theirs).rsqrt() + ((ours / theirs).log() / 2).square()
+    distance = (
+        1 - product * (student_out * teacher_out).rsqrt() + ((student_out / teacher_out).log() / 2).square()
+    )
     active = norms > floor
     return ((distance * active).sum(1) / active.sum(1).clamp_min(1)).mean()

@@ -75,8 +75,10 @@ class Dispatch(Method):
         found = estimates(student, teacher, inputs)
         with full_precision(found.student.device):
             clean = required(found.clean, "dispatch")
-            ours, theirs, target = (self._spectrum(x) for x in (found.student, found.teacher, clean))
-            squares = (ours - theirs, ours.detach() - target, theirs - target)
+            student_out, teacher_out, target = (
+                self._spectrum(x) for x in (found.student, found.teacher, clean)
+            )
+            squares = (student_out - teacher_out, student_out.detach() - target, teacher_out - target)
             distance, of_student, of_teacher = (_power(x) for x in squares)
             self.positive = (of_student > of_teacher).float().mean()
             return {

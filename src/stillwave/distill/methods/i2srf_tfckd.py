@@ -118,9 +118,13 @@ class I2srfTfckd(Method):
         """Return the losses, for any B and T with `embedding: pooled`. At B = 1 the batch stream is 0."""
         device = next(iter(student.features.values()))[0].device
         with full_precision(device):
-            ours = {name: [to_float32(f) for f in fs] for name, fs in student.features.items()}
-            theirs = {name: [to_float32(f.detach()) for f in fs] for name, fs in teacher.features.items()}
-            return {name: w * self._term(name, ours, theirs) for name, w in self.set_weights.items()}
+            student_maps = {name: [to_float32(f) for f in fs] for name, fs in student.features.items()}
+            teacher_maps = {
+                name: [to_float32(f.detach()) for f in fs] for name, fs in teacher.features.items()
+            }
+            return {
+                name: w * self._term(name, student_maps, teacher_maps) for name, w in self.set_weights.items()
+            }
 
     def _term(self, name: str, student: dict[str, list[Tensor]], teacher: dict[str, list[Tensor]]) -> Tensor:
         if name == INTER:

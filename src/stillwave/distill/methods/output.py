@@ -55,16 +55,18 @@ class Output(Method):
 
     def losses(self, student: ModelOutputs, teacher: ModelOutputs, inputs: BatchInputs) -> dict[str, Tensor]:
         """Return the loss. Raise DistillError for `gate` without clean reference."""
-        ours, theirs, clean = estimates(student, teacher, inputs)
+        student_out, teacher_out, clean = estimates(student, teacher, inputs)
         noisy, share = waveform(inputs.noisy), 1.0
-        with full_precision(ours.device):
+        with full_precision(student_out.device):
             if self.config.gate:
-                kept = self._gate(ours.detach(), theirs, required(clean, "output with gate: true"))
+                kept = self._gate(
+                    student_out.detach(), teacher_out, required(clean, "output with gate: true")
+                )
                 if not kept.any():
-                    return {self.config.target: zero_loss(ours)}
+                    return {self.config.target: zero_loss(student_out)}
                 share = float(kept.sum()) / len(kept)
-                ours, theirs, noisy = ours[kept], theirs[kept], noisy[kept]
-            return {self.config.target: share * self._distance(ours, theirs, noisy)}
+                student_out, teacher_out, noisy = student_out[kept], teacher_out[kept], noisy[kept]
+            return {self.config.target: share * self._distance(student_out, teacher_out, noisy)}
 
     def _distance(self, student: Tensor, teacher: Tensor, noisy: Tensor) -> Tensor:
         """Return the mean over examples."""
@@ -84,8 +86,8 @@ class Output(Method):
     @torch.no_grad()
     def _gate(self, student: Tensor, teacher: Tensor, clean: Tensor) -> Tensor:
         """Return in which examples the teacher's estimate is closer to the clean reference, [B]."""
-        ours, theirs = (
+        student_out, teacher_out = (
             torch.stack([self.loss(x[b : b + 1], clean[b : b + 1])["total"] for b in range(len(x))])
             for x in (student, teacher)
         )
-        return ~(ours <= theirs)  # NaN counts as True, so that it propagates to the loss
+        return ~(student_out <= teacher_out)  # NaN counts as True, so that it propagates to the loss

@@ -60,9 +60,9 @@ class ReviewKD(Method):
         """Return the losses by level, for any B and T."""
         found = {}
         for visits, fuser in zip(self.sets, self.fusers, strict=True):
-            ours, theirs = maps(visits, student, teacher)
-            with full_precision(ours[0].device):
-                for label, fused, target in zip(visits, fuser(ours), theirs, strict=True):
+            student_maps, teacher_maps = maps(visits, student, teacher)
+            with full_precision(student_maps[0].device):
+                for label, fused, target in zip(visits, fuser(student_maps), teacher_maps, strict=True):
                     found[label] = hierarchical(fused - target, self.config.hcl)
         return found
 

@@ -84,9 +84,12 @@ class Relational(Method):
         first = maps[0][0]
         if first.shape[0 if self.config.relation == "examples" else 2] < MIN_COUNT:
             self.skipped += 1
-            return {name: torch.stack([zero_loss(ours) for ours, _ in maps]).sum() for name in self.weights}
+            return {
+                name: torch.stack([zero_loss(student_maps) for student_maps, _ in maps]).sum()
+                for name in self.weights
+            }
         with full_precision(first.device):
-            found = [self._compare(ours, theirs) for ours, theirs in maps]
+            found = [self._compare(student_maps, teacher_maps) for student_maps, teacher_maps in maps]
         if self.training:
             self.draw += 1
         return {
@@ -95,8 +98,11 @@ class Relational(Method):
         }
 
     def _compare(self, student: Tensor, teacher: Tensor) -> dict[str, Tensor]:
-        ours, theirs = (relations(self._embeddings(feature)) for feature in (student, teacher))
-        both = {"distance": (ours.distances, theirs.distances), "angle": (ours.angles, theirs.angles)}
+        student_maps, teacher_maps = (relations(self._embeddings(feature)) for feature in (student, teacher))
+        both = {
+            "distance": (student_maps.distances, teacher_maps.distances),
+            "angle": (student_maps.angles, teacher_maps.angles),
+        }
         return {name: F.smooth_l1_loss(*both[name]) for name in self.weights}
 
     def _embeddings(self, feature: Tensor) -> Tensor:

@@ -86,10 +86,10 @@ class SemCKD(Method):
         """Return the losses by group. Raise DistillError for another batch size with `rows: released`."""
         found = {}
         for group, part in zip(self.groups, self.parts, strict=True):
-            ours = [member.feature(student) for member in group.students]
-            theirs = [member.feature(teacher).detach() for member in group.teachers]
-            with full_precision(ours[0].device):
-                weights, distances = part(ours, theirs)
+            student_maps = [member.feature(student) for member in group.students]
+            teacher_maps = [member.feature(teacher).detach() for member in group.teachers]
+            with full_precision(student_maps[0].device):
+                weights, distances = part(student_maps, teacher_maps)
                 found[group.name] = (weights * distances).sum((1, 2)).mean() / self.count
             self.weights[group.name] = weights.detach()
         return found

@@ -52,11 +52,14 @@ class SimilarityPreserving(Method):
         maps = list(features(self.pairs, student, teacher))
         if maps[0][0].shape[0] < 2:
             self.skipped += 1
-            return {pair.label: zero_loss(ours) for pair, (ours, _) in zip(self.pairs, maps, strict=True)}
+            return {
+                pair.label: zero_loss(student_maps)
+                for pair, (student_maps, _) in zip(self.pairs, maps, strict=True)
+            }
         with full_precision(maps[0][0].device):
             return {
-                pair.label: gram_distance(self._centred(ours), self._centred(theirs), "b")
-                for pair, (ours, theirs) in zip(self.pairs, maps, strict=True)
+                pair.label: gram_distance(self._centred(student_maps), self._centred(teacher_maps), "b")
+                for pair, (student_maps, teacher_maps) in zip(self.pairs, maps, strict=True)
             }
 
     def _centred(self, feature: Tensor) -> Tensor:

@@ -60,13 +60,13 @@ class Subband(Method):
         """Return the losses by band. Raise DistillError without clean reference."""
         found = estimates(student, teacher, inputs)
         with full_precision(found.student.device):
-            ours, theirs, clean = (
+            student_out, teacher_out, clean = (
                 self._spectrum(x) for x in (found.student, found.teacher, required(found.clean, "subband"))
             )
-            distance, energy = self._energies(ours - theirs), self._energies(clean)
+            distance, energy = self._energies(student_out - teacher_out), self._energies(clean)
             if self.config.gate:
                 # NaN compares false, so that it passes the gate and propagates to the loss.
-                ahead = ~(self._energies(ours.detach() - clean) <= self._energies(theirs - clean))
+                ahead = ~(self._energies(student_out.detach() - clean) <= self._energies(teacher_out - clean))
                 distance = distance * ahead
             floor = FLOOR**self.compression * clean.shape[0] * clean.shape[1]
             return {

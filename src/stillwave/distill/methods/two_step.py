@@ -67,10 +67,10 @@ class TwoStep(Method):
             found: dict[str, Tensor] = {
                 kind: torch.stack(
                     [
-                        zero_loss(ours)
+                        zero_loss(student_maps)
                         if single and kind.startswith("b")
-                        else self._distance(ours, theirs, kind)
-                        for ours, theirs in maps
+                        else self._distance(student_maps, teacher_maps, kind)
+                        for student_maps, teacher_maps in maps
                     ]
                 ).mean()
                 for kind in dict.fromkeys(self.config.grams)

@@ -78,15 +78,15 @@ class ResidualFusion(Method):
         """Return the losses by level."""
         found: dict[str, Tensor] = {}
         for index, visits in enumerate(self.sets):
-            ours, theirs = maps(visits, student, teacher)
-            if len(ours[0]) < 2:
+            student_maps, teacher_maps = maps(visits, student, teacher)
+            if len(student_maps[0]) < 2:
                 self.skipped += index == 0
-                found |= {label: zero_loss(f) for label, f in zip(visits, ours, strict=True)}
+                found |= {label: zero_loss(f) for label, f in zip(visits, student_maps, strict=True)}
                 continue
-            with full_precision(ours[0].device):
-                fused = self.fusers[index](ours) if self.config.fuse else ours
-                weights = [self._frame_weights(f, inputs) for f in theirs]
-                found |= dict(zip(visits, self._distances(fused, theirs, weights), strict=True))
+            with full_precision(student_maps[0].device):
+                fused = self.fusers[index](student_maps) if self.config.fuse else student_maps
+                weights = [self._frame_weights(f, inputs) for f in teacher_maps]
+                found |= dict(zip(visits, self._distances(fused, teacher_maps, weights), strict=True))
         return found
 
     def _frame_weights(self, teacher: Tensor, inputs: BatchInputs) -> Tensor:
@@ -102,12 +102,12 @@ class ResidualFusion(Method):
         self, student: Sequence[Tensor], teacher: Sequence[Tensor], weights: Sequence[Tensor]
     ) -> list[Tensor]:
         # Without fusion, levels may share a map; its similarities are computed once.
-        ours, theirs = ({id(f): f for f in side} for side in (student, teacher))
+        student_maps, teacher_maps = ({id(f): f for f in side} for side in (student, teacher))
         rows = jeffreys(
-            [_probabilities(f) for f in ours.values()],
-            [_probabilities(f) for f in theirs.values()],
+            [_probabilities(f) for f in student_maps.values()],
+            [_probabilities(f) for f in teacher_maps.values()],
             [
-                (list(ours).index(id(s)), list(theirs).index(id(t)))
+                (list(student_maps).index(id(s)), list(teacher_maps).index(id(t)))
                 for s, t in zip(student, teacher, strict=True)
             ],
         )

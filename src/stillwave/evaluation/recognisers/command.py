@@ -46,18 +46,18 @@ class CommandRecogniser:
         with tempfile.TemporaryDirectory(prefix="stillwave-asr") as folder:
             wav = Path(folder) / "clip.wav"
             write(wav, at_16_khz(samples, rate)[None], SAMPLE_RATE, subtype="PCM_16")
-            words = [word.replace(PLACE, str(wav)) for word in self._words]
-            done = self._run(words)
+            arguments = [word.replace(PLACE, str(wav)) for word in self._words]
+            done = self._run(arguments)
         if done.returncode:
             raise NoTranscriptError(
                 f"the program ended with exit code {done.returncode}{_last_line(done.stderr, wav)}"
             )
         return done.stdout.decode("utf-8", errors="replace")
 
-    def _run(self, words: list[str]) -> subprocess.CompletedProcess[bytes]:
+    def _run(self, arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
         try:
             return subprocess.run(
-                words, stdin=subprocess.DEVNULL, capture_output=True, timeout=self._timeout, check=False
+                arguments, stdin=subprocess.DEVNULL, capture_output=True, timeout=self._timeout, check=False
             )
         except subprocess.TimeoutExpired:
             raise NoTranscriptError(f"the program exceeded {self._timeout:g} s") from None
