@@ -17,12 +17,14 @@ export class EnhancerWorker {
    * @param {number | null} [options.limitDb] Greatest reduction of noise in dB.
    * @param {Worker} [options.worker] Worker to use instead of `worker.js` beside this file.
    * @param {MessagePort} [options.port] Port of an audio worklet, for live signals.
+   * @param {SharedArrayBuffer} [options.ring] Ring buffer of the worklet.
    * @param {boolean} [options.record] Record from the first live sample on.
    */
   static async open(options) {
-    const { model, ort, rate, channels = 1, limitDb = null, worker = makeWorker(), port, wasmPaths, record } = options;
+    const { model, ort, rate, channels = 1, limitDb = null, worker = makeWorker(), port } = options;
+    const { wasmPaths, record, ring } = options;
     const opened = new EnhancerWorker(worker);
-    const message = { type: "open", model, ort: absolute(ort), wasmPaths, rate, channels, limitDb, port, record };
+    const message = { type: "open", model, ort: absolute(ort), wasmPaths, rate, channels, limitDb, port, ring, record };
     try {
       const ready = await opened.request(message, "ready", port ? [port] : []);
       return Object.assign(opened, {

@@ -16,9 +16,11 @@ export class LiveLink {
    * @param {number} rate Sampling rate in Hz.
    * @param {(block: Float32Array) => Promise<Float32Array>} push Enhance a block; return the samples that are complete.
    * @param {(message: object) => void} post Send a message to the page.
+   * @param {SharedArrayBuffer} [memory] Ring buffer of the worklet (`live-worklet.js`); else samples are messages.
    */
-  constructor(port, rate, push, post) {
+  constructor(port, rate, push, post, memory) {
     Object.assign(this, { port, rate, push, post });
+    this.ring = memory ? { counter: new Int32Array(memory, 0, 1), samples: new Float32Array(memory, 4) } : null;
     /** Input whose estimate is not complete. */
     this.waiting = new Float32Array(0);
     this.received = 0;
@@ -58,7 +60,14 @@ export class LiveLink {
       this.post({ type: "recording", before: before.slice(0, count), after: samples.slice(0, count) });
       if (this.returned >= this.until) this.#recorded();
     }
-    this.port.postMessage(samples, [samples.buffer]);
+    if (this.ring) this.#write(samples, first);
+    else this.port.postMessage(samples, [samples.buffer]);
+  }
+
+  #write(samples, first) {
+    const ring = this.ring.samples;
+    for (let n = 0; n < samples.length; n++) ring[(first + n) & (ring.length - 1)] = samples[n];
+    Atomics.store(this.ring.counter, 0, (first + samples.length) | 0);
   }
 
   #recorded() {

@@ -7,6 +7,8 @@ import { StillwaveError } from "./errors.js";
 const BLOCK = 256;
 /** Time for the worker beyond the delay of the network. */
 const MARGIN_SECONDS = 0.02;
+/** Duration of the ring buffer, rounded up to a power of two samples. */
+const RING_SECONDS = 4;
 /** The worker is too slow if this much input waits for it. */
 const BACKLOG_SECONDS = 3;
 
@@ -30,11 +32,12 @@ export class LiveProcessor extends EventTarget {
     await context.audioWorklet.addModule(new URL("./live-worklet.js", import.meta.url));
     const channel = new MessageChannel();
     const open = options.open ?? EnhancerWorker.open;
-    const worker = await open({ ...options, rate: context.sampleRate, channels: 1, port: channel.port2 });
-    return new LiveProcessor(source, worker, channel.port1);
+    const ring = sharedRing(context.sampleRate);
+    const worker = await open({ ...options, rate: context.sampleRate, channels: 1, port: channel.port2, ring });
+    return new LiveProcessor(source, worker, channel.port1, ring);
   }
 
-  constructor(source, worker, port) {
+  constructor(source, worker, port, ring) {
     super();
     const { context } = source;
     Object.assign(this, { source, context, worker });
@@ -46,7 +49,7 @@ export class LiveProcessor extends EventTarget {
       numberOfInputs: 1,
       numberOfOutputs: 3,
       outputChannelCount: [1, 1, 1],
-      processorOptions: { delay: this.latencySamples, block: BLOCK },
+      processorOptions: { delay: this.latencySamples, block: BLOCK, ring },
     });
     /** What is listened to; silent until its gain is 1. */
     this.output = new GainNode(context, { gain: 0 });
@@ -107,4 +110,11 @@ export class LiveProcessor extends EventTarget {
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
+}
+
+/** Return shared memory for a counter and a ring of samples, or null where a page may not share memory. */
+function sharedRing(rate) {
+  if (!globalThis.crossOriginIsolated) return null;
+  const size = 2 ** Math.ceil(Math.log2(RING_SECONDS * rate));
+  return new SharedArrayBuffer(4 + 4 * size);
 }

@@ -22,7 +22,7 @@ let returned = 0;
 let queue = Promise.resolve();
 
 const handlers = {
-  async open({ ort: url, wasmPaths, model, rate: wanted, channels, limitDb, port, record }) {
+  async open({ ort: url, wasmPaths, model, rate: wanted, channels, limitDb, port, ring, record }) {
     const ort = await import(url);
     if (wasmPaths) ort.env.wasm.wasmPaths = wasmPaths;
     const network = await Network.open(ort, model);
@@ -32,7 +32,7 @@ const handlers = {
     pipeline = make();
     const delaySamples = delayOf(network.sampleRate, rate, network.hop);
     if (port) {
-      link = new LiveLink(port, rate, (block) => pipeline.push([block]).then(([samples]) => samples), post);
+      link = new LiveLink(port, rate, (block) => pipeline.push([block]).then(([samples]) => samples), post, ring);
       if (record) link.record(true);
     }
     post({ type: "ready", delaySamples, sampleRate: network.sampleRate });

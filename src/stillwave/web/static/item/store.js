@@ -29,6 +29,8 @@ class FileStore {
   constructor(folder, name, handle) {
     Object.assign(this, { folder, name, handle });
     this.length = 0;
+    /** Names of files that were made of the samples. */
+    this.outputs = [];
     handle.truncate(0);
   }
 
@@ -48,7 +50,7 @@ class FileStore {
 
   async remove() {
     this.handle.close();
-    await this.folder.removeEntry(this.name);
+    for (const name of [this.name, ...this.outputs]) await this.folder.removeEntry(name);
   }
 }
 
@@ -96,16 +98,18 @@ export class StorageFull extends Error {
 
 /** A file that is written piece by piece: on the disk where the store is, else a `Blob` of pieces. */
 export class OutputFile {
-  static async open(store, name) {
-    if (!(store instanceof FileStore)) return new OutputFile(null, null, name);
+  static async open(store) {
+    if (!(store instanceof FileStore)) return new OutputFile(null, null);
+    const name = `${store.name}-output-${store.outputs.length}`; // of its own: an earlier one may still be saved
+    store.outputs.push(name);
     const file = await store.folder.getFileHandle(name, { create: true });
     const handle = await file.createSyncAccessHandle();
     handle.truncate(0);
-    return new OutputFile(file, handle, name);
+    return new OutputFile(file, handle);
   }
 
-  constructor(file, handle, name) {
-    Object.assign(this, { file, handle, name });
+  constructor(file, handle) {
+    Object.assign(this, { file, handle });
     this.pieces = [];
     this.length = 0;
   }

@@ -84,9 +84,9 @@ function frames() {
 }
 
 /** Write dry · before + (1 − dry) · after as a WAV file and return it as a `Blob`. */
-async function exportMix({ dry, float, name }) {
+async function exportMix({ dry, float }) {
   const { rate, channels } = facts;
-  const output = await OutputFile.open(store, name);
+  const output = await OutputFile.open(store);
   output.write(wavHeader({ rate, channels, frames: facts.frames, float }));
   for (let at = 0; at < facts.frames; at += EXPORT_FRAMES) {
     const count = Math.min(EXPORT_FRAMES, facts.frames - at);

@@ -40,7 +40,7 @@ function titleOf(model) {
 
 /** Return cost and delay in words. */
 function lineOf(model) {
-  return [model.summary, t("modelLine", { words: cost(model), delay: Math.round(model.delay_ms) })].filter(Boolean).join(" ");
+  return t("modelLine", { summary: model.summary, cost: cost(model), delay: Math.round(model.delay_ms) });
 }
 
 function cost(model) {

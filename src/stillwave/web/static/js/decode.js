@@ -2,8 +2,8 @@
 
 import { sentenceError } from "./problems.js";
 
-/** Browsers decode a file as a whole: this bounds its samples to 1 GB, before and after together. */
-const MOST_SAMPLES = 2 ** 27;
+/** Browsers decode a file as a whole: the greatest number of bytes of two channels of samples, 23 minutes at 48 kHz. */
+const MOST_BYTES = 2 ** 29;
 /** Rate of files whose own cannot be read from their first bytes. */
 const USUAL_RATE = 48000;
 
@@ -17,7 +17,7 @@ export async function isWav(file) {
 export async function decode(file) {
   const rate = (await ownRate(file)) ?? USUAL_RATE;
   const seconds = await durationOf(file);
-  const most = MOST_SAMPLES / (2 * rate);
+  const most = MOST_BYTES / (2 * 4 * rate);
   if (seconds > most) throw sentenceError("errorTooLong", { minutes: Math.floor(most / 60) });
   const context = new OfflineAudioContext(1, 1, rate);
   const buffer = await context.decodeAudioData(await file.arrayBuffer());

@@ -38,7 +38,7 @@ export async function makeFile(recording, { format, dry }) {
 }
 
 function wav(recording, dry, float) {
-  return recording.client.request("export", { dry, float, name: `${recording.client.name}-export` });
+  return recording.client.request("export", { dry, float });
 }
 
 /** Let the browser save a file. */

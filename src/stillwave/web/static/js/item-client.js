@@ -2,6 +2,9 @@
 
 import { SESSION } from "./session.js";
 
+/** Time for a worker to delete its samples before it is ended. */
+const REMOVE_MS = 10000;
+
 let count = 0;
 
 /** Sends commands and requests to the worker of one item; events as in `item/worker.js`. */
@@ -46,7 +49,7 @@ export class ItemClient extends EventTarget {
   /** Stop the work, delete the samples and end the worker. */
   async remove() {
     this.worker.postMessage({ type: "cancel" });
-    await Promise.race([this.request("remove"), new Promise((done) => setTimeout(done, 2000))]).catch(() => {});
+    await Promise.race([this.request("remove"), new Promise((done) => setTimeout(done, REMOVE_MS))]).catch(() => {});
     this.worker.terminate();
   }
 

@@ -179,7 +179,7 @@ export class Microphone {
   }
 
   #error({ slow, message, name }) {
-    const text = slow ? t("errorSlow", { model: this.model }) : reason({ name: name ?? "Sentence", message });
+    const text = slow ? t(this.place === "browser" ? "errorSlow" : "errorSlowServer", { model: this.model }) : reason({ name: name ?? "Sentence", message });
     if (this.recording) this.#recorded();
     this.live?.stop();
     this.#release();
@@ -201,7 +201,7 @@ export class Microphone {
   #state() {
     const { live, starting, recording } = this;
     this.panel.classList.toggle("on", Boolean(live));
-    this.panel.classList.toggle("recording", Boolean(recording));
+    this.panel.classList.toggle("is-recording", Boolean(recording));
     const start = this.find("#mic-start");
     start.textContent = t(starting ? "micStarting" : live ? "micStop" : "micStart");
     start.disabled = Boolean(starting);

@@ -40,6 +40,8 @@ export class RecordingView {
     this.onSettings = () => this.update();
     settings.addEventListener("change", this.onSettings);
     this.update();
+    if (recording.facts) this.#begin(); // a recording of the microphone has begun before it is shown
+    if (recording.status === "done") this.#done();
   }
 
   /** Give the parts of this card names of their own, for labels. */

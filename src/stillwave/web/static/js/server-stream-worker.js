@@ -7,7 +7,7 @@ const ROUND_TRIP_SECONDS = 0.04;
 
 let link = null;
 
-function open({ url, rate, model, port, record }) {
+function open({ url, rate, model, port, ring, record }) {
   const socket = new WebSocket(url);
   socket.binaryType = "arraybuffer";
   const send = async (block) => {
@@ -24,7 +24,7 @@ function open({ url, rate, model, port, record }) {
     if (message.type === "error") {
       fail(message.problem.detail ?? message.problem.title);
     } else if (message.type === "ready") {
-      link = new LiveLink(port, rate, send, post);
+      link = new LiveLink(port, rate, send, post, ring);
       if (record) link.record(true);
       post({ type: "ready", delaySamples: message.delay_samples + Math.round(ROUND_TRIP_SECONDS * rate) });
     }

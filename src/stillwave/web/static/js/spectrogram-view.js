@@ -204,9 +204,9 @@ export class SpectrogramView extends EventTarget {
 
   #ruler() {
     const { view } = this;
-    const marks = view.marks(Math.max(3, this.plot.clientWidth / 110));
-    const digits = view.length / view.rate < 3 ? 1 : 0;
-    const elements = marks.map((seconds) => {
+    const { step, times } = view.marks(Math.max(3, this.plot.clientWidth / 110));
+    const digits = step < 0.1 ? 2 : step < 1 ? 1 : 0;
+    const elements = times.map((seconds) => {
       const mark = document.createElement("span");
       mark.textContent = clock(seconds + 1e-6, digits);
       mark.style.setProperty("--at", (seconds * view.rate - view.start) / view.length);

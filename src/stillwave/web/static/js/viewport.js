@@ -42,13 +42,13 @@ export class Viewport {
     return this.start !== before;
   }
 
-  /** Return times in seconds for marks, about `count` of them, at round distances. */
+  /** Return times for marks, about `count` of them, at a round distance: `{step, times}`, in seconds. */
   marks(count) {
     const seconds = this.length / this.rate / count;
     const steps = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
     const step = steps.find((value) => value >= seconds) ?? 7200;
     const first = Math.ceil(this.start / this.rate / step);
     const last = Math.floor((this.start + this.length) / this.rate / step);
-    return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => (first + i) * step);
+    return { step, times: Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => (first + i) * step) };
   }
 }
