@@ -57,11 +57,11 @@ def test_training_refuses_a_manifest_of_another_kind(world, tmp_path):
     write_manifest(tmp_path / "noise.jsonl", world["noise"], "noise")
     write_manifest(tmp_path / "wrong.jsonl", world["noise"], "speech")
     mixer_of(tmp_path, speech="speech.jsonl", noise="noise.jsonl")
-    with pytest.raises(ManifestError, match=r"wrong.jsonl: lists speech .* where noise is wanted"):
+    with pytest.raises(ManifestError, match=r"wrong.jsonl: lists speech .* expected noise"):
         mixer_of(tmp_path, speech="speech.jsonl", noise="wrong.jsonl")
-    with pytest.raises(ManifestError, match=r"noise.jsonl: lists noise .* where speech is wanted"):
+    with pytest.raises(ManifestError, match=r"noise.jsonl: lists noise .* expected speech"):
         mixer_of(tmp_path, speech="noise.jsonl", noise="noise.jsonl")
-    with pytest.raises(ManifestError, match=r"where rooms is wanted"):
+    with pytest.raises(ManifestError, match=r"expected rooms"):
         mixer_of(tmp_path, speech="speech.jsonl", noise="noise.jsonl", rooms="noise.jsonl")
 
 

@@ -145,7 +145,7 @@ def test_a_folder_without_usable_files_is_an_error(tmp_path, mess):
 
 def test_load_accepts_a_folder_and_counts_skipped_files(mess, capsys):
     assert [recording.path.name for recording in load(mess)] == ["good.wav"]
-    assert "1 recordings; left out:" in capsys.readouterr().err
+    assert "1 recordings; skipped:" in capsys.readouterr().err
 
 
 def test_a_name_that_is_not_utf_8_is_skipped_with_its_reason(tmp_path):

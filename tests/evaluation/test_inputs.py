@@ -210,5 +210,5 @@ def test_labels_are_columns_of_the_list_of_mixtures(mixtures):
     with pytest.raises(StillwaveError, match=r"--by langauge: .*did you mean 'language'"):
         labels_of(mixtures, ["langauge"])
     (mixtures / "mixtures.csv").unlink()
-    with pytest.raises(StillwaveError, match=r"mixtures\.csv cannot be read"):
+    with pytest.raises(StillwaveError, match=r"mixtures\.csv: cannot be read"):
         labels_of(mixtures, ["language"])

@@ -176,8 +176,8 @@ def check_kind(recordings: Sequence[Recording], kind: Kind, name: str) -> None:
             other = "speech"
         if other and other != kind:
             raise ManifestError(
-                f"{name}: lists {other} (recording {number} of {len(recordings)}, {recording.path.name}) where {kind} "
-                f"is wanted; give a manifest of {kind}, or scan the folder again with --kind {kind}"
+                f"{name}: lists {other} (recording {number} of {len(recordings)}, {recording.path.name}), "
+                f"expected {kind}; give a manifest of {kind}, or scan the folder again with --kind {kind}"
             )
 
 

@@ -84,7 +84,7 @@ def scan(
     recordings = [item for item in seen if isinstance(item, Recording)]
     result = Scan(recordings, absent + [item for item in seen if isinstance(item, Skipped)])
     if not recordings:
-        raise ManifestError(f"{source}: contains no usable recordings ({_tell(result)})")
+        raise ManifestError(f"{source}: contains no usable recordings ({_reasons(result)})")
     return result
 
 
@@ -112,11 +112,11 @@ def load(
         return recordings
     found = scan(source, describe or folders.describe)
     if found.skipped:
-        note(f"{source}: {len(found.recordings)} recordings; left out: {_tell(found)}")
+        note(f"{source}: {len(found.recordings)} recordings; skipped: {_reasons(found)}")
     return found.recordings
 
 
-def _tell(found: Scan) -> str:
+def _reasons(found: Scan) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in found.reasons().items()) or "it is empty"
 
 

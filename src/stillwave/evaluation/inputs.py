@@ -132,7 +132,8 @@ def labels_of(folder: Path, columns: Sequence[str]) -> dict[str, dict[str, str]]
         with table.open(newline="", encoding="utf-8-sig") as handle:
             rows = list(csv.DictReader(handle))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise StillwaveError(f"--by: {table} cannot be read: {fault_text(error)}") from None
+        reason = getattr(error, "strerror", None) or fault_text(error)
+        raise StillwaveError(f"--by: {table}: cannot be read ({reason})") from None
     known = [name for name in (rows[0] if rows else {}) if name and name != "id"]
     known += ["reverberant"] if "rir" in known else []
     for column in columns:
