@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from stillwave import checkpoint
 from stillwave.checkpoint import CARD, WEIGHTS, Card
 from stillwave.errors import CheckpointError
+from stillwave.files import sha256
 from stillwave.models import build
 from stillwave.schema import ModelConfig
 
@@ -35,7 +36,7 @@ def edit_weights(folder, change):
     weights = load_file(folder / WEIGHTS)
     change(weights)
     save_file(weights, folder / WEIGHTS)
-    edit_card(folder, sha256=checkpoint.sha256(folder / WEIGHTS))
+    edit_card(folder, sha256=sha256(folder / WEIGHTS))
 
 
 def test_what_is_saved_is_loaded_bit_by_bit(model, saved):

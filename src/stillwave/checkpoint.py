@@ -6,7 +6,6 @@ mismatched files are detected.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from torch import Tensor
 from stillwave.card import Card as Card
 from stillwave.card import read_card as read
 from stillwave.errors import CheckpointError, StillwaveError
-from stillwave.files import atomic_folder
+from stillwave.files import atomic_folder, sha256
 
 if TYPE_CHECKING:
     from stillwave.models import Denoiser
@@ -134,15 +133,6 @@ def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
         save_file(separate, file)
     except SafetensorError as error:  # a full disk, for example
         raise OSError(f"{file}: {error}") from error
-
-
-def sha256(file: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file."""
-    with file.open("rb") as handle:
-        digest = hashlib.sha256()
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], place: Path) -> None:

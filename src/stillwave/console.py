@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Sized
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import Any, TextIO, TypeVar
 
@@ -21,6 +22,7 @@ from rich.progress import (
 )
 
 T = TypeVar("T")
+Result = TypeVar("Result")
 
 err = Console(stderr=True, soft_wrap=True)
 _shown = False
@@ -161,6 +163,14 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
 _DECODER = (b"[src/libmpg123/", b"Note: ", b"Warning: ")
 """Prefixes of lines of the MP3 decoder, whose faults are raised as errors."""
+
+
+def in_threads(
+    function: Callable[[T], Result], items: Collection[T], description: str, jobs: int | None = None
+) -> list[Result]:
+    """Return `function` of each item, in order, computed in `jobs` threads (default: one per core, at most 8)."""
+    with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
+        return list(track(pool.map(function, items), description, total=len(items)))
 
 
 @contextmanager

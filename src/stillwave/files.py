@@ -161,6 +161,15 @@ def locked(folder: Path, busy: str) -> Iterator[None]:
         yield
 
 
+def sha256(file: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file."""
+    with file.open("rb") as handle:
+        digest = hashlib.sha256()
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def write_text(path: Path | str, text: str) -> None:
     r"""Write UTF-8 text atomically; bytes of file names that are not UTF-8 become escapes such as `\udce9`."""
     with atomic_file(path) as temporary:

@@ -65,16 +65,36 @@ class Kept:
     """Least bit rate of mp3 and opus, in kbit/s, up to their maximum."""
 
 
-class Writer:
+class SampleCounter:
+    """Checks and counts the samples that are written to a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._frames = self._clipped = 0
+        self._peak = 0.0
+        self._lost: tuple[str, ...] = ()
+
+    def lost(self, names: Iterable[str]) -> None:
+        """Record names of metadata that the format cannot store."""
+        self._lost += tuple(names)
+
+    def _count(self, samples: Samples, clips: bool) -> None:
+        """Count `[channels, n]`, which the sample format `clips` at full scale or not."""
+        check_finite(samples, f"{self._path}: samples to write", self._frames)
+        self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
+        self._clipped += int(np.count_nonzero(np.abs(samples) > 1)) if clips else 0
+
+    def _report(self, rate: int, channels: int, form: str, subtype: str) -> WriteReport:
+        counts = (self._frames, form, subtype, self._peak, self._clipped, self._lost)
+        return WriteReport(self._path, rate, channels, *counts)
+
+
+class Writer(SampleCounter):
     """An open recording that is written sequentially. Made by `open_writer`."""
 
     def __init__(self, path: Path, file: soundfile.SoundFile) -> None:
-        self._path = path
+        super().__init__(path)
         self._file = file
-        self._frames = 0
-        self._peak = 0.0
-        self._clipped = 0
-        self._lost: tuple[str, ...] = ()
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags, before the first samples."""
@@ -86,43 +106,22 @@ class Writer:
             except soundfile.LibsndfileError:
                 self._lost += (name,)
 
-    def lost(self, names: Iterable[str]) -> None:
-        """Record names of metadata that the format cannot store."""
-        self._lost += tuple(names)
-
     def write(self, samples: Samples) -> None:
         """Append `[channels, n]`, float32."""
         if samples.shape[1] == 0:
             return
-        check_finite(samples, f"{self._path}: samples to write", self._frames)
-        self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
-        for start in range(0, samples.shape[1], _AT_ONCE):
-            self._write(samples[:, start : start + _AT_ONCE])
-        self._frames += samples.shape[1]
-
-    def _write(self, samples: Samples) -> None:
         bits = INTEGER_BITS.get(self._file.subtype)
-        if bits:
-            self._clipped += int(np.count_nonzero(np.abs(samples) > 1))
-            self._file.write(np.ascontiguousarray(quantise(samples, bits).T))
-        else:
-            self._file.write(np.ascontiguousarray(samples.T))
+        self._count(samples, clips=bool(bits))
+        for start in range(0, samples.shape[1], _AT_ONCE):
+            part = samples[:, start : start + _AT_ONCE]
+            self._file.write(np.ascontiguousarray((quantise(part, bits) if bits else part).T))
+        self._frames += samples.shape[1]
 
     @property
     def report(self) -> WriteReport:
         """The report on what has been written."""
         file = self._file
-        return WriteReport(
-            path=self._path,
-            sample_rate=file.samplerate,
-            channels=file.channels,
-            frames=self._frames,
-            format=file.format,
-            subtype=file.subtype,
-            peak=self._peak,
-            clipped=self._clipped,
-            lost_tags=self._lost,
-        )
+        return self._report(file.samplerate, file.channels, file.format, file.subtype)
 
 
 @contextmanager

@@ -29,15 +29,21 @@ def forest(results: Results, stem: Path) -> list[Path]:
     if not panels:
         return []
     rows = math.ceil(len(panels) / _COLUMNS)
-    columns = math.ceil(len(panels) / rows)
     height = 0.9 + 0.27 * max(map(len, panels.values()))
-    figure = figures.new_figure(5.2 * columns, height * rows)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, axes = _panels(len(panels), math.ceil(len(panels) / rows), (5.2, height))
     for axis, (metric, found) in zip(axes, panels.items(), strict=False):
         _forest_panel(axis, metric, found)
-    for axis in axes[len(panels) :]:
-        axis.set_visible(False)
     return figures.save_figure(figure, [stem.with_suffix(suffix) for suffix in figures.SUFFIXES])
+
+
+def _panels(count: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
+    """Return a figure of `count` panels, width and height each in inches, and their axes."""
+    rows = math.ceil(count / columns)
+    figure = figures.new_figure(size[0] * columns, size[1] * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return figure, axes[:count]
 
 
 def effects(results: Results, metric: str) -> list[tuple[str, MethodRow]]:
@@ -80,13 +86,9 @@ def by_snr(results: Results, student: str, stem: Path) -> list[Path]:
     metrics = [m for m in results.grid.metrics if any(row.differences[m] for row in rows)]
     if not rows or not metrics:
         return []
-    columns = min(_COLUMNS, len(metrics))
-    figure = figures.new_figure(4.6 * columns, 3.4 * math.ceil(len(metrics) / columns))
-    axes = figure.subplots(math.ceil(len(metrics) / columns), columns, squeeze=False).ravel()
+    figure, axes = _panels(len(metrics), min(_COLUMNS, len(metrics)), (4.6, 3.4))
     for axis, metric in zip(axes, metrics, strict=False):
         _snr_panel(axis, metric, sorted(rows, key=lambda row: -_effect(row, metric)))
-    for axis in axes[len(metrics) :]:
-        axis.set_visible(False)
     return figures.save_figure(figure, [stem.with_suffix(suffix) for suffix in figures.SUFFIXES])
 
 

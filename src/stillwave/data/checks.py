@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from stillwave.audio import measure
-from stillwave.console import track
+from stillwave.console import in_threads
 from stillwave.data.manifest import Recording
 from stillwave.errors import AudioError
+from stillwave.files import sha256
 
 _TOLERANCE = 0.02
 """Seconds by which a manifest's duration may differ from the file's: tables are rounded."""
@@ -21,8 +19,7 @@ _TOLERANCE = 0.02
 
 def check(recordings: Sequence[Recording], jobs: int | None = None) -> dict[str, Any]:
     """Compare recordings with their files; plain data for JSON. `faults` lists (path, what is wrong)."""
-    with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
-        results = list(track(pool.map(_look, recordings), "check", total=len(recordings)))
+    results = in_threads(_look, recordings, "check", jobs)
     faults = [(str(r.path), fault) for r, (fault, _) in zip(recordings, results, strict=True) if fault]
     twice = [path for path, count in Counter(recording.path for recording in recordings).items() if count > 1]
     faults += [(str(path), "is listed more than once") for path in twice]
@@ -50,15 +47,7 @@ def _look(recording: Recording) -> tuple[str, str]:
         faults.append(f"has {info.channels} channels, the manifest says {recording.channels}")
     if abs(info.seconds - recording.seconds) > _TOLERANCE:
         faults.append(f"lasts {info.seconds:.3f} s, the manifest says {recording.seconds:.3f}")
-    return "; ".join(faults), _digest(recording.path)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while block := handle.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
+    return "; ".join(faults), sha256(recording.path)
 
 
 def _same_content(recordings: Sequence[Recording], digests: Sequence[str]) -> list[tuple[str, str]]:

@@ -16,7 +16,6 @@ import os
 import random
 import struct
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -26,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillwave.audio import Resampler, Samples, open_reader
-from stillwave.console import track
+from stillwave.console import in_threads
 from stillwave.data.manifest import Recording
 from stillwave.errors import AudioError
 from stillwave.files import atomic_file
@@ -116,9 +115,7 @@ class DecodedAudioCache:
         if not waiting:
             return
         random.Random(os.getpid()).shuffle(waiting)
-        with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
-            for _ in track(pool.map(self._try_open, waiting), "decode", total=len(waiting)):
-                pass
+        in_threads(self._try_open, waiting, "decode", jobs)
 
     def _waits(self, recording: Recording) -> bool:
         try:

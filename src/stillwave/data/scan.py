@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from stillwave.audio import FORMATS, LOUDEST, MEDIA, Reader, open_reader
-from stillwave.console import note, track
+from stillwave.console import in_threads, note
 from stillwave.data.annotations import Annotations, find_annotations, read_annotations
 from stillwave.data.manifest import Kind, ManifestError, Recording, check_kind, read_manifest
 from stillwave.errors import AudioError, fault_text
@@ -79,8 +78,7 @@ def scan(
     def look(path: Path) -> Recording | Skipped:
         return _look(path, Path(os.path.relpath(path, folder)), notes, describe, min_seconds, decode)
 
-    with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
-        seen = list(track(pool.map(look, files), f"scan {source.name}", total=len(files)))
+    seen = in_threads(look, files, f"scan {source.name}", jobs)
     recordings = [item for item in seen if isinstance(item, Recording)]
     result = Scan(recordings, absent + [item for item in seen if isinstance(item, Skipped)])
     if not recordings:

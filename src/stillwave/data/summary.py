@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillwave.audio import Samples, open_reader
-from stillwave.console import track
+from stillwave.console import in_threads
 from stillwave.data import effects
 from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.pair_sets import Pair, load_pair, read_pairs
@@ -163,8 +161,7 @@ def _parallel(function: Callable[[T], R], items: Sequence[T], jobs: int | None) 
         except (AudioError, ManifestError) as error:
             return str(error)
 
-    with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
-        return list(track(pool.map(guarded, items), "measure", total=len(items)))
+    return in_threads(guarded, items, "measure", jobs)
 
 
 def _counts(values: Any) -> dict[str, int]:

@@ -16,7 +16,7 @@ from stillwave.data.mixture import Mixture
 from stillwave.data.pair_manifest import Pair
 from stillwave.data.paired_dataset import PairedSegments
 from stillwave.errors import StillwaveError
-from stillwave.files import identity
+from stillwave.files import identity, read_json
 from stillwave.training import run
 
 Lists = dict[str, dict[str, Any]]
@@ -83,11 +83,7 @@ def repeats(source: Source) -> list[str]:
 
 def read(folder: Path) -> dict[str, Any]:
     """Return the entry of a run folder; empty for a run of an earlier version."""
-    try:
-        found = json.loads((folder / run.DATA).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_json(folder / run.DATA) or {}
 
 
 def entry(found: Lists, *, step: int, changed: bool, known: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +13,7 @@ from stillwave import checkpoint, provenance
 from stillwave import recipe as recipes
 from stillwave.console import note
 from stillwave.errors import RecipeError, StillwaveError
-from stillwave.files import locked, write_json, write_text
+from stillwave.files import locked, read_json, write_json, write_text
 from stillwave.schema import Recipe
 
 RECIPE, ENVIRONMENT, LOG, CHECKPOINTS, BAD = (
@@ -136,10 +135,7 @@ def _clear_leftovers(folder: Path) -> None:
 def _note_session(folder: Path, threads: int) -> None:
     """Add this session to the environment file: a run may be resumed on another machine."""
     file = folder / ENVIRONMENT
-    try:
-        sessions = json.loads(file.read_text(encoding="utf-8"))["sessions"]
-    except (OSError, ValueError, KeyError, TypeError):
-        sessions = []
+    sessions = (read_json(file) or {}).get("sessions") or []
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     session = {"started": started, **provenance.environment(), "threads": threads}
     write_json(file, {"sessions": [*sessions, session]})

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from stillwave import checkpoint
 from stillwave.console import note
 from stillwave.errors import CheckpointError, StillwaveError
-from stillwave.files import atomic_folder
+from stillwave.files import atomic_folder, sha256
 from stillwave.training.distributed import World
 
 TENSORS, FACTS = "training.safetensors", "training.json"
@@ -77,7 +77,7 @@ def save(
         with atomic_folder(folder / f"step_{progress.step:08d}") as temporary:
             checkpoint.write(temporary, weights, card)
             checkpoint.write_tensors(temporary / TENSORS, tensors)
-            facts = {**asdict(progress), "sha256": checkpoint.sha256(temporary / TENSORS)}
+            facts = {**asdict(progress), "sha256": sha256(temporary / TENSORS)}
             text = json.dumps(facts, indent=2, allow_nan=False, ensure_ascii=True)
             (temporary / FACTS).write_text(text + "\n", encoding="utf-8")
 
@@ -149,7 +149,7 @@ def _read(place: Path) -> tuple[Progress, dict[str, Tensor]]:
     except (KeyError, TypeError, AttributeError):
         raise CheckpointError(f"{file}: is not a training state") from None
     tensors = checkpoint.read_tensors(place / TENSORS)
-    if checkpoint.sha256(place / TENSORS) != digest:
+    if sha256(place / TENSORS) != digest:
         raise CheckpointError(f"{place / TENSORS}: is not the file that {FACTS} describes")
     return progress, tensors
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from stillwave.audio.contract import Samples, check_finite
+from stillwave.audio.contract import Samples
 from stillwave.audio.ffmpeg.kinds import MEDIA_FORMATS, MediaFormat
 from stillwave.audio.ffmpeg.program import Contents, FfmpegProcess, MediaStream, inspect, location, source
-from stillwave.audio.writing import WriteReport, refuse_existing, translated
+from stillwave.audio.writing import SampleCounter, WriteReport, refuse_existing, translated
 from stillwave.errors import AudioError
 from stillwave.files import atomic_file
 
@@ -29,7 +29,7 @@ _LOSSLESS = ("alac", "flac", "pcm_s16le", "pcm_s24le")
 _TAGS = {"tracknumber": "track", "license": "copyright"}
 
 
-class MediaWriter:
+class MediaWriter(SampleCounter):
     """An open file that is written by ffmpeg. Made by `open_encoder`."""
 
     def __init__(
@@ -42,25 +42,16 @@ class MediaWriter:
         process: FfmpegProcess,
         left_out: int,
     ) -> None:
-        self._path, self._rate, self._channels, self._form = path, rate, channels, form
+        super().__init__(path)
+        self._rate, self._channels, self._form = rate, channels, form
         self._codec, self._process = codec, process
-        self._frames = self._clipped = 0
         self._skip = left_out
-        self._peak = 0.0
-        self._lost: tuple[str, ...] = ()
-
-    def lost(self, names: Iterable[str]) -> None:
-        """Record names of metadata that the file cannot store."""
-        self._lost += tuple(names)
 
     def write(self, samples: Samples) -> None:
         """Append `[channels, n]`, float32."""
         if samples.shape[1] == 0:
             return
-        check_finite(samples, f"{self._path}: samples to write", self._frames)
-        self._peak = max(self._peak, float(samples.max()), -float(samples.min()))
-        if self._codec in _LOSSLESS:
-            self._clipped += int(np.count_nonzero(np.abs(samples) > 1))
+        self._count(samples, clips=self._codec in _LOSSLESS)
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(np.ascontiguousarray(samples[:, self._skip :].T, "<f4").data)
@@ -88,17 +79,7 @@ class MediaWriter:
     @property
     def report(self) -> WriteReport:
         """The report on what has been written."""
-        return WriteReport(
-            path=self._path,
-            sample_rate=self._rate,
-            channels=self._channels,
-            frames=self._frames,
-            format=self._form.name.upper(),
-            subtype=self._codec.upper(),
-            peak=self._peak,
-            clipped=self._clipped,
-            lost_tags=self._lost,
-        )
+        return self._report(self._rate, self._channels, self._form.name.upper(), self._codec.upper())
 
 
 @contextmanager

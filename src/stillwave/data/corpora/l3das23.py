@@ -17,9 +17,7 @@ or length, or a silent channel. It is kept and listed as doubtful if the order o
 from __future__ import annotations
 
 import json
-import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -28,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stillwave.audio import open_reader
-from stillwave.console import track
+from stillwave.console import in_threads
 from stillwave.data.manifest import ManifestError
 from stillwave.data.multichannel import MOST_APART
 from stillwave.data.pair_manifest import Pair
@@ -95,8 +93,7 @@ def scan_pairs(
     def look(clip: _Clip) -> tuple[Pair | None, list[Skipped], list[float]]:
         return _look(clip, convention, decode)
 
-    with ThreadPoolExecutor(jobs or min(8, os.cpu_count() or 1)) as pool:
-        seen = list(track(pool.map(look, clips), f"scan {folder.name}", total=len(clips)))
+    seen = in_threads(look, clips, f"scan {folder.name}", jobs)
     ratios = [ratio for *_, found in seen for ratio in found]
     result = PairScan(
         [pair for pair, *_ in seen if pair is not None],

@@ -10,7 +10,6 @@ Voices, noise recordings (with their parameters), rooms and sentences of one set
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -28,7 +27,7 @@ from stillwave.data.demo.noises import NOISES, babble
 from stillwave.data.demo.speaker_splits import SPLITS, Size, SpeakerScript, mixtures_of, split_speakers
 from stillwave.data.manifest import Kind, Recording, hours, write_manifest
 from stillwave.errors import MissingExtraError
-from stillwave.files import atomic_folder, write_json, write_text
+from stillwave.files import atomic_folder, read_json, write_json, write_text
 from stillwave.schema import SAMPLE_RATE
 
 SNR_STEPS = (-5, 0, 5, 10)
@@ -82,11 +81,8 @@ def build(folder: Path | str, *, seed: int = 0, size: Size | None = None, jobs: 
 
 def is_built(folder: Path, facts: dict[str, Any]) -> bool:
     """Return whether `folder` has a complete corpus with the settings `facts`."""
-    try:
-        found = json.loads((folder / "corpus.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and all(found.get(key) == value for key, value in facts.items())
+    found = read_json(folder / "corpus.json")
+    return found is not None and all(found.get(key) == value for key, value in facts.items())
 
 
 def _speak_all(work: Path, parts: list[SpeakerScript], jobs: int) -> str:
