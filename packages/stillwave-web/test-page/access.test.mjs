@@ -66,3 +66,13 @@ test("a server that does not answer is named", async (t) => {
   await page.waitForFunction(() => document.querySelector('[data-status="failed"]'));
   assert.match(await page.locator(".sentence").innerText(), /does not answer/);
 });
+
+test("without ONNX Runtime Web the page says so, and the microphone uses the server", async (t) => {
+  const page = await open(t, { hide: "**/static/vendor/**" });
+  await page.locator("#settings summary").click();
+  const choice = page.locator(".choice", { hasText: "In this browser" });
+  assert.match(await choice.innerText(), /is not installed/);
+  assert.ok(await choice.locator("input").isDisabled());
+  await page.locator("#tab-microphone").click();
+  assert.equal(await page.locator("#mic-place").innerText(), "on the server");
+});

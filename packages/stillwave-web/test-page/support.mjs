@@ -28,7 +28,7 @@ after(() => browser.close());
 export const audio = (name) => join(AUDIO, name);
 
 /** Open the page; faults in its scripts and violations of its content security policy fail the test. */
-export async function open(t, { path = "", width = 1280, height = 900, colorScheme = "light" } = {}) {
+export async function open(t, { path = "", width = 1280, height = 900, colorScheme = "light", hide } = {}) {
   const context = await browser.newContext({
     viewport: { width, height },
     colorScheme,
@@ -50,6 +50,7 @@ export async function open(t, { path = "", width = 1280, height = 900, colorSche
     await context.close();
     assert.deepEqual(faults, []);
   });
+  if (hide) await page.route(hide, (route) => route.fulfill({ status: 404 }));
   await page.goto(PAGE + path);
   await page.waitForSelector("body.ready");
   return page;

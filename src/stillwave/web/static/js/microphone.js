@@ -79,7 +79,8 @@ export class Microphone {
     this.live = live;
     this.model = settings.model;
     live.addEventListener("meter", ({ detail }) => this.#meter(detail));
-    live.addEventListener("load", ({ detail }) => (this.load = detail.load));
+    // The load of the server is not that of this computer.
+    if (this.place === "browser") live.addEventListener("load", ({ detail }) => (this.load = detail.load));
     live.addEventListener("recording", ({ detail }) => this.#samples(detail));
     live.addEventListener("recorded", () => this.#recorded());
     live.addEventListener("error", ({ detail }) => this.#error(detail));
