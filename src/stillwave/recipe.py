@@ -38,14 +38,8 @@ _RENAMED = {"model": MODEL_KEYS, "data.mixing": MIXING_KEYS}
 def load(path: Path | str, overrides: Sequence[str] = (), *, teacher: str | None = None) -> Recipe:
     """Read a recipe.
 
-    Args:
-        path: A YAML file, or the name of a shipped recipe.
-        overrides: `key=value` pairs with dotted keys, such as `train.steps=200`.
-        teacher: The value of `distill.teacher`; refused if the recipe has no `distill` section.
-
-    Raises:
-        RecipeError: A file, key or value is wrong.
-
+    `path`: a YAML file, or the name of a shipped recipe. `teacher`: the value of `distill.teacher`; refused if the
+    recipe has no `distill` section. Raises RecipeError if a file, key or value is wrong.
     """
     file = locate(path)
     try:

@@ -76,7 +76,7 @@ def test_the_exit_code_of_a_process_without_a_message_is_reported(monkeypatch: p
     died = subprocess.CompletedProcess([], -11, stdout="", stderr="")
     monkeypatch.setattr(espeak, "available", lambda: True)
     monkeypatch.setattr(espeak.subprocess, "run", lambda *_, **__: died)
-    with pytest.raises(StillwaveError, match=r"could not speak as 'en\+m1': it ended with code -11"):
+    with pytest.raises(StillwaveError, match=r"cannot synthesise the voice 'en\+m1': it ended with code -11"):
         espeak.speak_in_process(Voice("en", "m1"), [], 16000)
 
 

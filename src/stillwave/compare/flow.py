@@ -41,22 +41,10 @@ def compare(
     executor: str | Executor = "joblib",
     quiet: bool = False,
 ) -> GridResult:
-    """Train and score the unfinished cells, and score the noisy input and the teacher.
+    """Train and score the unfinished cells, and score the noisy input and the teacher; a failed cell does not stop the others.
 
-    Args:
-        grid: The grid, from `open_grid`.
-        cells: The cells to run.
-        jobs: How many cells run in parallel.
-        threads: The number of threads of each cell.
-        executor: `joblib` (this machine), `ray` (a cluster), or a function as in `compare.executors`.
-        quiet: Show no progress bar.
-
-    Returns:
-        How many cells are done, failed or interrupted. A failed cell does not stop the others.
-
-    Raises:
-        StillwaveError: Nothing can be run, e.g. recordings are missing, or another process runs this grid.
-
+    `executor`: `joblib` (this machine), `ray` (a cluster), or a function as in `compare.executors`. Raises
+    StillwaveError if nothing can be run, e.g. recordings are missing, or another process runs this grid.
     """
     from stillwave.training.interrupts import Interrupts
 
@@ -132,15 +120,7 @@ def _prepare(grid: Grid, todo: Sequence[Job]) -> None:
 def write_report(grid: Grid) -> Results:
     """Compute the results of the finished cells and write the report.
 
-    Args:
-        grid: The grid.
-
-    Returns:
-        The results.
-
-    Raises:
-        StillwaveError: No cell is finished.
-
+    Raises StillwaveError if no cell is finished.
     """
     from stillwave.compare.report import write
     from stillwave.compare.results import collect

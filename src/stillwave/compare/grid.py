@@ -125,16 +125,8 @@ class Grid:
 def open_grid(grid: Grid, teacher: Path | str) -> Grid:
     """Create the folder of a grid, or add cells to an existing one.
 
-    Args:
-        grid: The grid with the cells to add.
-        teacher: The teacher's checkpoint, which is copied into the folder.
-
-    Returns:
-        The grid with all cells of the folder.
-
-    Raises:
-        StillwaveError: The folder belongs to a grid with another recipe, teacher or test set, or is not a grid.
-
+    `teacher`: the teacher's checkpoint, which is copied into the folder. Raises StillwaveError if the folder belongs to
+    a grid with another recipe, teacher or test set, or is not a grid.
     """
     for cell in grid.cells():
         grid.recipe_of(cell)  # invalid options of a method are reported before anything is written

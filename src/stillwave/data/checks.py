@@ -1,4 +1,4 @@
-"""Does a manifest still tell the truth? Files, headers, duplicates, speakers."""
+"""Compare a manifest with its files: existence, headers, duplicates, speakers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check(recordings: Sequence[Recording], jobs: int | None = None) -> dict[str,
 
 
 def _look(recording: Recording) -> tuple[str, str]:
-    """What is wrong with a recording (empty: nothing), and a digest of the file."""
+    """Return what is wrong with a recording, empty for nothing, and the SHA-256 of its file."""
     try:
         info = measure(recording.path)
     except AudioError as error:

@@ -1,4 +1,4 @@
-"""A mixture and how it came about; mixtures of mixtures, and of nothing."""
+"""A mixture and its record; joined mixtures and silence."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _JOIN_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class MixtureRecord:
-    """How a mixture came about."""
+    """The sources and effects of a mixture."""
 
     snr_db: float
     """SNR of the reverberant speech to all noise, before clipping and band-limiting."""
     level_dbfs: float
-    """RMS of the noisy signal, as it is."""
+    """RMS of the noisy signal."""
     speaker: str
     speech: tuple[str, ...]
     noises: tuple[str, ...]
@@ -31,7 +31,7 @@ class MixtureRecord:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Noisy and clean, `[N]` each, float32, sample-aligned; neither passes 0.99."""
+    """Noisy and clean signal, `[N]` each, float32, sample-aligned, with peaks of at most 0.99."""
 
     noisy: Samples
     clean: Samples
@@ -39,18 +39,18 @@ class Mixture:
 
 
 def happens(rng: np.random.Generator, share: float) -> bool:
-    """Whether something that befalls a share of all examples befalls this one; nothing is drawn for a share of 0."""
+    """Draw whether an effect with a `share` of all examples applies; a share of 0 draws no random number."""
     return share > 0 and bool(rng.random() < share)
 
 
 def silence(frames: int) -> Mixture:
-    """Zeros, noisy and clean."""
+    """Return a mixture of zeros."""
     facts = MixtureRecord(-np.inf, effects.decibels(0.0), "", (), (), None, ("silence",))
     return Mixture(np.zeros(frames, np.float32), np.zeros(frames, np.float32), facts)
 
 
 def joined(rng: np.random.Generator, first: Mixture, second: Mixture, rate: int) -> Mixture:
-    """The start of one mixture and the end of another; the facts name what both hold, and the first's SNR."""
+    """Return the start of one mixture and the end of another, with the sources of both and the SNR of the first."""
     at = int(rng.uniform(0.25, 0.75) * len(first.clean))
     overlap = round(_JOIN_SECONDS * rate)
     one, other = first.facts, second.facts

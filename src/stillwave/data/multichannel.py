@@ -15,18 +15,18 @@ from stillwave.errors import AudioError
 from stillwave.schema import SAMPLE_RATE
 
 MOST_APART = SAMPLE_RATE // 50
-"""Noisy and clean may differ by so many samples, a codec's block; the longer is cut. Two microphones may not."""
+"""Largest difference in samples of noisy and clean, such as a block of a codec; the longer one is cut."""
 
 
 def files_for(pair: Pair, microphones: int) -> tuple[Path, ...]:
-    """The files that so many channels come from."""
+    """Return the files with the channels of so many microphones."""
     return (pair.noisy,) if microphones <= 4 or not pair.also else (pair.noisy, *pair.also)
 
 
 def check_channels(pairs: Sequence[Pair], microphones: int) -> None:
-    """Raise ManifestError unless every pair has what `microphones` networks inputs need.
+    """Raise ManifestError unless every pair has the channels for a network with so many microphones.
 
-    1 takes the first channel of any recording; else all channels of a recording, or those of its first microphone.
+    One microphone is the first channel of any recording; several are all channels, or those of the first file.
     """
     counts = sorted({pair.channels for pair in pairs})
     if microphones == 1:
@@ -45,7 +45,7 @@ def check_channels(pairs: Sequence[Pair], microphones: int) -> None:
 
 
 def frames_of(pair: Pair, microphones: int = 1) -> int:
-    """Samples that all files of a pair have. Raises ManifestError where they differ by more than a block."""
+    """Return the length of a pair in samples. Raises ManifestError if its files differ by more than `MOST_APART`."""
     noisy = [_frames(file) for file in files_for(pair, microphones)]
     clean = _frames(pair.clean)
     if len(set(noisy)) > 1:
@@ -61,9 +61,9 @@ def frames_of(pair: Pair, microphones: int = 1) -> int:
 
 
 def load_noisy(pair: Pair, microphones: int, start: int = 0, frames: int = -1) -> Samples:
-    """The noisy side: `[N]` of one microphone (the first channel), `[M, N]` of several, ambisonics as ACN/SN3D.
+    """Read the noisy signal: `[N]` of one microphone (the first channel), `[M, N]` of several; ambisonics as ACN/SN3D.
 
-    Raises AudioError for a file that cannot be read, or has not the channels that the pair says.
+    Raises AudioError for a file that cannot be read, or has fewer channels than the pair states.
     """
     rows = np.concatenate([read_at(file, start, frames) for file in files_for(pair, microphones)])
     if len(rows) < microphones:
@@ -76,7 +76,7 @@ def load_noisy(pair: Pair, microphones: int, start: int = 0, frames: int = -1) -
 
 
 def read_at(path: Path, start: int, frames: int) -> Samples:
-    """`frames` samples from `start` on, `[channels, n]`, of a recording at 16 kHz."""
+    """Read `frames` samples from `start` on, `[channels, n]`, of a recording at 16 kHz."""
     with open_reader(path) as reader:
         if reader.info.sample_rate != SAMPLE_RATE:
             raise AudioError(f"{path}: has {reader.info.sample_rate} Hz; a corpus of pairs has {SAMPLE_RATE}")

@@ -20,7 +20,7 @@ from stillwave.schema import Count, Frozen
 
 
 class Pair(Frozen):
-    """A noisy recording, its clean reference, and what is known of them."""
+    """A noisy recording, its clean reference and their properties."""
 
     id: str
     noisy: Path

@@ -105,14 +105,14 @@ COMPUTED: dict[str, Computed] = {
 
 
 def draw_synthetic(rng: np.random.Generator, frames: int, rate: int) -> tuple[Samples, str]:
-    """A noise of any kind, each as likely, and the kind's name."""
+    """Draw a noise of any kind, all equally likely; return it with the name of its kind."""
     name = str(rng.choice(list(COMPUTED)))
     return COMPUTED[name](rng, frames, rate), name
 
 
 @functools.lru_cache(maxsize=16)
 def _logarithms(points: int, rate: int) -> Samples:
-    """The natural logarithm of each bin's frequency."""
+    """Return the natural logarithm of each bin's frequency."""
     return np.asarray(np.log(np.maximum(np.fft.rfftfreq(points, 1 / rate), _LOWEST)), np.float32)
 
 

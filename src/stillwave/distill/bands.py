@@ -29,11 +29,7 @@ BandScale = Literal["linear", "erb"]
 class Bands:
     """Pools feature maps to frequency bands and compares the bands.
 
-    Args:
-        count: Number of bands K.
-        scale: `linear` or `erb`.
-        coarsest: Number of bins of the layer with the fewest bins.
-
+    `coarsest`: number of bins of the layer with the fewest bins.
     """
 
     def __init__(self, count: int, scale: BandScale, coarsest: int) -> None:

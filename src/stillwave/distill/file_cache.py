@@ -27,12 +27,7 @@ _LOCK, _TOTAL = ".lock", ".total"
 class BoundedFileCache:
     """Files by name (hexadecimal).
 
-    Args:
-        folder: The folder.
-        limit: Largest total size in bytes.
-        suffix: Suffix of the file names.
-        lock_timeout: Seconds to wait for the lock; after that a file is not stored.
-
+    `lock_timeout`: seconds to wait for the lock; after that a file is not stored.
     """
 
     def __init__(self, folder: Path, limit: int, suffix: str, lock_timeout: float = 10.0) -> None:

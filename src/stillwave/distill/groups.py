@@ -46,14 +46,7 @@ class Group:
 def groups(shapes: Shapes, method: str, *, by_set: bool) -> list[Group]:
     """Return one group for each tap set, or one of all layers, named `all`. Masks are left out.
 
-    Args:
-        shapes: Layers of both networks.
-        method: Name of the method, for messages.
-        by_set: Whether each tap set is a group.
-
-    Raises:
-        DistillError: No group has layers of both networks, or frames differ within one.
-
+    Raises DistillError if no group has layers of both networks, or frames differ within one.
     """
     students, teachers = _members(shapes.student), _members(shapes.teacher)
     if by_set:

@@ -45,13 +45,7 @@ def counterparts(n: int, m: int) -> list[tuple[int, int]]:
 def one_to_one(shapes: Shapes, sets: Collection[str] | None = None) -> list[LayerPair]:
     """Return one pair for each student layer, with its counterpart of the same set. Masks are left out.
 
-    Args:
-        shapes: Layers of both networks.
-        sets: Names of the sets; by default all.
-
-    Raises:
-        DistillError: There is no pair.
-
+    Raises DistillError if there is no pair.
     """
     pairs = [
         LayerPair(name, i, j, students[i], shapes.teacher[name][j])

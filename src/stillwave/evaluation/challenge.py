@@ -64,20 +64,10 @@ def write_submission(
 ) -> Submission:
     """Write `out/task1/{1,2}mic/NAME.npy` and an archive of all of `out/task1`, `out/TEAM_audioonly.zip`.
 
-    Args:
-        enhanced: The enhanced files, NAME or NAME_A in any format, mono, 16 kHz.
-        inputs: The recordings of the challenge, NAME_A.wav, which define the names and lengths.
-        out: The output folder. An existing folder for the other number of microphones is kept and archived too.
-        team: The name of the archive.
-        microphones: The number of microphones that were used.
-        track_name: The track of the challenge.
-
-    Returns:
-        The archive.
-
-    Raises:
-        SubmissionError: A file is missing, has no input or differs from it in length; nothing is written.
-
+    `enhanced`: the enhanced files, NAME or NAME_A in any format, mono, 16 kHz. `inputs`: the recordings of the
+    challenge, NAME_A.wav, which define the names and lengths. `out`: the output folder. An existing folder for the
+    other number of microphones is kept and archived too. Raises SubmissionError if a file is missing, has no input or
+    differs from it in length; nothing is written.
     """
     if not team or any(c in team for c in "/\\ ") or team.startswith("."):
         raise SubmissionError(f"--team '{team}': is not a valid file name; use letters, digits, - and _")

@@ -72,14 +72,8 @@ class ExplainData:
 def explain(folder: Path, *, quiet: bool = False) -> Path:
     """Write the report of a run and return the path of its page.
 
-    Args:
-        folder: Folder of a distillation run.
-        quiet: Whether to print no progress.
-
-    Raises:
-        StillwaveError: The folder is not a distillation run or has no checkpoint, or its teacher or development set is
-            missing or has changed.
-
+    Raises StillwaveError if the folder is not a distillation run or has no checkpoint, or its teacher or development
+    set is missing or has changed.
     """
     with torch.random.fork_rng(devices=[]):
         data = _load(folder)

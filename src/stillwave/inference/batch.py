@@ -42,15 +42,9 @@ def plan(inputs: Sequence[Path], output: Path | None = None, *, skip_existing: b
     Formats that cannot be written (amr) become wav. Inputs named `…-enhanced` are skipped, unless one is the only
     input and `output` is given.
 
-    Args:
-        inputs: Files and folders.
-        output: A file name for a single file, else a folder, which is created if its parent exists; files keep their
-            names, and files in folders their relative paths.
-        skip_existing: Skip inputs whose target exists.
-
-    Raises:
-        AudioError: An input is missing, the output cannot be written, or two inputs have the same target.
-
+    `output`: a file name for a single file, else a folder, which is created if its parent exists; files keep their
+    names, and files in folders their relative paths. Raises AudioError if an input is missing, the output cannot be
+    written, or two inputs have the same target.
     """
     for path in inputs:
         if not path.exists():

@@ -154,7 +154,7 @@ def _expected(meta: ModelMetadata) -> tuple[dict[str, Shape], dict[str, Shape]]:
 
 
 def _fits(found: list[Any], wanted: Shape) -> bool:
-    """Whether the shapes match; dynamic axes of outputs match any size."""
+    """Return whether the shapes match; dynamic axes of outputs match any size."""
     if len(found) != len(wanted):
         return False
     pairs = zip(found, wanted, strict=True)

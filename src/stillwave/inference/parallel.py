@@ -57,14 +57,6 @@ def run(
     The failure of a file is its result and stops no other file. When the caller stops iterating (Ctrl-C), files in
     progress are abandoned at their next block. Temporary files that a killed process left next to the targets are
     removed first.
-
-    Args:
-        enhancer: The network.
-        jobs: Input and output files.
-        threads: Number of files that are processed at once.
-        watcher: Receives progress.
-        **options: Options of `enhance_file`.
-
     """
     batch = _Batch(enhancer, watcher or Watcher(), options)
     for folder in {job.target.parent for job in jobs}:

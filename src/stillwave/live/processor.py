@@ -152,7 +152,7 @@ class LiveProcessor:
         return faded
 
     def _next_is_in_time(self, index: int) -> bool:
-        """Whether block `index` is ready, and the blocks before it were for long enough."""
+        """Return whether block `index` is ready, and the blocks before it were for long enough."""
         if index < 0:
             return True
         if index in self._ready:

@@ -29,7 +29,7 @@ class ModelRegistry:
         return sorted(path.stem for path in self.folder.glob("*.json"))
 
     def has(self, name: str) -> bool:
-        """Whether there is a model `name`, with or without `-int8`."""
+        """Return whether there is a model `name`, with or without `-int8`."""
         return _split_name(name)[0] in self.names()
 
     def known(self, name: str) -> ModelCard | None:

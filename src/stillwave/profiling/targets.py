@@ -26,15 +26,9 @@ if TYPE_CHECKING:
 def find(target: str | None, rate: int = SAMPLE_RATE) -> ProbeTarget:
     """Return the model that `target` names.
 
-    Args:
-        target: Checkpoint or run folder, `.onnx` file, shipped model, preset, or `module:attribute` (also from the
-            working folder) of a callable for `[1, N]` samples; by default the default model. Existing paths take
-            precedence over names.
-        rate: Sampling rate of a callable, in Hz.
-
-    Raises:
-        StillwaveError: `target` is unknown or cannot be loaded.
-
+    `target`: checkpoint or run folder, `.onnx` file, shipped model, preset, or `module:attribute` (also from the
+    working folder) of a callable for `[1, N]` samples; by default the default model. Existing paths take precedence
+    over names. Raises StillwaveError if `target` is unknown or cannot be loaded.
     """
     known = target is None or Path(target).exists() or pretrained.SHIPPED.has(target)
     if not known and target in PRESETS:

@@ -1,1 +1,1 @@
-"""From nothing to a page that shows and plays what distillation did."""
+"""The quick start: recordings, training, scores and an HTML report with audio."""

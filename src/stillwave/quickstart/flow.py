@@ -39,16 +39,8 @@ class QuickstartResult:
 def run(settings: Settings) -> QuickstartResult:
     """Run the unfinished stages and write the report.
 
-    Args:
-        settings: The settings, with the output folder.
-
-    Returns:
-        The page and its results.
-
-    Raises:
-        StillwaveError: A missing extra (before anything is computed), another folder, or unusable recordings.
-        Stopped: After Ctrl-C during training; the same call resumes.
-
+    Raises StillwaveError if a missing extra (before anything is computed), another folder, or unusable recordings.
+    Raises Stopped if after Ctrl-C during training; the same call resumes.
     """
     _check(settings)
     settings.claim()

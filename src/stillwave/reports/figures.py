@@ -71,15 +71,7 @@ def save_figure(
 ) -> list[Path]:
     """Write a figure in the format of each suffix (PNG, SVG, PDF), reproducibly.
 
-    Args:
-        figure: The figure.
-        files: The output files.
-        dpi: The resolution of a PNG.
-        colours: The size of the palette of a PNG; 256 reduces it to a third, but shows steps in fine gradients.
-
-    Returns:
-        The files.
-
+    `colours`: the size of the palette of a PNG; 256 reduces it to a third, but shows steps in fine gradients.
     """
     import matplotlib as mpl
 

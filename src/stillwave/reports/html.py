@@ -26,18 +26,8 @@ def write_page(
 ) -> Path:
     """Render `templates/page.html` of a package and write it atomically. Texts are escaped.
 
-    Args:
-        file: The output file.
-        package: The package of the template, e.g. `stillwave.compare`.
-        context: The variables of the template. An undefined variable is an error.
-        filters: Additional filters of the template.
-
-    Returns:
-        The output file.
-
-    Raises:
-        MissingExtraError: Jinja2 is not installed.
-
+    `context`: the variables of the template. An undefined variable is an error. Raises MissingExtraError if jinja2 is
+    not installed.
     """
     try:
         from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined

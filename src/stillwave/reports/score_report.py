@@ -17,12 +17,6 @@ def write_report(scores: Scores, summary: Summary, folder: Path | str) -> None:
     """Write scores.csv, summary.json, summary.md and summary.tex; with a recogniser also transcripts.csv.
 
     Each file is written atomically.
-
-    Args:
-        scores: The scores of every recording and system.
-        summary: Their summary, from `stillwave.evaluation.summarise`.
-        folder: The output folder; it is created if needed.
-
     """
     folder = Path(folder)
     write_text(folder / "scores.csv", scores_csv(scores))

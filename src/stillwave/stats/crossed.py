@@ -125,7 +125,7 @@ def resample(values: Array, seed: int = 0) -> Array:
 
 @lru_cache(maxsize=64)
 def _counts(count: int, seed: int, stream: int) -> NDArray[np.uint16]:
-    """How often each of `count` is drawn in each resample, `[RESAMPLES, count]`."""
+    """Return how often each of `count` is drawn in each resample, `[RESAMPLES, count]`."""
     rng = np.random.default_rng([seed, stream, count])
     if count == 1:
         return np.ones((RESAMPLES, 1), dtype=np.uint16)

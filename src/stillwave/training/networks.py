@@ -27,15 +27,10 @@ class Networks(NamedTuple):
 def build_networks(recipe: Recipe, example: Tensor, *, fresh: bool = True) -> Networks:
     """Build student and distiller; a student has the same initial weights with and without a teacher.
 
-    Args:
-        recipe: Initial weights depend on its seed alone, or are those of `train.start_from`.
-        example: Noisy batch of the shape of every training batch: [B, N] or [B, M, N].
-        fresh: Whether to load `train.start_from`; a resumed run does not need it.
-
-    Raises:
-        CheckpointError: The teacher or the initial weights cannot be used.
-        DistillError: Student, teacher and method do not fit together.
-
+    `recipe`: initial weights depend on its seed alone, or are those of `train.start_from`. `example`: noisy batch of
+    the shape of every training batch: [B, N] or [B, M, N]. `fresh`: whether to load `train.start_from`; a resumed run
+    does not need it. Raises CheckpointError if the teacher or the initial weights cannot be used. Raises DistillError:
+    student, teacher and method do not fit together.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)

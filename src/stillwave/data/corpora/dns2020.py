@@ -28,7 +28,7 @@ _CLEAN_ID = re.compile(r"^clnsp(\d+)_(.+)$")
 
 
 def kind_of(path: Path) -> str:
-    """`speech`, `noise` or `rooms` by the folder; empty for test sets and anything else."""
+    """Return `speech`, `noise` or `rooms` by the folder; empty for test sets and anything else."""
     folders = path.parts[:-1]
     if any(_TEST.search(part) for part in folders):
         return ""

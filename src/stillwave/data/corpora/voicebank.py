@@ -22,7 +22,7 @@ _SPEAKER = re.compile(r"^(p\d+)_")
 
 
 def kind_of(path: Path) -> str:
-    """`speech` in the clean training folder; empty elsewhere."""
+    """Return `speech` for the clean training folder; empty for others."""
     return "speech" if any(_CLEAN_TRAIN.match(part) for part in path.parts[:-1]) else ""
 
 

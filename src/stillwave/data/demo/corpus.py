@@ -193,7 +193,7 @@ def _mixtures(work: Path, parts: list[SpeakerScript], noises: list[Noise], seed:
 
 
 def _round_robin(parts: list[SpeakerScript], work: Path) -> list[tuple[str, str, Path]]:
-    """`(speaker, text, file)` with the speakers in turn."""
+    """Return `(speaker, text, file)` of all sentences, with the speakers in turn."""
     longest = max(len(part.texts) for part in parts)
     return [
         (part.speaker, part.texts[i], part.files(work)[i])
@@ -204,7 +204,7 @@ def _round_robin(parts: list[SpeakerScript], work: Path) -> list[tuple[str, str,
 
 
 def _forget_unused(work: Path, parts: list[SpeakerScript]) -> None:
-    """Remove what was spoken only to be mixed."""
+    """Remove sentences that are only used in mixtures."""
     for part in parts:
         if part.split != "train" or part.role == "babble":
             for file in part.files(work):
@@ -228,7 +228,7 @@ def _write(file: Path, samples: Samples) -> None:
 
 
 def readme(facts: dict[str, Any]) -> str:
-    """What someone who finds the folder should know."""
+    """Return the text of the README in the folder of the corpus."""
     minutes = {name: f"{seconds / 60:.1f} min" for name, seconds in facts["seconds"].items()}
     size = facts["size"]
     return f"""# stillwave demo corpus

@@ -132,7 +132,7 @@ def speak_to_files(voice: Voice, lines: Sequence[tuple[str, Path]], sample_rate:
 
 
 def speak_in_process(voice: Voice, lines: Sequence[tuple[str, Path]], sample_rate: int) -> str:
-    """As `speak_to_files` in a process of its own: the same arguments give the same samples.
+    """Run `speak_to_files` in a new process, so that the same arguments give the same samples.
 
     Returns espeak's version. Raises StillwaveError with the process's own sentence when it fails.
     """
@@ -147,7 +147,7 @@ def speak_in_process(voice: Voice, lines: Sequence[tuple[str, Path]], sample_rat
     done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
-        raise StillwaveError(f"espeak-ng could not speak as '{voice.name}': {reason}")
+        raise StillwaveError(f"espeak-ng cannot synthesise the voice '{voice.name}': {reason}")
     return done.stdout.strip()
 
 

@@ -90,7 +90,7 @@ def wind(rng: np.random.Generator, seconds: float, rate: int) -> Samples:
 
 
 def machine(rng: np.random.Generator, seconds: float, rate: int, hertz: float | None = None) -> Samples:
-    """Something that turns: harmonics of a shaft speed that wobbles, and noise that pulses with it."""
+    """A rotating machine: harmonics of a varying shaft speed, and noise modulated by it."""
     hertz = rng.uniform(18, 140) if hertz is None else hertz
     count = _count(seconds, rate)
     wobble = 1 + rng.uniform(0.001, 0.01) * _wander(rng, count, rate, 2)
@@ -204,7 +204,7 @@ def _shaped(rng: np.random.Generator, count: int, rate: int, response: Callable[
 
 
 def _wander(rng: np.random.Generator, count: int, rate: int, hertz: float) -> Wave:
-    """A smooth random curve of unit size that changes about `hertz` times a second."""
+    """Return a smooth random curve of unit size that changes about `hertz` times a second."""
     knots = max(4, int(count / rate * hertz * 2) + 2)
     curve = np.interp(np.linspace(0, knots - 1, count), np.arange(knots), rng.normal(size=knots))
     return np.asarray(curve)

@@ -46,7 +46,7 @@ def _write(out: Path, index: int, config: SceneConfig, seed: int) -> Recording:
 def impulse(
     config: SceneConfig, seed: int, index: int
 ) -> tuple[np.ndarray[tuple[int], np.dtype[np.float32]], float]:
-    """The response `[samples]` of room `index`, from a talker to an omnidirectional microphone, and its RT60 in s."""
+    """Return the response `[samples]` of room `index` to an omnidirectional microphone, and its RT60 in s."""
     for layout_rng in _draws(seed, index):
         try:
             layout = draw_geometry(layout_rng, config)
