@@ -41,7 +41,9 @@ def compare(
     executor: str | Executor = "joblib",
     quiet: bool = False,
 ) -> GridResult:
-    """Train and score the unfinished cells, and score the noisy input and the teacher; a failed cell does not stop the others.
+    """Train and score the unfinished cells, and score the noisy input and the teacher.
+
+    A failed cell does not stop the others.
 
     `executor`: `joblib` (this machine), `ray` (a cluster), or a function as in `compare.executors`. Raises
     StillwaveError if nothing can be run, e.g. recordings are missing, or another process runs this grid.

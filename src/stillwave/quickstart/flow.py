@@ -39,8 +39,8 @@ class QuickstartResult:
 def run(settings: Settings) -> QuickstartResult:
     """Run the unfinished stages and write the report.
 
-    Raises StillwaveError if a missing extra (before anything is computed), another folder, or unusable recordings.
-    Raises Stopped if after Ctrl-C during training; the same call resumes.
+    Raises StillwaveError for a missing extra (before anything is computed), another folder, or unusable recordings.
+    Raises Stopped after Ctrl-C during training; the same call resumes.
     """
     _check(settings)
     settings.claim()
