@@ -29,7 +29,7 @@ def build_networks(recipe: Recipe, example: Tensor, *, fresh: bool = True) -> Ne
 
     `recipe`: initial weights depend on its seed alone, or are those of `train.start_from`. `example`: noisy batch of
     the shape of every training batch: [B, N] or [B, M, N]. `fresh`: whether to load `train.start_from`; a resumed run
-    does not need it. Raises CheckpointError if the teacher or the initial weights cannot be used. Raises DistillError if
+    does not need it. Raises CheckpointError if teacher or initial weights cannot be used, DistillError if
     student, teacher and method do not fit together.
     """
     with torch.random.fork_rng(devices=[]):
