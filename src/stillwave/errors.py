@@ -31,14 +31,20 @@ class MetricError(StillwaveError):
 
 
 class MissingExtraError(StillwaveError, ImportError):
-    """A feature whose optional dependencies are not installed."""
+    """A feature whose optional dependencies are not installed.
+
+    Attributes:
+        feature: What needs them.
+        extra: The extra to install, as in `pip install 'stillwave[extra]'`.
+
+    """
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs the '{extra}' extra: pip install 'stillwave[{extra}]'")
-        self._arguments = feature, extra
+        self.feature, self.extra = feature, extra
 
     def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        return type(self), self._arguments
+        return type(self), (self.feature, self.extra)
 
 
 KEPT = "exists already; it is replaced only with overwrite=True"

@@ -219,8 +219,9 @@ def test_an_unknown_metric_names_the_nearest():
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"stillwave\[eval\]"):
+    with pytest.raises(MissingExtraError) as caught:
         choose(["dnsmos_sig"])
+    assert caught.value.extra == "eval"
     assert choose(["si_sdr"]) == ("si_sdr",)
 
 

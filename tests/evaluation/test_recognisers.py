@@ -104,8 +104,9 @@ def test_several_channels_are_refused(tmp_path):
 def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     load.cache_clear()
-    with pytest.raises(MissingExtraError, match=r"stillwave\[asr\]"):
+    with pytest.raises(MissingExtraError) as caught:
         load("pocketsphinx")
+    assert caught.value.extra == "asr"
 
 
 @needs["pocketsphinx"]

@@ -92,8 +92,9 @@ def test_word_metrics_require_a_recogniser():
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "jiwer" else name)
-    with pytest.raises(MissingExtraError, match=r"stillwave\[asr\]"):
+    with pytest.raises(MissingExtraError) as caught:
         choose(("wer",), recogniser=True)
+    assert caught.value.extra == "asr"
 
 
 def test_a_missing_estimate_has_no_score(tmp_path, monkeypatch):

@@ -81,8 +81,9 @@ def test_without_devices_the_error_says_so(monkeypatch):
 
 def test_without_the_library_the_error_names_the_extra_or_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(MissingExtraError, match=r"stillwave\[live\]"):
+    with pytest.raises(MissingExtraError) as caught:
         devices()
+    assert caught.value.extra == "live"
 
     def missing(name):
         raise OSError("PortAudio library not found")
