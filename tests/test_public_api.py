@@ -156,3 +156,11 @@ def test_train_takes_a_loaded_recipe_or_overrides():
         stillwave.train(recipe, "runs/teacher", overrides=["train.steps=1"])
     with pytest.raises(StillwaveError, match="stepz"):
         stillwave.train("small-teacher", "runs/teacher", overrides=["train.stepz=1"])
+
+
+def test_export_expands_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    with pytest.raises(StillwaveError) as raised:
+        stillwave.export("~/runs/student", "~/student.onnx")
+    assert str(tmp_path / "runs" / "student") in str(raised.value)

@@ -159,7 +159,9 @@ def export(
     """
     with _needs("stillwave.export", "export"):
         from stillwave.exporting.export import export as write
-    return write(model, path, offline=offline, precision=precision, overwrite=overwrite)
+    return write(
+        as_path(model, "model"), as_path(path), offline=offline, precision=precision, overwrite=overwrite
+    )
 
 
 @contextmanager
