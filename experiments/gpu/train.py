@@ -71,7 +71,7 @@ def train(network: dict[str, Any], work: Path, steps: int | None) -> Path:
         verb = ["distill"]
         settings += ["--teacher", str(work / "runs" / network["teacher"])]
     arguments = [*verb, recipe, *settings]
-    run = work / "runs" / network["name"]
+    run: Path = work / "runs" / network["name"]
     updates = steps or fitting(arguments, work / "probe" / network["name"], 60 * network["minutes"])
     every = max(1, updates // 4)
     command(
