@@ -81,6 +81,23 @@ def test_a_client_that_leaves_during_the_upload(server):
     assert eventually(lambda: not server.temporary())
 
 
+def test_headers_must_come_in_time(server):
+    with open_socket(server.port) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: local")
+        assert client.recv(1_000) == b""
+
+
+def test_a_stream_outlives_the_time_for_headers(server):
+    with connect(f"ws://localhost:{server.port}/v1/stream") as stream:
+        stream.send(GREETING)
+        for _ in range(8):
+            stream.send(bytes(40))
+            time.sleep(0.5)
+        stream.send(json.dumps({"type": "flush"}))
+        got = [stream.recv(timeout=30) for _ in range(3)]
+        assert json.loads(got[-1])["samples_out"] == 80
+
+
 def test_a_slow_upload_is_cut_off(server):
     with open_socket(server.port) as client:
         client.sendall(head(1_000_000) + b"RIFF")

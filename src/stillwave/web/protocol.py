@@ -7,17 +7,12 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-HEADER_SECONDS = 15.0
-
 
 class TimedProtocol(H11Protocol):
-    """A connection that is closed if its first request does not arrive in time.
-
-    Later requests on a connection have uvicorn's own limit (`timeout_keep_alive`) until their first byte, and this one
-    from it.
-    """
+    """A connection that is closed if the headers of a request do not arrive within `timeout_keep_alive` seconds."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _upgraded = False
 
     def connection_made(self, transport: Any) -> None:
         """Start the time limit."""
@@ -25,11 +20,11 @@ class TimedProtocol(H11Protocol):
         self._limit()
 
     def data_received(self, data: bytes) -> None:
-        """Pass bytes on; the limit ends with the headers."""
+        """Pass bytes on; the limit ends with the headers; the next request has its own."""
         idle = self.cycle is None or self.cycle.response_complete
         before = self.cycle
         super().data_received(data)
-        if self.cycle is not before:
+        if self.cycle is not before or self._upgraded:
             self._unlimit()
         elif idle and self._deadline is None:
             self._limit()
@@ -41,11 +36,11 @@ class TimedProtocol(H11Protocol):
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         """End the time limit: the connection becomes a WebSocket."""
-        self._unlimit()
+        self._upgraded = True
         super().handle_websocket_upgrade(event)
 
     def _limit(self) -> None:
-        self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+        self._deadline = self.loop.call_later(self.timeout_keep_alive, self.transport.close)
 
     def _unlimit(self) -> None:
         if self._deadline is not None:

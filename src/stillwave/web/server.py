@@ -21,6 +21,8 @@ from stillwave.web.protocol import TimedProtocol
 from stillwave.web.settings import Settings
 from stillwave.web.spool import Spool
 
+_IDLE_SECONDS = 15
+"""Time between two requests of a connection, and for the headers of one."""
 _MOST_CONNECTIONS = 1_000
 _UNTAKEN_MS = 60_000
 """Time that sent data may stay unacknowledged, in milliseconds."""
@@ -59,7 +61,7 @@ def run(settings: Settings, workers: int, *, browser: bool, announce: Callable[[
         ws_max_size=_LARGEST_MESSAGE,
         ws_per_message_deflate=False,
         limit_concurrency=_MOST_CONNECTIONS,
-        timeout_keep_alive=15,
+        timeout_keep_alive=max(1, int(min(_IDLE_SECONDS, settings.stall_seconds))),
         timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=2**15,
         http=TimedProtocol,
