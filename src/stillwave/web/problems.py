@@ -106,5 +106,5 @@ async def _on_http(_: Request, error: Exception) -> Response:
 
 
 async def _on_bug(_: Request, error: Exception) -> Response:
-    logger.error("a request failed: %s", type(error).__name__)
+    logger.error("a request failed", exc_info=error)
     return Problem("internal", "the error was logged; please report it if it recurs").response()

@@ -1,4 +1,4 @@
-"""HTTP connections with a time limit for the request line and the headers, which uvicorn does not have."""
+"""What uvicorn's connections lack: a time limit for headers, and garbage after the end of a WebSocket."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 
 class TimedProtocol(H11Protocol):
@@ -46,3 +48,14 @@ class TimedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+class CarefulWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket that is cut when its peer sends invalid text after the close frame; uvicorn 0.54 raises then."""
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes on."""
+        try:
+            super().data_received(data)
+        except InvalidState:
+            self.transport.abort()

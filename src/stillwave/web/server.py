@@ -15,9 +15,10 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from stillwave.errors import StillwaveError
+from stillwave.web import logs
 from stillwave.web.catalogue import Catalogue
 from stillwave.web.metrics import MULTIPROCESS
-from stillwave.web.protocol import TimedProtocol
+from stillwave.web.protocol import CarefulWebSocket, TimedProtocol
 from stillwave.web.settings import Settings
 from stillwave.web.spool import Spool
 
@@ -40,10 +41,12 @@ def run(settings: Settings, workers: int, *, browser: bool, announce: Callable[[
         announce: Called with the address of the page before it can be opened.
 
     Raises:
-        StillwaveError: The address or the model cannot be used.
+        StillwaveError: The address, the model or the folder for temporary files cannot be used.
 
     """
-    Catalogue(settings.model)  # an unknown model is an error before anything is opened
+    # Faults of the model or of the folder for temporary files are found before anything is opened.
+    Catalogue(settings.model)
+    Spool().close()
     os.environ.update(settings.environment())
     listener = _bind(settings.host, settings.port)
     address = address_of(settings, listener)
@@ -54,10 +57,11 @@ def run(settings: Settings, workers: int, *, browser: bool, announce: Callable[[
         "stillwave.web.app:create",
         factory=True,
         workers=workers,
+        log_config=logs.config(),
         log_level="warning",
         access_log=False,
         server_header=False,
-        ws="websockets-sansio",
+        ws=CarefulWebSocket,
         ws_max_size=_LARGEST_MESSAGE,
         ws_per_message_deflate=False,
         limit_concurrency=_MOST_CONNECTIONS,

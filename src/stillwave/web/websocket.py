@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import struct
 import time
 from collections.abc import Awaitable
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Literal
 from fastapi import WebSocket
 from pydantic import Field, ValidationError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
+from uvicorn.protocols.utils import ClientDisconnected
 
 from stillwave.inference.stream import delay
 from stillwave.schema.base import Frozen, NotNegative
@@ -20,6 +22,8 @@ from stillwave.web.problems import Problem, invalid
 from stillwave.web.recordings import RATES
 from stillwave.web.service import Service
 from stillwave.web.sessions import Session
+
+logger = logging.getLogger("stillwave.web")
 
 GREETING_SECONDS = 10.0
 """Time for the first message."""
@@ -56,8 +60,11 @@ async def stream(websocket: WebSocket) -> None:
         if problem.type == "full":
             service.metrics.streams_refused.inc()
         await _refuse(websocket, problem)
-    except WebSocketDisconnect:
+    except (WebSocketDisconnect, ClientDisconnected):
         pass  # the client is gone
+    except Exception:  # a fault of ours ends this stream alone
+        logger.exception("a stream failed")
+        await _refuse(websocket, Problem("internal", "the error was logged; please report it if it recurs"))
 
 
 async def _refuse(websocket: WebSocket, problem: Problem) -> None:
