@@ -1,7 +1,8 @@
 """Run ffmpeg on one local file and read its messages.
 
-ffmpeg opens that file only: the protocol is `file:` (so `http:`, `concat:` and a leading dash in a name have no special
-meaning), and playlists are not an allowed format.
+ffmpeg reads that file only. From version 6 on it gets an open descriptor instead of a name (`fd:`), and may open no
+other file; earlier ones get the name with the protocol `file:` (so `http:`, `concat:` and a leading dash in a name have
+no special meaning). Playlists, which name other files, are not an allowed format.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import shutil
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +83,7 @@ class Contents:
 class FfmpegProcess:
     """A running ffmpeg process; `close` ends it."""
 
-    def __init__(self, path: Path, arguments: list[str], **pipes: Any) -> None:
+    def __init__(self, path: Path, arguments: list[str | InputFile], **pipes: Any) -> None:
         program = found()
         if program is None:
             named = path.suffix.lower() in MEDIA or path.suffix.lower() in MEDIA_FORMATS
@@ -95,12 +98,14 @@ class FfmpegProcess:
         if sys.platform == "win32":
             group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
         try:
-            self._process = subprocess.Popen(
-                [program, *_QUIET, *arguments],
-                stderr=subprocess.PIPE,
-                env={**os.environ, "AV_LOG_FORCE_NOCOLOR": "1", "LC_ALL": "C"},
-                **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **pipes, **group},
-            )
+            with _expanded(program, arguments) as (words, descriptors):
+                self._process = subprocess.Popen(
+                    [program, *_QUIET, *words],
+                    stderr=subprocess.PIPE,
+                    env={**os.environ, "AV_LOG_FORCE_NOCOLOR": "1", "LC_ALL": "C"},
+                    pass_fds=descriptors,
+                    **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **pipes, **group},
+                )
         except OSError as error:
             raise AudioError(f"{path}: ffmpeg cannot be started: {error.strerror or error}") from None
         self.stdin, self.stdout = self._process.stdin, self._process.stdout
@@ -132,10 +137,8 @@ class FfmpegProcess:
 
     def errors(self) -> list[str]:
         """Return its error messages without the name of the file."""
-        name = f"{location(self._path)}: "
-        found = [
-            text.replace(name, "").strip() for level, text in self._messages if level in ("error", "fatal")
-        ]
+        texts = [text for level, text in self._messages if level in ("error", "fatal")]
+        found = [text.replace(f"{location(self._path)}: ", "").replace("fd:: ", "").strip() for text in texts]
         return [text for text in found if text and not text.startswith("Error opening input file")]
 
     def first_error(self) -> str:
@@ -164,14 +167,43 @@ def location(path: Path) -> str:
     return f"file:{path}"
 
 
-def source(path: Path) -> list[str]:
-    """Return the options for an input file."""
-    return ["-protocol_whitelist", "file", "-format_whitelist", DEMUXERS, "-i", location(path)]
+@dataclass(frozen=True)
+class InputFile:
+    """An argument that stands for the options of an input file."""
+
+    path: Path
+
+
+@contextmanager
+def _expanded(program: str, arguments: list[str | InputFile]) -> Iterator[tuple[list[str], tuple[int, ...]]]:
+    """Yield the arguments with the options of input files, and the descriptors that they name."""
+    words: list[str] = []
+    descriptors: list[int] = []
+    with ExitStack() as files:
+        for word in arguments:
+            if isinstance(word, str):
+                words.append(word)
+                continue
+            if os.name == "posix" and _takes_descriptors(program):
+                handle = files.enter_context(word.path.open("rb"))
+                descriptors.append(handle.fileno())
+                place = ["-protocol_whitelist", "fd", "-fd", str(handle.fileno()), "-i", "fd:"]
+            else:
+                place = ["-protocol_whitelist", "file", "-i", location(word.path)]
+            words += ["-format_whitelist", DEMUXERS, *place]
+        yield words, tuple(descriptors)
+
+
+@cache
+def _takes_descriptors(program: str) -> bool:
+    """Return whether ffmpeg has the protocol `fd:`, with which it can seek in a descriptor (version 6)."""
+    listed = subprocess.run([program, "-hide_banner", "-protocols"], capture_output=True, check=False)
+    return b"fd" in listed.stdout.split()
 
 
 def inspect(path: Path) -> Contents:
     """Return the contents of a file. Raises `AudioError` if ffmpeg cannot open it."""
-    process = FfmpegProcess(path, source(path))
+    process = FfmpegProcess(path, [InputFile(path)])
     try:
         process.wait()
         contents = process.contents()

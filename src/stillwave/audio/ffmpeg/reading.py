@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.audio.ffmpeg.program import Contents, FfmpegProcess, MediaStream, source
+from stillwave.audio.decoding import UndecodableError
+from stillwave.audio.ffmpeg.program import Contents, FfmpegProcess, InputFile, MediaStream
 from stillwave.errors import AudioError
 
 _HEADER = struct.Struct(">4sIIIII")
@@ -47,7 +48,7 @@ class FfmpegDecoder:
             "au",
             "pipe:1",
         ]
-        self._process = FfmpegProcess(path, [*source(path), *options], stdout=subprocess.PIPE)
+        self._process = FfmpegProcess(path, [InputFile(path), *options], stdout=subprocess.PIPE)
         try:
             self.rate, self.channels = self._header()
             self._contents = self._process.contents()
@@ -119,8 +120,8 @@ class FfmpegDecoder:
         contents = self._process.contents()
         if contents.streams and not contents.of("Audio"):
             kinds = ", ".join(sorted({stream.kind.lower() for stream in contents.streams}))
-            return AudioError(f"{self._path}: has no audio (only: {kinds})")
-        return AudioError(f"{self._path}: cannot be decoded by ffmpeg: {self._process.first_error()}")
+            return UndecodableError(f"{self._path}: has no audio (only: {kinds})")
+        return UndecodableError(f"{self._path}: cannot be decoded by ffmpeg: {self._process.first_error()}")
 
 
 _EXACT = ("PCM_16", "PCM_24", "FLOAT")

@@ -11,7 +11,7 @@ import numpy as np
 
 from stillwave.audio.contract import Samples
 from stillwave.audio.ffmpeg.kinds import MEDIA_FORMATS, MediaFormat
-from stillwave.audio.ffmpeg.program import Contents, FfmpegProcess, MediaStream, inspect, location, source
+from stillwave.audio.ffmpeg.program import Contents, FfmpegProcess, InputFile, MediaStream, inspect, location
 from stillwave.audio.writing import SampleCounter, WriteReport, refuse_existing, translated
 from stillwave.errors import AudioError
 from stillwave.files import atomic_file
@@ -201,7 +201,7 @@ def _sample_format(encoder: str, subtype: str) -> list[str]:
 
 def _mapping(
     form: MediaFormat, contents: Contents | None, original: Path, tags: Mapping[str, str]
-) -> list[str]:
+) -> list[str | InputFile]:
     """Return the options for the streams of the output, in the order of the original, and their metadata."""
     named = [
         part for name, value in tags.items() for part in ("-metadata", f"{_TAGS.get(name, name)}={value}")
@@ -216,7 +216,7 @@ def _mapping(
         maps += ["-map", "0:a:0" if stream is first else f"1:{stream.number}"]
         maps += [f"-map_metadata:s:{index}", f"1:s:{stream.number}"]
     described = ["-map_metadata", "1", "-map_chapters", "1", "-max_muxing_queue_size", "4096"]
-    return [*source(original), *maps, *described]
+    return [InputFile(original), *maps, *described]
 
 
 def _kept(form: MediaFormat, contents: Contents | None) -> list[MediaStream]:
