@@ -41,6 +41,7 @@ NOT_RUN = {
     "stillwave live": "needs sound devices",
     "stillwave evaluate runs/student --on L3DAS23_Task1_dev": "needs a recogniser that is not a package",
     "stillwave evaluate bsrnn-m --on test/ --recogniser faster-whisper": "needs a recogniser that is not a package",
+    "stillwave web": "serves until it is stopped; tests/web runs it",
     "stillwave enhance talk.mp4": "needs ffmpeg",
     "stillwave enhance lecture.wav -o lecture.m4a": "needs ffmpeg",
     "stillwave export": "compares graphs for some seconds; tests/cli/test_cli_export.py runs it",

@@ -202,10 +202,32 @@ def test_the_image_has_minimal_permissions() -> None:
     settings = dict(last)
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", settings["USER"])
     assert settings["ENTRYPOINT"] == '["stillwave"]'
-    assert settings["HEALTHCHECK"].endswith('CMD ["stillwave", "--version"]')
-    installs = [argument for _, argument in found if "pip" in argument and "install " in argument]
-    assert len(installs) == 2
-    assert all("dev.lock" in argument for argument in installs)
+    assert "/healthz" in settings["HEALTHCHECK"]
+    assert settings["CMD"].startswith('["web", "--host", "0.0.0.0"')
+    runs = " && ".join(argument for word, argument in found if word == "RUN")
+    installs = [part for part in runs.split(" && ") if re.search(r"\bpip\b.* install ", part)]
+    assert len(installs) == 3
+    assert all("--require-hashes" in part or "--no-deps --no-index" in part for part in installs)
+
+
+def pins(name: str) -> dict[str, str]:
+    """Return the versions in a lock by normalised name."""
+    text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    found = re.findall(r"^([\w.-]+)==([^\s;]+)", text, flags=re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", package).lower(): version for package, version in found}
+
+
+def test_the_image_has_the_tested_versions_of_all_that_is_needed() -> None:
+    for name, requirements in (
+        ("web.lock", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["web"]]),
+        ("build.lock", ["build", "hatchling"]),
+    ):
+        locked, tested = pins(name), pins("dev.lock")
+        assert locked.items() <= tested.items(), name
+        needed = {re.match(r"[\w-]+", line)[0].lower().replace("_", "-") for line in requirements}
+        assert needed <= set(locked), name
+        text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+        assert len(re.findall(r"==[^\n]*\\\n    --hash=sha256:[0-9a-f]{64}", text)) == len(locked), name
 
 
 def check_version(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:

@@ -197,7 +197,7 @@ async def models(request: Request) -> JSONResponse:
 
 @router.get("/models/{name}/onnx", response_class=FileResponse, responses=_problems("not-found"))
 async def onnx(request: Request, name: str) -> Response:
-    """Return the file of a model, for an engine in the browser."""
+    """Return the file of a model, to be executed in the browser."""
     service: Service = request.app.state.service
     try:
         file = service.catalogue.file(name)

@@ -1,4 +1,4 @@
-"""The engine as the service uses it: admitted sessions on the thread with the least load."""
+"""Live streams as the service uses them: admitted, and on the thread with the least load."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from stillwave.errors import StillwaveError
 from stillwave.inference.backend import Backend
 from stillwave.web.capacity import Admission, measure
 from stillwave.web.catalogue import Catalogue
-from stillwave.web.engine import EngineThread
+from stillwave.web.client_stream import ClientStream
 from stillwave.web.problems import Problem
-from stillwave.web.sessions import Session
+from stillwave.web.stream_thread import StreamThread
 
 
 class Streams:
@@ -34,7 +34,7 @@ class Streams:
         costs = {name: 0.0 if most else measure(self.backend(name), threads) for name in able}
         self.admission = Admission(costs, threads, most)
         loop = asyncio.get_running_loop()
-        self._threads = [EngineThread(self.backend, loop, watch) for _ in range(threads)]
+        self._threads = [StreamThread(self.backend, loop, watch) for _ in range(threads)]
         for thread in self._threads:
             thread.start()
 
@@ -66,20 +66,22 @@ class Streams:
         return all(thread.is_alive() for thread in self._threads)
 
     @contextmanager
-    def session(self, model: str, rate: int, channels: int, format: str, dry_mix: float) -> Iterator[Session]:
-        """Open a stream; see `Session`. Raises Problem if it does not fit."""
+    def open(
+        self, model: str, rate: int, channels: int, format: str, dry_mix: float
+    ) -> Iterator[ClientStream]:
+        """Open a stream; see `ClientStream`. Raises Problem if it does not fit."""
         base = model.removesuffix("-int8") if model not in self.admission.costs else model
         if base not in self.admission.costs:
             raise Problem("bad-option", "model: cannot stream; choose a causal model for one microphone")
         cost = self.admission.add(base, channels)
         thread = min(self._threads, key=lambda thread: thread.load)
         thread.load += cost
-        session = Session(model, rate, channels, format, dry_mix, thread.wake)
-        thread.add(session)
+        client = ClientStream(model, rate, channels, format, dry_mix, thread.wake)
+        thread.add(client)
         try:
-            yield session
+            yield client
         finally:
-            session.closed = True
+            client.closed = True
             thread.wake()
             thread.load -= cost
             self.admission.remove(cost)

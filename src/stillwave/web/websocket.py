@@ -18,10 +18,10 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from stillwave.inference.stream import delay
 from stillwave.schema.base import Frozen, NotNegative
+from stillwave.web.client_stream import ClientStream
 from stillwave.web.problems import Problem, invalid
 from stillwave.web.recordings import RATES
 from stillwave.web.service import Service
-from stillwave.web.sessions import Session
 
 logger = logging.getLogger("stillwave.web")
 
@@ -98,13 +98,13 @@ class Connection:
         model = self._service.catalogue.checked(greeting.model)
         dry_mix = 0.0 if greeting.limit_db is None else 10.0 ** (-greeting.limit_db / 20)
         with (
-            self._service.streams.session(
+            self._service.streams.open(
                 model, greeting.rate, greeting.channels, greeting.format, dry_mix
-            ) as session,
+            ) as client,
             self._service.metrics.streams.track_inprogress(),
         ):
             await self._greet(model, greeting)
-            await self._exchange(session, greeting.sequence)
+            await self._exchange(client, greeting.sequence)
 
     async def _greet(self, model: str, greeting: Greeting) -> None:
         backend = self._service.streams.backend(model)
@@ -136,10 +136,10 @@ class Connection:
             raise Problem("bad-option", f"channels: up to {self._settings.max_channels} are accepted")
         return found
 
-    async def _exchange(self, session: Session, numbered: bool) -> None:
+    async def _exchange(self, client: ClientStream, numbered: bool) -> None:
         """Pass blocks until the end of the output, or a fault."""
-        reader = asyncio.ensure_future(self._read(session, numbered))
-        writer = asyncio.ensure_future(self._write(session, numbered))
+        reader = asyncio.ensure_future(self._read(client, numbered))
+        writer = asyncio.ensure_future(self._write(client, numbered))
         drain = asyncio.ensure_future(self._service.draining.wait())
         watch = asyncio.ensure_future(self._watch())
         tasks: set[asyncio.Future[Any]] = {reader, writer, drain, watch}
@@ -149,24 +149,24 @@ class Connection:
                 reader.result()  # raises: a client that has flushed is still read
             if drain.done():
                 reader.cancel()
-                session.finish()
+                client.finish()
             await asyncio.wait({writer, watch}, return_when=asyncio.FIRST_COMPLETED)
             if watch.done():
                 watch.result()  # raises
             await writer
             code = _RESTARTS if drain.done() else 1000
-            done = {"type": "done", "samples_in": session.received, "samples_out": session.returned}
+            done = {"type": "done", "samples_in": client.received, "samples_out": client.returned}
             await self._send_json(done)
             await self._socket.close(code)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _read(self, session: Session, numbered: bool) -> None:
-        """Pass the blocks of the client to the session. Ends with an exception only."""
+    async def _read(self, client: ClientStream, numbered: bool) -> None:
+        """Pass the blocks of the client to the thread. Ends with an exception only."""
         expected, flushed = 0, False
         while True:
-            await session.room()
+            await client.room()
             self._received = time.monotonic()
             message = await self._socket.receive()
             data = message.get("bytes")
@@ -175,29 +175,29 @@ class Connection:
             if data is None:
                 if _json(message) != {"type": "flush"}:
                     raise Problem("bad-request", 'expected PCM, or the message {"type": "flush"}')
-                session.finish()
+                client.finish()
                 flushed = True
                 continue
             if numbered:
                 data = _without_number(data, expected)
                 expected = (expected + 1) % 2**32
-            if len(data) % session.width:
+            if len(data) % client.width:
                 raise Problem(
                     "bad-request",
-                    f"a message of {len(data)} bytes has no whole number of samples of {session.width} bytes",
+                    f"a message of {len(data)} bytes has no whole number of samples of {client.width} bytes",
                 )
             if data:
-                session.push(data)
+                client.push(data)
 
-    async def _write(self, session: Session, numbered: bool) -> None:
-        """Pass the blocks of the session to the client, until the end of the output."""
+    async def _write(self, client: ClientStream, numbered: bool) -> None:
+        """Pass the blocks of the thread to the client, until the end of the output."""
         count = 0
-        while (data := await session.next()) is not None:
+        while (data := await client.next()) is not None:
             if numbered:
                 data = _NUMBER.pack(count % 2**32) + data
                 count += 1
             await self._send(self._socket.send_bytes(data))
-        if session.failed:
+        if client.failed:
             raise Problem("internal", "the stream could not be processed")
 
     async def _send_json(self, content: dict[str, Any]) -> None:

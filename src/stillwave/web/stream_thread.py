@@ -16,23 +16,23 @@ from stillwave.audio import Samples
 from stillwave.errors import fault_text
 from stillwave.inference.backend import Backend
 from stillwave.inference.stream_batch import MOST_FRAMES, BatchedStream, StreamBatch
-from stillwave.web.sessions import Session
+from stillwave.web.client_stream import ClientStream
 
 logger = logging.getLogger("stillwave.web")
 
 MOST_STREAMS = 64
 """Greatest number of streams in one call, which bounds the time that new blocks wait."""
 
-Result = tuple[Session, bytes, bool]
-"""A session, samples for it, and whether they are the last."""
+Result = tuple[ClientStream, bytes, bool]
+"""A stream, samples for it, and whether they are the last."""
 
 
-class EngineThread(threading.Thread):
+class StreamThread(threading.Thread):
     """A thread with its streams.
 
     Args:
         backend: Returns the backend of a model.
-        loop: Event loop of the sessions.
+        loop: Event loop of the streams.
         watch: Called in the event loop with the latencies of a round, in seconds.
 
     """
@@ -45,17 +45,17 @@ class EngineThread(threading.Thread):
     ) -> None:
         super().__init__(name="streams", daemon=True)
         self.load = 0.0
-        """Sum of the costs of its streams, kept by the engine."""
+        """Sum of the costs of its streams, kept by `Streams`."""
         self._backend, self._loop, self._watch = backend, loop, watch
         self._batches: dict[str, StreamBatch] = {}
-        self._sessions: list[Session] = []
-        self._new: list[Session] = []
+        self._clients: list[ClientStream] = []
+        self._new: list[ClientStream] = []
         self._news = threading.Event()
         self._stopped = False
 
-    def add(self, session: Session) -> None:
-        """Take over a session."""
-        self._new.append(session)
+    def add(self, client: ClientStream) -> None:
+        """Take over a stream."""
+        self._new.append(client)
         self._news.set()
 
     def wake(self) -> None:
@@ -78,14 +78,14 @@ class EngineThread(threading.Thread):
     def _round(self) -> bool:
         """Process the next frames of all streams; return whether there were any."""
         self._update()
-        took = [session for session in self._sessions if session.intake(MOST_FRAMES)]
-        ready = [session for session in self._sessions if session.ready()]
+        took = [client for client in self._clients if client.intake(MOST_FRAMES)]
+        ready = [client for client in self._clients if client.ready()]
         active = set(map(id, ready))
         results: list[Result] = [(one, b"", one.over) for one in took if id(one) not in active]
         latencies: list[float] = []
-        models = {session.model for session in ready}
+        models = {client.model for client in ready}
         for model in models:
-            group = [session for session in ready if session.model == model]
+            group = [client for client in ready if client.model == model]
             for first in range(0, len(group), MOST_STREAMS):
                 results += self._processed(model, group[first : first + MOST_STREAMS], latencies)
         if results:
@@ -93,38 +93,38 @@ class EngineThread(threading.Thread):
         return bool(ready)
 
     def _update(self) -> None:
-        """Add new sessions and release closed ones."""
+        """Add new streams and release closed ones."""
         while self._new:
-            session = self._new.pop(0)
-            session.open(self._batch(session.model))
-            self._sessions.append(session)
-        for session in [session for session in self._sessions if session.closed]:
-            self._sessions.remove(session)
-            if session.stream is not None:
-                self._batch(session.model).close(session.stream)
+            client = self._new.pop(0)
+            client.open(self._batch(client.model))
+            self._clients.append(client)
+        for client in [client for client in self._clients if client.closed]:
+            self._clients.remove(client)
+            if client.stream is not None:
+                self._batch(client.model).close(client.stream)
 
     def _batch(self, model: str) -> StreamBatch:
         if model not in self._batches:
             self._batches[model] = StreamBatch(self._backend(model))
         return self._batches[model]
 
-    def _processed(self, model: str, group: Sequence[Session], latencies: list[float]) -> list[Result]:
-        streams = [session.stream for session in group if session.stream is not None]
+    def _processed(self, model: str, group: Sequence[ClientStream], latencies: list[float]) -> list[Result]:
+        streams = [client.stream for client in group if client.stream is not None]
         try:
             samples = self._step(model, streams)
         except Exception as error:  # a fault of the runtime ends these streams, not the service
             logger.error("%d streams failed: %s", len(group), fault_text(error))
-            for session in group:
-                session.fail()
-            return [(session, b"", True) for session in group]
-        found = [(session, *session.result(part)) for session, part in zip(group, samples, strict=True)]
-        latencies += [session.latency for session in group]
+            for client in group:
+                client.fail()
+            return [(client, b"", True) for client in group]
+        found = [(client, *client.result(part)) for client, part in zip(group, samples, strict=True)]
+        latencies += [client.latency for client in group]
         return found
 
     def _step(self, model: str, streams: list[BatchedStream]) -> list[Samples]:
         return self._batch(model).step(streams)
 
     def _deliver(self, results: list[Result], latencies: list[float]) -> None:
-        for session, data, ended in results:
-            session.deliver(data, ended)
+        for client, data, ended in results:
+            client.deliver(data, ended)
         self._watch(latencies)

@@ -1,4 +1,4 @@
-"""One stream of the engine: blocks in from the event loop, blocks out to it, both queues bounded."""
+"""One live stream of a client: blocks in from the event loop, blocks out to it, both queues bounded."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PIECE = 4_096
 """Greatest number of samples per channel that are decoded at once."""
 
 
-class Session:
-    """A stream between a client and the engine.
+class ClientStream:
+    """A stream between a client and the thread that processes it.
 
-    The event loop calls `push`, `room`, `finish` and `next`; the engine's thread calls the others.
+    The event loop calls `push`, `room`, `finish` and `next`; that thread calls the others.
 
     Args:
         model: Name of the model.
@@ -92,7 +92,7 @@ class Session:
 
     @property
     def failed(self) -> bool:
-        """Whether the engine could not process this stream."""
+        """Whether this stream could not be processed."""
         return self._failed
 
     async def _news(self) -> None:
@@ -100,13 +100,13 @@ class Session:
         await self._changed.wait()
 
     def deliver(self, data: bytes, ended: bool) -> None:
-        """Take a result of the engine; `ended` for the last one."""
+        """Take a result; `ended` for the last one."""
         if data:
             self._outbox.append(data)
         self._ended = ended
         self._changed.set()
 
-    # Called by the thread of the engine.
+    # Called by the thread.
 
     def open(self, batch: StreamBatch) -> BatchedStream:
         """Open the stream, unless it is open, and return it."""
