@@ -79,6 +79,7 @@ class LiveWorklet extends AudioWorkletProcessor {
     const mask = this.size - 1;
     const { meter } = this;
     const { received } = this.ring;
+    if (received === 0) this.#waitForFirst();
     let missing = false;
     for (let n = 0; n < QUANTUM; n++) {
       const at = this.now + n - this.delay;
@@ -109,6 +110,11 @@ class LiveWorklet extends AudioWorkletProcessor {
     if (calm.samples < CALM_SECONDS * sampleRate) return;
     if (calm.waiting > 2 * step) this.delay = Math.max(this.shortest, this.delay - calm.waiting + step);
     this.calm = { samples: 0, waiting: Infinity };
+  }
+
+  /** Begin to play with the first samples that return, however long the worker needs to get going. */
+  #waitForFirst() {
+    this.delay = Math.max(this.delay, Math.min(this.now + QUANTUM, LONGEST_SECONDS * sampleRate));
   }
 
   #late() {

@@ -50,8 +50,10 @@ export class RecordingView {
     for (const element of this.element.querySelectorAll("[id]")) element.id += count;
     for (const element of this.element.querySelectorAll("[for]")) element.htmlFor += count;
     for (const element of this.element.querySelectorAll("[name]")) element.name += count;
-    for (const element of this.element.querySelectorAll("[aria-describedby]")) {
-      element.setAttribute("aria-describedby", element.getAttribute("aria-describedby") + count);
+    for (const attribute of ["aria-describedby", "aria-labelledby"]) {
+      for (const element of this.element.querySelectorAll(`[${attribute}]`)) {
+        element.setAttribute(attribute, element.getAttribute(attribute) + count);
+      }
     }
     this.element.setAttribute("aria-labelledby", `name${count}`);
   }

@@ -47,7 +47,6 @@ const TEXTS = {
   workingOf: "Enhancing: {time}",
   left: "{time} left",
   cancel: "Cancel",
-  cancelled: "Cancelled",
   remove: "Remove {name}",
   retry: "Try again",
   failed: "Could not be enhanced",
@@ -74,7 +73,6 @@ const TEXTS = {
   zoomOut: "Zoom out",
   zoomAll: "Show all",
   spectrogramHelp: "Click to jump. Zoom with the wheel or + and −, move with Shift and the arrow keys.",
-  spectrogramOf: "Spectrogram of {name}",
 
   noiseLeft: "Noise to leave",
   noiseNone: "None: as much noise as possible is removed",
@@ -90,7 +88,6 @@ const TEXTS = {
   formatWav: "WAV, 16 bit",
   formatWavFloat: "WAV, 32 bit float",
   formatSame: "As the input (.{suffix})",
-  formatNamed: "{name}",
   ready: "{name} is ready",
 
   micHeadline: "Hear it live",
@@ -121,7 +118,6 @@ const TEXTS = {
   micOnServer: "on the server",
   milliseconds: "{value} ms",
   percent: "{value} %",
-  level: "Level {name}: {db} dB",
   decibels: "{value} dB",
   silent: "−∞ dB",
 
@@ -134,14 +130,12 @@ const TEXTS = {
   errorTooLong: "This file is too long to be decoded in the browser ({minutes} minutes at most; WAV may be longer).",
   errorSize: "The file has {size}, the server takes at most {limit}.",
   errorEmpty: "The file is empty.",
-  errorUnknown: "Something went wrong: {reason}",
   errorDenied: "The page may not use the microphone; allow it in the browser's address bar, then try again.",
   errorNoMic: "No microphone was found; connect one, then try again.",
   errorSecure: "The microphone needs a secure address: open this page as http://localhost or through https.",
   errorSlow: "This computer is too slow for {model}; choose a smaller model.",
   errorSlowServer: "The server is too slow for {model} at the moment; choose a smaller model, or try again later.",
   errorExport: "The download could not be made: {reason}",
-  errorStream: "The live connection ended: {reason}",
 
   hours: "{h} h {m} min",
   minutes: "{m} min {s} s",
