@@ -11,7 +11,11 @@ import { Network } from "./network.js";
 import { StreamingPipeline } from "./pipeline.js";
 
 const TAIL_SECONDS = 0.1;
-const WARM_UP_SECONDS = 0.5;
+/** How long the network is run at most before live samples arrive, and the share of real time that is fast enough. */
+const WARM_UP_SECONDS = 3;
+const FAST_ENOUGH = 0.35;
+/** Seconds of sound whose time is measured together. */
+const MEASURED_SECONDS = 0.25;
 
 let pipeline = null;
 let link = null;
@@ -62,11 +66,15 @@ const handlers = {
   },
 };
 
-/** Run the network before the first sample arrives, so that it is compiled by then. */
+/** Run the network before the first sample arrives, until the browser has compiled it well. */
 async function warmUp(pipeline) {
-  const size = Math.round(rate / 100);
-  const noise = () => Float32Array.from({ length: size }, () => 0.01 * (Math.random() - 0.5));
-  for (let done = 0; done < WARM_UP_SECONDS * rate; done += size) await pipeline.push([noise()]);
+  const block = Float32Array.from({ length: Math.round(rate / 100) }, () => 0.01 * (Math.random() - 0.5));
+  const end = performance.now() + 1000 * WARM_UP_SECONDS;
+  for (let took = Infinity; took > FAST_ENOUGH * MEASURED_SECONDS && performance.now() < end; ) {
+    const start = performance.now();
+    for (let n = 0; n < MEASURED_SECONDS * rate; n += block.length) await pipeline.push([block]);
+    took = (performance.now() - start) / 1000;
+  }
 }
 
 function post(message) {
