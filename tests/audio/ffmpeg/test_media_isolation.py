@@ -14,7 +14,9 @@ from stillwave.audio.ffmpeg import found
 @pytest.fixture
 def arguments(program, tmp_path, monkeypatch):
     """A function that returns the words that ffmpeg was started with."""
-    listed = subprocess.run([found(), "-hide_banner", "-protocols"], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [found(), "-hide_banner", "-protocols"], capture_output=True, text=True, check=True
+    )
     if os.name != "posix" or "fd" not in listed.stdout.split():
         pytest.skip("ffmpeg is older than version 6")
     shim, log = tmp_path / "shim" / "ffmpeg", tmp_path / "log"
