@@ -66,5 +66,6 @@ function summarize() {
   const place = settings.where === "browser" ? t("whereBrowser") : serverName();
   document.querySelector("#chosen").textContent = `${settings.model} · ${place}`;
   const key = settings.where === "browser" ? "privateBrowser" : isLocal() ? "privateLocal" : "privateServer";
+  document.querySelector("#limits").hidden = settings.where === "browser";
   document.querySelector("#privacy").textContent = t(key, { host: location.host });
 }

@@ -5,10 +5,14 @@
  * gains change when the user switches.
  */
 
+import { sentenceError } from "./problems.js";
+
 const CHUNK_SECONDS = 1;
 const AHEAD_SECONDS = 3;
 const FADE_SECONDS = 0.008;
 const START_SECONDS = 0.06;
+/** Time for the sound card to be opened. */
+const RESUME_MS = 5000;
 /** Rates that browsers accept for an audio context; others are converted while playing. */
 const RATES = [8000, 96000];
 
@@ -45,7 +49,7 @@ export class Player extends EventTarget {
     if (current && current !== this) current.pause();
     current = this;
     this.#open();
-    await this.context.resume();
+    await this.#resume();
     if (this.position >= this.facts.frames) this.at = 0;
     this.playing = true;
     this.#begin();
@@ -95,6 +99,12 @@ export class Player extends EventTarget {
       this.nodes[version] = new GainNode(this.context, { gain: gains[version] });
       this.nodes[version].connect(this.master);
     }
+  }
+
+  /** Start the context; where no sound card can be opened, browsers wait without end. */
+  async #resume() {
+    const waited = new Promise((_, refuse) => setTimeout(() => refuse(sentenceError("errorOutput")), RESUME_MS));
+    await Promise.race([this.context.resume(), waited]);
   }
 
   #fade() {

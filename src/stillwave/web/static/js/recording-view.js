@@ -145,8 +145,13 @@ export class RecordingView {
 
   /** Start or pause. */
   async toggle() {
-    if (this.player.playing) this.player.pause();
-    else await this.player.play();
+    const { player, parts } = this;
+    parts.trouble.textContent = "";
+    if (player.playing) return player.pause();
+    return player.play().catch((error) => {
+      parts.trouble.textContent = reason(error);
+      announce(parts.trouble.textContent);
+    });
   }
 
   /** Switch between before and after. */

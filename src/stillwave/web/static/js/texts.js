@@ -135,6 +135,7 @@ const TEXTS = {
   errorSecure: "The microphone needs a secure address: open this page as http://localhost or through https.",
   errorSlow: "This computer is too slow for {model}; choose a smaller model.",
   errorSlowServer: "The server is too slow for {model} at the moment; choose a smaller model, or try again later.",
+  errorOutput: "The sound output does not start; connect a loudspeaker or headphones, then try again.",
   errorExport: "The download could not be made: {reason}",
 
   hours: "{h} h {m} min",
