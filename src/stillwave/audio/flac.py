@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from functools import cache, lru_cache
 from typing import BinaryIO, NamedTuple
 
-from stillwave.audio.views import Pieces, Span, View
+from stillwave.audio.views import FileBytes, Pieces, Span, View
 
 _TAILS = (2**16, 2**22)
 """Bytes at the end of a file that are searched for the last frame; frames have at most some 2 MB."""
@@ -48,12 +47,12 @@ def _starts(path: str, size: int, time: int) -> tuple[int, ...]:  # noqa: ARG001
     """Return where further recordings begin: `fLaC` and the header of STREAMINFO, whose length is 34 bytes."""
     starts = []
     try:
-        with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:  # noqa: PTH123
-            position = start(handle) or 0
+        with open(path, "rb") as handle:  # noqa: PTH123
+            data, position = FileBytes(handle), start(handle) or 0
             while (position := data.find(b"fLaC", position + 4)) >= 0:
                 if data[position + 4 : position + 8] in (b"\0\0\0\x22", b"\x80\0\0\x22"):
                     starts.append(position)
-    except (ValueError, OSError):  # a file system without mmap
+    except OSError:
         return ()
     return tuple(starts)
 

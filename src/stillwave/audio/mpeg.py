@@ -7,11 +7,10 @@ read (about 0.1 s for an hour of audio).
 
 from __future__ import annotations
 
-import mmap
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
-from stillwave.audio.views import Span
+from stillwave.audio.views import FileBytes, Span
 
 _KBPS = {  # by (MPEG 1?, layer): of bitrate indices 1 … 14
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -113,14 +112,13 @@ _KINDS = _kinds()
 def walk(handle: BinaryIO) -> MpegLayout:
     """Find all frames of a file."""
     try:
-        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _Walk(data).run()
-    except (ValueError, OSError):  # empty, or not mappable
+        return _Walk(FileBytes(handle)).run()
+    except OSError:
         return MpegLayout()
 
 
 class _Walk:
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: FileBytes) -> None:
         self._data = data
         self._end = len(data)
         self._layout = MpegLayout()
@@ -225,7 +223,7 @@ class _Walk:
         return None
 
 
-def _finds(data: mmap.mmap, word: bytes) -> set[int]:
+def _finds(data: FileBytes, word: bytes) -> set[int]:
     found, position = set(), data.find(word)
     while position >= 0:
         found.add(position)

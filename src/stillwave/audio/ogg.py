@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from stillwave.audio.views import Span
+from stillwave.audio.views import FileBytes, Span
 
 _BEGINS = 2
 """The flag of the first page of a stream."""
@@ -20,14 +19,14 @@ _HEADER, _SERIAL, _CHECKSUM = 27, 14, 22
 def links(handle: BinaryIO) -> list[Span]:
     """Return the byte ranges of chained streams (multiplexed ones as one); none for files that are not Ogg."""
     try:
-        with mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            starts = _starts(data)
-            return [Span(*both) for both in zip(starts, [*starts[1:], len(data)], strict=True)]
-    except (ValueError, OSError):
+        data = FileBytes(handle)
+        starts = _starts(data)
+    except OSError:
         return []
+    return [Span(start, stop) for start, stop in zip(starts, [*starts[1:], len(data)], strict=False)]
 
 
-def _starts(data: mmap.mmap) -> list[int]:
+def _starts(data: FileBytes) -> list[int]:
     starts: list[int] = []
     beginning = False
     position = data.find(b"OggS")

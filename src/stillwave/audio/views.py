@@ -1,11 +1,11 @@
-"""A read-only file made of byte ranges of another file and of other bytes."""
+"""Read-only views of a file: its bytes, read in blocks, and files made of ranges of it and of other bytes."""
 
 from __future__ import annotations
 
 import os
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, overload
 
 _TAG = 128
 """Size of an ID3v1 tag, which decoders of MPEG audio look for at the end."""
@@ -19,6 +19,59 @@ class Span(NamedTuple):
 
 
 Pieces = Sequence["Span | bytes"]
+
+_BLOCK = 2**20
+
+
+class FileBytes:
+    """The bytes of a file, sliced and searched as `bytes` are. One block is in memory, whatever the size of the file.
+
+    The position of the file does not change.
+    """
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self._size = os.fstat(handle.fileno()).st_size
+        self._start, self._block = 0, b""
+
+    def __len__(self) -> int:
+        """Return the size of the file."""
+        return self._size
+
+    @overload
+    def __getitem__(self, part: int) -> int: ...
+
+    @overload
+    def __getitem__(self, part: slice) -> bytes: ...
+
+    def __getitem__(self, part: int | slice) -> int | bytes:
+        """Return a byte, or the bytes of a slice without step."""
+        if isinstance(part, int):
+            return self[part : part + 1][0]
+        start, stop, _ = part.indices(self._size)
+        if start < self._start or stop > self._start + len(self._block):
+            self._load(start, max(_BLOCK, stop - start))
+        return self._block[start - self._start : stop - self._start]
+
+    def find(self, word: bytes, start: int = 0, stop: int | None = None) -> int:
+        """Return the first position of `word` in `[start, stop)`; -1 if there is none."""
+        stop = self._size if stop is None else min(stop, self._size)
+        while start < stop:
+            if not self._start <= start <= self._start + len(self._block) - len(word):
+                self._load(start, _BLOCK)
+            found = self._block.find(word, start - self._start, stop - self._start)
+            if found >= 0:
+                return self._start + found
+            if len(self._block) < len(word):
+                return -1
+            start = self._start + len(self._block) - len(word) + 1
+        return -1
+
+    def _load(self, start: int, size: int) -> None:
+        before = self._handle.tell()
+        self._handle.seek(start)
+        self._start, self._block = start, self._handle.read(size)
+        self._handle.seek(before)
 
 
 class View:
