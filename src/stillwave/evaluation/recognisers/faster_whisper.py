@@ -63,6 +63,5 @@ class FasterWhisper:
             beam_size=1,
             temperature=0.0,
             condition_on_previous_text=False,
-            without_timestamps=True,
         )
         return " ".join(segment.text.strip() for segment in segments)
