@@ -134,7 +134,7 @@ def test_files_keep_their_properties(tmp_path, student):
 
 
 def test_the_wrong_number_of_microphones_is_refused():
-    with pytest.raises(AudioError, match="recordings of 4 channels, this one has 2"):
+    with pytest.raises(AudioError, match="needs 4 channels, the recording has 2"):
         Enhancer(Through(4)).enhance(np.zeros((2, 100)), 16_000)
     assert Enhancer(Through(4)).enhance(np.ones((4, 100)), 16_000).shape == (1, 100)
 

@@ -173,7 +173,7 @@ def test_several_microphones_become_one_channel():
     assert np.abs(out - noisy[:1] / 2).max() < 1e-6
     assert enhancer.model.seen == [(1, 4, 5_000)]
     assert np.abs(enhancer.enhance(noisy, 16_000, limit_db=0) - noisy[:1]).max() < 1e-6
-    with pytest.raises(AudioError, match="recordings of 4 channels, this one has 2"):
+    with pytest.raises(AudioError, match="needs 4 channels, the recording has 2"):
         enhancer.enhance(noisy[:2], 16_000)
 
 
