@@ -189,6 +189,7 @@ def test_kill_leaves_files_that_the_next_start_removes(tmp_path):
         assert len(list(tmp_path.glob("stillwave-web-*/process-*"))) == 1
 
 
+@pytest.mark.slow
 def test_two_workers_share_the_port_and_their_counters(tmp_path):
     with running(tmp_path, "--workers", "2", "--max-streams", "1") as found:
         for _ in range(6):
