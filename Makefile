@@ -14,8 +14,9 @@ SOURCES := pyproject.toml requirements/dev.lock
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --dist loadscope --no-loadscope-reorder
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c requirements/dev.lock
 
-# Tests start Python many times: compile each module once.
+# Tests start Python many times: compile each module once. Their networks are small: more threads wait for each other.
 unexport PYTHONDONTWRITEBYTECODE
+test test-all coverage: export OMP_NUM_THREADS ?= 1
 
 .PHONY: help quickstart test test-all coverage lint docs docs-serve wheel web-assets clean
 
