@@ -50,12 +50,11 @@ def main() -> None:
 def prepare(parts: Path, work: Path) -> None:
     """Unpack the archives and write manifests and decoded audio; what is there is kept."""
     archives = sorted(parts.glob("part-*.tar"))
-    if not archives and not (work / "audio").is_dir():
+    if not archives:
         sys.exit(f"{parts}: holds no part-NN.tar; write them with experiments/gpu/pack.py")
     for archive in archives:
         with tarfile.open(archive) as packed:
             packed.extractall(work, filter="data")
-        archive.unlink()  # disk space; the pack stays on the machine that wrote it
     if not (work / "prepared" / "summary.json").exists():
         command("experiments/data/prepare.py", work / "audio", work / "prepared")
 

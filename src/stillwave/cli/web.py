@@ -8,9 +8,7 @@ from typing import Annotated
 
 import typer
 
-from stillwave.cli.complete import complete_model
-from stillwave.cli.defaults import JOBS, MODEL
-from stillwave.cli.options import RUNNING, SIGNAL
+from stillwave.cli.options import RUNNING, jobs_option, model_option
 from stillwave.console import err
 from stillwave.errors import StillwaveError
 
@@ -24,7 +22,7 @@ def web(
             "--host",
             envvar="STILLWAVE_WEB_HOST",
             rich_help_panel=ACCESS,
-            help="Address to listen on; 0.0.0.0 lets other machines in, with a token.",
+            help="Address to listen on; 0.0.0.0 accepts other machines, which need the token.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
@@ -72,25 +70,14 @@ def web(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            envvar=MODEL,
-            autocompletion=complete_model,
-            rich_help_panel=SIGNAL,
-            help="Default model: name of a shipped model or an .onnx file; requests can name another shipped one.",
+        model_option(
+            "Default model: name of a shipped model or an .onnx file; requests can name another shipped one."
         ),
     ] = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
-            "--jobs",
-            "-j",
-            min=1,
-            envvar=JOBS,
-            rich_help_panel=RUNNING,
-            help="Files enhanced at once by each worker; default: one per core, divided among the workers.",
+        jobs_option(
+            "Files enhanced at once by each worker; default: one per core, divided among the workers."
         ),
     ] = None,
     workers: Annotated[
@@ -152,7 +139,7 @@ def web(
             min=1,
             envvar="STILLWAVE_WEB_MAX_STREAMS",
             rich_help_panel=LIMITS,
-            help="Most streams at once in each worker; default: what the speed measured at the start allows.",
+            help="Streams at once in each worker; default: what the speed measured at the start allows.",
         ),
     ] = None,
 ) -> None:

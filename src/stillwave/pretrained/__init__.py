@@ -21,7 +21,6 @@ __all__ = [
     "DEFAULT",
     "INT8",
     "SHIPPED",
-    "Card",
     "ModelCard",
     "ModelRegistry",
     "card",
@@ -31,7 +30,6 @@ __all__ = [
     "names",
 ]
 
-Card = ModelCard
 DEFAULT = "bsrnn-m"
 """Name of the default model of all commands and `stillwave.load()`."""
 SHIPPED = ModelRegistry(Path(__file__).parent / "shipped", DEFAULT)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stillwave import pretrained
+from stillwave.card import ModelCard
 from stillwave.inference import Enhancer, load
 from stillwave.web.problems import Problem
 
@@ -94,7 +95,7 @@ class Catalogue:
         }
 
 
-def _summary(card: pretrained.Card) -> str:
+def _summary(card: ModelCard) -> str:
     """Return a sentence on a shipped model for people who do not know networks."""
     costs = [pretrained.card(name).cost.total_macs for name in pretrained.names()]
     if card.cost.total_macs == max(costs):
