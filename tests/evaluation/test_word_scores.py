@@ -166,6 +166,12 @@ def test_an_insignificant_difference_is_reported_as_such():
     assert "not statistically significant" in line
 
 
+def test_words_repeated_without_end_raise_the_corpus_wer_alone():
+    found = summarise(scores(noisy=[BAD] * 6, mine=[GOOD] * 5 + [("a b c d", "no " * 60)]))
+    (line,) = warnings(found)
+    assert line.startswith("mine: has a higher corpus WER, not statistically significant: mean -")
+
+
 def test_the_wer_warning_compares_with_the_noisy_input():
     found = summarise(scores(noisy=[GOOD] * 9, mine=[BAD] * 9, other=[BAD] * 9), baseline="other")
     assert {line.partition(":")[0] for line in warnings(found)} == {"mine", "other"}

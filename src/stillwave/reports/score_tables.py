@@ -97,14 +97,16 @@ def warnings(summary: Summary) -> list[str]:
     raised = summary.words.raised if summary.words else {}
     return [
         f"{system}: {_significance(mean, corpus)}: mean {with_interval(mean, 'wer', signed=True)}, corpus "
-        f"{with_interval(corpus, 'wer', signed=True)} percentage points above the noisy input"
+        f"{with_interval(corpus, 'wer', signed=True)} percentage points relative to the noisy input"
         for system, (mean, corpus) in raised.items()
     ]
 
 
-def _significance(*differences: Interval) -> str:
-    significant = any(difference.low > 0 for difference in differences)
-    return "raises the WER" if significant else "has a higher WER, not statistically significant"
+def _significance(mean: Interval, corpus: Interval) -> str:
+    if mean.low > 0 or corpus.low > 0:
+        return "raises the WER"
+    which = "corpus " if mean.mean <= 0 else "mean " if corpus.mean <= 0 else ""
+    return f"has a higher {which}WER, not statistically significant"
 
 
 def notes(summary: Summary) -> list[str]:
