@@ -71,6 +71,17 @@ def test_one_option_has_one_name_everywhere(name: str) -> None:
     assert known.get("--set", "overrides") == "overrides"
 
 
+def test_a_short_option_has_one_long_name() -> None:
+    spelled: dict[str, set[str]] = {}
+    for command in COMMANDS.values():
+        for option in command.params:
+            names = {name for name in option.opts if name.startswith("--")}
+            for short in {name for name in option.opts if name.startswith("-")} - names:
+                spelled.setdefault(short, set()).update(names)
+    assert {"-o", "-n"} <= spelled.keys()
+    assert {short: names for short, names in spelled.items() if len(names) != 1} == {}
+
+
 def test_help_names_no_python_types() -> None:
     for name in ("enhance", "evaluate", "data simulate"):
         shown = CliRunner().invoke(build(), [*name.split(), "--help"]).output

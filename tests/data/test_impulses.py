@@ -45,7 +45,7 @@ def test_files_depend_on_the_seed_and_the_index_alone(tmp_path):
 
 
 def test_the_command_prints_a_manifest_and_refuses_impossible_rooms(tmp_path):
-    run = CliRunner().invoke(app, ["rooms", "-o", str(tmp_path / "r"), "-n", "1"])
+    run = CliRunner().invoke(app, ["rooms", "-o", str(tmp_path / "r"), "--count", "1"])
     assert run.exit_code == 0
     assert len(read_manifest(run.stdout.strip())) == 1
     for wrong in (["--rt60", "0.5", "0.2"], ["--rt60", "0.01", "0.2"], ["--distance", "0.1", "1"]):

@@ -125,7 +125,7 @@ def rooms(
         Path,
         output_option("DIR", "Folder to write impulse responses and rooms.jsonl into."),
     ],
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Number of rooms to simulate.")] = 200,
+    count: Annotated[int, typer.Option("--count", min=1, help="Number of rooms to simulate.")] = 200,
     rt60: Annotated[Bounds, typer.Option(help="Lowest and highest reverberation time in seconds.")] = (
         0.15,
         0.8,
@@ -141,7 +141,7 @@ def rooms(
     Rooms are rectangular and simulated by image sources as in `stillwave data simulate`.
 
     Example:
-        stillwave data rooms -o rooms -n 200
+        stillwave data rooms -o rooms --count 200
         stillwave train small-teacher -o runs/teacher --set data.train.rooms=rooms/rooms.jsonl
 
     """
