@@ -101,20 +101,20 @@ def _poison(weights):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (_truncate, "damaged or cut short"),
-        (_flip_a_bit, "is not the file that its card describes"),
-        (lambda f: (f / WEIGHTS).unlink(), "does not exist"),
-        (lambda f: (f / CARD).unlink(), "has no card.json"),
-        (lambda f: (f / CARD).write_text("{"), "cannot be read"),
-        (lambda f: (f / CARD).write_text("[]"), "is not a JSON object"),
-        (lambda f: edit_card(f, format=99), "format 99, this version reads up to 1; update stillwave"),
-        (lambda f: edit_card(f, model={"name": "nosuch"}), "there is no network 'nosuch'"),
+        (_truncate, "weights.safetensors: .*cut short"),
+        (_flip_a_bit, "weights.safetensors: .*card"),
+        (lambda f: (f / WEIGHTS).unlink(), "weights.safetensors: .*exist"),
+        (lambda f: (f / CARD).unlink(), "small: has no card.json"),
+        (lambda f: (f / CARD).write_text("{"), "card.json: .*line 1 column 2"),
+        (lambda f: (f / CARD).write_text("[]"), "card.json: .*JSON object"),
+        (lambda f: edit_card(f, format=99), "card.json: .*format 99.* 1;"),
+        (lambda f: edit_card(f, model={"name": "nosuch"}), "card.json: model.name: .*'nosuch'"),
         (lambda f: edit_card(f, model={"channels": 12}), "card.json: model.channels"),
         (lambda f: edit_card(f, model={"channels": 16}), "the network of its card has"),
         (lambda f: edit_weights(f, _drop), "has no '"),
         (lambda f: edit_weights(f, _reshape), "the network of its card has"),
         (lambda f: edit_weights(f, _add), "contains 'stowaway'"),
-        (lambda f: edit_weights(f, _poison), "NaN or infinity"),
+        (lambda f: edit_weights(f, _poison), "'decoder.*' .*NaN"),
     ],
 )
 def test_a_damaged_checkpoint_is_reported(saved, damage, words):
@@ -135,7 +135,7 @@ def test_pickles_are_refused_without_unpickling(tmp_path):
     old.write_bytes(pickle.dumps(Bomb()))
     torch.save({"w": torch.zeros(1)}, new)
     for file in (old, new):
-        with pytest.raises(CheckpointError, match="pickled file, which could run any code"):
+        with pytest.raises(CheckpointError, match=rf"{file.name}: .*pickle"):
             checkpoint.load(file)
 
 
@@ -146,18 +146,18 @@ def test_a_pickle_named_as_safetensors_is_refused(saved):
 
 
 def test_folders_without_a_checkpoint_are_refused(tmp_path, saved):
-    with pytest.raises(CheckpointError, match="no such folder"):
+    with pytest.raises(CheckpointError, match="absent: no such folder"):
         checkpoint.load(tmp_path / "absent")
-    with pytest.raises(CheckpointError, match="contains no checkpoint"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint .*checkpoints/"):
         checkpoint.load(tmp_path)
-    with pytest.raises(CheckpointError, match="is a file; a checkpoint is a folder"):
+    with pytest.raises(CheckpointError, match=r"card\.json: is a file"):
         checkpoint.load(saved / CARD)
 
 
 def test_a_missing_device_is_refused(saved):
     if torch.cuda.is_available():
         pytest.skip("this machine has one")
-    with pytest.raises(CheckpointError, match="device 'cuda' cannot be used"):
+    with pytest.raises(CheckpointError, match=r"^device 'cuda' "):
         checkpoint.load(saved, "cuda")
 
 

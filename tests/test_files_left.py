@@ -56,7 +56,7 @@ def test_any_other_tilde_is_part_of_a_name(given: str) -> None:
 
 @pytest.mark.parametrize("given", [3, None, ["a.wav"]])
 def test_invalid_paths_are_refused(given: object) -> None:
-    with pytest.raises(StillwaveError, match=r"^source: expected the path of a file or folder, got"):
+    with pytest.raises(StillwaveError, match=r"^source: .*path.*got "):
         as_path(given, "source")
 
 

@@ -85,7 +85,7 @@ def test_without_pytorch_the_package_can_be_inspected():
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="module 'stillwave' has no attribute 'Enhance'"):
+    with pytest.raises(AttributeError, match=r"'stillwave'.*'Enhance'"):
         _ = stillwave.Enhance
 
 
@@ -152,7 +152,7 @@ def test_evaluate_scores_folders(tmp_path):
 
 def test_train_takes_a_loaded_recipe_or_overrides():
     recipe = load_recipe("small-teacher")
-    with pytest.raises(ValueError, match="not to a loaded recipe"):
+    with pytest.raises(ValueError, match="overrides and teacher"):
         stillwave.train(recipe, "runs/teacher", overrides=["train.steps=1"])
     with pytest.raises(StillwaveError, match="stepz"):
         stillwave.train("small-teacher", "runs/teacher", overrides=["train.stepz=1"])

@@ -17,9 +17,9 @@ def test_files_that_cannot_be_used(tmp_path):
     binary.write_bytes(b"\xff\xfe\x00")
     for path, words in [
         (tmp_path, "is a folder"),
-        (binary, "is not UTF-8"),
-        (tmp_path / "absent.yaml", "no such file, nor a shipped recipe"),
-        ("distil-student", "did you mean 'distill-student'"),
+        (binary, "binary.yaml: .*UTF-8"),
+        (tmp_path / "absent.yaml", "absent.yaml: .*known: denoiser-student"),
+        ("distil-student", "distil-student: .*'distill-student'"),
     ]:
         with pytest.raises(RecipeError, match=words):
             load(path)
@@ -117,7 +117,7 @@ def test_an_unknown_method_names_the_nearest_one(written, message):
 def test_overrides_reach_the_options_of_any_method():
     assert loads(METHOD.replace("METHOD", "at"), ["distill.method.power=3"]).distill.method.power == 3
     assert loads(METHOD.replace("METHOD", "at"), ["distill.method=sp"]).distill.method.name == "sp"
-    with pytest.raises(RecipeError, match=r"distill\.method\.powr is not a key"):
+    with pytest.raises(RecipeError, match=r"distill\.method\.powr .*'power'"):
         loads(METHOD.replace("METHOD", "at"), ["distill.method.powr=3"])
 
 

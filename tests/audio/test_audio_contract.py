@@ -86,13 +86,13 @@ def test_large_finite_values_are_not_taken_for_infinity():
     assert check_finite(samples, "x") is samples
     largest = np.finfo(np.float32).max
     assert check(np.array([0.5, 1e300, -1e300])).tolist() == [[0.5, largest, -largest]]
-    with pytest.raises(AudioError, match="2 values are NaN or infinite, the first at sample 1"):
+    with pytest.raises(AudioError, match=r"^samples: 2 .*sample 1 of channel 0$"):
         check(np.array([1e300, np.nan, np.inf]))
 
 
 @pytest.mark.parametrize("channels", [0, -1, "1", 1.0, True, None])
 def test_a_number_of_channels_is_a_whole_number(channels):
-    with pytest.raises(AudioError, match=r"^x: expected a whole number of channels, 1 or more, got"):
+    with pytest.raises(AudioError, match=f"^x: .*channels.*got {channels!r}$"):
         check_channels(channels, "x")
 
 
@@ -135,5 +135,5 @@ def test_valid_rates_are_accepted(rate):
 
 @pytest.mark.parametrize("rate", [0, -1, 999, 768_001, 16000.5, np.nan, np.inf, "16000", None, True, [16000]])
 def test_invalid_rates_are_refused(rate):
-    with pytest.raises(AudioError, match=r"sample rate: expected a whole number of Hz .* got"):
+    with pytest.raises(AudioError, match=r"^sample rate: .*1000 to 768000, got "):
         check_rate(rate)

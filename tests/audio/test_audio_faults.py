@@ -46,7 +46,7 @@ def test_a_truncated_file_is_refused(tmp_path, suffix, keep):
 
 
 def test_truncation_is_detected_from_the_header(tmp_path):
-    with pytest.raises(AudioError, match=r"cut short: \d+ bytes are missing"):
+    with pytest.raises(AudioError, match=r"cut\.\w+: cut short: \d+ bytes"):
         audio.probe(broken(tmp_path, ".wav", 0.5))
     path = broken(tmp_path, ".flac", 1)
     assert audio.probe(path).frames == 48_000
@@ -87,11 +87,11 @@ def test_files_that_are_not_audio_are_refused(tmp_path):
     (tmp_path / "empty.wav").touch()
     soundfile.write(tmp_path / "none.wav", np.zeros((0, 1)), 16_000)
     for name, words in [
-        ("text.wav", "cannot be decoded as audio"),
-        ("empty.wav", "the file is empty"),
+        ("text.wav", "decoded"),
+        ("empty.wav", "empty"),
         ("none.wav", "no samples"),
-        ("missing.wav", "there is no such file"),
-        (".", "this is a folder"),
+        ("missing.wav", "no such file"),
+        (".", "is a folder"),
     ]:
         with pytest.raises(AudioError, match=words) as caught:
             audio.probe(tmp_path / name)
@@ -102,7 +102,7 @@ def test_files_that_are_not_audio_are_refused(tmp_path):
 def test_a_file_that_may_not_be_read(tmp_path):
     audio.write(tmp_path / "a.wav", np.zeros(10), 16_000)
     (tmp_path / "a.wav").chmod(0)
-    with pytest.raises(AudioError, match="cannot be read: Permission denied"):
+    with pytest.raises(AudioError, match="Permission denied"):
         audio.probe(tmp_path / "a.wav")
 
 
@@ -119,7 +119,7 @@ def test_nan_in_a_file_is_refused_with_its_position(tmp_path):
 @pytest.mark.parametrize("start", [-1, 10, 11])
 def test_a_start_outside_the_recording_is_refused(tmp_path, start):
     audio.write(tmp_path / "a.wav", np.zeros(10), 16_000)
-    with pytest.raises(AudioError, match=f"has 10.* samples, so reading cannot start at sample {start}"):
+    with pytest.raises(AudioError, match=rf"a\.wav: .*10 samples.* {start}$"):
         audio.read(tmp_path / "a.wav", start=start)
 
 
@@ -147,7 +147,7 @@ def test_a_full_disk_is_reported_and_leaves_no_file(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(AudioError, match=r"a\.wav: cannot be written: No space left on device$"):
+    with pytest.raises(AudioError, match=r"a\.wav: .*No space left on device$"):
         audio.write(tmp_path / "a.wav", np.zeros(10), 16_000)
     assert list(tmp_path.iterdir()) == []
 
@@ -156,7 +156,7 @@ def test_a_file_that_is_written_short_is_an_error(tmp_path, monkeypatch):
     real = soundfile.info
     monkeypatch.setattr(writing.soundfile, "info", lambda path: real(tmp_path / "short.wav"))
     soundfile.write(tmp_path / "short.wav", np.zeros(7), 16_000)
-    with pytest.raises(AudioError, match="only 7 of 10 samples could be written; is the disk full"):
+    with pytest.raises(AudioError, match=r"a\.wav: .*7 of 10 samples.*disk"):
         audio.write(tmp_path / "a.wav", np.zeros(10), 16_000)
     assert [p.name for p in tmp_path.iterdir()] == ["short.wav"]
 
@@ -167,7 +167,7 @@ def test_an_error_of_libsndfile_while_writing_is_reported(tmp_path, monkeypatch,
         raise fault
 
     monkeypatch.setattr(soundfile.SoundFile, "write", fail)
-    with pytest.raises(AudioError, match=r"a\.wav: cannot be written.*is the disk full"):
+    with pytest.raises(AudioError, match=r"a\.wav: .*disk"):
         audio.write(tmp_path / "a.wav", np.zeros(10), 16_000)
     assert list(tmp_path.iterdir()) == []
 
@@ -175,7 +175,7 @@ def test_an_error_of_libsndfile_while_writing_is_reported(tmp_path, monkeypatch,
 @pytest.mark.parametrize("below", ["a.wav", "deeper/a.wav"])
 def test_a_folder_that_cannot_be_made(tmp_path, below):
     (tmp_path / "file").touch()
-    with pytest.raises(AudioError, match=r"cannot be written: .*file.* is not a folder"):
+    with pytest.raises(AudioError, match=rf"file/{below}: .*/file.* is not a folder"):
         audio.write(tmp_path / "file" / below, np.zeros(10), 16_000)
 
 
@@ -191,7 +191,7 @@ def test_a_limit_on_file_size_is_reported(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
     try:
-        with pytest.raises(AudioError, match=r"a\.wav: .*(cannot be written|could be written)"):
+        with pytest.raises(AudioError, match=r"a\.wav: .*written"):
             audio.write(tmp_path / "a.wav", np.zeros((1, 200_000), np.float32), 16_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -203,9 +203,7 @@ def test_empty_signals_and_nan_are_refused(tmp_path):
         audio.write(tmp_path / "a.wav", np.zeros((1, 0)), 16_000)
     with pytest.raises(AudioError, match="no samples"), audio.open_writer(tmp_path / "a.wav", 16_000, 1):
         pass
-    with pytest.raises(
-        AudioError, match=r"samples to write: 1 value is NaN or infinite, the first at sample 2"
-    ):
+    with pytest.raises(AudioError, match=r"a\.wav: .*: 1 value .*sample 2 of channel 0$"):
         audio.write(tmp_path / "a.wav", np.array([0, 0, np.nan]), 16_000)
     assert list(tmp_path.iterdir()) == []
 
@@ -235,5 +233,5 @@ def test_errors_while_reading_name_the_cause(tmp_path, suffix):
     audio.write(tmp_path / "b.wav", speechlike(1, 100), 16_000)
     content = (tmp_path / "b.wav").read_bytes()
     (tmp_path / "b.wav").write_bytes(content[:24] + bytes(4) + content[28:])
-    with pytest.raises(AudioError, match="its header has no sampling rate"):
+    with pytest.raises(AudioError, match=r"b\.wav: .*sampling rate"):
         audio.read(tmp_path / "b.wav")

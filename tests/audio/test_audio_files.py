@@ -168,21 +168,21 @@ def test_the_sample_format_nearest_to_the_source(path, source, expected):
 @pytest.mark.parametrize(
     ("name", "rate", "channels", "subtype", "words"),
     [
-        ("a.xyz", 16_000, 1, None, "cannot write '.xyz' files; known: .aif"),
-        ("a.wave", 16_000, 1, None, "did you mean '.wav'"),
-        ("a", 16_000, 1, None, "cannot write 'no suffix' files"),
-        ("a.flac", 16_000, 9, None, "at most 8 channels, not 9"),
-        ("a.mp3", 96_000, 1, None, "does not support 96000 Hz, only 8000, 11025"),
+        ("a.xyz", 16_000, 1, None, "'.xyz'.*: .aif"),
+        ("a.wave", 16_000, 1, None, "'.wave'.*'.wav'"),
+        ("a", 16_000, 1, None, "'no suffix'"),
+        ("a.flac", 16_000, 9, None, "8 channels, not 9"),
+        ("a.mp3", 96_000, 1, None, "MPEG_LAYER_III .*96000 Hz, only 8000, 11025"),
         (
             "a.opus",
             44_100,
             1,
             None,
-            "OPUS does not support 44100 Hz, only 8000, 12000, 16000, 24000, 48000 Hz",
+            "OPUS .*44100 Hz, only 8000, 12000, 16000, 24000, 48000 Hz",
         ),
-        ("a.ogg", 44_100, 1, "OPUS", "does not support 44100 Hz"),
-        ("a.flac", 16_000, 1, "FLOAT", "FLAC does not support FLOAT"),
-        ("a.wav", 12.5, 1, None, "expected a whole number of Hz"),
+        ("a.ogg", 44_100, 1, "OPUS", "OPUS .*44100 Hz"),
+        ("a.flac", 16_000, 1, "FLOAT", "FLAC .*FLOAT.*PCM_16, PCM_24"),
+        ("a.wav", 12.5, 1, None, "Hz .*got 12.5"),
     ],
 )
 def test_values_that_a_format_cannot_store_are_refused(tmp_path, name, rate, channels, subtype, words):
@@ -211,7 +211,7 @@ def test_any_valid_file_name_works(tmp_path, suffix):
 def test_a_file_created_meanwhile_is_not_replaced(tmp_path):
     path = tmp_path / "a.wav"
     with (
-        pytest.raises(AudioError, match="exists already; it is replaced only with overwrite=True"),
+        pytest.raises(AudioError, match=r"a\.wav: .*overwrite=True"),
         audio.open_writer(path, 16_000, 1, overwrite=False) as writer,
     ):
         writer.write(np.zeros((1, 100), np.float32))

@@ -56,7 +56,7 @@ def test_joined_flac_files_are_read_one_after_the_other(tmp_path, lengths, unkno
 def test_joined_flac_files_of_two_rates_are_refused(tmp_path):
     noise(tmp_path / "0.flac", 9_000)
     noise(tmp_path / "1.flac", 9_000, 8_000)
-    with pytest.raises(AudioError, match=r"a\.flac: its parts differ: 16000 Hz .* 8000 Hz"):
+    with pytest.raises(AudioError, match=r"a\.flac: .*16000 Hz .* 8000 Hz"):
         audio.probe(joined(tmp_path / "a.flac", tmp_path / "0.flac", tmp_path / "1.flac"))
 
 

@@ -126,7 +126,7 @@ def test_truncated_mp3_is_refused_if_detectable(tmp_path):
     path = tmp_path / "a.mp3"
     for cut in (10, len(content) // 2):
         path.write_bytes(content[:-cut])
-        with pytest.raises(AudioError, match=r"a\.mp3: cut short: \d+ of \d+ frames are missing at its end$"):
+        with pytest.raises(AudioError, match=r"a\.mp3: cut short: \d+ of \d+ frames"):
             audio.probe(path)
     path.write_bytes(bare[:-10])
     assert audio.probe(path).notes == ("ends within a frame; it may have been cut short",)
@@ -215,7 +215,7 @@ def test_a_file_that_is_shorter_than_its_header_says_is_refused(tmp_path, form):
     path = tmp_path / "a"
     soundfile.write(path, crescendo(0.1), RATE, format=form, subtype="PCM_16")
     path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(AudioError, match=r"a: cut short: 500 bytes are missing at its end"):
+    with pytest.raises(AudioError, match="a: cut short: 500 bytes"):
         audio.probe(path)
 
 

@@ -140,10 +140,10 @@ def test_a_cardioid_without_a_direction_is_refused_and_with_one_is_not(place):
 
 def test_invalid_input_is_reported(place):
     pairs = read_pairs(place)
-    with pytest.raises(running.BaselineError, match="unknown baseline 'mvd'; did you mean 'mvdr'"):
+    with pytest.raises(running.BaselineError, match=r"'mvd'.*'mvdr'"):
         running.run("mvd", pairs, place / "o")
     mono = Pair(id="x", noisy=pairs[0].clean, clean=pairs[0].clean)
-    with pytest.raises(running.BaselineError, match="has 1 channels; baselines require"):
+    with pytest.raises(running.BaselineError, match="1 channels"):
         running.run("w", [mono], place / "o")
     pairs[0].noisy.write_bytes(b"RIFF")
     done = running.run("w", pairs, place / "o")

@@ -126,7 +126,7 @@ def test_hours_of_initial_weights_are_added(tmp_path: Path, run: Path) -> None:
     assert made.hours == round(8 * 8 * 2 * 1.5 / 3600, 3)
     assert made.method == "none"
     gone = make_run(tmp_path / "gone", start_from=str(tmp_path / "absent"))
-    with pytest.raises(StillwaveError, match="began with weights that are gone"):
+    with pytest.raises(StillwaveError, match=r"gone: .*absent"):
         origin.training(origin.Run.of(gone))
 
 
@@ -152,7 +152,7 @@ def test_a_kept_checkpoint_equals_the_run_without_local_paths(tmp_path: Path, ru
     assert card.data is not None
     assert "speechocean762" in card.data
     assert "/somewhere" not in (kept / "card.json").read_text()
-    with pytest.raises(StillwaveError, match="is there already"):
+    with pytest.raises(StillwaveError, match=r"tiny.*--name"):
         keep_checkpoint.keep(run, "tiny", tmp_path)
 
 
@@ -166,7 +166,7 @@ def test_an_average_is_between_both_checkpoints(tmp_path: Path, run: Path) -> No
     averaged = origin.Run.of(tuned, tmp_path / "average")
     assert origin.training(averaged).updates == 3 + 3
     assert origin.checkpoint_facts(averaged)["scores"] == {}, "the run's scores are not the average's"
-    with pytest.raises(StillwaveError, match="nothing to average"):
+    with pytest.raises(StillwaveError, match=r"run: .*train\.start_from"):
         average_checkpoints.average(run, 0.5, tmp_path / "none")
 
 
@@ -207,7 +207,7 @@ def test_simulated_rooms_are_credited_if_used(tmp_path: Path, run: Path) -> None
 
 
 def test_scores_of_other_weights_are_refused() -> None:
-    with pytest.raises(StillwaveError, match="the scores are of noisy, peer; they must hold 'tiny'"):
+    with pytest.raises(StillwaveError, match=r"noisy, peer.*'tiny'"):
         package_weights.scores_of(
             {"recordings": 1, "means": {"noisy": {}, "peer": {}}}, {"tiny": "float"}, "t"
         )

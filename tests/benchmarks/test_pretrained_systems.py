@@ -29,11 +29,11 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("default: x\nsystems: {mine: a}", "no system 'x'"),
-        ("default: m\nsystems: {m: {runs: a, against: mm}}", "did you mean 'm'"),
+        ("default: x\nsystems: {mine: a}", "'x'"),
+        ("default: m\nsystems: {m: {runs: a, against: mm}}", "'mm'.*'m'"),
         ("default: noisy\nsystems: {noisy: a}", "cannot name"),
         ("default: m\nsystems: {m: {run: a}}", "systems.m"),
-        ("default: [", "cannot be read"),
+        ("default: [", "line 1, column 11"),
     ],
 )
 def test_errors_in_the_file_are_single_sentences(tmp_path: Path, text: str, message: str) -> None:
@@ -69,7 +69,7 @@ def test_runs_without_distinct_seeds_are_paired_by_position() -> None:
 
 
 def test_systems_without_common_seeds_are_not_compared() -> None:
-    with pytest.raises(StillwaveError, match="no seed in common"):
+    with pytest.raises(StillwaveError, match=r"'one' and 'other'.* seed"):
         scored("one", [0], [[1.0]]).minus(scored("other", [1], [[1.0]]), "pesq_wb")
 
 

@@ -109,7 +109,7 @@ def test_a_diverged_cell_is_repeated(describe, tmp_path, monkeypatch):
         patch.setattr(sources, "mixtures", sources_with_nan)
         result, grid = run(grid)
     assert "non-finite" in result.failed["8x1 none seed 0"]
-    with pytest.raises(StillwaveError, match="no cell is finished"):
+    with pytest.raises(StillwaveError, match="grid: no cell"):
         write_report(grid)
     result, grid = run(grid)
     assert not result.failed
@@ -169,7 +169,7 @@ def test_two_commands_in_one_grid_are_refused(describe, tmp_path):
         stdout=subprocess.PIPE,
     ) as other:
         other.stdout.readline()
-        with pytest.raises(StillwaveError, match="another `stillwave compare` is running here"):
+        with pytest.raises(StillwaveError, match="grid: another `stillwave compare`"):
             compare(grid, list(grid.cells()), executor=here, quiet=True)
         other.stdin.close()
 

@@ -64,7 +64,7 @@ def test_the_teacher_is_copied(describe, world, tmp_path):
 def test_another_teacher_is_refused(describe, world, tmp_path):
     opened(describe(tmp_path / "grid"))
     before = (tmp_path / "grid/grid.json").read_text()
-    with pytest.raises(StillwaveError, match="a grid with a different teacher"):
+    with pytest.raises(StillwaveError, match=r"grid: .*teacher \(weights .*, not "):
         opened(describe(tmp_path / "grid", f"distill.teacher={world / 'other-teacher'}"))
     assert (tmp_path / "grid/grid.json").read_text() == before
 
@@ -77,16 +77,16 @@ def test_a_moved_teacher_is_accepted(describe, world, tmp_path):
 
 def test_another_recipe_is_refused_by_key_except_for_where_it_runs(describe, tmp_path):
     opened(describe(tmp_path / "grid"))
-    with pytest.raises(StillwaveError, match=r"different recipe: optimiser\.lr differs \(and 1 more\)"):
+    with pytest.raises(StillwaveError, match=r"optimiser\.lr .*1 more"):
         opened(describe(tmp_path / "grid", "train.steps=4", "optimiser.lr=0.1"))
-    with pytest.raises(StillwaveError, match=r"different recipe: distill\.rho differs"):
+    with pytest.raises(StillwaveError, match=r"distill\.rho"):
         opened(describe(tmp_path / "grid", "distill.rho=0.5"))
     opened(describe(tmp_path / "grid", "data.workers=2", "seed=9"))
 
 
 def test_the_same_name_with_other_options_is_refused(describe, tmp_path):
     opened(describe(tmp_path / "grid", variants=["mine={name: at, power: 3}"]))
-    with pytest.raises(StillwaveError, match="has 'mine' with other options"):
+    with pytest.raises(StillwaveError, match=r"'mine'.*--variant"):
         opened(describe(tmp_path / "grid", variants=["mine={name: at, power: 4}"]))
 
 
@@ -97,7 +97,7 @@ def test_another_test_set_is_refused_even_at_the_same_path(describe, world, tmp_
     shutil.copytree(world / "test", copy)
     assert examine_test(copy).sha256 == grid.test.sha256
     shutil.copy(copy / "noisy/0.wav", copy / "noisy/1.wav")
-    with pytest.raises(StillwaveError, match="different test set"):
+    with pytest.raises(StillwaveError, match=r"grid: .*test set .*test at"):
         opened(replace(grid, test=examine_test(copy)))
 
 
@@ -109,21 +109,21 @@ def test_options_that_no_method_has_are_found_before_anything_is_written(describ
 
 def test_folders_of_something_else_are_refused(describe, tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(StillwaveError, match="is a file; expected a folder"):
+    with pytest.raises(StillwaveError, match="file: is a file"):
         opened(describe(tmp_path / "file"))
-    with pytest.raises(StillwaveError, match="is a file"):
+    with pytest.raises(StillwaveError, match="file/grid: is a file"):
         opened(describe(tmp_path / "file" / "grid"))
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/cat.png").write_text("x")
-    with pytest.raises(StillwaveError, match=r"contains .cat\.png. but no grid"):
+    with pytest.raises(StillwaveError, match=r"photos: .*'cat\.png'"):
         opened(describe(tmp_path / "photos"))
-    with pytest.raises(StillwaveError, match="cannot be created"):
+    with pytest.raises(StillwaveError, match=r"/proc/grid: .*created"):
         opened(describe(type(tmp_path)("/proc/grid")))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"recipe": {}})])
 def test_a_damaged_description_is_reported(tmp_path, text):
     (tmp_path / "grid.json").write_text(text)
-    with pytest.raises(StillwaveError, match=r"grid\.json: cannot be read"):
+    with pytest.raises(StillwaveError, match=r"grid\.json: .*read"):
         read(tmp_path)
     assert read(tmp_path / "none") is None

@@ -38,11 +38,11 @@ def test_custom_variants():
 @pytest.mark.parametrize(
     ("variant", "sentence"),
     [
-        ("strong", "write LABEL={name: METHOD"),
-        ("strong={power: 4}", "write LABEL={name: METHOD"),
-        ("strong={name: [", "write LABEL={name: METHOD"),
-        ("at={name: at}", "'at' is not a valid name of a variant"),
-        ("a/b={name: at}", "is not a valid name of a variant"),
+        ("strong", "LABEL={name: METHOD"),
+        ("strong={power: 4}", "LABEL={name: METHOD"),
+        ("strong={name: [", "LABEL={name: METHOD"),
+        ("at={name: at}", "'at' is not"),
+        ("a/b={name: at}", "'a/b' is not"),
     ],
 )
 def test_invalid_variants_are_refused(variant, sentence):
@@ -51,7 +51,7 @@ def test_invalid_variants_are_refused(variant, sentence):
 
 
 def test_an_unknown_method_is_named_with_the_nearest():
-    with pytest.raises(StillwaveError, match="no method 'fitnet'; did you mean 'fitnets'"):
+    with pytest.raises(StillwaveError, match=r"--methods: .*'fitnet'.*'fitnets'"):
         names.parse_methods("fitnet", BASE)
 
 
@@ -76,12 +76,12 @@ def test_students_may_be_presets_with_an_option():
     assert found["bsrnn-xs"] == PRESETS["bsrnn-xs"]
     assert found["dpdcrn-xs-norm-running"] == PRESETS["dpdcrn-xs"].model_copy(update={"norm": "running"})
     for text, message in (
-        ("bsrn-xs", "did you mean 'bsrnn-xs'"),
+        ("bsrn-xs", "bsrn-xs: .*'bsrnn-xs'"),
         ("bsrnn-xs:norm=best", "norm: "),
         ("bsrnn-xs:nrom=batch", "nrom: "),
         (
             "dpdcrn-xs:norm=instance",
-            "instance: a causal network cannot use norm 'instance', which needs the whole",
+            "instance: .*norm 'instance'.*'batch'",
         ),
     ):
         with pytest.raises(StillwaveError, match=message):

@@ -75,7 +75,7 @@ def test_dns_test_sets_pair_by_file_id(dns, kind):
 
 def test_a_missing_dns_reference_is_an_error(dns):
     (dns / "test_set/synthetic/no_reverb/clean/clean_fileid_29.wav").unlink()
-    with pytest.raises(ManifestError, match="1 files have no counterpart"):
+    with pytest.raises(ManifestError, match="no_reverb: 1 files"):
         read_pairs(dns / "test_set/synthetic/no_reverb")
 
 
@@ -135,7 +135,7 @@ def test_plain_folders_name_speakers_by_folder_or_pattern(tmp_path):
     assert [(r.label, r.speaker) for r in noise] == [("anna", ""), ("ben", ""), ("", "")]
 
 
-@pytest.mark.parametrize(("pattern", "message"), [("(", "not a regular expression"), ("a", "no group")])
+@pytest.mark.parametrize(("pattern", "message"), [("(", r"'\('.*unterminated"), ("a", "'a'.*group")])
 def test_bad_patterns_are_refused(pattern, message):
     with pytest.raises(ManifestError, match=message):
         folders.speaker_from(pattern)
@@ -143,11 +143,11 @@ def test_bad_patterns_are_refused(pattern, message):
 
 def test_unknown_corpora_and_other_layouts_are_refused(tmp_path):
     root = tree(tmp_path / "plain", "a/b.wav")
-    with pytest.raises(ManifestError, match="did you mean 'voicebank'"):
+    with pytest.raises(ManifestError, match=r"'voicbank'.*'voicebank'"):
         find("voicbank")
-    with pytest.raises(ManifestError, match="not laid out as dns2020 is; expected clean/"):
+    with pytest.raises(ManifestError, match=r"plain: .*dns2020.*clean/, noise/"):
         scan_corpus("dns2020", root)
-    with pytest.raises(ManifestError, match="leave the pattern out"):
+    with pytest.raises(ManifestError, match=r"'voicebank'.*pattern"):
         scan_corpus("voicebank", root, pattern="(a)")
     assert all(corpus.LAYOUT for corpus in CORPORA.values())
 

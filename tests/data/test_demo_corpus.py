@@ -60,7 +60,7 @@ def test_sentences_are_unique_and_an_error_if_exhausted() -> None:
     made = make_sentences(500, np.random.default_rng(0))
     assert len(set(made)) == 500
     assert all(text[0].isupper() and text[-1] in ".?" and "{" not in text for text in made)
-    with pytest.raises(StillwaveError, match="has fewer than 30 different sentences"):
+    with pytest.raises(StillwaveError, match="30 different sentences"):
         make_sentences(30, _Constant())  # type: ignore[arg-type]
 
 
@@ -155,7 +155,7 @@ def test_without_the_extra_the_error_names_it(tmp_path: Path, monkeypatch: pytes
 
 @needs_espeak
 def test_an_unknown_voice_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(StillwaveError, match=r"no voice 'xx-nowhere\+m1'"):
+    with pytest.raises(StillwaveError, match=r"'xx-nowhere\+m1'"):
         espeak.speak_in_process(espeak.Voice("xx-nowhere", "m1"), [("Hello.", tmp_path / "a.wav")], 16000)
 
 

@@ -50,9 +50,9 @@ def test_data_in_a_folder_with_a_long_name_is_found(monkeypatch: pytest.MonkeyPa
 @needs_espeak
 def test_an_unknown_voice_and_an_empty_text_are_refused() -> None:
     speaker = Espeak()
-    with pytest.raises(StillwaveError, match=r"has no voice 'tlh\+m1'"):
+    with pytest.raises(StillwaveError, match=r"'tlh\+m1'"):
         speaker.speak(TEXT, Voice("tlh", "m1"))
-    with pytest.raises(StillwaveError, match="returned no samples for ''"):
+    with pytest.raises(StillwaveError, match=r"'' with voice 'en\+m1'"):
         speaker.speak("", Voice("en", "m1"))
 
 
@@ -61,7 +61,7 @@ def test_data_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_
     import espeakng_loader
 
     monkeypatch.setattr(espeakng_loader, "get_data_path", lambda: str(tmp_path / "none"))
-    with pytest.raises(StillwaveError, match="cannot read its data; reinstall"):
+    with pytest.raises(StillwaveError, match=r"none: .*espeakng-loader"):
         Espeak()
 
 
@@ -76,7 +76,7 @@ def test_the_exit_code_of_a_process_without_a_message_is_reported(monkeypatch: p
     died = subprocess.CompletedProcess([], -11, stdout="", stderr="")
     monkeypatch.setattr(espeak, "available", lambda: True)
     monkeypatch.setattr(espeak.subprocess, "run", lambda *_, **__: died)
-    with pytest.raises(StillwaveError, match=r"cannot synthesise the voice 'en\+m1': it ended with code -11"):
+    with pytest.raises(StillwaveError, match=r"'en\+m1': .*code -11"):
         espeak.speak_in_process(Voice("en", "m1"), [], 16000)
 
 

@@ -47,7 +47,7 @@ def test_one_microphone_needs_no_b(one):
         file.unlink()
     found = l3das23.scan_pairs(one, microphones=1)
     assert [pair.channels for pair in found.pairs] == [4, 4, 4]
-    with pytest.raises(ManifestError, match=r"no usable clips \(microphone B missing\)"):
+    with pytest.raises(ManifestError, match=r"L3DAS23_Task1_dev: .*\(microphone B missing\)"):
         l3das23.scan_pairs(one)
 
 
@@ -105,7 +105,7 @@ def test_faulty_clips_are_skipped_with_a_reason(one, how, reason, detail):
 @pytest.mark.parametrize("how", ["microphone B missing", "label missing", "other length", "other rate"])
 def test_a_folder_used_without_a_scan_must_be_complete(one, how):
     spoil(one, "1-2-bad", how)
-    with pytest.raises(ManifestError, match=rf"1-2-bad.*: {how}.*scan --corpus l3das23` makes a manifest"):
+    with pytest.raises(ManifestError, match=rf"1-2-bad.*: {how}.*scan --corpus l3das23"):
         read_pairs(one)
 
 
@@ -139,12 +139,12 @@ def test_fuma_is_converted_where_it_is_read(one, tmp_path):
 
 
 def test_folders_without_a_set_are_refused(tmp_path, one):
-    with pytest.raises(ManifestError, match="there is no such folder"):
+    with pytest.raises(ManifestError, match=r"absent: .*no such folder"):
         l3das23.scan_pairs(tmp_path / "absent")
     (tmp_path / "other").mkdir()
-    with pytest.raises(ManifestError, match="is not laid out as the L3DAS corpora are"):
+    with pytest.raises(ManifestError, match=r"other: .*L3DAS23_Task1_.*labels/NAME.wav"):
         l3das23.scan_pairs(tmp_path / "other")
-    with pytest.raises(ManifestError, match="has pairs, not separate speech and noise"):
+    with pytest.raises(ManifestError, match="'l3das23' has pairs"):
         scan_corpus("l3das23", one)
 
 
@@ -167,23 +167,23 @@ def test_manifests_are_read_back_and_faults_are_named(one, tmp_path):
     assert '"noisy": "L3DAS23_Task1_dev/data/' in manifest.read_text()
     assert read_pair_manifest(manifest) == read_pairs(manifest) == found
     for line, sentence in (
-        ("[1]", "line 2: is not a JSON object"),
-        ("{", "line 2: is not JSON"),
-        ('{"id": "x", "noisy": "a"}', "line 2: key 'clean' is missing"),
-        ('{"id": "x", "noisy": "a", "clean": "b", "speker": ""}', "did you mean 'speaker'"),
-        ('{"id": "x", "noisy": "a", "clean": "b", "channels": 0}', "key 'channels': input should be greater"),
+        ("[1]", "line 2: .*JSON object"),
+        ("{", "line 2: .*JSON"),
+        ('{"id": "x", "noisy": "a"}', "line 2: key 'clean'"),
+        ('{"id": "x", "noisy": "a", "clean": "b", "speker": ""}', "line 2: .*'speker'.*'speaker'"),
+        ('{"id": "x", "noisy": "a", "clean": "b", "channels": 0}', "line 2: key 'channels': .*1, got 0"),
     ):
         bad = one.parent / "bad.jsonl"
         bad.write_text(manifest.read_text().splitlines()[0] + "\n" + line)
         with pytest.raises(ManifestError, match=sentence.replace("[", r"\[")):
             read_pair_manifest(bad)
     (one.parent / "bad.jsonl").write_text("\n")
-    with pytest.raises(ManifestError, match="has no pairs"):
+    with pytest.raises(ManifestError, match=r"bad\.jsonl: .*no pairs"):
         read_pair_manifest(one.parent / "bad.jsonl")
     found[1].clean.unlink()
-    with pytest.raises(ManifestError, match="missing; scan the folder again"):
+    with pytest.raises(ManifestError, match=r"m\.jsonl: .*84-121123-0001\.wav is missing"):
         read_pair_manifest(manifest)
-    with pytest.raises(ManifestError, match="cannot be read"):
+    with pytest.raises(ManifestError, match=r"absent\.jsonl: .*No such file"):
         read_pair_manifest(tmp_path / "absent.jsonl")
 
 
@@ -193,7 +193,7 @@ def test_facts_of_simulated_clips(one):
     pair = l3das23.scan_pairs(one).pairs[1]
     assert (pair.speaker, pair.snr_db) == ("me", -2.5)
     (one / "scenes/84-121123-0001.json").write_text("{")
-    with pytest.raises(ManifestError, match="is not JSON"):
+    with pytest.raises(ManifestError, match="JSON"):
         l3das23.scan_pairs(one)
 
 
@@ -221,5 +221,5 @@ def test_a_pair_shorter_than_stated_is_refused(one):
     pair = Pair(
         id="x", noisy=one / "labels/84-121123-0001.wav", clean=one / "labels/84-121123-0001.wav", channels=4
     )
-    with pytest.raises(Exception, match="has 1 channels, expected 4"):
+    with pytest.raises(Exception, match="1 channels, expected 4"):
         load_noisy(pair, 4)

@@ -201,7 +201,7 @@ def test_silent_crops_are_drawn_again_and_at_last_the_loudest_is_taken(mixer, tm
 def test_a_silent_recording_is_named(mixer, tmp_path, part, seconds):
     write(tmp_path / "zero.wav", np.zeros(3 * RATE, np.float32), RATE)
     silent = Recording(path=tmp_path / "zero.wav", sample_rate=RATE, channels=1, seconds=3.0)
-    with pytest.raises(AudioError, match=r"zero\.wav: is silent"):
+    with pytest.raises(AudioError, match=r"zero\.wav: .*silent"):
         mixer(PLAIN, seconds, **{part: [silent]})(0, 0)
     assert TRIES < 20
 
@@ -228,7 +228,7 @@ def test_long_rooms_are_rarer(world, store, tmp_path):
     assert 5 < drawn.count(long) < 50
 
 
-@pytest.mark.parametrize(("part", "message"), [("speech", "speech: has no"), ("noise", "noise: has no")])
+@pytest.mark.parametrize(("part", "message"), [("speech", "^speech: "), ("noise", "^noise: ")])
 def test_empty_lists_are_refused(mixer, part, message):
     with pytest.raises(ManifestError, match=message):
         mixer(PLAIN, **{part: []})
@@ -236,13 +236,13 @@ def test_empty_lists_are_refused(mixer, part, message):
 
 def test_babble_without_speakers_is_refused_with_the_remedy(mixer, world):
     one = [r.model_copy(update={"speaker": "only"}) for r in world["speech"]]
-    with pytest.raises(ManifestError, match=r"has 1: set data\.mixing\.babble to 0"):
+    with pytest.raises(ManifestError, match=r"1: .*data\.mixing\.babble to 0"):
         mixer(with_(babble=0.1), speech=one)
     assert mixer(PLAIN, speech=one)(0, 0).facts.speaker == "only"
 
 
 def test_a_segment_that_is_too_short_is_refused(mixer):
-    with pytest.raises(ManifestError, match="too short"):
+    with pytest.raises(ManifestError, match=r"segment_seconds: .*16 samples"):
         mixer(PLAIN, seconds=0.001)
 
 

@@ -87,15 +87,13 @@ def test_the_network_gets_its_number_of_channels(train, microphones):
 
 
 def test_channels_that_do_not_fit_are_refused(train, source):
-    with pytest.raises(
-        ManifestError, match=r"model\.microphones is 6 and .* 8 channels; set it to 1 or 4 or 8"
-    ):
+    with pytest.raises(ManifestError, match=r"model\.microphones is 6 .* 8 channels.* 1 or 4 or 8$"):
         PairedSegments(source.pairs, 0.25, 6)
     mixed = [source.pairs[0].model_copy(update={"also": (), "channels": 4}), *source.pairs[1:]]
     with pytest.raises(ManifestError, match="4 or 8 channels"):
         PairedSegments(mixed, 0.25, 4)
     assert PairedSegments(mixed, 0.25, 1)(0, 0).noisy.ndim == 1
-    with pytest.raises(ManifestError, match="no pairs to train on"):
+    with pytest.raises(ManifestError, match=r"^data\.train: .*no pairs"):
         PairedSegments([], 0.25)
 
 
@@ -103,13 +101,13 @@ def test_files_that_changed_since_the_scan_are_named(source):
     pair = source.pairs[0]
     only = PairedSegments([pair], 0.25, 8)
     write(pair.also[0], field(1, 7000), RATE)
-    with pytest.raises(ManifestError, match=r"lasts 7000 samples and .* microphones must be of one length"):
+    with pytest.raises(ManifestError, match=r"0-1-1_B\.wav: .*7000 .*0-1-1_A\.wav 8000"):
         only(0, 0)
     write(pair.also[0], field(1, 8000), 8000)
-    with pytest.raises(AudioError, match="has 8000 Hz"):
+    with pytest.raises(AudioError, match="8000 Hz"):
         only(0, 0)
     write(pair.clean, field(1, 2000)[0], RATE)
-    with pytest.raises(ManifestError, match=r"the two must be aligned|must be of one length"):
+    with pytest.raises(ManifestError, match=r"0-1-1_A\.wav: .*0\.500 s .*0-1-1\.wav 0\.125 s"):
         only(0, 0)
 
 
@@ -136,17 +134,17 @@ def test_a_recipe_names_pairs(train, dev, tmp_path, monkeypatch):
     items = development_pairs(recipe.data, microphones=8)
     assert [item.noisy.shape for item in items] == [(8, 8000)] * 3
     assert development_pairs(recipe.data)[0].noisy.shape == (8000,)
-    with pytest.raises(ManifestError, match="which are not mixed"):
+    with pytest.raises(ManifestError, match=r"^data\.train .*pairs"):
         build_mixer(recipe.data)
 
 
 @pytest.mark.parametrize(
     ("section", "sentence"),
     [
-        ("{pairs: 3}", "data.train.pairs is 3; it must be text"),
-        ("{pairs: a, mixng: b}", "data.train.mixng is not a key"),
-        ("{speech: a}", "data.train.noise is missing"),
-        ("3", "data.train is 3; it must be a section"),
+        ("{pairs: 3}", "data.train.pairs is 3.*text"),
+        ("{pairs: a, mixng: b}", "data.train.mixng .*pairs"),
+        ("{speech: a}", "data.train.noise "),
+        ("3", "data.train is 3.*section"),
     ],
 )
 def test_faults_of_the_section(section, sentence):
@@ -161,15 +159,15 @@ def test_training_and_development_share_no_file_and_no_speaker(train, dev):
     with pytest.raises(ManifestError, match=r"5 of data\.train's files"):
         build_source(data(str(train)), 8)
     clip(dev, "3-1-1")
-    with pytest.raises(ManifestError, match=r"1 of data\.train's speakers, such as 3"):
+    with pytest.raises(ManifestError, match=r"data\.development: .*1 .*speakers.* 3;"):
         build_source(data(str(dev)), 8)
-    with pytest.raises(ManifestError, match="is a folder or a manifest of pairs too"):
+    with pytest.raises(ManifestError, match=r"data\.development: .*data\.train\.pairs"):
         build_source(data(Sources(speech="a", noise="b")), 8)
 
 
 def test_mixtures_on_the_fly_have_one_microphone(train):
     data = DataConfig(train=Sources(speech="a", noise="b"), development=Sources(speech="a", noise="b"))
-    with pytest.raises(RecipeError, match=r"name a corpus of several in data\.train\.pairs"):
+    with pytest.raises(RecipeError, match=r"model\.microphones: .*data\.train\.pairs"):
         build_source(data, 8)
-    with pytest.raises(RecipeError, match=r"data\.development: sources mixed here have one microphone"):
+    with pytest.raises(RecipeError, match=r"data\.development: .*one microphone"):
         development_pairs(data, microphones=8)

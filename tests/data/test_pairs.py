@@ -64,9 +64,9 @@ def listed(folder, rows, header="id,snr_db"):
     ("rows", "header", "message"),
     [
         (["a,loud"], "id,snr_db", "line 2: column 'snr_db' is 'loud'"),
-        (["a,1", "b,1"], "id,snr_db", r"line 3: there is no noisy/b\.flac"),
-        (["a"], "name", "no column id"),
-        ([], "id", "lists no mixtures"),
+        (["a,1", "b,1"], "id,snr_db", r"line 3: .*noisy/b\.flac"),
+        (["a"], "name", r"mixtures\.csv: .*column id"),
+        ([], "id", r"mixtures\.csv: .*no mixtures"),
     ],
 )
 def test_faults_in_the_list_are_named(tmp_path, rows, header, message):
@@ -101,15 +101,15 @@ def test_two_files_of_one_name_are_refused(tmp_path):
 
 
 def test_a_folder_without_pairs_is_refused(tmp_path):
-    with pytest.raises(ManifestError, match="no such folder"):
+    with pytest.raises(ManifestError, match=r"absent: .*no such folder"):
         read_pairs(tmp_path / "absent")
-    with pytest.raises(ManifestError, match="contains neither noisy/ and clean/"):
+    with pytest.raises(ManifestError, match=r"noisy/ and clean/.*mixtures\.csv"):
         read_pairs(tmp_path)
     (tmp_path / "noisy").mkdir()
     (tmp_path / "clean").mkdir()
-    with pytest.raises(ManifestError, match="contains no recordings"):
+    with pytest.raises(ManifestError, match=r"clean: .*no recordings"):
         read_pairs(tmp_path)
-    with pytest.raises(ManifestError, match="no such folder"):
+    with pytest.raises(ManifestError, match=r"noisy2: .*no such folder"):
         pair_folders(tmp_path / "noisy2", tmp_path / "clean")
 
 

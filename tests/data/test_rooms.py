@@ -143,7 +143,7 @@ def test_t30_of_an_exponential_decay():
 def test_an_impossible_rt60_is_refused():
     where = layout()
     found = rooms.arrivals(where, where.speech, 0.03, np.random.default_rng(1))
-    with pytest.raises(RoomError, match=r"5\.0 × 4\.0 × 2\.8 m cannot have an RT60 of 0\.03 s"):
+    with pytest.raises(RoomError, match=r"5\.0 × 4\.0 × 2\.8 m .*0\.03 s"):
         rooms.reflectivity(found, where, 0.03)
 
 
@@ -213,8 +213,6 @@ def test_a_room_without_a_place_for_the_talker_is_refused():
     config = SceneConfig(
         length=small, width=small, distance=Range(low=2, high=2.01), height=Range(low=2.4, high=2.4)
     )
-    with pytest.raises(
-        RoomError, match=r"3\.0 × 3\.0 × 2\.4 m has no position 2 to 2\.01 m from its microphone"
-    ):
+    with pytest.raises(RoomError, match=r"3\.0 × 3\.0 × 2\.4 m .*2 to 2\.01 m"):
         for seed in range(30):
             draw_geometry(np.random.default_rng(seed), config)

@@ -112,18 +112,18 @@ def test_columns_of_a_csv_file_are_named(tmp_path):
     assert (first.label, first.source) == ("Rain", ""), "a table's `source` may be the corpus: never guessed"
     first, second = scan(table, columns={"source": "original", "label": "source"}).recordings
     assert (first.label, first.source, second.source) == ("corpus", "storm.ogg", "")
-    with pytest.raises(ManifestError, match=r"noise\.csv: has no column 'orginal'; did you mean 'original'"):
+    with pytest.raises(ManifestError, match=r"noise\.csv: .*'orginal'.*'original'"):
         scan(table, columns={"source": "orginal"})
-    with pytest.raises(ManifestError, match="no field 'sorce'; did you mean 'source'"):
+    with pytest.raises(ManifestError, match=r"'sorce'.*'source'"):
         scan(table, columns={"sorce": "original"})
-    with pytest.raises(ManifestError, match="is a folder; columns are those of a CSV file"):
+    with pytest.raises(ManifestError, match="n: is a folder"):
         scan(tmp_path / "n", columns={"source": "original"})
 
 
 def test_a_csv_file_without_files_is_refused_when_asked_for_and_ignored_beside(tmp_path):
     write(tmp_path / "n/a.flac", TONE, RATE)
     (tmp_path / "n.csv").write_text("x,y\n1,2\n")
-    with pytest.raises(ManifestError, match="no column 'file'; its columns: x, y"):
+    with pytest.raises(ManifestError, match=r"'file'.*: x, y"):
         scan(tmp_path / "n.csv")
     assert len(scan(tmp_path / "n").recordings) == 1
 
@@ -133,13 +133,13 @@ def test_a_folder_without_usable_files_is_an_error(tmp_path, mess):
     with pytest.raises(ManifestError, match="1 silent"):
         scan(mess)
     (tmp_path / "bare").mkdir()
-    with pytest.raises(ManifestError, match="it is empty"):
+    with pytest.raises(ManifestError, match=r"bare: .*\(it is empty\)"):
         scan(tmp_path / "bare")
     with pytest.raises(ManifestError, match="no such"):
         scan(tmp_path / "absent")
     with pytest.raises(ManifestError, match="no such"):
         load(tmp_path / "absent")
-    with pytest.raises(ManifestError, match="neither a folder nor a CSV"):
+    with pytest.raises(ManifestError, match=r"notes\.txt: .*CSV"):
         scan(mess / "notes.txt")
 
 

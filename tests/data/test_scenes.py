@@ -141,35 +141,35 @@ def test_an_interrupted_simulation_resumes(tmp_path, world, store):
     assert (done.clips, done.kept) == (4, 1)
     assert all(path.read_bytes() == content for path, content in before.items())
     assert (folder / "data/scene_000000_A.wav").stat().st_mtime_ns == stamp
-    with pytest.raises(ManifestError, match="was simulated with another seed"):
+    with pytest.raises(ManifestError, match=r"L3DAS23_Task1_train100: .*another seed"):
         run(4, seed=1)
-    with pytest.raises(ManifestError, match="another noises"):
+    with pytest.raises(ManifestError, match=r"L3DAS23_Task1_train100: .*another noises"):
         run(4, config=CONFIG.model_copy(update={"noises": 1}))
     (folder / "simulation.json").write_text("{")
-    with pytest.raises(ManifestError, match="is damaged"):
+    with pytest.raises(ManifestError, match=r"simulation\.json: .*damaged"):
         run(4)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path, world, store):
     (tmp_path / "L3DAS23_Task1_train100/data").mkdir(parents=True)
-    with pytest.raises(ManifestError, match="contains other files than a simulated set"):
+    with pytest.raises(ManifestError, match=r"L3DAS23_Task1_train100: .*other files"):
         corpus.simulate(tmp_path, world["speech"], world["noise"], 1, config=CONFIG, store=store)
 
 
 def test_invalid_settings_are_reported(monkeypatch, world, store):
     short = SceneConfig(max_seconds=0.1)
-    with pytest.raises(ManifestError, match=r"none of 24 utterances is at most 0\.1 s"):
+    with pytest.raises(ManifestError, match=r"24 .*0\.1 s .*--max-seconds"):
         simulate.Simulator(world["speech"], world["noise"], short, 0, store)
-    with pytest.raises(ManifestError, match="no recordings of noise"):
+    with pytest.raises(ManifestError, match="--noise"):
         simulate.Simulator(world["speech"], [], None, 0, store)
 
     def refuse(*_):
         raise RoomError("no")
 
-    with monkeypatch.context() as patch, pytest.raises(RoomError, match="no; none of 50 rooms is possible"):
+    with monkeypatch.context() as patch, pytest.raises(RoomError, match=r"50 rooms.*--rt60 or --distance"):
         patch.setattr(rooms, "reflectivity", refuse)
         simulate.Simulator(world["speech"], world["noise"], CONFIG, 0, store)(0)
-    with pytest.raises(ValueError, match=r"room is 0\.05 s"):
+    with pytest.raises(ValueError, match=r"RT60 .*0\.05 s"):
         SceneConfig(rt60=Range(low=0.01, high=0.3))
     some = simulate.Simulator(world["speech"], world["noise"], SceneConfig(max_seconds=1.2), 0, store)
     assert some.too_long == 12

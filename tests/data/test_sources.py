@@ -62,7 +62,7 @@ def test_split_manifests_are_used_unchanged_and_can_share_rooms(manifests):
 def test_a_leak_is_refused(manifests, name):
     data = config("-train", "-dev")
     leaking = data.train.model_copy(update={name: f"{name}.jsonl"})
-    with pytest.raises(ManifestError, match=f"its {name} has .* in common with data.train"):
+    with pytest.raises(ManifestError, match=rf"data\.development: its {name} has \d+ .*data\.train"):
         gather(data.model_copy(update={"train": leaking}), "train", manifests)
 
 
@@ -72,7 +72,7 @@ def test_a_leak_through_a_link_is_refused(manifests, world):
     held = read_manifest(manifests / "noise-dev.jsonl")
     linked = held[0].model_copy(update={"path": link, "source": ""})
     write_manifest(manifests / "noise-dev.jsonl", [*held, linked])
-    with pytest.raises(ManifestError, match=r"its noise has 1 in common with data\.train"):
+    with pytest.raises(ManifestError, match=r"data\.development: its noise has 1 .*n2\.wav"):
         gather(config("-train", "-dev"), "train", manifests)
 
 
@@ -80,7 +80,7 @@ def test_a_speaker_on_both_sides_is_refused_even_with_other_files(manifests, wor
     one = [r for r in world["speech"] if r.speaker == "s1"]
     write_manifest(manifests / "speech-train.jsonl", one[:2])
     write_manifest(manifests / "speech-dev.jsonl", one[2:])
-    with pytest.raises(ManifestError, match="such as speaker s1"):
+    with pytest.raises(ManifestError, match=r"speech has 1 .*speaker s1;"):
         gather(config("-train", "-dev"), "train", manifests)
 
 
@@ -102,7 +102,7 @@ def test_development_pairs_of_a_folder_are_spread_over_it(manifests):
     assert names == ["000.flac", "002.flac", "004.flac"]
     assert len(development_pairs(data.model_copy(update={"development_items": 50}), 0, manifests)) == 6
     assert len(gather(data, "train", manifests)["speech"]) == 24
-    with pytest.raises(ManifestError, match="names fixed mixtures"):
+    with pytest.raises(ManifestError, match=r"^data\.development .*mixtures"):
         build_mixer(data, "development", 0, manifests)
 
 
@@ -115,7 +115,7 @@ def test_folders_are_scanned_where_manifests_are_expected(world):
 
 def test_a_missing_source_is_named(manifests):
     data = config("-train", "-none")
-    with pytest.raises(ManifestError, match=r"speech-none\.jsonl: there is no such"):
+    with pytest.raises(ManifestError, match=r"speech-none\.jsonl: .*no such"):
         gather(data, "train", manifests)
 
 

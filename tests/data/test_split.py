@@ -59,7 +59,7 @@ def test_the_source_of_a_clip_is_determined():
 
 def test_splitting_by_unknown_speakers_is_refused():
     recordings = [recording("a", "s1"), recording("b"), recording("c")]
-    with pytest.raises(ManifestError, match="2 of 3 recordings name no speaker"):
+    with pytest.raises(ManifestError, match="2 of 3"):
         split(recordings, by="speaker")
     assert len(split(recordings, by="auto")[1]) == 1
 
@@ -67,10 +67,10 @@ def test_splitting_by_unknown_speakers_is_refused():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"fraction": 0}, "between 0 and 1"),
-        ({"fraction": 1.5}, "between 0 and 1"),
-        ({"pattern": "("}, "not a regular expression"),
-        ({"pattern": "a"}, "no group"),
+        ({"fraction": 0}, "fraction .*0 and 1, not "),
+        ({"fraction": 1.5}, "fraction .*0 and 1, not "),
+        ({"pattern": "("}, r"'\('"),
+        ({"pattern": "a"}, "'a'.*group"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
@@ -79,7 +79,7 @@ def test_bad_arguments_are_refused(arguments, message):
 
 
 def test_one_group_cannot_be_split():
-    with pytest.raises(ManifestError, match=r"one group only \('x'\)"):
+    with pytest.raises(ManifestError, match=r"\('x'\)"):
         split([recording("a", "x"), recording("b", "x")])
 
 

@@ -87,7 +87,7 @@ def test_responses_keep_their_quiet_tail_and_any_channel(tmp_path, store):
     rows = np.stack([TONE, 1e-6 * TONE])
     soundfile.write(tmp_path / "r.wav", rows.T, RATE, subtype="FLOAT")
     np.testing.assert_allclose(store.response(entry(tmp_path / "r.wav", channels=2), 1), rows[1], rtol=1e-6)
-    with pytest.raises(AudioError, match="no channel 2"):
+    with pytest.raises(AudioError, match="channel 2"):
         store.response(entry(tmp_path / "r.wav", channels=2), 2)
 
 
@@ -131,7 +131,7 @@ def test_a_full_disk_leaves_no_file(tmp_path, store, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Resampler, "push", full)
-    with pytest.raises(AudioError, match="No space left"):
+    with pytest.raises(AudioError, match=r"No space left.*data\.cache"):
         store.open(entry(tmp_path / "a.flac"))
     assert cached(store) == []
 

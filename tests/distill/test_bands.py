@@ -227,10 +227,10 @@ def test_cross_weighting_of_time_and_frequency():
     [
         (
             {"frequency": True, "bands": 5},
-            "5 bands, but layer 'encoder.1' has 4 bins; lower bands to at most 4",
+            "5 bands.*'encoder.1' has 4 bins",
         ),
-        ({"frequency": True, "bands": 4, "embedding": "released"}, "has no frequency stream"),
-        ({"frequency": True, "bands": 4, "cross_weighting": True}, "exactly two of .* (not 3)"),
+        ({"frequency": True, "bands": 4, "embedding": "released"}, "'released'.*frequency.*'pooled'"),
+        ({"frequency": True, "bands": 4, "cross_weighting": True}, "cross_weighting.*(not 3)"),
     ],
 )
 def test_invalid_options_are_refused(options, message):

@@ -117,7 +117,7 @@ def test_a_fixed_crossover_does_not_depend_on_the_example(band, inside, outside,
 
 
 def test_a_fixed_crossover_must_be_below_the_highest_frequency():
-    with pytest.raises(DistillError, match="use less than 8000"):
+    with pytest.raises(DistillError, match="fixed_hz is 8000"):
         method(crossover="fixed", fixed_hz=8000)
 
 

@@ -138,13 +138,13 @@ def test_a_method_by_name_with_its_defaults():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "i2srf_tfkcd"}, "unknown distillation method 'i2srf_tfkcd'; did you mean 'i2srf_tfckd'"),
-        ({"taps": {}}, "taps contains no set"),
-        ({"taps": {"deep": (["middle.0"], [])}}, "set 'deep' has no teacher layer"),
-        ({"taps": {"deep": ("middle.0", "middle.1")}}, "set 'deep' must be two lists"),
+        ({"method": "i2srf_tfkcd"}, "'i2srf_tfkcd'.*'i2srf_tfckd'"),
+        ({"taps": {}}, "taps .*'encoder'"),
+        ({"taps": {"deep": (["middle.0"], [])}}, "set 'deep' .*teacher layer"),
+        ({"taps": {"deep": ("middle.0", "middle.1")}}, "set 'deep' .*two lists"),
         (
             {"taps": {"deep": (["middle.0"], ["midle.1"])}},
-            "the teacher has no layer 'midle.1'; did you mean 'middle.1'",
+            "teacher .*'midle.1'.*'middle.1'",
         ),
         ({"taps": {"deep": (["middle.0"], ["encoder.0:bctd", "norm:btcd"])}}, "set 'deep' compares frames"),
     ],
@@ -156,14 +156,14 @@ def test_mismatches_are_refused_at_construction(options, message):
 
 def test_networks_without_default_taps_are_refused():
     teacher, _ = toys.pair()
-    with pytest.raises(DistillError, match=r"student \(Conv2d\) has no default_taps"):
+    with pytest.raises(DistillError, match=r"student \(Conv2d\) .*default_taps"):
         Distiller(teacher, nn.Conv2d(1, 1, 1), example=torch.randn(2, 80))
 
 
 def test_default_taps_must_name_the_same_sets():
     teacher, student = toys.pair()
     student.default_taps = lambda: {"encoder": ["encoder.0"], "middle": ["middle.0"]}
-    with pytest.raises(DistillError, match="student's default taps have no set 'decoder'"):
+    with pytest.raises(DistillError, match=r"student's .*'decoder'"):
         Distiller(teacher, student, CONFIG, example=torch.randn(2, 80))
 
 
@@ -192,7 +192,7 @@ def test_a_custom_method():
 
     try:
         register("nothing")(Nothing)
-        with pytest.raises(DistillError, match="method 'nothing' has no defaults for amount"):
+        with pytest.raises(DistillError, match=r"'nothing' .*amount"):
             distiller(method="nothing")
         for method in (Nothing.Config(amount=1), Nothing()):
             d = distiller(method=method)
@@ -206,5 +206,5 @@ def test_a_configuration_of_another_method_is_refused():
     class Other(Frozen):
         name: str = "i2srf_tfckd"
 
-    with pytest.raises(DistillError, match="expected a I2srfTfckdConfig"):
+    with pytest.raises(DistillError, match="I2srfTfckdConfig"):
         distiller(method=Other())

@@ -142,7 +142,5 @@ def test_the_regressor_can_be_trained():
 
 def test_unequal_frames_are_refused():
     student, teacher = toys.of_student(frames=7), toys.of_teacher(frames=8)
-    with pytest.raises(
-        DistillError, match=r"fitnets compares frames one by one, but student layer 'middle\.0' has 7"
-    ):
+    with pytest.raises(DistillError, match=r"fitnets .*student layer 'middle\.0' has 7"):
         make("fitnets", toys.shapes(student, teacher))

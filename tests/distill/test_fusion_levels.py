@@ -155,14 +155,14 @@ def test_masks_are_levels_if_enabled():
     sets = shapes(decoder=([(4, 6, 8), (2, 6, 9)], [(6, 6, 8), (2, 6, 9)]), out=([(2, 6, 9)], [(2, 6, 9)]))
     assert places(levels(sets, "x")) == {"decoder_1": (0, 0)}
     assert list(places(levels(sets, "x", masks=True))) == ["decoder_1", "decoder_2", "out_1"]
-    with pytest.raises(DistillError, match="more than 2 channels"):
+    with pytest.raises(DistillError, match="2 channels"):
         levels(shapes(out=([(2, 6, 9)], [(2, 6, 9)])), "x")
 
 
 def test_other_frames_are_refused_by_name():
-    with pytest.raises(DistillError, match=r"student layer 'x\.0' has 6 and teacher layer 'x\.0' has 5"):
+    with pytest.raises(DistillError, match=r"student .*'x\.0' has 6 .*teacher .*'x\.0' has 5"):
         levels(shapes(a=([(4, 6, 8)], [(4, 5, 8)])), "x")
-    with pytest.raises(DistillError, match=r"compares frames one by one, but layer 'x\.1' has 3"):
+    with pytest.raises(DistillError, match=r"frames.*'x\.1' has 3 and 'x\.0' has 6"):
         levels(shapes(a=([(4, 6, 8), (4, 3, 8)], [(4, 6, 8), (4, 3, 8)])), "x")
 
 

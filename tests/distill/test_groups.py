@@ -35,7 +35,7 @@ def test_groups_by_set_or_of_all_layers_without_masks():
 
 
 def test_layers_that_cannot_be_compared_are_refused():
-    with pytest.raises(DistillError, match="more than 2 channels in both"):
+    with pytest.raises(DistillError, match=r"x: .*2 channels"):
         groups(shapes({"o": [MASK]}, {"o": [A]}), "x", by_set=True)
     other = (4, 5, 8)
     two_rates = shapes({"e": [A], "d": [other]}, {"e": [A], "d": [other]})

@@ -192,16 +192,16 @@ def with_frames(sets, name, index, frames):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"set_weights": {"encodr": 1.0}}, "no set 'encodr'; did you mean 'encoder'"),
-        ({"set_weights": {"encoder": -1.0}}, "set_weights.encoder is -1.0"),
+        ({"set_weights": {"encodr": 1.0}}, "set_weights: .*'encodr'.*'encoder'"),
+        ({"set_weights": {"encoder": -1.0}}, "set_weights.encoder .*-1.0"),
         (
             {"inter": False, "set_weights": dict.fromkeys(("encoder", "middle", "decoder"), 0.0)},
-            "all weights are 0",
+            "set_weights: .* 0;",
         ),
-        ({"cross_weighting": True, "batch": False}, "requires exactly two of time, batch and frequency"),
+        ({"cross_weighting": True, "batch": False}, "cross_weighting .*time, batch and frequency"),
         (
             {"cross_weighting": True, "calibration": False},
-            "requires exactly two of time, batch and frequency",
+            "cross_weighting .*time, batch and frequency",
         ),
     ],
 )
@@ -223,14 +223,14 @@ def test_mismatched_layers_are_refused():
         toys.method(*shorter)
     method = toys.method(*shorter, inter=False)  # each set by itself is of one length
     assert set(toys.losses(method, *shorter)) == {"encoder", "middle", "decoder"}
-    with pytest.raises(DistillError, match="differ in size: 3 examples of 5 frames, 3 examples of 7 frames"):
+    with pytest.raises(DistillError, match="3 examples of 5 frames, 3 examples of 7 frames"):
         toys.losses(method, student, short)
 
 
 @pytest.mark.parametrize("name", ["inter", "keys", "two words", "a.b"])
 def test_set_names_that_cannot_be_used_are_refused(name):
     layer = {name: toys.of_student()["middle"]}
-    with pytest.raises(DistillError, match=f"cannot be named '{name}'"):
+    with pytest.raises(DistillError, match=f"'{name}'"):
         toys.method(layer, layer)
 
 

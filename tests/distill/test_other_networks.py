@@ -84,9 +84,7 @@ class Cut(Net):
 @pytest.mark.filterwarnings("ignore:None of the inputs")
 def test_a_tapped_layer_without_gradient_is_refused_at_the_first_step(student):
     d = distiller(*nets(student))
-    with pytest.raises(
-        DistillError, match=r"student's layer 'first:bct' gives no gradient.*use_reentrant=False"
-    ):
+    with pytest.raises(DistillError, match=r"student's layer 'first:bct' .*gradient.*use_reentrant=False"):
         d(NOISY)
 
 
@@ -94,10 +92,10 @@ def test_a_frozen_layer_is_refused_at_the_first_step():
     teacher, student = nets()
     student.first.requires_grad_(False)
     d = distiller(teacher, student)
-    with pytest.raises(DistillError, match=r"student's layer 'first:bct' gives no gradient.*it is frozen"):
+    with pytest.raises(DistillError, match=r"student's layer 'first:bct' .*gradient.*frozen"):
         d(NOISY)
     student.requires_grad_(False)
-    with pytest.raises(DistillError, match="'first:bct' gives no gradient"):
+    with pytest.raises(DistillError, match=r"'first:bct' .*gradient"):
         d(NOISY)
 
 
@@ -109,7 +107,7 @@ def test_an_estimate_without_gradient_is_refused_at_the_first_step(method):
             return super().forward(noisy)
 
     d = distiller(*nets(Silent), method)
-    with pytest.raises(DistillError, match="the student's estimate gives no gradient"):
+    with pytest.raises(DistillError, match=r"student's estimate .*gradient"):
         d(NOISY, clean=NOISY)
 
 
@@ -165,9 +163,7 @@ def test_a_distiller_made_in_inference_mode_can_be_trained():
 def test_a_student_made_in_inference_mode_is_refused():
     with torch.inference_mode():
         teacher, student = nets()
-    with pytest.raises(
-        DistillError, match=r"parameter 'first\.weight' was made within torch\.inference_mode"
-    ):
+    with pytest.raises(DistillError, match=r"'first\.weight' .*torch\.inference_mode"):
         distiller(teacher, student)
 
 
@@ -199,13 +195,11 @@ def test_an_exported_teacher_is_compared_by_its_estimate(kind, method):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_layers_of_torchscript_are_refused_by_name(kind):
     teacher, student = nets()
-    with pytest.raises(
-        DistillError, match="teacher's layer 'first' is TorchScript, whose layers cannot be tapped"
-    ):
+    with pytest.raises(DistillError, match=r"teacher's layer 'first' .*TorchScript"):
         distiller(fixed(kind, teacher), student)
     teacher, student = nets()
     student.first = torch.jit.script(student.first)
-    with pytest.raises(DistillError, match="student's layer 'first' is TorchScript"):
+    with pytest.raises(DistillError, match=r"student's layer 'first' .*TorchScript"):
         distiller(teacher, student)
 
 
@@ -236,13 +230,11 @@ def test_networks_may_return_anything_if_layers_are_compared(kind):
 
 @pytest.mark.parametrize("method", OF_ESTIMATES)
 def test_the_estimate_in_a_dict_must_be_selected(method):
-    with pytest.raises(
-        DistillError, match="the student returns a dict, but this method compares estimates; pass"
-    ):
+    with pytest.raises(DistillError, match=r"student .*dict.*estimate=lambda"):
         distiller(*nets(Dict), method)
-    with pytest.raises(DistillError, match="the teacher returns a dict"):
+    with pytest.raises(DistillError, match=r"teacher .*dict.*estimate=lambda"):
         distiller(*nets(Net, Dict), method)
-    with pytest.raises(DistillError, match="estimate=… returns for the student a bool"):
+    with pytest.raises(DistillError, match=r"^estimate=….*student a bool"):
         distiller(*nets(), method, estimate=lambda output: True)
     expected = gradients(distiller(*nets(), method))
     for pair in (nets(Dict, Dict), nets(Net, Dict), nets(Dict, Net)):
@@ -322,7 +314,7 @@ def test_networks_in_float64_work(method):
 def test_an_example_of_another_precision_is_refused_by_name(which):
     teacher, student = nets()
     (teacher if which == "teacher" else student).double()
-    words = rf"the {which} cannot run on the example \(float32 \[3, 1600\]; its weights are float64\)"
+    words = rf"{which} .*\(float32 \[3, 1600\].*float64\)"
     with pytest.raises(DistillError, match=words):
         distiller(teacher, student)
 
@@ -335,7 +327,7 @@ def test_networks_of_two_precisions_are_refused_by_name(method):
 
     teacher, student = nets(teacher=Inside)
     what = "layer 'first:bct'" if method is CONFIG else "estimate"
-    with pytest.raises(DistillError, match=f"teacher's {what} is float64 and the student's {what} is not"):
+    with pytest.raises(DistillError, match=f"teacher's {what} is float64.*student's {what} "):
         distiller(teacher.double(), student, method)
 
 
@@ -350,20 +342,18 @@ def test_networks_in_bfloat16_work():
 
 def test_a_network_that_fails_on_the_example_is_one_sentence():
     teacher, student = nets()
-    with pytest.raises(
-        DistillError, match=r"the student cannot run on the example \(float32 \[3, 2, 1600\];"
-    ):
+    with pytest.raises(DistillError, match=r"student .*\(float32 \[3, 2, 1600\];"):
         Distiller(teacher, student, "output", example=torch.randn(3, 2, 1600))
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"example": NOISY.numpy()}, "example: expected a torch Tensor, got ndarray"),
-        ({"example": None}, "example: expected a torch Tensor, got NoneType"),
-        ({"teacher": "runs/teacher"}, "teacher: expected a torch Module, got str"),
-        ({"taps": "first:bct"}, "taps: expected {'set': .*, got str"),
-        ({"taps": [("first", "first")]}, "taps: expected {'set': .*, got list"),
+        ({"example": NOISY.numpy()}, "^example: .*Tensor, got ndarray"),
+        ({"example": None}, "^example: .*Tensor, got NoneType"),
+        ({"teacher": "runs/teacher"}, "^teacher: .*Module, got str"),
+        ({"taps": "first:bct"}, "^taps: .*, got str"),
+        ({"taps": [("first", "first")]}, "^taps: .*, got list"),
     ],
 )
 def test_arguments_of_another_type_are_refused_by_name(change, words):
@@ -374,7 +364,7 @@ def test_arguments_of_another_type_are_refused_by_name(change, words):
 
 
 def test_the_input_is_needed_by_position():
-    with pytest.raises(DistillError, match="first positional argument"):
+    with pytest.raises(DistillError, match="positional"):
         distiller(*nets())(noisy=NOISY)
 
 
@@ -387,5 +377,5 @@ def test_lazy_modules_get_their_shapes_from_the_example():
     losses, flat = gradients(distiller(*nets(Lazy)))
     assert losses
     assert flat.isfinite().all()
-    with pytest.raises(DistillError, match=r"teacher's parameter 'first\.weight' has no values yet"):
+    with pytest.raises(DistillError, match=r"teacher's parameter 'first\.weight' .*lazy"):
         distiller(*nets(Net, Lazy))

@@ -122,7 +122,7 @@ def test_a_gate_passes_nan():
 
 
 def test_a_gate_without_clean_speech_is_an_error():
-    with pytest.raises(DistillError, match="gate: true requires the clean reference"):
+    with pytest.raises(DistillError, match=r"gate: true .*clean="):
         value(output(gate=True), noise(0), noise(1))
 
 

@@ -74,13 +74,13 @@ def test_complex_features_become_real_channels():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("unused", "student's layer 'unused' was not called"),
-        ("shared", "'shared' was called 2 times .* 'shared@1' to 'shared@2'"),
-        ("shared@3", "called 2 times, so there is no 'shared@3'"),
-        ("gru", r"returns 3 axes \(2×6×5\); name them, for example 'gru:btc'"),
-        ("relu:btc", "returns 4 axes .*'btc' names 3"),
-        ("conv", "'conv' is changed in place by a later layer"),
-        ("nothing", "'nothing' did not return a tensor"),
+        ("unused", "student's layer 'unused' .*called"),
+        ("shared", "'shared' .*2 times .*'shared@1' to 'shared@2'"),
+        ("shared@3", "'shared' .*2 times.*'shared@3'"),
+        ("gru", r"'gru' .*3 axes \(2×6×5\).*'gru:btc'"),
+        ("relu:btc", "4 axes .*'btc' .*3"),
+        ("conv", "'conv' .*in place"),
+        ("nothing", "'nothing' .*tensor"),
     ],
 )
 def test_layers_that_cannot_be_tapped_are_refused(name, message):
@@ -91,10 +91,10 @@ def test_layers_that_cannot_be_tapped_are_refused(name, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("shred", "the student has no layer 'shred'; did you mean 'shared'"),
-        ("gru:bxc", "layout 'bxc' must hold b and t"),
-        ("gru:bc", "must hold b and t"),
-        ("gru:btt", "each once"),
+        ("shred", "student .*'shred'.*'shared'"),
+        ("gru:bxc", "'bxc' .*b and t"),
+        ("gru:bc", "'bc' .*b and t"),
+        ("gru:btt", "'btt' .*once"),
         ("shared@0", "k from 1"),
         ("", "is invalid"),
         ("gru:", "is invalid"),
@@ -140,7 +140,7 @@ def test_a_dry_run_has_no_side_effects():
 
 def test_a_layout_with_a_wrong_batch_axis_is_refused():
     net = nn.Sequential(nn.GRU(4, 5))  # frames first
-    with pytest.raises(DistillError, match="returned 6 examples for 2; check its layout"):
+    with pytest.raises(DistillError, match=r"'0\.net\.0:btc' .*6 examples for 2"):
         Taps(nn.Sequential(Transposed(net)), ["0.net.0:btc"]).shapes(torch.randn(2, 6, 4))
     found = Taps(nn.Sequential(Transposed(net)), ["0.net.0:tbc"]).shapes(torch.randn(2, 6, 4))
     assert found["0.net.0:tbc"].frames == 6

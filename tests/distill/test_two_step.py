@@ -122,7 +122,7 @@ def test_unequal_frames_are_refused_where_frames_are_compared(kind):
     if kind in ("b", "bf"):
         TwoStep.build(TwoStepConfig(grams=(kind,)), Shapes(3, *layers))
         return
-    with pytest.raises(DistillError, match=f"two_step with {kind} compares frames"):
+    with pytest.raises(DistillError, match=f"two_step with {kind} .*'x' has 7 .*'x' has 8"):
         TwoStep.build(TwoStepConfig(grams=(kind,)), Shapes(3, *layers))
 
 
@@ -134,5 +134,5 @@ def test_the_schedule_is_distillation_then_the_enhancement_loss():
 
 
 def test_no_kind_is_refused():
-    with pytest.raises(ValueError, match="grams is empty"):
+    with pytest.raises(ValueError, match=r"grams .*b, bt, bf, btf, st, sf"):
         TwoStepConfig(grams=())

@@ -113,11 +113,11 @@ def test_a_failed_call_keeps_the_earlier_archive(folders, monkeypatch):
         folders / "enhanced" / "84-1-0.wav", 4000, level=0.2
     )  # another sound: the first file would be replaced
     clip(folders / "enhanced" / "84-1-2_A.wav", 5999)
-    with pytest.raises(SubmissionError, match="has 5999"):
+    with pytest.raises(SubmissionError, match="5999"):
         send(folders)
     assert contents() == before
     monkeypatch.setattr("stillwave.evaluation.challenge.LARGEST", 100)
-    with pytest.raises(SubmissionError, match=r"them_audioonly\.zip: exceeds the limit"):
+    with pytest.raises(SubmissionError, match=r"them_audioonly\.zip: .*10 GB"):
         clip(folders / "enhanced" / "84-1-2_A.wav", 6000)
         send(folders, team="them")
     assert not (folders / "out" / "them_audioonly.zip").exists()

@@ -61,12 +61,12 @@ def test_decoding_is_greedy_on_one_core_and_offline(folder: Path, calls: dict[st
 
 def test_missing_files_are_named(folder: Path, calls: dict[str, object]) -> None:
     (folder / "model.bin").unlink()
-    with pytest.raises(RecogniserError, match=r"lacks model\.bin"):
+    with pytest.raises(RecogniserError, match=r"model\.bin"):
         load(f"faster-whisper:{folder}")
 
 
 @needs_weights
 def test_damaged_weights_are_one_sentence(folder: Path) -> None:
-    with pytest.raises(RecogniserError, match="cannot be read") as caught:
+    with pytest.raises(RecogniserError, match=r"tiny\.en: .*version") as caught:
         load(f"faster-whisper:{folder}").transcribe(np.zeros(16_000, np.float32), 16_000)
     assert "\n" not in str(caught.value)

@@ -66,9 +66,9 @@ def test_dns_challenge_names_are_paired_by_file_id(tmp_path):
 
 def test_invalid_folders_are_refused(tmp_path):
     clean = files(tmp_path / "clean", "a.wav")
-    with pytest.raises(StillwaveError, match=r"belongs to --noisy.* write NAME=DIR"):
+    with pytest.raises(StillwaveError, match=r"--enhanced .*'noisy'.*--noisy.*NAME=DIR"):
         from_folders(clean, {"noisy": clean}, clean)
-    with pytest.raises(ManifestError, match="no such folder"):
+    with pytest.raises(ManifestError, match=r"absent: .*no such folder"):
         from_folders(clean, {"mine": tmp_path / "absent"})
     (tmp_path / "empty").mkdir()
     with pytest.raises(ManifestError, match="no recordings"):
@@ -150,7 +150,7 @@ def test_shipped_models_are_scored_by_name(mixtures, tmp_path):
     items = from_checkpoints(mixtures, models, tmp_path / "work", "cpu", quiet=True)
     whole, small = (soundfile.read(items[0].estimates[name])[0] for name in (pretrained.default(), "small"))
     assert 0 < np.square(whole - small).sum() < 0.1 * np.square(whole).sum()
-    with pytest.raises(CheckpointError, match="no model of this name"):
+    with pytest.raises(CheckpointError, match=r"nothing-like-it: .*models: bsrnn-m"):
         from_checkpoints(mixtures, named(["nothing-like-it"]), tmp_path / "work", "cpu", quiet=True)
 
 
@@ -197,7 +197,7 @@ def test_estimates_of_other_programs_are_scored_beside_models(mixtures, tmp_path
     found = with_estimates(items, {"other": tmp_path})
     assert found[0].estimates["other"] == tmp_path / "0.flac"
     assert found[1].problems["other"] == f"{tmp_path} contains no file of this name"
-    with pytest.raises(StillwaveError, match="'other' is taken"):
+    with pytest.raises(StillwaveError, match="'other'"):
         with_estimates(found, {"other": tmp_path})
 
 
@@ -207,8 +207,8 @@ def test_labels_are_columns_of_the_list_of_mixtures(mixtures):
         "language": {"0": "fr", "1": ""},
         "reverberant": {"0": "yes", "1": "no"},
     }
-    with pytest.raises(StillwaveError, match=r"--by langauge: .*did you mean 'language'"):
+    with pytest.raises(StillwaveError, match=r"--by langauge: .*mixtures\.csv .*'language'"):
         labels_of(mixtures, ["langauge"])
     (mixtures / "mixtures.csv").unlink()
-    with pytest.raises(StillwaveError, match=r"mixtures\.csv: cannot be read"):
+    with pytest.raises(StillwaveError, match=r"mixtures\.csv: .*No such file"):
         labels_of(mixtures, ["language"])

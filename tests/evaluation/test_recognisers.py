@@ -27,20 +27,20 @@ needs = {
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("pocketsfinx", "did you mean 'pocketsphinx'"),
-        ("", "known: cmd, faster-whisper, pocketsphinx, wav2vec2, whisper"),
+        ("pocketsfinx", "'pocketsfinx'.*'pocketsphinx'"),
+        ("", "'';.*: cmd, faster-whisper, pocketsphinx, wav2vec2, whisper"),
         ("cmd:", "write {wav}"),
         ("cmd: cat", "write {wav}"),
         ("cmd: {wav}", "write {wav}"),
-        ("cmd: 'cat {wav}", "cannot be split"),
-        ("cmd: no-such-asr {wav}", "no program 'no-such-asr'"),
-        ("pocketsphinx:fast", "there are no options"),
-        ("wav2vec2", "wav2vec2:FOLDER.*wav2vec2-base-960h.*nothing is downloaded"),
-        ("wav2vec2:facebook/wav2vec2-base-960h", "is not a folder.*vocab.json.*nothing is downloaded"),
-        ("faster-whisper", "expected faster-whisper:FOLDER.*model.bin.*nothing is downloaded"),
-        ("faster-whisper:tiny.en", "is not a folder.*tokenizer.json.*nothing is downloaded"),
+        ("cmd: 'cat {wav}", "'cat {wav}: .*quotation"),
+        ("cmd: no-such-asr {wav}", "'no-such-asr'"),
+        ("pocketsphinx:fast", "pocketsphinx:fast: .*'pocketsphinx'"),
+        ("wav2vec2", "wav2vec2:FOLDER.*wav2vec2-base-960h.*vocab.json"),
+        ("wav2vec2:facebook/wav2vec2-base-960h", "960h: is not a folder.*vocab.json"),
+        ("faster-whisper", "faster-whisper:FOLDER.*model.bin"),
+        ("faster-whisper:tiny.en", "tiny.en: is not a folder.*tokenizer.json"),
         ("whisper", "whisper:FOLDER"),
-        ("whisper:absent.pt", "no such file"),
+        ("whisper:absent.pt", "absent.pt: .*no such file"),
     ],
 )
 def test_invalid_recognisers_are_refused(text, words):
@@ -78,7 +78,7 @@ print("half a transcript")
 sys.exit(f"first\\n{wav}: no model")
 """
     recogniser = load(program(tmp_path / "asr.py", body))
-    with pytest.raises(NoTranscriptError, match="exit code 1: the file: no model"):
+    with pytest.raises(NoTranscriptError, match=r"exit code 1: the file: no model$"):
         recogniser.transcribe(voice(0.1), RATE)
 
 
@@ -185,11 +185,11 @@ def test_incomplete_or_damaged_folders_are_refused(tiny, tmp_path):
 
     broken = shutil.copytree(tiny, tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(RecogniserError, match="broken: cannot be read"):
+    with pytest.raises(RecogniserError, match="broken: "):
         load(f"wav2vec2:{broken}").transcribe(voice(0.1), RATE)
     (broken / "vocab.json").unlink()
     load.cache_clear()
-    with pytest.raises(RecogniserError, match=r"lacks vocab\.json"):
+    with pytest.raises(RecogniserError, match=r"vocab\.json"):
         load(f"wav2vec2:{broken}")
 
 

@@ -50,9 +50,9 @@ def test_texts_replace_pairs_the_reference(tmp_path, monkeypatch):
 
 def test_texts_of_no_recording_are_refused(tmp_path, monkeypatch):
     install(monkeypatch, {})
-    with pytest.raises(StillwaveError, match=r"none of the 1 recordings.*NAME.txt"):
+    with pytest.raises(StillwaveError, match=r"--references texts: .*1 recordings.*'text'.*NAME\.txt"):
         transcribe_all([item(tmp_path, "1", 5000, a=5001)], AsrConfig("fake", "texts"), 1)
-    with pytest.raises(StillwaveError, match="clean or texts"):
+    with pytest.raises(StillwaveError, match=r"--references truth: .*clean or texts$"):
         transcribe_all([item(tmp_path, "1", 5000, a=5001)], AsrConfig("fake", "truth"), 1)
 
 

@@ -354,5 +354,5 @@ def test_another_teacher_under_the_same_path_is_refused(place, flagship, tmp_pat
     checkpoint.save(tmp_path / "other", build(config), checkpoint.Card(model=config))
     text = (run / "recipe.yaml").read_text()
     (run / "recipe.yaml").write_text(text.replace(str(place / "teacher"), str(tmp_path / "other")))
-    with pytest.raises(StillwaveError, match="is not the one under its path any more"):
+    with pytest.raises(StillwaveError, match="run: the teacher"):
         explain(run)

@@ -65,7 +65,7 @@ def test_a_wrong_graph_is_refused_and_nothing_is_written(folders, tmp_path, monk
         return graph
 
     monkeypatch.setattr(graphs, "stream_graph", forgetful)
-    with pytest.raises(DifferenceError, match=r"differs from its source by .* of full scale"):
+    with pytest.raises(DifferenceError, match=r"0\.\d+ of full scale; .*3\.05e-05"):
         export(folders["bsrnn"], tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -83,9 +83,9 @@ def test_nan_counts_as_a_difference() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "options", "message"),
     [
-        ("whole", "a.onnx", {}, "needs the whole signal, so it cannot stream; export it with --offline"),
-        ("bsrnn", "a.tflite", {}, "cannot write '.tflite'"),
-        ("bsrnn", "a.pt", {}, "cannot write '.pt'"),
+        ("whole", "a.onnx", {}, "whole: .*--offline"),
+        ("bsrnn", "a.tflite", {}, "'.tflite'"),
+        ("bsrnn", "a.pt", {}, "'.pt'"),
         ("bsrnn", "a.onnx", {"calibrate": "x"}, "add --int8"),
         ("bsrnn", "a.onnx", {"precision": "int8", "calibrate": "x", "dynamic": True}, "choose one"),
     ],
@@ -101,15 +101,15 @@ def test_networks_that_cannot_be_exported_are_refused(
 def test_unwritable_targets_are_refused(folders, tmp_path, monkeypatch) -> None:
     taken = tmp_path / "a.onnx"
     taken.write_text("mine")
-    with pytest.raises(ExportError, match="exists already; it is replaced only with overwrite=True"):
+    with pytest.raises(ExportError, match=r"a\.onnx: .*overwrite=True"):
         export(folders["bsrnn"], taken)
     assert taken.read_text() == "mine"
     with pytest.raises(ExportError, match="is a folder"):
         export(folders["bsrnn"], tmp_path)
-    with pytest.raises(ExportError, match="is not writable"):
+    with pytest.raises(ExportError, match=r"a\.onnx/b\.onnx: .*a\.onnx is not writable"):
         export(folders["bsrnn"], taken / "b.onnx")
     monkeypatch.setattr(flow.os, "access", lambda path, mode: False)
-    with pytest.raises(ExportError, match="is not writable; choose another folder"):
+    with pytest.raises(ExportError, match=r"b\.onnx: .*not writable"):
         export(folders["bsrnn"], tmp_path / "b.onnx")
 
 
@@ -121,14 +121,14 @@ def test_a_full_disk_keeps_the_old_file(folders, tmp_path, monkeypatch) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(ExportError, match=r"a\.onnx: cannot be written \(No space left on device\)"):
+    with pytest.raises(ExportError, match=r"a\.onnx: .*No space left on device"):
         export(folders["bsrnn"], taken, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["a.onnx"]
     assert taken.read_text() == "mine"
 
 
 def test_invalid_checkpoints_are_refused(tmp_path) -> None:
-    with pytest.raises(CheckpointError, match="no such folder"):
+    with pytest.raises(CheckpointError, match="nothing: no such folder"):
         export(tmp_path / "nothing", tmp_path / "a.onnx")
 
 

@@ -153,14 +153,14 @@ def pair(folder: Path, samples: np.ndarray) -> Path:
 
 def test_recordings_that_cannot_be_scored(folders, tmp_path) -> None:
     on = pair(tmp_path / "on", 0.1 * np.random.default_rng(0).standard_normal((1, 1600)).astype(np.float32))
-    with pytest.raises(StillwaveError, match="'pesq_wb' could not be scored on any of the 1 recordings"):
+    with pytest.raises(StillwaveError, match=r"'pesq_wb' .*1 recordings"):
         export(folders["bsrnn"], tmp_path / "a.onnx", precision="float16", on=on)
     assert not (tmp_path / "a.onnx").exists()
 
 
 def test_silent_recordings_are_refused(folders, tmp_path) -> None:
     on = pair(tmp_path / "on", np.zeros((1, 8000), np.float32))
-    with pytest.raises(AudioError, match="are silent in their first 5 s"):
+    with pytest.raises(AudioError, match=r"noisy: .*silent.* 5 s"):
         export(folders["bsrnn"], tmp_path / "a.onnx", on=on)
 
 
@@ -179,7 +179,7 @@ def test_similarity_in_decibels() -> None:
 
 
 def test_too_few_channels_for_the_microphones(folders, recordings, tmp_path) -> None:
-    with pytest.raises(AudioError, match="has 1 channel"):
+    with pytest.raises(AudioError, match="1 channel"):
         export(folders["microphones"], tmp_path / "a.onnx", on=recordings)
 
 
@@ -206,6 +206,6 @@ def test_a_network_with_large_quantisation_error_is_refused(
         return small
 
     monkeypatch.setattr(quantise, "store", spoilt)
-    with pytest.raises(DifferenceError, match=f"{precision}: .* dB is required, so nothing was written"):
+    with pytest.raises(DifferenceError, match=rf"^{precision}: .*-\d+\.\d dB .*at least \d+ dB"):
         export(folders["bsrnn"], tmp_path / "a.onnx", precision=precision)
     assert not list(tmp_path.iterdir())

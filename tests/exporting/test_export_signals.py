@@ -45,7 +45,7 @@ def test_a_pair_is_read_from_all_its_files_in_one_convention(pair: Pair) -> None
 
 def test_a_single_file_has_the_channels_that_it_has(pair: Pair) -> None:
     assert np.array_equal(signals.shared_signals(pair.noisy, 2), audio.read(pair.noisy)[0][:2])
-    with pytest.raises(AudioError, match=r"a\.wav: has 4 channel\(s\), the network needs 8"):
+    with pytest.raises(AudioError, match=r"a\.wav: .*4 channel\(s\).* 8 microphones"):
         signals.shared_signals(pair.noisy, 8)
 
 

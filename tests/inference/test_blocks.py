@@ -155,16 +155,16 @@ def test_half_precision_and_integers_are_scaled_correctly(enhancer, streaming):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ([0.0] * 100, "expected a NumPy array, got list; convert it with numpy.asarray"),
-        (torch.zeros(100), "expected a NumPy array, got Tensor; convert it with numpy.asarray"),
-        (np.float32(1), "expected a NumPy array, got float32"),
+        ([0.0] * 100, "got list; .*numpy.asarray"),
+        (torch.zeros(100), "got Tensor; .*numpy.asarray"),
+        (np.float32(1), "got float32; .*numpy.asarray"),
         (np.zeros(()), r"got \[\]"),
         (np.zeros(100, np.complex64), "got complex64"),
         (np.zeros(100, np.int64), "got int64"),
         (np.zeros(100, bool), "got bool"),
         (np.array([None] * 100), "got object"),
         (np.zeros((1, 1, 1, 100)), r"got \[1, 1, 1, 100\]"),
-        (np.ma.masked_array(np.zeros(100), mask=[1] + [0] * 99), "has masked values; fill them first"),
+        (np.ma.masked_array(np.zeros(100), mask=[1] + [0] * 99), r"masked.*\.filled\(0\)"),
     ],
 )
 def test_arrays_that_are_not_audio_are_refused(enhancer, streaming, given, words):
@@ -176,7 +176,7 @@ def test_arrays_that_are_not_audio_are_refused(enhancer, streaming, given, words
 
 @pytest.mark.parametrize("rate", ["16000", None, 16_000.5, 0, -1, float("nan"), True, [16_000]])
 def test_invalid_rates_are_refused(enhancer, streaming, rate):
-    with pytest.raises(AudioError, match="sample rate: expected a whole number of Hz"):
+    with pytest.raises(AudioError, match=r"^sample rate: .*1000 to 768000, got "):
         enhancer.enhance(noise(100), rate)
     if rate is not None:
         with pytest.raises(AudioError, match="sample rate"):
@@ -191,13 +191,13 @@ def test_invalid_limits_are_refused(enhancer, streaming, limit):
         lambda: enhancer.enhance(noise(100), 16_000, limit_db=limit),
         lambda: streaming.open(limit_db=limit),
     ):
-        with pytest.raises(AudioError, match="limit_db: expected 0 dB or more"):
+        with pytest.raises(AudioError, match=r"^limit_db: .*got "):
             call()
 
 
 @pytest.mark.parametrize("batch", [0, -1])
 def test_a_batch_holds_at_least_one_window(network, batch):
-    with pytest.raises(StillwaveError, match="batch: expected a whole number of windows at once, 1 or more"):
+    with pytest.raises(StillwaveError, match=f"^batch: .*got {batch}$"):
         Enhancer(network, batch=batch)
 
 
@@ -221,5 +221,5 @@ def test_weights_in_float64_work_and_halves_are_refused(network):
     for model in (build(network.config), build(ModelConfig(channels=8, blocks=1))):
         expected = Enhancer(model).enhance(signal, 16_000)
         assert np.abs(Enhancer(model.double()).enhance(signal, 16_000) - expected).max() < 1e-4
-        with pytest.raises(StillwaveError, match=r"weights are float16; convert them with model\.float\(\)"):
+        with pytest.raises(StillwaveError, match=r"float16; .*model\.float\(\)"):
             Enhancer(model.half())

@@ -134,14 +134,14 @@ def test_files_keep_their_properties(tmp_path, student):
 
 
 def test_the_wrong_number_of_microphones_is_refused():
-    with pytest.raises(AudioError, match="needs 4 channels, the recording has 2"):
+    with pytest.raises(AudioError, match=r"4 channels.* 2$"):
         Enhancer(Through(4)).enhance(np.zeros((2, 100)), 16_000)
     assert Enhancer(Through(4)).enhance(np.ones((4, 100)), 16_000).shape == (1, 100)
 
 
 def test_invalid_models_are_refused(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match=r"x\.onnx: is not an ONNX file"):
+    with pytest.raises(CheckpointError, match=r"x\.onnx: .*`stillwave export`"):
         stillwave.load(tmp_path / "x.onnx")
     with pytest.raises(CheckpointError, match="no such"):
         stillwave.load(tmp_path / "none.onnx")
@@ -159,7 +159,7 @@ def test_an_error_of_an_offline_file_is_reported(monkeypatch, student):
     whole = OnnxOfflineBackend(
         SimpleNamespace(path=Path("a.onnx"), meta=meta, session=SimpleNamespace(run=fail))
     )
-    with pytest.raises(StillwaveError, match=r"^the exported network failed: because$"):
+    with pytest.raises(StillwaveError, match=r": because$"):
         whole(np.zeros((1, 10), np.float32))
 
 

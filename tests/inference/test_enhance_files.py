@@ -81,7 +81,7 @@ def test_files_give_the_samples_of_arrays(tmp_path, enhancer):
 def test_a_file_replaces_itself_only_with_overwrite(tmp_path, enhancer):
     path = recording(tmp_path / "a.wav")
     before = path.read_bytes()
-    with pytest.raises(AudioError, match="exists already"):
+    with pytest.raises(AudioError, match="overwrite=True"):
         enhance_file(enhancer, path, path)
     assert path.read_bytes() == before
     enhance_file(enhancer, path, path, overwrite=True)
@@ -137,7 +137,7 @@ def test_an_interruption_leaves_no_file(tmp_path, enhancer, fault):
 def test_a_recording_with_the_wrong_number_of_microphones_is_named(tmp_path):
     recording(tmp_path / "a.wav", channels=2)
     several = Enhancer(Toy(lambda noisy: noisy[:, 0], microphones=4))
-    with pytest.raises(AudioError, match=r"a\.wav: the network needs 4 channels"):
+    with pytest.raises(AudioError, match=r"a\.wav: .*4 channels.* 2$"):
         several.enhance_file(tmp_path / "a.wav", tmp_path / "b.wav")
 
 
@@ -149,7 +149,7 @@ def test_output_to_a_pipe_is_wav(tmp_path, enhancer):
         sink.seek(0)
         samples, rate = soundfile.read(sink)
         assert (rate, samples.shape, report.format) == (16_000, (16_000, 2), "WAV")
-    with pytest.raises(AudioError, match="standard input: the file is empty"):
+    with pytest.raises(AudioError, match=r"standard input: .*empty"):
         enhance_pipe(enhancer, io.BytesIO(), io.BytesIO())
 
 
@@ -197,13 +197,13 @@ def test_outputs_of_an_earlier_run_are_not_inputs(tmp_path):
 
 def test_invalid_inputs_and_outputs_are_refused(tmp_path):
     touch(tmp_path / "x" / "a.wav", tmp_path / "y" / "a.wav", tmp_path / "file.wav")
-    with pytest.raises(AudioError, match="there is no such file or folder"):
+    with pytest.raises(AudioError, match=r"none\.wav: .*no such file"):
         plan([tmp_path / "none.wav"], tmp_path / "out")
-    with pytest.raises(AudioError, match=r"x/a\.wav would both be written"):
+    with pytest.raises(AudioError, match=r"y/a\.wav .*x/a\.wav .*out/a\.wav"):
         plan([tmp_path / "x" / "a.wav", tmp_path / "y" / "a.wav"], tmp_path / "out")
-    with pytest.raises(AudioError, match="is a file; give a folder"):
+    with pytest.raises(AudioError, match=r"file\.wav: is a file"):
         plan([tmp_path / "x"], tmp_path / "file.wav")
-    with pytest.raises(AudioError, match=r"a\.wav: is given twice"):
+    with pytest.raises(AudioError, match=r"a\.wav: .*twice"):
         plan([tmp_path / "x" / "a.wav", tmp_path / "x" / ".." / "x" / "a.wav"], tmp_path / "out")
 
 
@@ -240,7 +240,7 @@ def test_an_hour_takes_no_more_memory_than_five_minutes(tmp_path, rate):
 
 def test_a_suffix_that_is_no_format_is_refused(tmp_path):
     (tmp_path / "in.wav").write_bytes(b"")
-    with pytest.raises(AudioError, match=r"cannot write '\.xyz'; use one of .*\.aif"):
+    with pytest.raises(AudioError, match=r"out\.xyz: .*'\.xyz'.*\.aif"):
         plan([tmp_path / "in.wav"], tmp_path / "out.xyz")
     assert plan([tmp_path / "in.wav"], tmp_path / "out").jobs[0].target == tmp_path / "out" / "in.wav"
 
@@ -260,5 +260,5 @@ def test_the_default_output_is_next_to_the_input(tmp_path, monkeypatch):
     assert {job.target for job in plan([Path()]).jobs} == {
         tmp_path / "day.one-enhanced" / name for name in ("x.flac", "deep/y.ogg")
     }
-    with pytest.raises(AudioError, match="is given twice"):
+    with pytest.raises(AudioError, match=r"a\.b\.wav: .*twice"):
         plan([tmp_path / "a.b.wav", tmp_path / "a.b.wav"])

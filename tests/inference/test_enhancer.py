@@ -141,7 +141,7 @@ def test_the_limit_holds_at_another_output_rate():
 
 @pytest.mark.parametrize("limit", [-1, float("nan")])
 def test_a_negative_limit_is_refused(limit):
-    with pytest.raises(AudioError, match="limit_db: expected 0 dB or more"):
+    with pytest.raises(AudioError, match=r"^limit_db: .*got "):
         short_windows(half).enhance(noise(1, 10), 16_000, limit_db=limit)
 
 
@@ -173,7 +173,7 @@ def test_several_microphones_become_one_channel():
     assert np.abs(out - noisy[:1] / 2).max() < 1e-6
     assert enhancer.model.seen == [(1, 4, 5_000)]
     assert np.abs(enhancer.enhance(noisy, 16_000, limit_db=0) - noisy[:1]).max() < 1e-6
-    with pytest.raises(AudioError, match="needs 4 channels, the recording has 2"):
+    with pytest.raises(AudioError, match=r"4 channels.* 2$"):
         enhancer.enhance(noisy[:2], 16_000)
 
 
@@ -198,7 +198,7 @@ def test_gpu_out_of_memory_is_reported():
     def full(noisy):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(StillwaveError, match="out of memory for 1 windows at once; use a smaller batch"):
+    with pytest.raises(StillwaveError, match=r"^cpu .*memory for 1 windows.*batch"):
         short_windows(full).enhance(noise(1, 100), 16_000)
 
 

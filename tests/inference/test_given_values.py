@@ -43,21 +43,21 @@ def test_paths_can_be_bytes_or_start_with_a_tilde(tmp_path, enhancer, monkeypatc
     report = enhancer.enhance_file(os.fsencode(tmp_path / "a.wav"), "~/b.wav")
     assert report.target == str(tmp_path / "b.wav")
     assert audio.probe(b"~/b.wav").frames == 16_000
-    with pytest.raises(AudioError, match=r"b\.wav: exists already; it is replaced only with overwrite=True$"):
+    with pytest.raises(AudioError, match=r"b\.wav: .*overwrite=True$"):
         enhancer.enhance_file("~/a.wav", "~/b.wav")
-    with pytest.raises(StillwaveError, match=r"^target: expected the path of a file or folder, got 3$"):
+    with pytest.raises(StillwaveError, match=r"^target: .*path.*got 3$"):
         enhancer.enhance_file("~/a.wav", 3)
 
 
 @pytest.mark.parametrize("channels", [0, "1", 1.5])
 def test_invalid_numbers_of_channels_are_refused(enhancer, channels):
-    with pytest.raises(AudioError, match=r"^channels: expected a whole number of channels, 1 or more, got"):
+    with pytest.raises(AudioError, match=f"^channels: .*got {channels!r}$"):
         list(enhancer.enhance_blocks([np.zeros((1, 100), np.float32)], 16_000, channels))
 
 
 @pytest.mark.parametrize("device", ["quantum", "cuda:", "", 0])
 def test_an_invalid_device_is_refused_for_every_model(device):
-    with pytest.raises(CheckpointError, match=r"^device: unknown device .*; expected auto, cpu, cuda"):
+    with pytest.raises(CheckpointError, match=f"^device: .*{device!r}; .*auto, cpu, cuda"):
         stillwave.load(device=device)
 
 

@@ -18,16 +18,18 @@ def test_valid_metadata_is_read_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "place", "kind"),
     [
-        ({"stft": {"n_fft": 512, "hop": 128}}, "hop must be half of n_fft"),
-        ({"states": {}}, "states: expected at least one"),
-        ({"kind": "offline"}, "states: expected none"),
-        ({"format": 2}, "Input should be 1"),
-        ({"states": {"a": [0]}}, "greater than or equal to 1"),
-        ({"window": "hann"}, "Extra inputs are not permitted"),
+        ({"stft": {"n_fft": 512, "hop": 128}}, ("stft",), "value_error"),
+        ({"states": {}}, (), "value_error"),
+        ({"kind": "offline"}, (), "value_error"),
+        ({"format": 2}, ("format",), "literal_error"),
+        ({"states": {"a": [0]}}, ("states", "a", 0), "greater_than_equal"),
+        ({"window": "hann"}, ("window",), "extra_forbidden"),
     ],
 )
-def test_invalid_metadata_is_refused(change, message) -> None:
-    with pytest.raises(ValidationError, match=message):
+def test_invalid_metadata_is_refused(change, place, kind) -> None:
+    with pytest.raises(ValidationError) as caught:
         ModelMetadata.model_validate({**STREAM, **change})
+    (error,) = caught.value.errors()
+    assert (error["loc"], error["type"]) == (place, kind)

@@ -50,19 +50,19 @@ def test_a_file_without_a_card_is_identified_by_its_hash(copy):
 def test_a_truncated_file_is_refused(copy, share):
     data = copy.read_bytes()
     copy.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(CheckpointError, match=r"student\.onnx: (cannot be opened|was not written|its)"):
+    with pytest.raises(CheckpointError, match=r"student\.onnx: "):
         read(copy)
 
 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "is empty; give a file that `stillwave export` wrote"),
-        (b"RIFF....WAVE", "is not an ONNX file"),
-        (b"{}", "is not an ONNX file"),
-        (pickle.dumps({"a": 1}), "is a pickled file, which could execute any code"),
+        (b"", "is empty; .*`stillwave export`"),
+        (b"RIFF....WAVE", "is not an ONNX file; .*`stillwave export`"),
+        (b"{}", "is not an ONNX file; .*`stillwave export`"),
+        (pickle.dumps({"a": 1}), "is a pickled file"),
         (b"PK\x03\x04" + bytes(100), "is a pickled file"),
-        (b"\x08" + bytes(range(200)), "cannot be opened as an ONNX file"),
+        (b"\x08" + bytes(range(200)), "cannot be opened"),
     ],
 )
 def test_files_that_are_not_onnx_are_refused(tmp_path, data, words):
@@ -73,7 +73,7 @@ def test_files_that_are_not_onnx_are_refused(tmp_path, data, words):
 
 
 def test_missing_files_are_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="there is no such file"):
+    with pytest.raises(CheckpointError, match=r"none\.onnx: .*no such file"):
         read(tmp_path / "none.onnx")
     with pytest.raises(CheckpointError, match="is a folder"):
         read(tmp_path)
@@ -82,10 +82,10 @@ def test_missing_files_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "was not written by `stillwave export`"),
-        ("{", "metadata 'stillwave' are not JSON"),
-        ("[]", "is not a JSON object"),
-        ('{"format": 2}', "has format 2, this version reads up to 1; update stillwave"),
+        (None, "`stillwave export`.*'stillwave'"),
+        ("{", "metadata 'stillwave'.*JSON"),
+        ("[]", "metadata 'stillwave': .*JSON object"),
+        ('{"format": 2}', "metadata 'stillwave': .*format 2.* 1;"),
         ('{"format": 1, "kind": "other"}', "kind: "),
     ],
 )
@@ -110,15 +110,15 @@ def changed(copy):
 def test_a_graph_that_differs_from_its_metadata_is_refused(copy, changed):
     states = message(copy)["states"]
     name = next(iter(states))
-    with pytest.raises(CheckpointError, match=r"has an input 'state\..*contrary to its metadata"):
+    with pytest.raises(CheckpointError, match=r"student\.onnx: .*input 'state\.blocks.*metadata"):
         read(changed(states={k: v for k, v in states.items() if k != name}))
-    with pytest.raises(CheckpointError, match=r"lacks the input 'state\.strange'"):
+    with pytest.raises(CheckpointError, match=r"lacks .*'state\.strange'"):
         read(changed(states={**states, "strange": [1]}))
     with pytest.raises(CheckpointError, match=r"its input 'state\..*expected tensor\(float\) \[·, 77\]"):
         read(changed(states={**states, name: [77]}))
     with pytest.raises(CheckpointError, match=r"its input 'spectrum' is tensor\(float\) \[·, 2, ·, 257\];"):
         read(changed(microphones=2))
-    with pytest.raises(CheckpointError, match="lacks the input 'noisy'"):
+    with pytest.raises(CheckpointError, match=r"lacks .*'noisy'"):
         read(changed(states={}, kind="offline"))
 
 
@@ -168,14 +168,14 @@ def test_a_file_for_whole_signals_enhances_and_does_not_stream(tmp_path):
     enhancer = stillwave.load(path)
     noisy = np.random.default_rng(0).standard_normal((2, 200_000)).astype(np.float32)
     assert np.abs(enhancer.enhance(noisy, 16_000) - noisy / 2).max() < 1e-6
-    with pytest.raises(StateError, match="needs the whole signal"):
+    with pytest.raises(StateError, match="causal"):
         enhancer.open()
-    with pytest.raises(CheckpointError, match="is an offline graph"):
+    with pytest.raises(CheckpointError, match=r"whole\.onnx: .*--offline"):
         OnnxBackend(path)
 
 
 def test_a_file_with_look_ahead_is_refused(copy):
     """`Line` delays by one frame alone: such estimates would come out too early."""
     describe(copy, json.dumps({**message(copy), "lookahead_frames": 2}))
-    with pytest.raises(CheckpointError, match=r"student\.onnx: has a look-ahead of 2 frame\(s\)"):
+    with pytest.raises(CheckpointError, match=r"student\.onnx: .*look-ahead of 2 frame"):
         OnnxBackend(copy)

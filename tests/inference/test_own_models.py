@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -18,16 +20,16 @@ NOISY = 0.1 * np.random.default_rng(0).standard_normal((2, 3_000)).astype(np.flo
 
 @pytest.mark.parametrize("model", [123, "", b"", ["bsrnn-m"], nn.Identity()])
 def test_load_accepts_names_and_paths(model):
-    with pytest.raises(CheckpointError, match="model: expected the name of a model or the path"):
+    with pytest.raises(CheckpointError, match=f"^model: .*got {re.escape(repr(model))};"):
         stillwave.load(model)
 
 
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("bsrnn-m", "expected a network or a backend, got str; stillwave.load accepts names"),
-        (None, "expected a network or a backend, got NoneType"),
-        (nn.Linear(2, 2), "Linear lacks sample_rate and microphones; set both"),
+        ("bsrnn-m", "^model: .*got str; stillwave.load"),
+        (None, "^model: .*got NoneType; stillwave.load"),
+        (nn.Linear(2, 2), "^model: Linear .*sample_rate and microphones"),
     ],
 )
 def test_an_enhancer_accepts_networks(model, words):
@@ -43,10 +45,10 @@ def test_an_estimate_with_a_channel_axis_is_accepted():
 @pytest.mark.parametrize(
     ("rule", "words"),
     [
-        (lambda noisy: (noisy, noisy), r"the network returned tuple for \[1, 3000\]; expected an estimate"),
-        (lambda noisy: {"clean": noisy}, "the network returned dict"),
-        (lambda noisy: noisy[:, 1:], r"the network returned \[1, 2999\] for \[1, 3000\]"),
-        (lambda noisy: torch.stack([noisy, noisy], 1), r"the network returned \[1, 2, 3000\]"),
+        (lambda noisy: (noisy, noisy), r"returned tuple for \[1, 3000\]"),
+        (lambda noisy: {"clean": noisy}, r"returned dict for \[1, 3000\]"),
+        (lambda noisy: noisy[:, 1:], r"returned \[1, 2999\] for \[1, 3000\]"),
+        (lambda noisy: torch.stack([noisy, noisy], 1), r"returned \[1, 2, 3000\] for \[1, 3000\]"),
     ],
 )
 def test_invalid_estimates_are_reported(rule, words):
@@ -56,9 +58,7 @@ def test_invalid_estimates_are_reported(rule, words):
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_blocks_keep_the_number_of_channels(channels):
-    with pytest.raises(
-        AudioError, match=rf"block: expected the shape \[{channels}, samples\], got \[2, 3000\]"
-    ):
+    with pytest.raises(AudioError, match=rf"^block: .*\[{channels}, samples\], got \[2, 3000\]"):
         list(Enhancer(Toy()).enhance_blocks([NOISY], 16_000, channels))
 
 
@@ -72,7 +72,7 @@ def test_invalid_output_rates_are_refused(tmp_path):
     stillwave_file = tmp_path / "a.wav"
     stillwave.audio.write(stillwave_file, NOISY, 16_000)
     enhancer = Enhancer(Toy(half))
-    with pytest.raises(AudioError, match="rate: expected a whole number of Hz"):
+    with pytest.raises(AudioError, match=r"^rate: .*got '48000'"):
         enhancer.enhance_file(stillwave_file, tmp_path / "b.wav", rate="48000")
     report = enhancer.enhance_file(stillwave_file, tmp_path / "b.wav", rate=48_000)
     assert report.sample_rate == 48_000

@@ -108,7 +108,7 @@ def test_two_batches_with_one_target_leave_one_complete_file(tmp_path):
     assert len(done) == 1
     assert all("exists already" in outcome.error for outcome in found if not outcome.report)
     assert [path.name for path in job.target.parent.iterdir()] == ["0.wav"]
-    with pytest.raises(AudioError, match="exists already"):
+    with pytest.raises(AudioError, match="overwrite=True"):
         enhancer.enhance_file(job.source, job.target)
 
 

@@ -154,13 +154,13 @@ def test_states_of_other_streams_are_refused(enhancer, network):
     state = enhancer.open().state()
     torch.manual_seed(9)
     stranger = Enhancer(build(network.config))  # the same shapes, other weights
-    with pytest.raises(StateError, match="this state belongs to another model"):
+    with pytest.raises(StateError, match="another model"):
         stranger.open().restore(state)
     with pytest.raises(StateError, match="another model"):
         Enhancer(build(PRESETS["bsrnn-xs"])).open().restore(state)
-    with pytest.raises(StateError, match="a rate of 16000 Hz, this stream 48000 Hz"):
+    with pytest.raises(StateError, match=r"16000 Hz.* 48000 Hz"):
         enhancer.open(48_000).restore(state)
-    with pytest.raises(StateError, match="has 1 streams, this stream 2"):
+    with pytest.raises(StateError, match=r"1 streams.* 2$"):
         enhancer.open(streams=2).restore(state)
     name = next(name for name in state if name.startswith("network."))
     with pytest.raises(StateError, match=f"damaged: '{name}'"):
@@ -264,17 +264,15 @@ def test_digital_silence_gives_silence_for_any_network():
 def test_the_rate_of_a_stream_is_fixed(enhancer):
     stream = enhancer.open(48_000)
     stream.process(np.zeros(10), rate=48_000)
-    with pytest.raises(
-        StateError, match="stream is 48000 Hz, that of the block 44100 Hz; flush it and open another"
-    ):
+    with pytest.raises(StateError, match=r"stream is 48000 Hz.* 44100 Hz"):
         stream.process(np.zeros(10), rate=44_100)
 
 
 @pytest.mark.parametrize(
     ("block", "words"),
     [
-        ([0.0], "expected a NumPy array, got list"),
-        (np.zeros((2, 10)), r"expected the shape \[samples\], got \[2, 10\]"),
+        ([0.0], "^block: .*got list"),
+        (np.zeros((2, 10)), r"\[samples\], got \[2, 10\]"),
         (np.zeros((1, 1, 10)), r"got \[1, 1, 10\]"),
         (np.zeros(()), r"got \[\]"),
         (np.array(["a"]), "samples, got <U1"),
@@ -298,7 +296,7 @@ def test_integers_are_scaled_as_in_files(enhancer):
 
 @pytest.mark.parametrize("streams", [0, -1, 1.5, True])
 def test_a_number_of_streams_is_a_number(enhancer, streams):
-    with pytest.raises(AudioError, match="streams: expected a whole number"):
+    with pytest.raises(AudioError, match=f"^streams: .*got {streams}$"):
         enhancer.open(streams=streams)
 
 
@@ -315,13 +313,13 @@ def test_a_reset_is_a_new_signal(enhancer):
 
 def test_an_offline_network_cannot_stream():
     whole = Enhancer(build(ModelConfig(channels=8)))
-    with pytest.raises(StateError, match="needs the whole signal"):
+    with pytest.raises(StateError, match="causal"):
         whole.open()
 
 
 def test_an_error_of_onnx_runtime_is_reported(file):
     backend = OnnxBackend(file)
-    with pytest.raises(StillwaveError, match="the exported network failed"):
+    with pytest.raises(StillwaveError, match="INVALID_ARGUMENT"):
         backend.step(np.zeros((1, 2, 1, 3), np.float32), backend.begin(1))
 
 

@@ -62,10 +62,10 @@ def test_a_device_by_number_or_name(sound, wanted, kind, number):
         (
             "usb",
             "output",
-            r"'usb' matches more than one output device \(2: USB Headset; 3: USB Headset \(virtual\)\)",
+            r"'usb' .*output .*\(2: USB Headset; 3: USB Headset \(virtual\)\)",
         ),
-        ("1", "input", r"'1' matches no input device \(0: Built-in Microphone; 2: USB Headset\)"),
-        ("none", "output", "'none' matches no output device"),
+        ("1", "input", r"'1' .*input .*\(0: Built-in Microphone; 2: USB Headset\)"),
+        ("none", "output", r"'none' .*output .*\(1: Built-in Speaker; "),
     ],
 )
 def test_an_ambiguous_or_unknown_device_is_refused(sound, wanted, kind, words):
@@ -75,7 +75,7 @@ def test_an_ambiguous_or_unknown_device_is_refused(sound, wanted, kind, words):
 
 def test_without_devices_the_error_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "sounddevice", fake_sound.module(default=(-1, -1)))
-    with pytest.raises(AudioError, match="there is no input device"):
+    with pytest.raises(AudioError, match=r"no input device.*--list"):
         find(None, "input")
 
 
@@ -89,7 +89,7 @@ def test_without_the_library_the_error_names_the_extra_or_the_package(monkeypatc
         raise OSError("PortAudio library not found")
 
     monkeypatch.setattr("importlib.import_module", missing)
-    with pytest.raises(StillwaveError, match=r"needs the PortAudio library.*apt install libportaudio2"):
+    with pytest.raises(StillwaveError, match=r"PortAudio.*apt install libportaudio2"):
         devices()
 
 
@@ -156,7 +156,7 @@ def test_too_few_microphones_are_refused(sound):
             return {}
 
     with (
-        pytest.raises(AudioError, match="has 2 channels, this network needs 8 microphones"),
+        pytest.raises(AudioError, match=r"Built-in Microphone: .*2 channels.* 8 microphones"),
         running(LiveProcessor(Stream(Eight()), 160), find(None, "input"), find(None, "output")),
     ):
         pass

@@ -213,8 +213,8 @@ def test_a_network_that_fails_ends_the_worker_and_the_dry_signal_goes_on():
 
 
 def test_what_cannot_be_a_lane_is_refused():
-    with pytest.raises(AudioError, match="a device needs a single stream, this one has 2"):
+    with pytest.raises(AudioError, match=r"^streams: .* 2$"):
         LiveProcessor(Stream(Halved(), streams=2), BLOCK)
     for block, lag in ((0, 2), (BLOCK, 0)):
-        with pytest.raises(AudioError, match="block and lag must be at least 1"):
+        with pytest.raises(AudioError, match=r"block and lag .*got "):
             LiveProcessor(Stream(Halved()), block, lag)

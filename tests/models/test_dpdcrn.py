@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -71,7 +73,7 @@ def test_the_causal_preset_of_eight_microphones_is_the_one_of_one_microphone_wit
 
 
 def test_an_unknown_network_names_the_nearest() -> None:
-    with pytest.raises(RecipeError, match="did you mean 'dpdcrn'"):
+    with pytest.raises(RecipeError, match=r"model\.name: .*'dpcrn'.*'dpdcrn'"):
         build(ModelConfig(name="dpcrn"))
 
 
@@ -219,7 +221,7 @@ def test_waveforms_that_do_not_fit_are_refused(microphones: int, shape: tuple[in
 
 @pytest.mark.parametrize("shape", [(1, 2, 5, 256), (1, 4, 5, 257), (2, 5, 257)])
 def test_spectra_that_do_not_fit_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(StillwaveError, match="estimate takes a spectrum"):
+    with pytest.raises(StillwaveError, match=re.escape(f"[B, 2, T, 257], got {list(shape)}")):
         small().estimate(torch.zeros(shape))
 
 

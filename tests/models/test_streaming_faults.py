@@ -17,9 +17,9 @@ from stillwave.schema import ModelConfig
 
 def test_an_offline_network_cannot_stream() -> None:
     model = build(ModelConfig(channels=8))
-    with pytest.raises(StateError, match="needs the whole signal"), streaming(model):
+    with pytest.raises(StateError, match="causal"), streaming(model):
         pass
-    with pytest.raises(StateError, match="needs the whole signal"), streaming(nn.Linear(2, 2)):
+    with pytest.raises(StateError, match="causal"), streaming(nn.Linear(2, 2)):
         pass
 
 
@@ -45,7 +45,7 @@ def test_a_state_of_another_network_is_named_by_what_does_not_fit() -> None:
         one.estimate(spectrum(one))
         state = get_state(one)
     with streaming(other):
-        with pytest.raises(StateError, match=r"another network: the state has no '.*norm.memory'"):
+        with pytest.raises(StateError, match=r"state has no '.*norm\.memory'"):
             set_state(other, state)
         assert get_state(other) == {}
     with streaming(one), pytest.raises(StateError, match="the network has no 'zzz'"):
@@ -61,7 +61,7 @@ def test_a_state_of_a_network_of_another_size() -> None:
         state = get_state(other)
     with streaming(wide):
         set_state(wide, state)
-        with pytest.raises(StateError, match="and the block"):
+        with pytest.raises(StateError, match=r"1 streams of \[8, 1, 64\] .*1 of \[16, 1, 64\]"):
             wide.estimate(spectrum(wide))
     assert torch.isfinite(whole(one, spectrum(one))).all()
 
@@ -83,7 +83,7 @@ def test_a_state_with_different_numbers_of_streams_is_refused() -> None:
         model.estimate(spectrum(model, batch=2))
         state = get_state(model)
         first = next(iter(state))
-        with pytest.raises(StateError, match=r"damaged: its tensors have 1 and 2 streams"):
+        with pytest.raises(StateError, match=r"damaged: .*1 and 2 streams"):
             set_state(model, {**state, first: state[first][:1]})
 
 

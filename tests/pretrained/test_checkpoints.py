@@ -19,7 +19,7 @@ def test_a_checkout_has_it_in_weights() -> None:
 def test_a_wheel_has_it_beside_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "site-packages" / "stillwave" / "weights" / "checkpoints.py"
     monkeypatch.setattr(checkpoints, "__file__", str(module))
-    with pytest.raises(CheckpointError, match=r"teacher is missing.*install stillwave again"):
+    with pytest.raises(CheckpointError, match=r"teacher is missing.*denoiser-teacher"):
         checkpoints.teacher()
     place = module.parent / "checkpoints" / "denoiser-teacher"
     place.mkdir(parents=True)

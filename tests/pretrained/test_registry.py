@@ -54,11 +54,11 @@ def test_what_is_on_disk_comes_before_a_name(shelf: ModelRegistry, elsewhere: Pa
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ("smal", r"smal: no such file or folder, and no model of this name; did you mean 'small'"),
-        ("zzz", r"zzz: no such file or folder, and no model of this name; models: large, small \(each also"),
-        ("runs/small", r"runs/small: no such file or folder; models: large, small"),
-        ("small.onnx", r"small\.onnx: no such file or folder; models: large, small"),
-        ("", r"no such file or folder|models"),
+        ("smal", r"smal: .*'small' or 'small-int8'.*models: large, small"),
+        ("zzz", r"zzz: .*models: large, small .*-int8"),
+        ("runs/small", r"runs/small: .*models: large, small"),
+        ("small.onnx", r"small\.onnx: .*models: large, small"),
+        ("", r"^: .*models: large, small"),
     ],
 )
 def test_an_unknown_name_gets_those_that_exist(
@@ -69,25 +69,25 @@ def test_an_unknown_name_gets_those_that_exist(
 
 
 def test_presets_are_named_where_they_would_do(shelf: ModelRegistry, elsewhere: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"did you mean 'medium'\? models: large.*; presets: medium$"):
+    with pytest.raises(CheckpointError, match=r"mediun: .*'medium'\? models: large.*; presets: medium$"):
         shelf.locate("mediun", ["medium", "small"])
 
 
 def test_a_form_that_does_not_ship_is_said(shelf: ModelRegistry) -> None:
-    with pytest.raises(CheckpointError, match="large-int8: 'large' ships as float only"):
+    with pytest.raises(CheckpointError, match=r"large-int8: 'large' .*float"):
         shelf.find("large-int8")
 
 
 def test_weights_cut_short_are_told_from_others(shelf: ModelRegistry) -> None:
     path = shelf.folder / "small.onnx"
     path.write_bytes(b"wide num")
-    with pytest.raises(CheckpointError, match=r"small\.onnx: is cut short, 8 of 12 bytes; install.*: large$"):
+    with pytest.raises(CheckpointError, match=r"small\.onnx: .*8 of 12 bytes; .*: large$"):
         shelf.find("small")
     path.write_bytes(b"wide numbert")
-    with pytest.raises(CheckpointError, match=r"small\.onnx: does not match its card, small\.json"):
+    with pytest.raises(CheckpointError, match=r"small\.onnx: .*card, small\.json"):
         shelf.find("small")
     path.unlink()
-    with pytest.raises(CheckpointError, match=r"small\.onnx: cannot be read \(No such file"):
+    with pytest.raises(CheckpointError, match=r"small\.onnx: .*\(No such file"):
         shelf.find("small")
     assert shelf.find("small-int8").read_bytes() == b"narrow"
 
@@ -95,12 +95,12 @@ def test_weights_cut_short_are_told_from_others(shelf: ModelRegistry) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "cannot be read"),
-        ("[]", "is not a JSON object"),
-        ('{"format": 2}', "has format 2, this version reads up to 1; update stillwave"),
+        ("{", r"line 1 column 2.*: large$"),
+        ("[]", r"JSON object.*: large$"),
+        ('{"format": 2}', r"format 2.* 1;"),
         (
             '{"name": "small"}',
-            r"small\.json: model: Field required; install stillwave again.*large",
+            r"small\.json: model: .*: large$",
         ),
     ],
 )
@@ -114,7 +114,7 @@ def test_a_faulty_card_is_one_sentence(shelf: ModelRegistry, text: str, words: s
 
 def test_a_card_with_an_unknown_key_or_a_wrong_hash_is_refused(shelf: ModelRegistry) -> None:
     card = shelves.write(shelf.folder, "small", {"float": b"x"}, mood="good")
-    with pytest.raises(CheckpointError, match="mood: Extra inputs"):
+    with pytest.raises(CheckpointError, match="mood: "):
         shelf.card("small")
     del card["mood"]
     card["files"]["float"]["sha256"] = "abc"
@@ -124,5 +124,5 @@ def test_a_card_with_an_unknown_key_or_a_wrong_hash_is_refused(shelf: ModelRegis
 
 
 def test_a_copy_without_models_says_so(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="this installation has no models"):
+    with pytest.raises(CheckpointError, match=r"small: .*no models"):
         ModelRegistry(tmp_path, "small").locate(None)

@@ -105,9 +105,9 @@ def test_presets_have_the_same_random_weights_each_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "backends", "message"),
     [
-        ("dpdcrn-student", ("torch",), "needs the whole signal"),
-        ("dpdcrn-xz", ("torch",), "did you mean 'dpdcrn-xs'"),
-        ("dpdcrn-xs", ("tensorrt",), "unknown backend 'tensorrt'"),
+        ("dpdcrn-student", ("torch",), "checkpoint: .*no frames"),
+        ("dpdcrn-xz", ("torch",), "dpdcrn-xz: .*'dpdcrn-xs' or 'dpdcrn-s'"),
+        ("dpdcrn-xs", ("tensorrt",), "'tensorrt'"),
     ],
 )
 def test_invalid_targets_are_named(target: str, backends: tuple[str, ...], message: str) -> None:
@@ -131,7 +131,7 @@ def test_a_backend_that_cannot_be_prepared_is_skipped_with_its_reason(folder: Pa
     made, skipped = variants([str(folder)], ("onnx",), folder.parent / "work", lambda *_: None)
     assert made == []
     assert skipped == [("tiny", "onnx", "no such precision here")]
-    with pytest.raises(StillwaveError, match="nothing to measure: tiny: onnx: no such"):
+    with pytest.raises(StillwaveError, match="tiny: onnx: no such precision"):
         measure([str(folder)], backends=("onnx",), frames=10)
 
 
@@ -191,7 +191,7 @@ def test_requests_and_answers_are_lines(folder: Path, monkeypatch, capsys) -> No
 
 def test_a_backend_whose_process_ends_is_named(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr(latency_module, "BOOT", "raise SystemExit(3)")
-    with pytest.raises(StillwaveError, match=r"tiny, PyTorch: the process ended with code 3"):
+    with pytest.raises(StillwaveError, match=r"tiny, PyTorch: .*code 3"):
         measure([str(folder)], backends=("torch",), frames=10)
 
 

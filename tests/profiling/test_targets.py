@@ -35,10 +35,10 @@ def test_a_model_that_computes_in_float32_alone_is_probed_with_a_threshold() -> 
 
 def test_invalid_models_are_refused() -> None:
     for called, message in (
-        (lambda x: x[..., ::2], "as many samples"),
-        (lambda x: torch.zeros_like(x), "does not depend"),
+        (lambda x: x[..., ::2], r"^model: .*4800 samples .*\[2400\]"),
+        (lambda x: torch.zeros_like(x), "^model: .*depend"),
         (lambda x: "nothing", "returned str"),
-        (lambda x: x @ x, "fails on a tensor"),
+        (lambda x: x @ x, r"^model: .*\[1, 16000\] \(RuntimeError: "),
     ):
         with pytest.raises(StillwaveError, match=message):
             probe(of_callable(called, "model"), 0.3, kinds=("noise",))
@@ -47,10 +47,10 @@ def test_invalid_models_are_refused() -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("dpdcrn-xx", "did you mean"),
+        ("dpdcrn-xx", "dpdcrn-xx: .*'dpdcrn-xs' or 'dpdcrn-s'"),
         ("stillwave.nowhere:net", "no module"),
-        ("stillwave.stft:Stff", "did you mean 'Stft'"),
-        ("stillwave.schema:SAMPLE_RATE", "is not callable"),
+        ("stillwave.stft:Stff", "stillwave.stft:Stff: .*'Stff'.*'Stft'"),
+        ("stillwave.schema:SAMPLE_RATE", "stillwave.schema:SAMPLE_RATE: .*callable"),
         (":net", "expected module:attribute"),
         ("stillwave.stft:", "expected module:attribute"),
     ],
@@ -68,7 +68,7 @@ def test_an_import_error_within_a_module_is_reported_as_such(
     (tmp_path / "absent_net.py").write_text("import absent\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    with pytest.raises(StillwaveError, match=r"absent_net:net: needs 'absent', which is not installed"):
+    with pytest.raises(StillwaveError, match=r"absent_net:net: .*'absent'"):
         find("absent_net:net")
 
 

@@ -105,7 +105,7 @@ def test_sources_are_manifests_with_absolute_paths(audio: Path, tmp_path: Path) 
 @pytest.mark.parametrize("kind", ["speech", "noise"])
 def test_a_folder_without_speech_or_noise_is_refused(audio: Path, tmp_path: Path, kind: str) -> None:
     (audio / kind).rename(tmp_path / "elsewhere")
-    with pytest.raises(ManifestError, match=f"contains no {kind}; put recordings into"):
+    with pytest.raises(ManifestError, match=rf"mine: .*no {kind}; .*mine/{kind}/ .*mine/{kind}\.csv"):
         data.own(audio, tmp_path / "work")
 
 
@@ -115,7 +115,7 @@ def test_too_few_speakers_are_refused_with_their_number(tmp_path: Path) -> None:
         voice(folder / "speech" / f"s{speaker}" / "a.wav", speaker)
     for noise in range(4):
         hiss(folder / "noise" / f"n{noise}.wav", noise)
-    with pytest.raises(ManifestError, match=r"has 2 speaker.* at least 3 are needed, .* and test"):
+    with pytest.raises(ManifestError, match=r"2 speaker.* 3 .* test"):
         data.own(folder, tmp_path / "work")
     make_test(folder)
     assert data.own(folder, tmp_path / "work").test == folder / "test"
@@ -125,10 +125,10 @@ def test_one_noise_is_too_few_even_with_a_test(audio: Path, tmp_path: Path) -> N
     make_test(audio)
     for noise in range(1, 6):
         (audio / "noise" / f"n{noise}.wav").unlink()
-    with pytest.raises(ManifestError, match=r"has 1 recording\(s\) of noise; at least 2 are needed"):
+    with pytest.raises(ManifestError, match=r"1 recording\(s\) of noise; .*2 "):
         data.own(audio, tmp_path / "work")
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="nowhere: folder not found"):
+    with pytest.raises(ManifestError, match="nowhere: "):
         data.own(tmp_path / "nowhere", tmp_path / "work")

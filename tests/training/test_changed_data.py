@@ -58,9 +58,7 @@ def test_a_changed_manifest_is_refused_and_named(corpus, capsys):
     assert lists["data.train.noise"]["recordings"] == 6
     go(folder, 2)
     drop("speech.jsonl")
-    with pytest.raises(
-        StillwaveError, match=r"data\.train\.speech.* has changed since the run began \(6 recordings"
-    ):
+    with pytest.raises(StillwaveError, match=r"data\.train\.speech .*\(6 recordings then, 4 now\)"):
         go(folder, 3)
     capsys.readouterr()
     go(folder, 3, allow_changed_data=True)
@@ -92,7 +90,7 @@ def test_a_recording_deleted_between_sessions_is_replaced(corpus):
 
 def test_a_recording_missing_at_the_start_is_refused(corpus):
     next((corpus / "speech" / "speech1").iterdir()).unlink()
-    with pytest.raises(StillwaveError, match=r"speech\.jsonl: .*missing; scan the folder again"):
+    with pytest.raises(StillwaveError, match=r"speech\.jsonl: .*1-0\.wav of 6 .*missing"):
         go(corpus / "run", 1)
     write_manifest("speech.jsonl", read_manifest("speech.jsonl", must_exist=False)[2:], "speech")
     go(corpus / "run", 1)
@@ -111,12 +109,12 @@ def test_a_refused_start_changes_nothing(corpus):
     (failed / run.LOG).write_text("{}\n")
     drop("speech.jsonl")
     before = contents(folder)
-    with pytest.raises(StillwaveError, match="has changed since the run began"):
+    with pytest.raises(StillwaveError, match=r"run: data\.train\.speech .*--allow-changed-data"):
         go(folder, 3, extend=True)
     assert contents(folder) == before
     (corpus / "noise.jsonl").unlink()
     before = contents(failed)
-    with pytest.raises(StillwaveError, match=r"noise\.jsonl: there is no such manifest"):
+    with pytest.raises(StillwaveError, match=r"noise\.jsonl: .*no such manifest"):
         go(failed, 1)
     assert {path: data for path, data in contents(failed).items() if path.name != ".lock"} == before
 

@@ -71,7 +71,7 @@ def test_a_damaged_recipe_of_a_failed_start_is_replaced(tmp_path):
 
 def test_a_folder_with_other_content_is_not_changed(tmp_path):
     (tmp_path / "taxes.csv").write_text("1")
-    with pytest.raises(RecipeError, match="is not a run folder"):
+    with pytest.raises(RecipeError, match=r"'taxes\.csv'"):
         train_toy(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["taxes.csv"]
 
@@ -81,7 +81,7 @@ def test_an_unwritable_folder_is_reported(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(tmp_path / "run"))
 
     monkeypatch.setattr(run, "write_text", refuse)
-    with pytest.raises(StillwaveError, match=r"run: cannot be written \(Permission denied\)"):
+    with pytest.raises(StillwaveError, match=r"run: .*Permission denied"):
         train_toy(tmp_path / "run")
 
 
@@ -99,7 +99,7 @@ def test_two_threads_of_a_process_do_not_train_in_one_folder(tmp_path):
     thread.start()
     assert inside.wait(30)
     with (
-        pytest.raises(StillwaveError, match="another process is training here"),
+        pytest.raises(StillwaveError, match="run: another process"),
         run.opened(tmp_path / "run", toy_recipe("train.steps=1"), resume=True),
     ):
         pass
@@ -134,9 +134,9 @@ def rates(folder):
 
 def test_more_steps_are_refused_after_the_end_of_the_schedule(tmp_path):
     train_toy(tmp_path / "run", "train.steps=4")
-    with pytest.raises(RecipeError, match="Add --extend to restart the learning rate after update 4"):
+    with pytest.raises(RecipeError, match=r"run: .*train.steps is 8.*--extend .*update 4"):
         train_toy(tmp_path / "run", "train.steps=8")
-    with pytest.raises(RecipeError, match=r"cannot be made shorter; give train.steps=4 or more"):
+    with pytest.raises(RecipeError, match=r"run: .*train\.steps is 2: .*train\.steps=4"):
         train_toy(tmp_path / "run", "train.steps=2")
 
 
@@ -209,7 +209,7 @@ def test_extending_a_two_step_run_stays_in_the_second_step(tmp_path):
 
 def test_restarts_ascend():
     for wrong in ("[3, 3]", "[6]", "[5, 2]"):
-        with pytest.raises(RecipeError, match=r"optimiser\.restarts must ascend and stay below train.steps"):
+        with pytest.raises(RecipeError, match=r"optimiser\.restarts .*below train\.steps, got "):
             toy_recipe(f"optimiser.restarts={wrong}")
 
 
@@ -241,5 +241,5 @@ def test_a_checkpoint_of_an_earlier_version_can_be_extended(tmp_path):
 
 def test_the_differing_key_is_named_before_the_steps(tmp_path):
     now = toy_recipe("train.steps=8", "train.batch_size=1")
-    with pytest.raises(RecipeError, match=r"a different train\.batch_size;"):
+    with pytest.raises(RecipeError, match=r"train\.batch_size;.*recipe\.yaml"):
         run.continued(tmp_path, toy_recipe(), now, extend=True)

@@ -88,15 +88,13 @@ def test_one_process_is_the_identity():
 def test_a_batch_that_cannot_be_shared_is_refused():
     world = World(0, 2, torch.device("cpu"))
     assert share(8, world) == 4
-    with pytest.raises(
-        RecipeError, match=r"train.batch_size: 7 examples cannot be shared evenly by 2 processes"
-    ):
+    with pytest.raises(RecipeError, match=r"train\.batch_size: 7 .* 2 processes"):
         share(7, world)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "nonsense:1"])
 def test_a_missing_device_is_refused(name):
-    with pytest.raises(RecipeError, match="'auto' selects an available device"):
+    with pytest.raises(RecipeError, match=f"^train.device: '{name}' .*'auto'"):
         find_device(name)
 
 

@@ -36,7 +36,7 @@ def test_a_folder_can_be_moved_and_linked_between_sessions(tmp_path):
     train_toy(tmp_path / "link", "train.steps=3", *CONSTANT)
     assert last(tmp_path / "b") == "step_00000003"
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(StillwaveError, match="dangling: is a broken link; a run needs a folder"):
+    with pytest.raises(StillwaveError, match=r"dangling: .*broken link"):
         train_toy(tmp_path / "dangling", *CONSTANT)
 
 
@@ -44,9 +44,7 @@ def test_a_folder_can_be_moved_and_linked_between_sessions(tmp_path):
 def test_a_folder_deleted_during_training_is_created_again(tmp_path, moved):
     folder, away = tmp_path / "run", tmp_path / "away"
     source = Meanwhile((lambda: folder.rename(away)) if moved else (lambda: shutil.rmtree(folder)))
-    with pytest.raises(
-        StillwaveError, match=r"was moved or removed during training; .* a checkpoint of step 4"
-    ):
+    with pytest.raises(StillwaveError, match=r"run: .*checkpoint of step 4"):
         train_toy(folder, "train.steps=6", *CONSTANT, source=source)
     assert last(folder) == "step_00000004"
     train_toy(folder, "train.steps=6", *CONSTANT)
@@ -65,9 +63,7 @@ def test_a_run_without_a_complete_state_is_refused_and_keeps_its_weights(tmp_pat
     for place in checkpoint.numbered(folder / run.CHECKPOINTS, "step"):
         (place / "training.json").write_text(text)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    with pytest.raises(
-        CheckpointError, match=r"no checkpoint in .* can be resumed: restore one, or start a run"
-    ):
+    with pytest.raises(CheckpointError, match=r"step_00000002/training\.json: .*run/checkpoints "):
         train_toy(folder, "train.steps=6", *CONSTANT)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert "step_00000004/training.json: " in capsys.readouterr().err

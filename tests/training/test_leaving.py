@@ -84,7 +84,7 @@ def test_a_run_with_bad_recordings_resumes_exactly(tmp_path, monkeypatch):
 
 def test_too_many_bad_recordings_end_the_run_with_a_checkpoint(tmp_path):
     source, folder = Fallible({i: f"{i}.wav" for i in range(4, 12)}), tmp_path / "run"
-    with pytest.raises(StillwaveError, match=r"stopped after 4 recordings that cannot be used \(last: 7.wav"):
+    with pytest.raises(StillwaveError, match=r"run: .* 4 recordings .*7\.wav.*train\.max_bad_files"):
         train_toy(folder, RARE, "train.max_bad_files=3", source=source)
     assert steps(folder) == [4]
     train_toy(folder, RARE, "train.max_bad_files=20", source=source)
@@ -101,7 +101,7 @@ def test_without_usable_recordings_the_run_ends(tmp_path):
         def __call__(self, epoch, index):
             raise OSError(5, "Input/output error", "a.wav")
 
-    with pytest.raises(StillwaveError, match=r"a\.wav.*8 examples in a row cannot be used"):
+    with pytest.raises(StillwaveError, match=r"'a\.wav' \(8 examples"):
         train_toy(tmp_path / "run", source=Gone())
 
 
@@ -195,7 +195,7 @@ def test_an_incomplete_update_is_not_saved(tmp_path, monkeypatch, capsys):
 
 def test_too_many_bad_batches_leave_a_checkpoint(tmp_path):
     bad = Toy(bad=(4, 6))
-    with pytest.raises(StillwaveError, match="stopped after 2 batches"):
+    with pytest.raises(StillwaveError, match=r"run: .* 2 batches .*compressed, si_sdr"):
         train_toy(tmp_path / "run", RARE, "train.max_bad_batches=2", source=bad)
     assert steps(tmp_path / "run") == [4]
     train_toy(tmp_path / "run", RARE, "train.max_bad_batches=9", source=bad)
@@ -244,7 +244,7 @@ def test_without_its_log_line_a_checkpoint_is_not_written(tmp_path, monkeypatch,
         return Full(file) if self.name == "log.jsonl" else file
 
     monkeypatch.setattr(Path, "open", opened)
-    with pytest.raises(StillwaveError, match="No space left"):
+    with pytest.raises(StillwaveError, match=r"log\.jsonl: .*No space left"):
         train_toy(tmp_path / "run", RARE, "train.validate_every=100")
     assert steps(tmp_path / "run") == []
     assert "no checkpoint of step 3 could be written" in capsys.readouterr().err

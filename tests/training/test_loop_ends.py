@@ -47,7 +47,7 @@ def test_a_bad_gradient_is_a_bad_batch():
 
 
 def test_too_many_bad_batches_end_the_run(tmp_path):
-    with pytest.raises(StillwaveError, match=r"stopped after 3 batches with non-finite .*bad_batches"):
+    with pytest.raises(StillwaveError, match=r"run: .* 3 batches .*bad_batches"):
         train_toy(tmp_path / "run", "train.max_bad_batches=3", source=Toy(bad=tuple(range(2, 100))))
     assert len(list((tmp_path / "run" / "bad_batches").iterdir())) == 3
 
@@ -93,7 +93,7 @@ def test_a_signal_writes_a_checkpoint_and_the_next_run_resumes(tmp_path, monkeyp
 
     before = signal.getsignal(number)
     monkeypatch.setattr(TrainState, "step", step)
-    with pytest.raises(Stopped, match="stopped after step 3; give the same command to continue") as caught:
+    with pytest.raises(Stopped, match=r"run: .*step 3;") as caught:
         train_toy(tmp_path / "run")
     assert caught.value.code == 128 + number
     assert signal.getsignal(number) is before
@@ -137,24 +137,22 @@ def test_files_of_a_run_follow_the_umask(tmp_path):
 
 def test_the_run_of_another_recipe_is_refused_by_key(tmp_path):
     train_toy(tmp_path / "run", "train.steps=1")
-    with pytest.raises(
-        RecipeError, match=r"already holds a run with a different loss\.si_sdr; give another folder"
-    ):
+    with pytest.raises(RecipeError, match=r"run: .*loss\.si_sdr;.*recipe\.yaml"):
         train_toy(tmp_path / "run", "train.steps=2", "loss.si_sdr=0.5")
     train_toy(tmp_path / "run", "train.steps=1", "data.workers=1")
 
 
 def test_folders_without_a_run_are_refused(tmp_path):
     (tmp_path / "taxes.csv").write_text("1")
-    with pytest.raises(RecipeError, match="is not a run folder"):
+    with pytest.raises(RecipeError, match=r"'taxes\.csv'"):
         train_toy(tmp_path)
-    with pytest.raises(StillwaveError, match="is a file"):
+    with pytest.raises(StillwaveError, match=r"taxes\.csv: is a file"):
         train_toy(tmp_path / "taxes.csv")
 
 
 def test_resume_false_requires_a_folder_without_a_run(tmp_path):
     train_toy(tmp_path / "run", "train.steps=1", resume=False)
-    with pytest.raises(RecipeError, match="already holds a run"):
+    with pytest.raises(RecipeError, match="run: already"):
         train_toy(tmp_path / "run", "train.steps=1", resume=False)
 
 
@@ -179,7 +177,7 @@ def test_a_run_folder_is_locked_by_its_process(tmp_path):
     command = [sys.executable, "-c", HOLD, str(tmp_path / "run" / ".lock")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StillwaveError, match="another process is training here"):
+        with pytest.raises(StillwaveError, match="run: another process"):
             train_toy(tmp_path / "run")
         holder.kill()
     train_toy(tmp_path / "run", "train.steps=1")
@@ -195,7 +193,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoints(tmp_path, monkeypatch):
         original(tensors, file)
 
     monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(StillwaveError, match=r"No space left on device.*earlier ones are intact"):
+    with pytest.raises(StillwaveError, match=r"checkpoints: .*No space left on device"):
         train_toy(tmp_path / "run")
     assert checkpoint.load(tmp_path / "run" / "checkpoints" / "step_00000002")[1].step == 2
     monkeypatch.setattr(checkpoint, "save_file", original)
@@ -205,7 +203,7 @@ def test_a_full_disk_keeps_the_earlier_checkpoints(tmp_path, monkeypatch):
 
 
 def test_several_microphones_are_refused_where_mixtures_have_one():
-    with pytest.raises(RecipeError, match=r"model.microphones: .* set it to 1"):
+    with pytest.raises(RecipeError, match=r"^model\.microphones: .*data\.train\.pairs"):
         sources.mixtures(toy_recipe("model.microphones=2"), ONE)
 
 

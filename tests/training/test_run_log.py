@@ -44,7 +44,7 @@ def test_a_damaged_line_is_skipped(tmp_path):
 
 def test_nan_is_refused(tmp_path):
     log = RunLog(tmp_path, step=0, tensorboard=False)
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(ValueError, match="JSON"):
         log.write("train", 1, loss=float("nan"))
     log.close()
     assert run_log.read(tmp_path) == []
@@ -53,7 +53,7 @@ def test_nan_is_refused(tmp_path):
 def test_a_full_disk_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "open", lambda *_, **__: open("/dev/full", "w"))  # noqa: PTH123, SIM115
     log = RunLog(tmp_path, step=0, tensorboard=False)
-    with pytest.raises(StillwaveError, match=r"/dev/full: cannot be written \(No space left"):
+    with pytest.raises(StillwaveError, match=r"/dev/full: .*No space left"):
         log.write("train", 1, loss=1.0)
     log.close()
 

@@ -22,12 +22,12 @@ def test_training_starts_from_a_checkpoints_weights(tmp_path):
 
 def test_another_networks_weights_are_refused(tmp_path):
     place = make_teacher(tmp_path / "teacher")
-    with pytest.raises(CheckpointError, match=r"train\.start_from: .* has model\."):
+    with pytest.raises(CheckpointError, match=r"^train\.start_from: .*model\."):
         build_networks(toy_recipe(f"train.start_from={place}", "model.blocks=3"), torch.zeros(2, 1600))
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match=r"train\.start_from: .*nowhere: no such folder"):
+    with pytest.raises(CheckpointError, match=r"^train\.start_from: .*nowhere: "):
         build_networks(toy_recipe(f"train.start_from={tmp_path / 'nowhere'}"), torch.zeros(2, 1600))
 
 

@@ -33,7 +33,7 @@ def test_a_video_keeps_its_pictures(tmp_path, enhancer, talk):
     before, after = audio.read(talk)[0], audio.read(tmp_path / "clean.mp4")[0]
     assert abs(lag(after[0], before[0])) <= 2
     assert np.abs(after).mean() / np.abs(before).mean() == pytest.approx(0.5, abs=0.1)
-    with pytest.raises(AudioError, match="exists already"):
+    with pytest.raises(AudioError, match="overwrite=True"):
         enhance_file(enhancer, talk, tmp_path / "clean.mp4")
 
 
@@ -68,7 +68,7 @@ def test_surround_keeps_its_channel_layout(tmp_path, enhancer, make):
     assert np.array_equal(lfe, audio.read(path)[0][3])
     microphones = tmp_path / "array.wav"
     audio.write(microphones, speakers.astype(np.float32), 16_000)
-    with pytest.raises(AudioError, match=r"does not state a surround layout; write \.wav or \.flac"):
+    with pytest.raises(AudioError, match=r"c\.m4a: .*6 channels.*\.wav or \.flac"):
         enhance_file(enhancer, microphones, tmp_path / "c.m4a")
 
 
@@ -77,9 +77,7 @@ def test_pipes_take_media(enhancer, talk, tmp_path, monkeypatch):
     enhance_pipe(enhancer, io.BytesIO(talk.read_bytes()), sink)
     assert sink.getvalue()[:4] == b"RIFF"
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        AudioError, match=r"^standard input: its format needs ffmpeg, which is not on the PATH"
-    ):
+    with pytest.raises(AudioError, match=r"^standard input: .*ffmpeg.*PATH"):
         enhance_pipe(enhancer, io.BytesIO(talk.read_bytes()), io.BytesIO())
 
 
@@ -91,9 +89,9 @@ def test_failed_conversions_leave_no_file(tmp_path, enhancer, talk, make):
         raise KeyboardInterrupt
 
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(AudioError, match="has no audio"):
+    with pytest.raises(AudioError, match=r"silent\.mp4: .*only: video"):
         enhance_file(enhancer, tmp_path / "silent.mp4", tmp_path / "b.mp4")
-    with pytest.raises(AudioError, match="cannot be written by ffmpeg"):
+    with pytest.raises(AudioError, match=r"b\.webm: .*VP8"):
         enhance_file(enhancer, talk, tmp_path / "b.webm")
     with pytest.raises(KeyboardInterrupt):
         enhance_file(enhancer, talk, tmp_path / "b.mp4", progress=stop)

@@ -94,13 +94,13 @@ def test_files_that_are_not_audio_are_refused(tmp_path, make):
     (tmp_path / "list.m4a").write_text("#EXTM3U\n#EXTINF:10,\nfile:/etc/passwd\n#EXT-X-ENDLIST\n")
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile 'other.mp4'\n")
     make(tmp_path / "silent.mp4", *PICTURE, *MPEG4)
-    fails(tmp_path / "empty.mp4", "the file is empty$")
-    fails(tmp_path / "text.mp4", "cannot be decoded by ffmpeg: ")
-    fails(tmp_path / "list.m4a", "cannot be decoded by ffmpeg: ")
-    fails(tmp_path / "list.mp4", "cannot be decoded by ffmpeg: ")
-    fails(tmp_path / "silent.mp4", r"has no audio \(only: video\)$")
+    fails(tmp_path / "empty.mp4", "empty$")
+    fails(tmp_path / "text.mp4", "by ffmpeg: ")
+    fails(tmp_path / "list.m4a", "by ffmpeg: ")
+    fails(tmp_path / "list.mp4", "by ffmpeg: ")
+    fails(tmp_path / "silent.mp4", r"\(only: video\)$")
     (tmp_path / "folder.mp4").mkdir()
-    fails(tmp_path / "folder.mp4", "this is a folder")
+    fails(tmp_path / "folder.mp4", "is a folder")
 
 
 @pytest.mark.parametrize(
@@ -181,5 +181,5 @@ def test_media_with_another_suffix_are_read(tmp_path, make, wav, monkeypatch, na
     shutil.copy(made, path)
     assert np.array_equal(audio.read(path)[0], audio.read(made)[0])
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(AudioError, match="its format needs ffmpeg, which is not on the PATH"):
+    with pytest.raises(AudioError, match=rf"{name}: .*ffmpeg.*PATH"):
         audio.read(path)

@@ -125,11 +125,11 @@ def test_formats_without_video_get_the_audio_only(tmp_path, talk):
 
 
 def test_streams_that_a_container_cannot_hold_are_refused(tmp_path, talk, wav):
-    with pytest.raises(AudioError, match=r"b\.webm: cannot be written by ffmpeg: Only VP8") as caught:
+    with pytest.raises(AudioError, match=r"b\.webm: .*VP8") as caught:
         rewrite(talk, tmp_path / "b.webm")
     assert "\n" not in str(caught.value)
     with (
-        pytest.raises(AudioError, match="asf supports at most 2 channels, not 3"),
+        pytest.raises(AudioError, match=r"b\.wma: asf .*2 channels, not 3"),
         open_encoder(tmp_path / "b.wma", RATE, 3, original=wav, tags={}),
     ):
         pass
@@ -156,7 +156,7 @@ def test_a_killed_ffmpeg_is_reported(tmp_path, wav, monkeypatch):
 
     monkeypatch.setattr(subprocess, "Popen", Recorded)
     with (
-        pytest.raises(AudioError, match="cannot be written by ffmpeg"),
+        pytest.raises(AudioError, match=r"b\.m4a: .*ffmpeg"),
         open_encoder(tmp_path / "b.m4a", RATE, 1, original=wav, tags={}) as writer,
     ):
         started[-1].kill()
