@@ -48,7 +48,7 @@ NOT_RUN = {
     "stillwave export": "compares graphs for some seconds; tests/cli/test_cli_export.py runs it",
     "stillwave distill": "trains; tests/cli/test_cli_distill.py runs it",
     "stillwave check": "needs data; tests/cli/test_cli_check.py runs it",
-    "stillwave explain": "needs a finished run; tests/explain/test_explain.py runs it",
+    "stillwave explain": "needs a finished run; tests/explain/test_cli_explain.py runs it",
     "stillwave train my-recipe.yaml": "trains a large network",
     "stillwave data rooms": "200 simulated rooms take minutes, and an extra",
     "torchrun": "starts processes; tests/training/test_distributed.py does that",

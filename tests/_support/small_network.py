@@ -1,4 +1,4 @@
-"""One small causal network, as a module and as a file."""
+"""One small causal network: as a module, as a file, and as the enhancer of that file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 import torch
 from exported import export
 
+from stillwave.inference import Enhancer
+from stillwave.inference.onnx_model import read
 from stillwave.models import build
 from stillwave.models.denoiser import Denoiser
 from stillwave.schema import ModelConfig
@@ -25,3 +27,8 @@ def network() -> Denoiser:
 @pytest.fixture(scope="session")
 def file(network: Denoiser, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(network, tmp_path_factory.mktemp("exported") / "small.onnx")
+
+
+@pytest.fixture(scope="session")
+def enhancer(file: Path) -> Enhancer:
+    return Enhancer(read(file))

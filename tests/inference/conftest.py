@@ -1,3 +1,3 @@
 """The small causal network that these tests share."""
 
-from small_network import file, network  # noqa: F401
+from small_network import enhancer, file, network  # noqa: F401

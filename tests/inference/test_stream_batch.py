@@ -8,18 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillwave.errors import StateError
-from stillwave.inference import Enhancer
-from stillwave.inference.onnx_model import read
 from stillwave.inference.stream_batch import BatchedStream, StreamBatch
 
 
 def noise(rows: int, samples: int, seed: int = 0) -> np.ndarray:
     return 0.1 * np.random.default_rng(seed).standard_normal((rows, samples)).astype(np.float32)
-
-
-@pytest.fixture(scope="session")
-def enhancer(file) -> Enhancer:
-    return Enhancer(read(file))
 
 
 def advance(batch: StreamBatch, outputs: dict[BatchedStream, list[np.ndarray]]) -> None:
