@@ -96,7 +96,7 @@ def evaluate(
         estimates: a folder of enhanced recordings, or one for each system by name.
         references: the folder of clean recordings.
         noisy: the folder of noisy recordings, scored as the system `noisy`.
-        metrics: names of metrics, as in `["pesq_wb", "stoi"]`; default: all but DNSMOS and SNR.
+        metrics: names of metrics, as in `["pesq_wb", "stoi"]`; default: PESQ, STOI, ESTOI, SI-SDR, CSIG, CBAK and COVL.
         jobs: number of processes; default: one per core. Scores do not depend on it.
         quiet: show no progress.
 

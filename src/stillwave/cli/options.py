@@ -64,7 +64,7 @@ Metrics = Annotated[
     str | None,
     typer.Option(
         rich_help_panel="Scores",
-        help="Metrics to score with, separated by commas; default: all but DNSMOS and SNR.",
+        help="Metrics to score with, separated by commas; default: PESQ, STOI, ESTOI, SI-SDR, CSIG, CBAK and COVL.",
     ),
 ]
 CausalModel = Annotated[

@@ -1,5 +1,7 @@
 """Metrics of an estimate against its clean reference. Signals: `[N]` at 16 kHz, full scale ±1.
 
+`si_sdr_full`, `lsd_high` and `noise_high` use the signals at the sampling rate of their files (`FullBand`).
+
 A metric without a value has a reason: `Score(None, reason)`. Missing values are never replaced by a number.
 
 | key | measures | source |
@@ -7,6 +9,9 @@ A metric without a value has a reason: `Score(None, reason)`. Missing values are
 | `pesq_wb`, `pesq_nb` | predicted listening quality, MOS-LQO | ITU-T P.862.2, P.862.1; package `pesq` |
 | `stoi`, `estoi` | predicted intelligibility | Taal et al. 2011, Jensen & Taal 2016; package `pystoi` |
 | `si_sdr` | target to residual energy, invariant to scale *and sign* | Le Roux et al. 2019, eq. 3, means removed |
+| `si_sdr_full` | SI-SDR at the sampling rate of the files | as `si_sdr` |
+| `lsd_high` | log-spectral distance above 8 kHz; lower is better | Gray & Markel 1976 (`full_band.py`) |
+| `noise_high` | noise left above 8 kHz in pauses, relative to the noisy input; lower is better | `full_band.py` |
 | `snr` | clean to error energy; depends on scale and sign | |
 | `csig`, `cbak`, `covl` | predicted ratings of speech, background, overall | Hu & Loizou 2008 (`composite.py`) |
 | `dnsmos_sig`, `dnsmos_bak`, `dnsmos_ovrl` | predicted ratings, no reference | P.835 DNSMOS; package `speechmos` |
@@ -34,6 +39,7 @@ from stillwave.audio import Samples
 from stillwave.errors import MetricError, MissingExtraError, nearest
 from stillwave.evaluation.alignment import Alignment, alignment
 from stillwave.evaluation.challenge import t1
+from stillwave.evaluation.full_band import FullBand, lsd_high, noise_high
 from stillwave.evaluation.pesq import pesq
 from stillwave.evaluation.rng import fixed_seed
 from stillwave.evaluation.sdr import si_sdr, snr
@@ -51,8 +57,23 @@ class Score(NamedTuple):
 class SignalPair:
     """A clean reference and an estimate, with values that several metrics share; each is computed once."""
 
-    def __init__(self, clean: Samples, estimate: Samples, transcripts: TranscriptPair | None = None) -> None:
+    def __init__(
+        self,
+        clean: Samples,
+        estimate: Samples,
+        transcripts: TranscriptPair | None = None,
+        full_band: FullBand | None = None,
+    ) -> None:
         self.clean, self.estimate, self.transcripts = clean, estimate, transcripts
+        self._full_band = full_band or FullBand(clean, estimate, SAMPLE_RATE)
+
+    @cached_property
+    def full_band(self) -> FullBand:
+        """The signals at the sampling rate of their files. Lengths may differ there and agree at 16 kHz."""
+        fault = find_fault(self._full_band.clean, self._full_band.estimate)
+        if fault:
+            raise MetricError(fault)
+        return self._full_band
 
     @cached_property
     def pesq_wb(self) -> float:
@@ -105,6 +126,8 @@ class Metric:
     """Whether it requires a recogniser."""
     signals: bool = True
     """Whether it compares samples. The word error rate does not, so it exists for signals of different lengths."""
+    noisy: bool = False
+    """Whether it requires the noisy input."""
 
     def gain(self, difference: float) -> float:
         """Return a difference with its sign such that positive is better."""
@@ -122,6 +145,30 @@ METRICS: dict[str, Metric] = {
         Metric("stoi", "STOI", lambda c: c.stoi, _STOI, "×100", 100, 2),
         Metric("estoi", "ESTOI", lambda c: _stoi(c, True), _STOI, "×100", 100, 2),
         Metric("si_sdr", "SI-SDR", lambda c: si_sdr(c.clean, c.estimate), unit="dB", decimals=2),
+        Metric(
+            "si_sdr_full",
+            "SI-SDR full band",
+            lambda c: si_sdr(c.full_band.clean, c.full_band.estimate),
+            unit="dB",
+            decimals=2,
+        ),
+        Metric(
+            "lsd_high",
+            "LSD > 8 kHz",
+            lambda c: lsd_high(c.full_band),
+            unit="dB",
+            decimals=2,
+            lower_is_better=True,
+        ),
+        Metric(
+            "noise_high",
+            "noise > 8 kHz",
+            lambda c: noise_high(c.full_band),
+            unit="dB",
+            decimals=2,
+            lower_is_better=True,
+            noisy=True,
+        ),
         Metric("snr", "SNR", lambda c: snr(c.clean, c.estimate), unit="dB", decimals=2),
         Metric("csig", "CSIG", lambda c: c.composite["csig"], _PESQ),
         Metric("cbak", "CBAK", lambda c: c.composite["cbak"], _PESQ),
@@ -165,7 +212,11 @@ def choose(keys: Sequence[str], recogniser: bool = False) -> tuple[str, ...]:
 
 
 def score(
-    clean: Samples, estimate: Samples, keys: Sequence[str], transcripts: TranscriptPair | None = None
+    clean: Samples,
+    estimate: Samples,
+    keys: Sequence[str],
+    transcripts: TranscriptPair | None = None,
+    full_band: FullBand | None = None,
 ) -> dict[str, Score]:
     """Score an estimate against its clean reference.
 
@@ -174,6 +225,7 @@ def score(
         estimate: The estimate, `[N]` at 16 kHz, aligned with the reference.
         keys: Keys of `METRICS`.
         transcripts: The transcripts of both, for `wer` and `t1`.
+        full_band: The signals at the sampling rate of their files; by default those at 16 kHz.
 
     Returns:
         By metric, a value or the reason for its absence.
@@ -182,7 +234,7 @@ def score(
     fault = find_fault(clean, estimate)
     if fault:
         return unscored(fault, keys, transcripts)
-    pair = SignalPair(clean, estimate, transcripts)
+    pair = SignalPair(clean, estimate, transcripts, full_band)
     return {key: _score(METRICS[key], pair) for key in keys}
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from stillwave.audio import Samples, read, resample
 from stillwave.console import track
 from stillwave.cores import cores
 from stillwave.errors import StillwaveError, fault_text
-from stillwave.evaluation.metrics import DEFAULT, Score, aligned, choose, score, unscored
+from stillwave.evaluation.full_band import FullBand
+from stillwave.evaluation.metrics import DEFAULT, METRICS, Score, aligned, choose, score, unscored
 from stillwave.evaluation.processes import run
 from stillwave.evaluation.recognisers import identity, load
 from stillwave.evaluation.transcripts import AsrConfig, TranscriptPair, transcribe_all
@@ -138,13 +140,16 @@ def score_file(
     if item.clean is None:
         return without("there is no clean file of this name")
     try:
-        (clean, rate), (estimate, other) = _load(item.clean), _load(item.estimates[system])
+        clean, estimate = _load(item.clean), _load(item.estimates[system])
     except Exception as error:  # decoders raise any exception; other files are still scored
         return without(_without_path(fault_text(error), item))
-    if rate != other:  # resampling one of them would choose the compared band without asking
-        return without(f"sampling rates differ: {rate} Hz of reference, {other} Hz of estimate")
-    scores = score(clean, estimate, keys, transcripts)
-    lag, inverted = aligned(clean, estimate)
+    if clean.rate != estimate.rate:  # resampling one of them would choose the compared band without asking
+        return without(f"sampling rates differ: {clean.rate} Hz of reference, {estimate.rate} Hz of estimate")
+    full_band = FullBand(clean.own, estimate.own, clean.rate)
+    if any(METRICS[key].noisy for key in keys) and NOISY in item.estimates:
+        full_band = full_band._replace(noisy=_noisy(item.estimates[NOISY], clean.rate))
+    scores = score(clean.at_16_khz, estimate.at_16_khz, keys, transcripts, full_band)
+    lag, inverted = aligned(clean.at_16_khz, estimate.at_16_khz)
     return ScoreRow(item.id, system, item.snr_db, scores, inverted, transcripts, lag)
 
 
@@ -165,9 +170,32 @@ def mean_score(metric: str, clean: Sequence[Samples], estimates: Sequence[Sample
     return (math.fsum(values) / len(values) if values else math.nan), len(scores) - len(values)
 
 
-def _load(path: Path) -> tuple[Samples, int]:
-    """Return samples at 16 kHz, `[N]` if mono and `[channels, N]` otherwise, and the rate of the file."""
+class _Recording(NamedTuple):
+    """Samples at 16 kHz and at the rate of the file, `[N]` if mono and `[channels, N]` otherwise."""
+
+    at_16_khz: Samples
+    own: Samples
+    rate: int
+
+
+def _load(path: Path) -> _Recording:
     samples, rate = read(path)
-    if rate != SAMPLE_RATE:
-        samples = resample(samples, rate, SAMPLE_RATE)
-    return np.ascontiguousarray(samples[0] if len(samples) == 1 else samples), rate
+    own = _mono(samples)
+    return _Recording(own if rate == SAMPLE_RATE else _mono(resample(samples, rate, SAMPLE_RATE)), own, rate)
+
+
+def _mono(samples: Samples) -> Samples:
+    return np.ascontiguousarray(samples[0] if len(samples) == 1 else samples)
+
+
+def _noisy(path: Path, rate: int) -> Samples | str:
+    """Return the noisy input `[N]`, or why it cannot be compared with signals at `rate`."""
+    try:
+        samples, own_rate = read(path)
+    except Exception as error:  # decoders raise any exception; other metrics are still computed
+        return printable(f"the noisy input: {fault_text(error).removeprefix(f'{path}: ')}")
+    if len(samples) != 1:
+        return f"the noisy input has {len(samples)} channels; mono is required"
+    if own_rate != rate:
+        return f"sampling rates differ: {rate} Hz of reference, {own_rate} Hz of noisy input"
+    return _mono(samples)
