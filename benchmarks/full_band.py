@@ -38,6 +38,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=cores())
     options = parser.parse_args()
     scores = options.work / "scores"
+    for name in options.models:
+        if not (options.work / f"{name}-16k").is_dir():
+            run(*narrow(name, str(options.test), str(options.work)))
     for name in PEERS:
         if not (options.work / name).is_dir():
             noisy = str(options.test / "noisy")
@@ -48,9 +51,16 @@ def main() -> None:
     options.page.write_text(page(options.models, scores), encoding="utf-8")
 
 
+def narrow(model: str, test: str, work: str) -> list[str]:
+    """The arguments of Python that enhance without the band above that of the network."""
+    output = f"{work}/{model}-16k"
+    return ["-m", "stillwave", "enhance", f"{test}/noisy", "-o", output, "-m", model, "--bandwidth", "model"]
+
+
 def evaluation(models: list[str], test: str, work: str) -> list[str]:
     """The arguments of Python that score the models and the peers."""
-    peers = [part for name in PEERS for part in ("--enhanced", f"{name}={work}/{name}")]
+    names = [*(f"{name}-16k" for name in models), *PEERS]
+    peers = [part for name in names for part in ("--enhanced", f"{name}={work}/{name}")]
     return ["-m", "stillwave", "evaluate", *models, "--on", test, *peers, "--metrics", ",".join(METRICS)]
 
 
@@ -66,6 +76,7 @@ def page(models: list[str], scores: Path) -> str:
     packages = {**versions(), **{name: importlib.metadata.version(name) for name in packages_of_scores()}}
     facts = machine()
     commands = ["benchmarks/peer_networks.py TEST/noisy -o scratch/full_band --only dfn3 rnnoise"]
+    commands += [shlex.join(narrow(name, "TEST", "scratch/full_band")) for name in models]
     commands.append(shlex.join(evaluation(models, "TEST", "scratch/full_band")))
     return "\n".join(
         (

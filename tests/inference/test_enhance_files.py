@@ -62,7 +62,7 @@ def test_a_file_keeps_its_properties(
     assert sum(done) == after.shape[1]
     inner = slice(rate // 10, -rate // 10)
     assert np.abs(after - before / 2)[:, inner].max() < (
-        0.03 if source[2:] in ("mp3", "opus", "ogg") else 4e-3
+        0.04 if source[2:] in ("mp3", "opus", "ogg") else 4e-3
     )
     if not target.endswith(".aiff"):
         assert tags.items() <= audio.probe(tmp_path / target).tags.items()

@@ -16,6 +16,8 @@ from stillwave.cli.options import (
     OUTPUT,
     RUNNING,
     AsJson,
+    Bandwidth,
+    BandwidthOption,
     Device,
     LimitDb,
     Overwrite,
@@ -57,6 +59,7 @@ def enhance(
         ),
     ] = None,
     limit_db: LimitDb = None,
+    bandwidth: BandwidthOption = Bandwidth.full,
     rate: Annotated[
         int | None,
         typer.Option(
@@ -96,8 +99,8 @@ def enhance(
     and number of channels; with ffmpeg on the PATH also m4a, mp4, mkv, mov,
     webm, wma, aac and others. In a video, the first audio track is enhanced;
     pictures, other tracks, subtitles and chapters are kept. The network runs at
-    16 kHz, so frequencies above 8 kHz are removed unless --limit-db keeps a
-    part of them. Samples beyond full scale are kept in floating-point and lossy
+    16 kHz; above 8 kHz, noise is attenuated as between 5 and 7.5 kHz
+    (--bandwidth). Samples beyond full scale are kept in floating-point and lossy
     files, and clipped and counted in integer files. Output to a pipe is WAV.
 
     Folders are searched recursively; files named NAME-enhanced are skipped. A
@@ -119,7 +122,7 @@ def enhance(
     options: dict[str, Any] = {"limit_db": limit_db, "rate_out": rate}
     if PIPE in inputs or output == PIPE:
         _check_pipe(inputs, output, as_json or dry_run)
-        _pipe(load(model, device), options, quiet)
+        _pipe(load(model, device, bandwidth=bandwidth.value), options, quiet)
         return
     if overwrite and skip_existing:
         raise StillwaveError("--overwrite and --skip-existing exclude each other; choose one")
@@ -130,7 +133,9 @@ def enhance(
     if dry_run:
         _show_plan(work, overwrite, as_json)
         return
-    view = _run(load(model, device), work, jobs, quiet, overwrite=overwrite, **options)
+    view = _run(
+        load(model, device, bandwidth=bandwidth.value), work, jobs, quiet, overwrite=overwrite, **options
+    )
     if output is None and not quiet and not view.failed:
         for job in work.jobs:
             note(printable(f"{job.source} → {job.target}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,6 +82,24 @@ LimitDb = Annotated[
         min=0,
         rich_help_panel=SIGNAL,
         help="Reduce noise by at most this many dB; default: no limit.",
+    ),
+]
+
+
+class Bandwidth(str, Enum):
+    """Bandwidth of the output, as `bandwidth` of `stillwave.load`."""
+
+    full = "full"
+    model = "model"
+
+
+BandwidthOption = Annotated[
+    Bandwidth,
+    typer.Option(
+        "--bandwidth",
+        rich_help_panel=SIGNAL,
+        help="Bandwidth of the output: full keeps what lies above the model's band (8 kHz) and attenuates it as the "
+        "model's uppermost third; model removes it.",
     ),
 ]
 Device = Annotated[

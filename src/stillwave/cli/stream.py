@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillwave.cli.options import SIGNAL, CausalModel, LimitDb
+from stillwave.cli.options import SIGNAL, Bandwidth, BandwidthOption, CausalModel, LimitDb
 from stillwave.cli.pipes import check_pipes
 from stillwave.console import note
 from stillwave.errors import AudioError
@@ -52,6 +52,7 @@ def stream(
         ),
     ] = PcmFormat.s16le,
     limit_db: LimitDb = None,
+    bandwidth: BandwidthOption = Bandwidth.full,
     block: Annotated[
         int,
         typer.Option(
@@ -88,7 +89,7 @@ def stream(
     from stillwave.inference import load
     from stillwave.live.pcm import run
 
-    opened = _open(load(model, "cpu"), rate, channels, limit_db)
+    opened = _open(load(model, "cpu", bandwidth=bandwidth.value), rate, channels, limit_db)
     with _quiet_pipe():
         done = run(
             opened,

@@ -19,6 +19,7 @@ def causal_blocks(
     channels: int,
     rates: tuple[int, int],
     dry_mix: float,
+    full_band: bool = True,
 ) -> Iterator[Samples]:
     """Yield the aligned estimate `[S, m]` at `rates[1]` Hz of blocks `[channels, n]` at `rates[0]` Hz.
 
@@ -26,7 +27,7 @@ def causal_blocks(
     """
     rate_in, rate_out = rates
     streams = channels // backend.microphones
-    pipeline = StreamingPipeline(backend, streams, rate_in, rate_out, dry_mix)
+    pipeline = StreamingPipeline(backend, streams, rate_in, rate_out, dry_mix, full_band)
     received = returned = 0
     for block in blocks:
         received += block.shape[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from stillwave.inference.causal_file import causal_blocks
 from stillwave.inference.chunked_input import checked_blocks
 from stillwave.inference.loading import make_backend, open_model
 from stillwave.inference.offline_file import GRID, OfflineBlocks
+from stillwave.inference.pipeline import dry_mix_of
 
 if TYPE_CHECKING:
     from stillwave.inference.backend import Backend
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 WINDOW_SECONDS, OVERLAP_SECONDS = 10.0, 2.0
 """Chosen by measurement: docs/design.md, "Long recordings"; benchmarks/enhance_blocks.py."""
 _BLOCK_SECONDS = 5
+Bandwidth = Literal["full", "model"]
 
 
 def load(
@@ -36,6 +38,7 @@ def load(
     window_seconds: float = WINDOW_SECONDS,
     overlap_seconds: float = OVERLAP_SECONDS,
     batch: int | None = None,
+    bandwidth: Bandwidth = "full",
 ) -> Enhancer:
     """Return an enhancer with a trained network.
 
@@ -47,6 +50,7 @@ def load(
         window_seconds: See `Enhancer`.
         overlap_seconds: See `Enhancer`.
         batch: See `Enhancer`.
+        bandwidth: See `Enhancer`.
 
     Raises:
         CheckpointError: `model` is unknown or cannot be read, or `device` is no device.
@@ -54,7 +58,8 @@ def load(
 
     """
     network = open_model(model, device)
-    return Enhancer(network, window_seconds=window_seconds, overlap_seconds=overlap_seconds, batch=batch)
+    options = {"window_seconds": window_seconds, "overlap_seconds": overlap_seconds}
+    return Enhancer(network, **options, batch=batch, bandwidth=bandwidth)
 
 
 class Enhancer:
@@ -62,8 +67,8 @@ class Enhancer:
 
     The output has the length, alignment, level and polarity of the input. A network for one microphone processes each
     channel separately; a network for several takes that many channels and returns one. Signals are resampled to the
-    network's rate and back, so the output has no content above half of it (8 kHz at 16 kHz), unless `limit_db` keeps
-    part of the input.
+    network's rate and back. The band above half of that rate (8 kHz at 16 kHz), which the network does not process, is
+    attenuated as the uppermost third of the network's band, frame by frame; nothing is added to it.
 
     A causal network processes a recording frame by frame, with the same result as a live stream (`open`). A non-causal
     network processes up to `window_seconds` at once, and longer recordings in overlapping windows that are
@@ -78,6 +83,8 @@ class Enhancer:
         overlap_seconds: Overlap of two windows, at most half of `window_seconds`.
         batch: Number of windows (of different channels or times) that are processed at once; by default 8 on a GPU
             and 1 on a CPU.
+        bandwidth: `full`: the output has the bandwidth of the input. `model`: the output has nothing above half of the
+            network's rate, unless `limit_db` keeps part of the input.
 
     Attributes:
         sample_rate: Rate of the network, in Hz.
@@ -104,7 +111,10 @@ class Enhancer:
         window_seconds: float = WINDOW_SECONDS,
         overlap_seconds: float = OVERLAP_SECONDS,
         batch: int | None = None,
+        bandwidth: Bandwidth = "full",
     ) -> None:
+        if bandwidth not in ("full", "model"):
+            raise StillwaveError(f"bandwidth: expected 'full' or 'model', got {bandwidth!r}")
         if not 0 < overlap_seconds <= window_seconds / 2 < math.inf:
             raise StillwaveError(
                 f"windows of {window_seconds} s cannot overlap by {overlap_seconds} s; "
@@ -125,6 +135,7 @@ class Enhancer:
         self.window = max(_on_grid(window_seconds * self.sample_rate), 2 * self.overlap)
         self.device = str(getattr(network, "device", "cpu"))
         self.batch = batch or (1 if self.device == "cpu" else 8)
+        self.bandwidth = bandwidth
         self.name = str(getattr(network, "name", type(network).__name__))
         self.concurrent = bool(getattr(network, "concurrent", False))
         """Whether several threads can enhance at once, each on its core; PyTorch uses all cores for one call."""
@@ -157,7 +168,7 @@ class Enhancer:
             raise StateError(
                 "this network needs the whole signal, so it cannot stream; use a causal one, such as 'bsrnn-s'"
             )
-        return Stream(self.backend, rate, streams, _dry_mix(limit_db))
+        return Stream(self.backend, rate, streams, dry_mix_of(limit_db), self.bandwidth == "full")
 
     def enhance(
         self,
@@ -273,24 +284,15 @@ class Enhancer:
         """
         rates = check_rate(rate), check_rate(rate if rate_out is None else rate_out)
         outputs = self.channels_out(channels)
-        dry_mix = _dry_mix(limit_db)
+        dry_mix, full_band = dry_mix_of(limit_db), self.bandwidth == "full"
         blocks = checked_blocks(blocks, channels)
         if self.backend is not None:
-            estimates = causal_blocks(self.backend, blocks, channels, rates, dry_mix)
+            estimates = causal_blocks(self.backend, blocks, channels, rates, dry_mix, full_band)
         else:
             assert self._offline is not None
-            offline = OfflineBlocks(self._offline, self.window, self.overlap, self.batch)
+            offline = OfflineBlocks(self._offline, self.window, self.overlap, self.batch, full_band)
             estimates = offline.enhance(blocks, channels, outputs, rates, dry_mix)
         yield from (samples for samples in estimates if samples.shape[1])
-
-
-def _dry_mix(limit_db: float | None) -> float:
-    """Return the amplitude factor of the dry signal."""
-    if limit_db is None:
-        return 0.0
-    if not isinstance(limit_db, (int, float, np.integer, np.floating)) or not limit_db >= 0:
-        raise AudioError(f"limit_db: expected 0 dB or more (the greatest reduction of noise), got {limit_db}")
-    return float(10.0 ** (-limit_db / 20))
 
 
 def _on_grid(samples: float) -> int:

@@ -17,6 +17,7 @@ from stillwave.audio import Resampler, Samples
 from stillwave.errors import StillwaveError
 from stillwave.inference.chunked_input import ChunkedInput
 from stillwave.inference.offline_backend import OfflineBackend
+from stillwave.inference.upper_band import has_upper_band, separate_upper_band
 
 GRID = 256
 """Windows start at multiples of the STFT hop, so that their frames are those of the whole signal."""
@@ -74,40 +75,47 @@ class OfflineBlocks:
     window: int
     overlap: int
     batch: int
+    full_band: bool = True
+    """Keep the band above that of the network; see `upper_band.py`."""
 
     def enhance(
         self, blocks: Iterable[Samples], channels: int, outputs: int, rates: tuple[int, int], dry_mix: float
     ) -> Iterator[Samples]:
         """Yield the estimate `[outputs, m]` at `rates[1]` Hz of blocks `[channels, n]` at `rates[0]` Hz."""
         rate, rate_out = rates
-        chunks = ChunkedInput(
-            blocks, rate, self.backend.sample_rate, rate_out, channels, outputs, dry_mix > 0
-        )
-        pieces = cut(chunks, self.window, self.overlap)
-        down = Resampler(self.backend.sample_rate, rate_out, outputs)
+        upper = self.full_band and has_upper_band(self.backend.sample_rate, rate, rate_out)
+        mixes = upper or dry_mix > 0
+        chunks = ChunkedInput(blocks, rate, self.backend.sample_rate, rate_out, channels, outputs, mixes)
+        pieces = self._estimates(cut(chunks, self.window, self.overlap), outputs, upper)
+        rows = 2 * outputs if upper else outputs
+        down = Resampler(self.backend.sample_rate, rate_out, rows)
         returned = 0
         # An empty block at the end flushes the resampler.
-        end = np.zeros((outputs, 0), np.float32)
-        for estimate in chain(join(self._estimates(pieces, outputs), self.overlap), [end]):
+        end = np.zeros((rows, 0), np.float32)
+        for estimate in chain(join(pieces, self.overlap), [end]):
             samples = down.push(estimate, last=estimate is end)
             if chunks.length is not None:
                 samples = samples[:, : chunks.length - returned]
             returned += samples.shape[1]
-            if dry_mix > 0:
-                samples = samples + np.float32(dry_mix) * (chunks.take(samples.shape[1]) - samples)
-            yield samples
+            dry = chunks.take(samples.shape[1]) if mixes else samples
+            if upper:
+                samples = samples[:outputs] + samples[outputs:] * dry
+            yield samples + np.float32(dry_mix) * (dry - samples) if dry_mix > 0 else samples
 
     def _estimates(
-        self, pieces: Iterator[tuple[int, Samples]], outputs: int
+        self, pieces: Iterator[tuple[int, Samples]], outputs: int, upper: bool
     ) -> Iterator[tuple[int, Samples]]:
-        """Process pieces in batches; all pieces of a batch have the same length."""
+        """Process pieces in batches, all of one length; with `upper`, as `separate_upper_band` returns them."""
         together = max(1, self.batch // outputs)
         while group := list(islice(pieces, together)):
             while group:
                 length = group[0][1].shape[1]
                 same = [piece for piece in group if piece[1].shape[1] == length]
                 group = [piece for piece in group if piece[1].shape[1] != length]
-                estimates = self._run(np.stack([piece for _, piece in same]))
+                noisy = np.stack([piece for _, piece in same])
+                estimates = self._run(noisy)
+                if upper:
+                    estimates = separate_upper_band(noisy[:, :outputs], estimates, 2 * GRID)
                 yield from ((start, one) for (start, _), one in zip(same, estimates, strict=True))
 
     def _run(self, noisy: Samples) -> Samples:

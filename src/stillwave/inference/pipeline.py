@@ -1,19 +1,21 @@
-"""The steps of streaming inference: resample, frame, network, overlap-add, resample, dry mix.
+"""The steps of streaming inference: resample, frame, network, overlap-add, resample, upper band, dry mix.
 
 A `StreamingPipeline` returns samples as soon as they are complete; `stream.py` adds the constant delay.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stillwave.audio import Samples
+from stillwave.errors import AudioError
 from stillwave.inference.backend import Backend, Spectra, State
 from stillwave.inference.streaming_resampler import StreamingResampler
-from stillwave.inference.streaming_stft import Framer, OverlapAdder, analyze_frames
+from stillwave.inference.streaming_stft import Framer, OverlapAdder, Spectrum, analyze_frames
+from stillwave.inference.upper_band import GainEnvelope, frame_gains, has_upper_band
 
 FRAMES_AT_ONCE = 64
 """Greatest number of frames per call of the network, which bounds memory."""
@@ -22,16 +24,32 @@ GREATEST = 1e20
 Arrays = dict[str, NDArray[Any]]
 
 
+def dry_mix_of(limit_db: float | None) -> float:
+    """Return the amplitude factor of the dry signal for a greatest reduction of noise in dB (None: no limit)."""
+    if limit_db is None:
+        return 0.0
+    if not isinstance(limit_db, (int, float, np.integer, np.floating)) or not limit_db >= 0:
+        raise AudioError(f"limit_db: expected 0 dB or more (the greatest reduction of noise), got {limit_db}")
+    return float(10.0 ** (-limit_db / 20))
+
+
 class StreamingPipeline:
     """Enhance S streams of M microphones from `rate_in` to `rate_out`, aligned with the input.
 
-    `dry_mix` is the amplitude factor of the dry signal in the output. A frame of digital silence gives silence. If an
-    estimate is not finite or too large, its frames are silenced and the state of that stream is reset, so finite input
-    within ±`audio.contract.LOUDEST` gives finite output.
+    `dry_mix` is the amplitude factor of the dry signal in the output. `full_band` keeps the band above that of the
+    network (`upper_band.py`). A frame of digital silence gives silence. If an estimate is not finite or too large, its
+    frames are silenced and the state of that stream is reset, so finite input within ±`audio.contract.LOUDEST` gives
+    finite output.
     """
 
     def __init__(
-        self, backend: Backend, streams: int, rate_in: int, rate_out: int, dry_mix: float = 0.0
+        self,
+        backend: Backend,
+        streams: int,
+        rate_in: int,
+        rate_out: int,
+        dry_mix: float = 0.0,
+        full_band: bool = True,
     ) -> None:
         rows = streams * backend.microphones
         self.backend, self.streams, self.dry_mix = backend, streams, np.float32(dry_mix)
@@ -44,6 +62,9 @@ class StreamingPipeline:
         self._down = StreamingResampler(backend.sample_rate, rate_out, streams)
         self._dry = StreamingResampler(rate_in, rate_out, streams)
         self._kept = np.zeros((streams, 0), np.float32)
+        self._envelope: GainEnvelope | None = None
+        if full_band and has_upper_band(backend.sample_rate, rate_in, rate_out):
+            self._envelope = GainEnvelope(streams, backend.hop, backend.sample_rate, rate_out)
 
     def push(self, block: Samples) -> Samples:
         """Process a block `[S, M, n]` and return the samples `[S, m]` that are complete."""
@@ -57,13 +78,19 @@ class StreamingPipeline:
         # Kept for any `dry_mix`, so that states fit streams with another one.
         self._kept = np.concatenate([self._kept, self._dry.push(block[:, 0])], axis=1)
         dry, self._kept = self._kept[:, : wet.shape[1]], self._kept[:, wet.shape[1] :].copy()
+        if self._envelope:
+            wet = wet + self._envelope.take(wet.shape[1]) * dry
         return wet + self.dry_mix * (dry - wet) if self.dry_mix else wet
 
-    def _estimate(self, frames: Samples) -> NDArray[np.complex64]:
-        """Return the estimated spectra `[S, T, F]` of frames `[S·M, T, n_fft]`."""
-        estimate, self._state, restarts = estimate_frames(self.backend, frames, self._state)
+    def _estimate(self, frames: Samples) -> Spectrum:
+        """Return the spectra `[S, T, F]` to be synthesised for frames `[S·M, T, n_fft]`."""
+        estimate, noisy, self._state, restarts = estimate_frames(self.backend, frames, self._state)
         self.restarts += restarts
-        return estimate
+        if self._envelope is None:
+            return estimate
+        gains = frame_gains(noisy, estimate)
+        self._envelope.push(gains)
+        return estimate - gains[:, :, None] * noisy
 
     def state(self) -> Arrays:
         """Return a copy of the state as arrays by name."""
@@ -74,6 +101,11 @@ class StreamingPipeline:
             arrays[f"{name}.numerator"] = np.array(rate.numerator)
         arrays["frames"], arrays["overlap"] = self._framer.held.copy(), self._adder.held.copy()
         arrays["kept"] = self._kept.copy()
+        if self._envelope:
+            arrays["gains"], arrays["gains.position"] = (
+                self._envelope.gains.copy(),
+                np.array(self._envelope.position),
+            )
         return arrays
 
     def restore(self, arrays: Arrays) -> None:
@@ -83,21 +115,30 @@ class StreamingPipeline:
             rate.held, rate.numerator = arrays[f"{name}.held"].copy(), int(arrays[f"{name}.numerator"])
         self._framer.held, self._adder.held = arrays["frames"].copy(), arrays["overlap"].copy()
         self._kept = arrays["kept"].copy()
+        if self._envelope:
+            self._envelope.gains = arrays["gains"].copy()
+            self._envelope.position = int(arrays["gains.position"])
 
 
-def estimate_frames(
-    backend: Backend, frames: Samples, state: State
-) -> tuple[NDArray[np.complex64], State, int]:
+class Estimated(NamedTuple):
+    """Result of `estimate_frames` for S streams."""
+
+    estimate: Spectrum
+    """Estimated spectra `[S, T, F]`."""
+    noisy: Spectrum
+    """Spectra of the first microphone `[S, T, F]`."""
+    state: State
+    restarts: int
+    """How many streams were reset because their estimate was not finite."""
+
+
+def estimate_frames(backend: Backend, frames: Samples, state: State) -> Estimated:
     """Process frames with a network.
 
     Args:
         backend: Executes the network.
         frames: `[S·M, T, n_fft]` for S streams of M microphones.
         state: State of the streams after their previous frames.
-
-    Returns:
-        The estimated spectra `[S, T, F]`, the new state, and how many streams were reset because their estimate was
-        not finite.
 
     """
     streams = len(frames) // backend.microphones
@@ -107,8 +148,8 @@ def estimate_frames(
     output, state, restarts = _without_faults(backend, output, state)
     by_stream = frames.reshape(streams, -1, *frames.shape[1:])
     active: NDArray[np.bool_] = (by_stream != 0).any(axis=(1, 3))
-    estimate: NDArray[np.complex64] = (output[:, 0] + 1j * output[:, 1]) * active[:, :, None]
-    return estimate, state, restarts
+    estimate: Spectrum = (output[:, 0] + 1j * output[:, 1]) * active[:, :, None]
+    return Estimated(estimate, spectra[:, 0], state, restarts)
 
 
 def _without_faults(backend: Backend, output: Spectra, state: State) -> tuple[Spectra, State, int]:

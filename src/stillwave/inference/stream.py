@@ -38,6 +38,7 @@ class Stream:
         rate: Sampling rate of input and output in Hz; by default the network's.
         streams: Number of parallel signals.
         dry_mix: Amplitude factor, 0 … 1, of the dry signal in the output.
+        full_band: Keep the band above that of the network; see `Enhancer`.
 
     Attributes:
         rate: Sampling rate, in Hz.
@@ -61,7 +62,12 @@ class Stream:
     """
 
     def __init__(
-        self, backend: Backend, rate: int | None = None, streams: int = 1, dry_mix: float = 0.0
+        self,
+        backend: Backend,
+        rate: int | None = None,
+        streams: int = 1,
+        dry_mix: float = 0.0,
+        full_band: bool = True,
     ) -> None:
         if isinstance(streams, bool) or not isinstance(streams, (int, np.integer)) or streams < 1:
             raise AudioError(f"streams: expected a whole number from 1 on, got {streams!r}")
@@ -70,7 +76,7 @@ class Stream:
         self.streams = int(streams)
         self.delay_samples = delay(backend.sample_rate, self.rate, backend.hop)
         self.repaired = 0
-        self._dry_mix = dry_mix
+        self._dry_mix, self._full_band = dry_mix, full_band
         self._restarts = 0
         self._lock = threading.RLock()
         self._begin()
@@ -143,7 +149,9 @@ class Stream:
             self._begin()
 
     def _begin(self) -> None:
-        self._pipeline = StreamingPipeline(self.backend, self.streams, self.rate, self.rate, self._dry_mix)
+        self._pipeline = StreamingPipeline(
+            self.backend, self.streams, self.rate, self.rate, self._dry_mix, self._full_band
+        )
         self._ahead = np.zeros((self.streams, self.delay_samples), np.float32)  # complete, not yet returned
 
     def state(self) -> Arrays:
@@ -198,10 +206,14 @@ class Stream:
         if not isinstance(state, Mapping):
             raise StateError(f"state: expected the result of Stream.state, got {type(state).__name__}")
         own = self.state()
-        if set(own) != set(state) or str(state["model"]) != str(own["model"]):
+        if str(state.get("model")) != str(own["model"]):
             raise StateError("this state belongs to another model; restore it to a stream of that model")
         if int(state["rate"]) != self.rate:
             raise StateError(f"this state has a rate of {int(state['rate'])} Hz, this stream {self.rate} Hz")
+        if set(own) != set(state):
+            raise StateError(
+                "this state belongs to a stream of another bandwidth or version; open a stream as that one was"
+            )
         found = len(state["ahead"])
         if found != self.streams:
             raise StateError(f"this state has {found} streams, this stream {self.streams}")

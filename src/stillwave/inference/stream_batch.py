@@ -17,6 +17,7 @@ from stillwave.inference.pipeline import estimate_frames
 from stillwave.inference.stream import delay
 from stillwave.inference.streaming_resampler import StreamingResampler
 from stillwave.inference.streaming_stft import OverlapAdder, synthesize_frames
+from stillwave.inference.upper_band import GainEnvelope, frame_gains, has_upper_band
 
 MOST_FRAMES = 8
 """Greatest number of frames of each stream in one call, which bounds the time that the others wait."""
@@ -52,6 +53,9 @@ class BatchedStream:
         self._adder = OverlapAdder(channels, backend.n_fft)
         self._held = np.zeros((channels, backend.hop), np.float32)
         self._dry = np.zeros((channels, 0), np.float32)
+        self._envelope: GainEnvelope | None = None
+        if has_upper_band(backend.sample_rate, rate, rate):
+            self._envelope = GainEnvelope(channels, backend.hop, backend.sample_rate, rate)
         self._finished = False
 
     @property
@@ -78,7 +82,7 @@ class BatchedStream:
 
     def _append(self, rows: Samples) -> None:
         self._held = np.concatenate([self._held, self._up.push(rows)], axis=1)
-        if self._dry_mix:
+        if self._envelope or self._dry_mix:
             self._dry = np.concatenate([self._dry, rows], axis=1)
 
     def take(self, count: int) -> Samples:
@@ -88,15 +92,30 @@ class BatchedStream:
         self._held = self._held[:, count * hop :]
         return np.concatenate([halves[:, :-1], halves[:, 1:]], axis=2)
 
-    def give(self, frames: Samples) -> Samples:
-        """Take processed frames `[channels, T, n_fft]` and return the samples `[channels, m]` that are complete."""
+    @property
+    def keeps_upper_band(self) -> bool:
+        """Whether the output has a band above that of the network."""
+        return self._envelope is not None
+
+    def give(self, frames: Samples, gains: Samples) -> Samples:
+        """Take processed frames and return the samples `[channels, m]` that are complete.
+
+        Args:
+            frames: Windowed frames `[channels, T, n_fft]`, less `gains` times the input if `keeps_upper_band`.
+            gains: Gains `[channels, T]` of the upper band.
+
+        """
         samples = self._down.push(self._adder.add(frames))
-        samples = samples[:, : self.received - self.returned]
-        self.returned += samples.shape[1]
-        if self._dry_mix:
-            dry, self._dry = self._dry[:, : samples.shape[1]], self._dry[:, samples.shape[1] :]
-            samples = samples + self._dry_mix * (dry - samples)
-        return samples
+        count = min(samples.shape[1], self.received - self.returned)
+        samples = samples[:, :count]
+        self.returned += count
+        if not self._envelope and not self._dry_mix:
+            return samples
+        dry, self._dry = self._dry[:, :count], self._dry[:, count:]
+        if self._envelope:
+            self._envelope.push(gains)
+            samples = samples + self._envelope.take(count) * dry
+        return samples + self._dry_mix * (dry - samples) if self._dry_mix else samples
 
 
 class StreamBatch:
@@ -155,10 +174,15 @@ class StreamBatch:
         frames = np.concatenate([stream.take(count) for stream in streams])
         slots = [slot for stream in streams for slot in stream.slots]
         state = {name: value[slots] for name, value in self._state.items()}
-        spectra, state, restarts = estimate_frames(self.backend, frames, state)
+        estimate, noisy, state, restarts = estimate_frames(self.backend, frames, state)
         self.restarts += restarts
         for name, value in state.items():
             self._state[name][slots] = value
-        estimates = synthesize_frames(spectra, self.backend.n_fft)
-        bounds = np.cumsum([stream.channels for stream in streams])[:-1]
-        return [stream.give(part) for stream, part in zip(streams, np.split(estimates, bounds), strict=True)]
+        counts = [stream.channels for stream in streams]
+        kept = np.repeat([stream.keeps_upper_band for stream in streams], counts)
+        gains = np.zeros(noisy.shape[:2], np.float32)
+        gains[kept] = frame_gains(noisy[kept], estimate[kept])
+        parts = synthesize_frames(estimate - gains[:, :, None] * noisy, self.backend.n_fft)
+        bounds = np.cumsum(counts)[:-1]
+        each = zip(streams, np.split(parts, bounds), np.split(gains, bounds), strict=True)
+        return [stream.give(frames, own) for stream, frames, own in each]

@@ -1,11 +1,12 @@
 /**
- * The steps of streaming inference: resample, frame, network, overlap-add, resample, dry mix.
+ * The steps of streaming inference: resample, frame, network, overlap-add, resample, upper band, dry mix.
  *
  * The output equals that of the Python package (`stillwave.inference.pipeline`) to 1e-4 of full scale.
  */
 
 import { StreamingResampler } from "./resampler.js";
 import { FrameAnalyzer, Framer, joined, OverlapAdder } from "./stft.js";
+import { hasUpperBand, UpperBand } from "./upper-band.js";
 
 /** Greatest number of frames per call of the network, which bounds memory. */
 const FRAMES_AT_ONCE = 64;
@@ -40,6 +41,9 @@ export class StreamingPipeline {
     this.down = each(() => new StreamingResampler(network.sampleRate, rateOut));
     this.dry = each(() => new StreamingResampler(rateIn, rateOut));
     this.kept = each(() => new Float32Array(0));
+    const upper = hasUpperBand(network.sampleRate, rateIn, rateOut);
+    /** One a stream, or null where the network processes all of the input's band. */
+    this.upper = upper ? each(() => new UpperBand(network.hop, network.sampleRate, rateOut)) : null;
     this.state = network.begin(streams);
   }
 
@@ -57,14 +61,15 @@ export class StreamingPipeline {
     }
     return block.map((row, s) => {
       const wet = this.down[s].push(parts[s].reduce(joined, new Float32Array(0)));
-      return this.dryMix ? this.#mixed(wet, row, s) : wet;
+      return this.upper || this.dryMix ? this.#mixed(wet, row, s) : wet;
     });
   }
 
   #mixed(wet, row, s) {
     const dry = joined(this.kept[s], this.dry[s].push(row));
     this.kept[s] = dry.slice(wet.length);
-    return wet.map((value, n) => value + this.dryMix * (dry[n] - value));
+    this.upper?.[s].add(wet, dry);
+    return !this.dryMix ? wet : wet.map((value, n) => value + this.dryMix * (dry[n] - value));
   }
 
   /** Return the samples of each stream that frames first … first + count − 1 complete. */
@@ -85,6 +90,7 @@ export class StreamingPipeline {
     return this.adders.map((adder, s) => {
       const [re, im] = parts(estimate, s, size);
       this.#silence(re, im, active[s], s);
+      this.upper?.[s].separate(re, im, ...parts(spectrum, s, size), count);
       return adder.push(re, im, count);
     });
   }
