@@ -113,28 +113,6 @@ def test_a_state_can_be_saved_to_a_file(tmp_path, enhancer):
     assert np.array_equal(other.process(noise(1, 900)[0]), stream.process(noise(1, 900)[0]))
 
 
-<<<<<<< HEAD
-=======
-def test_states_of_other_streams_are_refused(enhancer, network):
-    state = enhancer.open().state()
-    torch.manual_seed(9)
-    stranger = Enhancer(build(network.config))  # the same shapes, other weights
-    with pytest.raises(StateError, match="this state belongs to another model"):
-        stranger.open().restore(state)
-    with pytest.raises(StateError, match="another model"):
-        Enhancer(build(PRESETS["bsrnn-xs"])).open().restore(state)
-    with pytest.raises(StateError, match="a rate of 16000 Hz, this stream 48000 Hz"):
-        enhancer.open(48_000).restore(state)
-    with pytest.raises(StateError, match="has 1 streams, this stream 2"):
-        enhancer.open(streams=2).restore(state)
-    name = next(name for name in state if name.startswith("network."))
-    with pytest.raises(StateError, match=f"damaged: '{name}'"):
-        enhancer.open().restore({**state, name: state[name][..., :-1]})
-    with pytest.raises(StateError, match="another bandwidth"):
-        enhancer.open().restore({k: v for k, v in state.items() if k != name})
-
-
->>>>>>> b86b402 (Keep the band above that of the network)
 def test_a_state_fits_the_exported_file_and_its_checkpoint(tmp_path, network):
     """The weights are what a state belongs to, not the program that runs them."""
     from exported import export

@@ -28,7 +28,7 @@ def test_states_of_other_streams_are_refused(enhancer, network):
     name = next(name for name in state if name.startswith("network."))
     with pytest.raises(StateError, match=f"damaged: '{name}'"):
         enhancer.open().restore({**state, name: state[name][..., :-1]})
-    with pytest.raises(StateError, match="another model"):
+    with pytest.raises(StateError, match="another bandwidth"):
         enhancer.open().restore({k: v for k, v in state.items() if k != name})
 
 
