@@ -14,6 +14,7 @@ import argparse
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -21,6 +22,7 @@ import stillwave
 from stillwave import audio
 from stillwave.audio import Samples
 from stillwave.inference import pipeline, upper_band
+from stillwave.inference.streaming_stft import Spectrum
 from stillwave.stats.bootstrap import bootstrap
 
 RATE, EDGE, SEED, MIXTURES = 48_000, 8_000, 0, 24
@@ -41,8 +43,8 @@ def mixtures(folder: Path) -> list[tuple[Samples, Samples]]:
     speech, noise = rows(folder, "speech.csv"), rows(folder, "noise.csv")
     pairs = []
     for _ in range(MIXTURES):
-        clean = scaled(folder / rng.choice(speech)["file"])[: 6 * RATE]
-        added = np.resize(scaled(folder / rng.choice(noise)["file"]), clean.shape)
+        clean = scaled(folder / speech[rng.choice(len(speech))]["file"])[: 6 * RATE]
+        added = np.resize(scaled(folder / noise[rng.choice(len(noise))]["file"]), clean.shape)
         snr_db = rng.uniform(-5, 15)
         pairs.append((clean, (clean + 10 ** (-snr_db / 20) * added).astype(np.float32)))
     return pairs
@@ -51,14 +53,15 @@ def mixtures(folder: Path) -> list[tuple[Samples, Samples]]:
 def scaled(path: Path) -> Samples:
     """Return the first channel with a level of −26 dBFS."""
     samples, _ = audio.read(path)
-    return (samples[0] * (0.05 / np.sqrt(np.mean(samples[0] ** 2) + 1e-12))).astype(np.float32)
+    first = samples[0]
+    return first * np.float32(0.05 / np.sqrt(np.mean(first**2) + 1e-12))
 
 
 def above(samples: Samples) -> Samples:
     """Return what lies above `EDGE`."""
     spectrum = np.fft.rfft(samples)
     spectrum[np.fft.rfftfreq(len(samples), 1 / RATE) < EDGE] = 0
-    return np.fft.irfft(spectrum, len(samples))
+    return np.fft.irfft(spectrum, len(samples)).astype(np.float32)
 
 
 def si_sdr(estimate: Samples, clean: Samples) -> float:
@@ -96,10 +99,12 @@ def main() -> None:
     for band, edges in BANDS.items():
         for exponent in EXPONENTS:
             upper_band.LOWEST, upper_band.HIGHEST = edges
-            pipeline.frame_gains = lambda noisy, estimate, p=exponent: (
-                chosen(noisy, estimate) ** np.float32(p)
-            )
-            row(f"{band}, p = {exponent:g}", scores(lambda noisy: full.enhance(noisy, RATE), pairs))
+
+            def gains(noisy: Spectrum, estimate: Spectrum, p: float = exponent) -> Samples:
+                return chosen(noisy, estimate) ** np.float32(p)
+
+            with mock.patch.object(pipeline, "frame_gains", gains):
+                row(f"{band}, p = {exponent:g}", scores(lambda noisy: full.enhance(noisy, RATE), pairs))
 
 
 def row(name: str, found: list[list[float]]) -> None:

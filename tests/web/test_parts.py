@@ -10,7 +10,7 @@ from stillwave.errors import StillwaveError
 from stillwave.web.capacity import USABLE, Admission
 from stillwave.web.logs import WithoutClients
 from stillwave.web.problems import Problem
-from stillwave.web.settings import Settings, SettingsError, checked, from_environment
+from stillwave.web.settings import Settings, SettingsError, checked, from_environment, given_by
 from stillwave.web.spool import Spool
 
 
@@ -48,7 +48,6 @@ def test_settings_pass_through_the_environment():
         token="a-token-of-some-length", allow_hosts=("a.example", "b.example"), max_seconds=12.5
     )
     assert from_environment(settings.environment()) == settings
-    assert Settings().environment() == {}
 
 
 @pytest.mark.parametrize(
@@ -97,3 +96,16 @@ def test_faults_of_clients_are_not_logged():
 
     assert not WithoutClients().filter(record("Invalid HTTP request received."))
     assert WithoutClients().filter(record("Exception in ASGI application"))
+
+
+def test_all_settings_reach_the_workers_whatever_their_environment_held():
+    settings = checked(
+        {"max_seconds": 14_400.0, "stall_seconds": 7, "allow_hosts": ("a.example", "b.example")}
+    )
+    assert from_environment({"STILLWAVE_WEB_MAX_SECONDS": "5", **settings.environment()}) == settings
+
+
+def test_settings_without_an_option_come_from_the_environment():
+    assert given_by({"STILLWAVE_WEB_STALL_SECONDS": "7", "STILLWAVE_WEB_PORT": "", "HOME": "/"}) == {
+        "stall_seconds": "7"
+    }

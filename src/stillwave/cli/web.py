@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 from typing import Annotated
@@ -157,7 +158,7 @@ def web(
     """
     from stillwave.cores import cores
     from stillwave.web import server
-    from stillwave.web.settings import checked, is_loopback
+    from stillwave.web.settings import checked, given_by, is_loopback
 
     token = _token(token, token_file) or (None if is_loopback(host) else secrets.token_urlsafe(24))
     given = {
@@ -173,7 +174,8 @@ def web(
         "max_requests": max_requests,
         "max_streams": max_streams,
     }
-    settings = checked({name: value for name, value in given.items() if value is not None})
+    stated = {name: value for name, value in given.items() if value is not None}
+    settings = checked({**given_by(os.environ), **stated})
     server.run(settings, workers, browser=open_page, announce=_announce)
 
 

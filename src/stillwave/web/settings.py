@@ -69,18 +69,21 @@ class Settings(Frozen):
         return self.jobs or cores()
 
     def environment(self) -> dict[str, str]:
-        """Return the settings that differ from the defaults as environment variables."""
-        defaults = {name: field.default for name, field in type(self).model_fields.items()}
-        changed = {name: value for name, value in self if value != defaults[name]}
+        """Return the settings as environment variables, without those that are not set."""
         return {
             PREFIX + name.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
-            for name, value in changed.items()
+            for name, value in self
+            if value is not None and value != ()
         }
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings that the environment variables `STILLWAVE_WEB_…` give. Raises SettingsError."""
-    environment = os.environ if environment is None else environment
+    return checked(given_by(os.environ if environment is None else environment))
+
+
+def given_by(environment: Mapping[str, str]) -> dict[str, object]:
+    """Return the values of the environment variables `STILLWAVE_WEB_…`, not checked, by the names of settings."""
     given: dict[str, object] = {
         name: environment[PREFIX + name.upper()]
         for name in Settings.model_fields
@@ -88,7 +91,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     }
     if "allow_hosts" in given:
         given["allow_hosts"] = tuple(str(given["allow_hosts"]).split(","))
-    return checked(given)
+    return given
 
 
 def checked(given: Mapping[str, object]) -> Settings:
