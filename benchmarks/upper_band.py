@@ -53,8 +53,8 @@ def mixtures(folder: Path) -> list[tuple[Samples, Samples]]:
 def scaled(path: Path) -> Samples:
     """Return the first channel with a level of −26 dBFS."""
     samples, _ = audio.read(path)
-    first = samples[0]
-    return first * np.float32(0.05 / np.sqrt(np.mean(first**2) + 1e-12))
+    scaled: Samples = samples[0] * np.float32(0.05 / np.sqrt(np.mean(samples[0] ** 2) + 1e-12))
+    return scaled
 
 
 def above(samples: Samples) -> Samples:
@@ -101,7 +101,7 @@ def main() -> None:
             upper_band.LOWEST, upper_band.HIGHEST = edges
 
             def gains(noisy: Spectrum, estimate: Spectrum, p: float = exponent) -> Samples:
-                return chosen(noisy, estimate) ** np.float32(p)
+                return np.power(chosen(noisy, estimate), p, dtype=np.float32)
 
             with mock.patch.object(pipeline, "frame_gains", gains):
                 row(f"{band}, p = {exponent:g}", scores(lambda noisy: full.enhance(noisy, RATE), pairs))

@@ -132,7 +132,7 @@ def prepare_networks(here: Path) -> None:
     recordings(here / "out", ["a.wav", "b.wav"], 0.3, 0.6)
     (here / "mixtures/mixtures.csv").write_text("id,snr_db,language,rir\na,0,de,\nb,5,en,hall.wav\n")
     recordings(here / "L3DAS23_Task1_test/data", [f"{name}_{m}.wav" for name in "ab" for m in "AB"], 0.3, 0.6)
-    config = ModelConfig(channels=8, blocks=1, causal=True, norm="frame")
+    config = ModelConfig(name="bsrnn", channels=8, blocks=1, bands=8, causal=True, norm="frame")
     for name in ("student", "teacher", "distilled"):
         checkpoint.save(here / "runs" / name, models.build(config), checkpoint.Card(model=config))
     shutil.copyfile(pretrained.locate("bsrnn-xs"), here / "student.onnx")

@@ -15,9 +15,8 @@ from stillwave.console import note
 from stillwave.data.dataset import Batch, Signals, Source, batches
 from stillwave.errors import StillwaveError
 from stillwave.schema import SAMPLE_RATE, Recipe
-from stillwave.training import run, sources, state, validation
+from stillwave.training import gradient_monitor, run, sources, state, validation
 from stillwave.training.distributed import World
-from stillwave.training.gradient_monitor import SILENT
 from stillwave.training.interrupts import Interrupts, Stopped
 from stillwave.training.networks import teacher_sha256
 from stillwave.training.probe_batch import Snapshots
@@ -120,7 +119,9 @@ class Trainer:
             if result.gradients:
                 log.write("gradients", step, norm=result.gradients)
         for name in result.silent:
-            self.print_status(f"step {step}: {name} has been 0 for {SILENT} updates: it has no effect")
+            self.print_status(
+                f"step {step}: {name} has been 0 for {gradient_monitor.SILENT} updates: it has no effect"
+            )
         return values
 
     def _groups(self, source: Source) -> Generator[list[Batch], None, None]:
