@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from stillwave import pretrained
 from stillwave.errors import MissingExtraError
@@ -36,7 +36,8 @@ def train(
     output: Path | str,
     *,
     overrides: Sequence[str] = (),
-    teacher: Path | str | None = None,
+    teacher: Path | str | Callable[..., Any] | None = None,
+    teacher_command: str | None = None,
     quiet: bool = False,
     extend: bool = False,
     allow_changed_data: bool = False,
@@ -49,7 +50,10 @@ def train(
         recipe: a recipe file, the name of a shipped recipe, or a loaded recipe.
         output: the run folder.
         overrides: `KEY=VALUE` of keys of the recipe, as in `"train.steps=200"`; not for a loaded recipe.
-        teacher: checkpoint or run folder of the teacher; default: `distill.teacher` of the recipe.
+        teacher: checkpoint or run folder of the teacher, or another that `distill.teacher` may name; a function from
+            NumPy float32 `[B, n]` and a rate to `[B, n]`, or a `torch.nn.Module`, that a module defines; default:
+            `distill.teacher` of the recipe.
+        teacher_command: a program as the teacher, `"tool {in} {out}"`.
         quiet: show no progress.
         extend: extend a finished run to a larger `train.steps`; the learning rate restarts where it ended.
         allow_changed_data: resume although the lists of recordings have changed.
@@ -68,11 +72,13 @@ def train(
         ... )
 
     """
+    from stillwave.external.function import place_of
     from stillwave.recipe import load
 
     if isinstance(recipe, str | Path):
-        recipe = load(recipe, overrides, teacher=None if teacher is None else str(teacher))
-    elif overrides or teacher is not None:
+        named = None if teacher is None else place_of(teacher) if callable(teacher) else str(teacher)
+        recipe = load(recipe, overrides, teacher=named, teacher_command=teacher_command)
+    elif overrides or teacher is not None or teacher_command is not None:
         raise ValueError("overrides and teacher apply to a recipe file or name, not to a loaded recipe")
     with _needs("stillwave.train", "train"):
         from stillwave.training import train as run

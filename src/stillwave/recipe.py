@@ -27,7 +27,13 @@ from stillwave.schema.methods import METHOD_CONFIGS, VARIANTS, method_section
 
 FREE_KEYS = (
     *("data.workers", "data.cache", "train.device", "train.threads", "train.tensorboard"),
-    *("distill.cache", "distill.cache_gb", "train.max_bad_batches", "train.max_bad_files"),
+    *(
+        "distill.cache",
+        "distill.cache_gb",
+        "distill.teacher_timeout",
+        "train.max_bad_batches",
+        "train.max_bad_files",
+    ),
 )
 """Keys that may differ between sessions of a run, because they do not change its result."""
 
@@ -35,11 +41,18 @@ _RENAMED = {"model": MODEL_KEYS, "data.mixing": MIXING_KEYS}
 """Sections with keys of earlier versions, and the names of these now."""
 
 
-def load(path: Path | str, overrides: Sequence[str] = (), *, teacher: str | None = None) -> Recipe:
+def load(
+    path: Path | str,
+    overrides: Sequence[str] = (),
+    *,
+    teacher: str | None = None,
+    teacher_command: str | None = None,
+) -> Recipe:
     """Read a recipe.
 
     `path`: a YAML file, or the name of a shipped recipe. `teacher`: the value of `distill.teacher`; refused if the
-    recipe has no `distill` section. Raises RecipeError if a file, key or value is wrong.
+    recipe has no `distill` section; likewise `teacher_command`, which replaces it.
+    Raises RecipeError if a file, key or value is wrong.
     """
     file = locate(path)
     try:
@@ -48,11 +61,16 @@ def load(path: Path | str, overrides: Sequence[str] = (), *, teacher: str | None
         raise RecipeError(f"{file}: cannot be read ({error.strerror or error})") from None
     except UnicodeDecodeError:
         raise RecipeError(f"{file}: is not UTF-8 text; a recipe is a YAML file") from None
-    return loads(text, overrides, teacher=teacher, name=file.name)
+    return loads(text, overrides, teacher=teacher, teacher_command=teacher_command, name=file.name)
 
 
 def loads(
-    text: str, overrides: Sequence[str] = (), *, teacher: str | None = None, name: str = "recipe"
+    text: str,
+    overrides: Sequence[str] = (),
+    *,
+    teacher: str | None = None,
+    teacher_command: str | None = None,
+    name: str = "recipe",
 ) -> Recipe:
     """Read a recipe from YAML text, as `load`; `name` replaces the file name in messages."""
     data = _parse(text, name)
@@ -60,12 +78,14 @@ def loads(
     for override in overrides:
         _override(data, override)
         _expand(data, name)  # each time, because the next override may change an option of this one's method
-    if teacher is not None:
+    if teacher is not None and teacher_command is not None:
+        raise RecipeError("--teacher and --teacher-command are both given; give one")
+    if teacher is not None or teacher_command is not None:
         if not isinstance(data.get("distill"), dict):
             raise RecipeError(
                 f"{name}: has no 'distill' section, so it takes no teacher: use `stillwave train`"
             )
-        data["distill"]["teacher"] = teacher
+        data["distill"] |= {"teacher": teacher or "", "teacher_command": teacher_command}
     data = _expand_home(data)
     faults = [f"{name}: {fault}" for fault in unknown_keys(data, Recipe)]
     if faults:

@@ -1,6 +1,7 @@
 import json
 
 from cli_recordings import RECIPE, one_thread, write_recordings  # noqa: F401
+from external_denoisers import program
 from verbs import call
 
 from stillwave import checkpoint
@@ -61,3 +62,29 @@ def test_missing_layers_are_reported(place, tmp_path):
 
 def test_help_ends_with_an_example():
     assert "stillwave distill small-student -o runs/student" in call(distill, "--help").stdout
+
+
+def test_a_program_is_a_teacher(place, tmp_path):
+    line = program(tmp_path)
+    result = call(
+        *(distill, place / "taught.yaml", "-o", tmp_path / "run", "--teacher-command", line),
+        *("--set", "distill.method=output", "--set", "train.steps=1"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert f"teacher command '{line}': 16000 Hz, output 137 samples" in result.stderr
+    both = call(
+        distill, place / "taught.yaml", "-o", tmp_path / "two", "--teacher", "t", "--teacher-command", line
+    )
+    assert both.exit_code == 2
+    assert "give one" in both.stderr
+
+
+def test_a_teacher_that_fails_is_reported_without_a_traceback(place, tmp_path):
+    line = program(tmp_path, "crash")
+    result = call(
+        *(distill, place / "taught.yaml", "-o", tmp_path / "run", "--teacher-command", line),
+        *("--set", "distill.method=output"),
+    )
+    assert result.exit_code == 2
+    assert "ended with exit code 1: no memory left for in.wav" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -194,7 +194,7 @@ def test_a_full_disk_is_reported_once_and_is_not_an_error(tmp_path, monkeypatch,
 
 def test_another_teachers_cache_is_refused(tmp_path):
     opened(tmp_path)
-    with pytest.raises(DistillError, match=r"distill\.cache: .*teacher \(weights abab.*not cdcd"):
+    with pytest.raises(DistillError, match=r"distill\.cache: .*teacher \(SHA-256 abab.*not cdcd"):
         open_cache(tmp_path, "cd" * 32, 1.0, "float32")
 
 

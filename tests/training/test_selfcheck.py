@@ -11,7 +11,7 @@ from stillwave.training.selfcheck import check, dry_batch
 
 
 def test_synthetic_speech_resembles_speech():
-    noisy, clean, origin = dry_batch(toy_recipe("data.segment_seconds=2"), 3)
+    (noisy, clean, *_), origin = dry_batch(toy_recipe("data.segment_seconds=2"), 3)
     assert origin.startswith("synthetic")
     assert noisy.shape == clean.shape == (3, 32_000)
     assert noisy.dtype == clean.dtype == torch.float32
@@ -24,7 +24,7 @@ def test_synthetic_speech_resembles_speech():
 
 
 def test_several_microphones():
-    noisy, clean, _ = dry_batch(toy_recipe("model.microphones=2"), 2)
+    (noisy, clean, *_), _ = dry_batch(toy_recipe("model.microphones=2"), 2)
     assert noisy.shape == (2, 2, 1600)
     assert clean.shape == (2, 1600)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from stillwave.cli.options import AsJson, Overrides, Quiet, RecipeName, Teacher
+from stillwave.cli.options import AsJson, Overrides, Quiet, RecipeName, Teacher, TeacherCommand
 from stillwave.cli.pipes import print_json
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def check(
     recipe: RecipeName,
     teacher: Teacher = None,
+    teacher_command: TeacherCommand = None,
     overrides: Overrides = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
@@ -30,7 +31,7 @@ def check(
     from stillwave.training.selfcheck import check as run
 
     with no_display(quiet), waiting("computing one batch"):
-        found = run(load(recipe, overrides or (), teacher=teacher))
+        found = run(load(recipe, overrides or (), teacher=teacher, teacher_command=teacher_command))
     if as_json:
         print_json(found.as_json())
     else:

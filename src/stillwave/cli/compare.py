@@ -198,6 +198,7 @@ def _grid(
     from stillwave.compare.grid import Grid, examine_test
     from stillwave.evaluation import DEFAULT
     from stillwave.evaluation.metrics import choose
+    from stillwave.external import is_external
     from stillwave.recipe import load
 
     if recipe is None or on is None:
@@ -205,6 +206,11 @@ def _grid(
     loaded = load(recipe, overrides or (), teacher=teacher)
     if loaded.distill is None:
         raise RecipeError(f"{recipe}: has no 'distill' section, so there are no methods to compare")
+    if loaded.distill.teacher_command is not None or is_external(loaded.distill.teacher):
+        raise RecipeError(
+            f"distill.teacher: {loaded.distill.teacher_command or loaded.distill.teacher} is no checkpoint, and a grid "
+            "compares layers too; give a checkpoint or a run folder"
+        )
     place = checkpoint.resolve(loaded.distill.teacher)
     requested = Grid(
         folder=output,

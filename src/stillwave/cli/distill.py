@@ -14,6 +14,7 @@ from stillwave.cli.options import (
     Overrides,
     Quiet,
     Teacher,
+    TeacherCommand,
 )
 from stillwave.cli.train import ChangedData, Extend, run
 
@@ -22,6 +23,7 @@ def distill(
     recipe: OptionalRecipe = None,
     output: OptionalRun = None,
     teacher: Teacher = None,
+    teacher_command: TeacherCommand = None,
     overrides: Overrides = None,
     extend: Extend = False,
     allow_changed_data: ChangedData = False,
@@ -42,6 +44,7 @@ def distill(
 
     Example:
         stillwave distill small-student -o runs/student --teacher runs/teacher
+        stillwave distill small-student -o runs/student --teacher rnnoise --set distill.method=output
 
     """
     from stillwave.errors import RecipeError
@@ -55,11 +58,11 @@ def distill(
     if check and recipe is not None:
         from stillwave.cli.check import check as check_recipe
 
-        check_recipe(recipe, teacher, overrides, quiet, as_json)
+        check_recipe(recipe, teacher, teacher_command, overrides, quiet, as_json)
         return
     if recipe is None or output is None:
         raise RecipeError("give a recipe and a run folder: stillwave distill small-student -o runs/student")
-    loaded = load(recipe, overrides or (), teacher=teacher)
+    loaded = load(recipe, overrides or (), teacher=teacher, teacher_command=teacher_command)
     if loaded.distill is None:
         raise RecipeError(f"{recipe}: has no 'distill' section; use `stillwave train {recipe} -o {output}`")
     run(loaded, output, as_json, quiet=quiet, extend=extend, allow_changed_data=allow_changed_data)

@@ -57,8 +57,17 @@ Overrides = Annotated[
 Teacher = Annotated[
     str | None,
     typer.Option(
-        metavar="CKPT",
-        help="Checkpoint or run folder of the teacher; default: distill.teacher of the recipe.",
+        metavar="TEACHER",
+        help="Checkpoint or run folder of the teacher, an ONNX or TorchScript file, python:MODULE:FUNCTION, a folder "
+        "of its outputs, or deepfilternet3, rnnoise or nsnet2; default: distill.teacher of the recipe.",
+    ),
+]
+TeacherCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--teacher-command",
+        metavar="'TOOL {in} {out}'",
+        help="A program as the teacher: it reads the WAV file {in} and writes {out}; run without a shell.",
     ),
 ]
 Metrics = Annotated[

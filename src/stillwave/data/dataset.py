@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -51,6 +51,8 @@ class Batch(NamedTuple):
     indices: Tensor
     faults: tuple[str, ...] = ()
     """Why recordings could not be used; other examples replace theirs."""
+    estimate: Tensor | None = None
+    """The teacher's estimates, [B, N], if they are stored beside the recordings."""
 
 
 class Numbered(NamedTuple):
@@ -146,7 +148,9 @@ def collate(items: Sequence[Numbered]) -> Batch:
     noisy = torch.from_numpy(np.stack([item.signals.noisy for item in items]))
     clean = torch.from_numpy(np.stack([item.signals.clean for item in items]))
     faults = tuple(fault for item in items for fault in item.faults)
-    return Batch(noisy, clean, torch.tensor([item.number for item in items]), faults)
+    stored: list[Any] = [getattr(item.signals, "estimate", None) for item in items]
+    estimate = None if any(one is None for one in stored) else torch.from_numpy(np.stack(stored))
+    return Batch(noisy, clean, torch.tensor([item.number for item in items]), faults, estimate)
 
 
 def _settle(_: int) -> None:

@@ -14,6 +14,7 @@ from stillwave.data.manifest import ManifestError
 from stillwave.data.multichannel import check_channels, frames_of, load_noisy, read_at
 from stillwave.data.pair_manifest import Pair
 from stillwave.data.sampling import SILENT_DB, TRIES
+from stillwave.data.stored_outputs import StoredOutputs
 from stillwave.schema import SAMPLE_RATE
 
 
@@ -25,6 +26,8 @@ class Segment:
     clean: Samples
     pair: Pair
     start: int
+    estimate: Samples | None = None
+    """Estimate `[N]` of a teacher whose outputs are stored."""
 
 
 class PairedSegments:
@@ -43,6 +46,8 @@ class PairedSegments:
         self.pairs = list(pairs)
         self.microphones, self.seed = microphones, seed
         self.frames = round(segment_seconds * SAMPLE_RATE)
+        self.outputs: StoredOutputs | None = None
+        """Outputs of a teacher, which become part of the segments."""
         self._order: tuple[tuple[int, int], Any] = ((-1, -1), None)
 
     def __len__(self) -> int:
@@ -55,7 +60,10 @@ class PairedSegments:
         length = frames_of(pair, self.microphones)
         clean, start = self._target(rng, pair, length)
         noisy = load_noisy(pair, self.microphones, start, len(clean))
-        return Segment(self._filled(noisy), self._filled(clean), pair, start)
+        estimate = None
+        if self.outputs is not None:
+            estimate = self._filled(self.outputs.read(pair, start, len(clean)))
+        return Segment(self._filled(noisy), self._filled(clean), pair, start, estimate)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_order": ((-1, -1), None)}

@@ -2,6 +2,7 @@
 
 import stillwave.distill.methods  # noqa: F401  registers them
 from stillwave.distill.distiller import Distiller
+from stillwave.distill.external_teacher import ExternalTeacher
 from stillwave.distill.method import (
     METHODS,
     BatchInputs,
@@ -22,6 +23,7 @@ __all__ = [
     "BatchInputs",
     "DistillError",
     "Distiller",
+    "ExternalTeacher",
     "I2srfTfckd",
     "Layer",
     "Method",

@@ -3,7 +3,8 @@
 An example is not repeated within a run, so a cache is of no use to a single run. A second run over the same examples
 (another method, another student, a repetition) does not need the teacher's forward pass.
 
-*Key.* A folder belongs to one teacher, identified by the SHA-256 of its weights. An entry holds the outputs for one
+*Key.* A folder belongs to one teacher, identified by the SHA-256 of its weights; of an external denoiser, of its file,
+program or function with its calibration. An entry holds the outputs for one
 batch and is named by a hash of the input samples, which covers the seed, the examples, the recordings, all of
 `data.mixing` and the code of the mixer. Also hashed: device type, autocast, version of PyTorch, and precision. An
 entry stores the feature map of each tap under its name; runs with other taps add theirs. An entry is a batch, not an
@@ -96,6 +97,8 @@ class TeacherCache:
         features, estimate = compute()
         features = {tap: self._rounded(feature) for tap, feature in features.items()}
         estimate = self._rounded(estimate)
+        if not estimate.isfinite().all():  # a failure, which the next run may not have
+            return CachedOutputs(features, estimate)
         self._store(name, {_ESTIMATE: estimate, **{_LAYER + tap: features[tap] for tap in taps}})
         return CachedOutputs(features, estimate)
 
@@ -157,7 +160,7 @@ def open_cache(
 
     Args:
         folder: The folder; None returns a cache that stores nothing.
-        teacher: SHA-256 of the teacher's weights.
+        teacher: SHA-256 that identifies the teacher.
         gigabytes: Size limit in GB (10⁹ bytes).
         precision: `float32` or `float16`.
 
@@ -207,7 +210,7 @@ def _check_owner(folder: Path, teacher: str) -> None:
         )
     if owner != teacher:
         raise DistillError(
-            f"distill.cache: {folder} belongs to another teacher (weights {owner[:12]}…, not "
+            f"distill.cache: {folder} belongs to another teacher (SHA-256 {owner[:12]}…, not "
             f"{teacher[:12]}…); use another folder, or delete it"
         )
 

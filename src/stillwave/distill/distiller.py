@@ -11,6 +11,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from stillwave.distill.cache import CachedOutputs, TeacherCache
+from stillwave.distill.external_teacher import ExternalTeacher, check_estimates
 from stillwave.distill.gather import gather_inputs, gather_outputs, processes
 from stillwave.distill.method import (
     BatchInputs,
@@ -46,7 +47,7 @@ class Distiller(nn.Module):
     losses of the global batch.
 
     Args:
-        teacher: The trained network.
+        teacher: The trained network, or a function from NumPy `[B, n]` and a rate to `[B, n]` (`ExternalTeacher`).
         student: The network to train; it takes the same input.
         method: Name, configuration or instance of a method.
         taps: Tap sets, `{"set": (student layers, teacher layers)}`, in network order; see `Taps` for the notation of
@@ -88,7 +89,7 @@ class Distiller(nn.Module):
 
     def __init__(
         self,
-        teacher: nn.Module,
+        teacher: nn.Module | Callable[[Any, int], Any],
         student: nn.Module,
         method: str | Frozen | Method = "i2srf_tfckd",
         taps: TapNames | None = None,
@@ -98,7 +99,10 @@ class Distiller(nn.Module):
         loss: LossConfig | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(teacher, nn.Module) and callable(teacher):
+            teacher = ExternalTeacher(teacher)
         _check_kinds(teacher, student, example)
+        check_estimates(teacher, resolve_method(method))
         _check_disjoint(teacher, student)
         self.student = student
         # A tuple, so that it is not registered as a submodule.
@@ -128,13 +132,19 @@ class Distiller(nn.Module):
         return (p for p in self.method.parameters() if p.requires_grad)
 
     def forward(
-        self, *inputs: Any, clean: Tensor | None = None, **options: Any
+        self,
+        *inputs: Any,
+        clean: Tensor | None = None,
+        teacher_estimate: Tensor | None = None,
+        **options: Any,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Run both networks on the same input.
 
         Args:
             *inputs: Inputs of both networks; the first is the noisy signal, for example [B, N].
             clean: Clean reference [B, N], for methods with `uses_clean`.
+            teacher_estimate: The teacher's estimate [B, N] for this input, in place of running the teacher; for methods
+                that compare estimates only.
             **options: Keyword arguments of both networks.
 
         Returns:
@@ -155,7 +165,10 @@ class Distiller(nn.Module):
             compared = self.method.uses_estimate or not outputs.features
             check_gradients(outputs.features, outputs.estimate if compared else None)
         student = self._by_set("student", outputs)
-        teacher = self._by_set("teacher", self._teacher_outputs(inputs, options))
+        if teacher_estimate is None or self.sets:
+            teacher = self._by_set("teacher", self._teacher_outputs(inputs, options))
+        else:
+            teacher = ModelOutputs({}, teacher_estimate)
         signals = self.method.uses_estimate
         losses = self.method(
             gather_outputs(student, signals),

@@ -65,7 +65,12 @@ class Findings:
 
 
 def examine(
-    distiller: Distiller, criterion: EnhancementLoss, config: DistillConfig, noisy: Tensor, clean: Tensor
+    distiller: Distiller,
+    criterion: EnhancementLoss,
+    config: DistillConfig,
+    noisy: Tensor,
+    clean: Tensor,
+    teacher_estimate: Tensor | None = None,
 ) -> Findings:
     """Run one forward pass in training mode and one backward pass for each loss; no weight is changed.
 
@@ -75,13 +80,14 @@ def examine(
         config: The `distill` section of the recipe.
         noisy: Input of both networks, [B, N].
         clean: Clean reference, [B, N].
+        teacher_estimate: The teacher's estimates, [B, N], if they are stored.
 
     Raises:
         DistillError: As in `Distiller.forward`.
 
     """
     distiller.train()
-    estimate, losses = distiller(noisy, clean=clean)
+    estimate, losses = distiller(noisy, clean=clean, teacher_estimate=teacher_estimate)
     enhancement = criterion(estimate, clean)["total"]
     student = [p for p in distiller.student.parameters() if p.requires_grad]
     found = norms(enhancement, losses, student)

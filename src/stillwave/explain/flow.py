@@ -25,7 +25,7 @@ from stillwave.distill.similarity import Stream
 from stillwave.errors import StillwaveError
 from stillwave.explain import figures, page
 from stillwave.schema import SAMPLE_RATE, Recipe
-from stillwave.training import networks, run, sources, state
+from stillwave.training import networks, run, sources, state, teachers
 from stillwave.training.probe_batch import (
     FOLDER,
     ForwardRecord,
@@ -90,7 +90,7 @@ def _load(folder: Path) -> ExplainData:
     if found is None:
         raise StillwaveError(f"{folder}: no checkpoint yet; wait for the first one")
     progress, tensors = found
-    if progress.teacher != networks.teacher_sha256(recipe):
+    if progress.teacher != teachers.teacher_sha256(recipe):
         raise StillwaveError(f"{folder}: the teacher of this run is not the one under its path any more")
     batch = fixed_batch(recipe, sources.development(recipe))
     built = networks.build_networks(recipe, torch.zeros_like(batch.noisy))
@@ -110,7 +110,7 @@ def _recipe(folder: Path) -> Recipe:
             f"{folder}: not a run folder (it has no {run.RECIPE}); name the folder of a distillation run"
         )
     recipe = recipes.load(file)
-    if not networks.distils(recipe):
+    if not teachers.distils(recipe):
         raise StillwaveError(f"{folder}: the run has no teacher; name the folder of a distillation run")
     assert recipe.distill is not None
     live = recipe.distill.model_copy(update={"cache": None})  # not needed for one batch

@@ -179,7 +179,14 @@ class DistillConfig(Frozen):
     """Teacher, method and weight of a distillation."""
 
     teacher: str
-    """A checkpoint folder."""
+    """A checkpoint folder; or, for methods that compare estimates: an ONNX or TorchScript file, the name of a peer
+    (`deepfilternet3`, `rnnoise`, `nsnet2`), `python:MODULE:NAME`, or a folder of outputs for `data.train.pairs`."""
+    teacher_command: str | None = None
+    """A program as the teacher, `tool {in} {out}`, in place of `teacher`; run without a shell."""
+    teacher_rate: Annotated[int, Field(ge=1_000, le=768_000)] = SAMPLE_RATE
+    """Sampling rate in Hz of a teacher that is a file, a function or a program. Peers have their own."""
+    teacher_timeout: Positive = 60.0
+    """Seconds in which the program must process one example."""
     method: MethodConfig = I2srfTfckdConfig()
     """Name of a method or a variant, or a section with options."""
     taps: dict[str, TapSet] | None = None
@@ -202,6 +209,15 @@ class DistillConfig(Frozen):
     """Size limit of the cache, in 10⁹ bytes."""
     cache_precision: Literal["float32", "float16"] = "float32"
     """`float32` is exact; `float16` halves the cache and rounds the teacher outputs, cached or not."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_teacher(cls, section: Any) -> Any:
+        if not isinstance(section, dict) or section.get("teacher_command") is None:
+            return section
+        if section.get("teacher"):
+            raise ValueError("distill.teacher and distill.teacher_command are both set; remove one")
+        return {**section, "teacher": ""}
 
     @field_validator("method", mode="before")
     @classmethod

@@ -110,7 +110,7 @@ def _run(
         trainer.print_status(line)
     if world.is_main:
         lists = data_lists.entry(found, step=step, changed=bool(remark), known=known)
-        run.begin(folder, trainer.recipe, lists, torch.get_num_threads())
+        run.begin(folder, trainer.recipe, lists, torch.get_num_threads(), trainer.teacher)
     trainer.licences = sources.licences(data.train)
     trainer.fit(data.train, data.development, metric)
     distiller = trainer.state.distiller

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -12,6 +11,7 @@ from stillwave import checkpoint
 from stillwave.errors import CheckpointError
 from stillwave.models import Denoiser, build
 from stillwave.schema import SAMPLE_RATE, DistillConfig, Recipe
+from stillwave.training.teachers import distils, load_teacher
 
 if TYPE_CHECKING:
     from stillwave.distill import Distiller
@@ -66,41 +66,14 @@ def input_shape(recipe: Recipe) -> tuple[int, ...]:
     return (samples,) if recipe.model.microphones == 1 else (recipe.model.microphones, samples)
 
 
-def distils(recipe: Recipe) -> bool:
-    """Return whether there is a teacher: a `distill` section with another method than `none`."""
-    return recipe.distill is not None and recipe.distill.method.name != "none"
-
-
-def teacher_sha256(recipe: Recipe) -> str | None:
-    """Return the SHA-256 of the teacher's weights, which identifies it at any path. Raise CheckpointError."""
-    if recipe.distill is None or not distils(recipe):
-        return None
-    return checkpoint.read_card(checkpoint.resolve(Path(recipe.distill.teacher))).sha256
-
-
 def _build_distiller(recipe: Recipe, config: DistillConfig, student: Denoiser, example: Tensor) -> Distiller:
     from stillwave.distill import Distiller
     from stillwave.distill.cache import open_cache
 
-    teacher, card = checkpoint.load(config.teacher)
-    _check_same_input(recipe, config.teacher, card)
+    teacher = load_teacher(recipe, config)
     distiller = Distiller(
-        teacher, student, config.method, taps=config.taps, example=example, loss=recipe.loss
+        teacher.network, student, config.method, taps=config.taps, example=example, loss=recipe.loss
     )
-    distiller.cache = open_cache(config.cache, card.sha256, config.cache_gb, config.cache_precision)
+    if teacher.cached:
+        distiller.cache = open_cache(config.cache, teacher.sha256, config.cache_gb, config.cache_precision)
     return distiller
-
-
-def _check_same_input(recipe: Recipe, place: str, card: checkpoint.Card) -> None:
-    if card.sample_rate != SAMPLE_RATE:
-        raise CheckpointError(
-            f"distill.teacher: {place} expects {card.sample_rate} Hz and the student {SAMPLE_RATE} Hz; "
-            f"give a teacher for {SAMPLE_RATE} Hz"
-        )
-    student_microphones, teacher_microphones = recipe.model.microphones, card.model.microphones
-    if student_microphones != teacher_microphones:
-        raise CheckpointError(
-            f"distill.teacher: {place} expects {teacher_microphones} microphone(s) and "
-            f"the student {student_microphones}; "
-            "give a teacher for as many, or change model.microphones"
-        )

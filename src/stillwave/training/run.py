@@ -46,8 +46,11 @@ def opened(folder: Path, recipe: Recipe, *, resume: bool, extend: bool = False) 
         yield recipe
 
 
-def begin(folder: Path, recipe: Recipe, lists: dict[str, Any], threads: int) -> None:
-    """Write recipe, lists of recordings and this session into an opened folder. Raise StillwaveError."""
+def begin(folder: Path, recipe: Recipe, lists: dict[str, Any], threads: int, teacher: str = "") -> None:
+    """Write recipe, lists of recordings and this session into an opened folder. Raise StillwaveError.
+
+    `teacher`: name and calibration of a teacher that has estimates only.
+    """
     with _writable(folder):
         if not holds_checkpoint(folder):
             _start_over(folder, recipe)
@@ -56,7 +59,7 @@ def begin(folder: Path, recipe: Recipe, lists: dict[str, Any], threads: int) -> 
         if not file.exists() or recipes.differences(recipes.load(file), recipe):
             write_text(file, recipes.dump(recipe))
         write_json(folder / DATA, lists)
-        _note_session(folder, threads)
+        _note_session(folder, threads, teacher)
 
 
 def restored(folder: Path, recipe: Recipe) -> bool:
@@ -132,12 +135,14 @@ def _clear_leftovers(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def _note_session(folder: Path, threads: int) -> None:
+def _note_session(folder: Path, threads: int, teacher: str) -> None:
     """Add this session to the environment file: a run may be resumed on another machine."""
     file = folder / ENVIRONMENT
     sessions = (read_json(file) or {}).get("sessions") or []
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     session = {"started": started, **provenance.environment(), "threads": threads}
+    if teacher:
+        session["teacher"] = teacher
     write_json(file, {"sessions": [*sessions, session]})
 
 

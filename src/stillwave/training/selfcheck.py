@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from stillwave.data.dataset import Numbered, collate
+from stillwave.data.dataset import Batch, Numbered, collate
 from stillwave.data.sources import build_source
 from stillwave.distill.distiller import Distiller
 from stillwave.distill.method import DistillError
@@ -19,7 +18,9 @@ from stillwave.distill.selfcheck import Findings, examine
 from stillwave.errors import RecipeError, StillwaveError
 from stillwave.losses import EnhancementLoss
 from stillwave.schema import SAMPLE_RATE, DistillConfig, Recipe
-from stillwave.training.networks import build_networks, distils, input_shape
+from stillwave.training.networks import build_networks, input_shape
+from stillwave.training.sources import with_outputs
+from stillwave.training.teachers import distils
 
 EXAMPLES = 4
 """Examples in the batch, unless the method needs the batch size of the recipe."""
@@ -58,26 +59,31 @@ def check(recipe: Recipe) -> Check:
         recipe = _without_cache(recipe, config)  # a dry run creates no folder
     distiller, examples = _build(recipe)
     distiller.cache = None  # and adds no batch to an existing one
-    noisy, clean, origin = dry_batch(recipe, examples)
-    findings = examine(distiller, EnhancementLoss(recipe.loss), config, noisy, clean)
+    batch, origin = dry_batch(recipe, examples)
+    findings = examine(
+        distiller, EnhancementLoss(recipe.loss), config, batch.noisy, batch.clean, batch.estimate
+    )
     size = f"{examples} × {recipe.data.segment_seconds:g} s"
     if examples != recipe.train.batch_size:
         size += f" (training: {recipe.train.batch_size})"
     return Check(distiller, findings, f"{size} of {origin}", _schedule(recipe))
 
 
-def dry_batch(recipe: Recipe, examples: int) -> tuple[Tensor, Tensor, str]:
-    """Return noisy, clean and their origin: the first training examples, or synthetic ones if those cannot be read."""
+def dry_batch(recipe: Recipe, examples: int) -> tuple[Batch, str]:
+    """Return a batch and its origin: the first training examples, or synthetic ones if those cannot be read."""
     try:
-        source = build_source(recipe.data, recipe.model.microphones, recipe.seed, prepare=False)
+        source = with_outputs(
+            build_source(recipe.data, recipe.model.microphones, recipe.seed, prepare=False), recipe
+        )
         batch = collate([Numbered(number, source(0, number)) for number in range(examples)])
-        return batch.noisy, batch.clean, "the recipe's mixtures"
+        return batch, "the recipe's mixtures"
     except StillwaveError as error:
         signals = [_synthetic(recipe, number) for number in range(examples)]
         noisy, clean = (torch.from_numpy(np.stack(side)) for side in zip(*signals, strict=True))
         if recipe.model.microphones > 1:
             noisy = noisy[:, None].repeat(1, recipe.model.microphones, 1)
-        return noisy, clean, f"synthetic speech and noise, because the recipe's data cannot be read ({error})"
+        batch = Batch(noisy, clean, torch.arange(examples))
+        return batch, f"synthetic speech and noise, because the recipe's data cannot be read ({error})"
 
 
 def _build(recipe: Recipe) -> tuple[Distiller, int]:

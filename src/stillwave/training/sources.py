@@ -7,10 +7,12 @@ from functools import partial
 
 from stillwave.data.dataset import Signals, Source
 from stillwave.data.mixing import Mixer
+from stillwave.data.paired_dataset import PairedSegments
 from stillwave.data.sources import build_source, development_pairs
 from stillwave.evaluation.metrics import choose, score
 from stillwave.schema import Pairs, Recipe
 from stillwave.training.distributed import World
+from stillwave.training.teachers import stored_outputs
 from stillwave.training.validation import Metric
 
 
@@ -24,7 +26,14 @@ def mixtures(recipe: Recipe, world: World, *, must_exist: bool = True) -> Source
     build = partial(build_source, recipe.data, microphones, recipe.seed, must_exist=must_exist)
     source = build() if world.is_main else None
     world.barrier()
-    return source or build()
+    return with_outputs(source or build(), recipe)
+
+
+def with_outputs(source: Source, recipe: Recipe) -> Source:
+    """Return the training examples with the teacher's estimates, if the teacher is a folder of outputs."""
+    if isinstance(source, PairedSegments):
+        source.outputs = stored_outputs(recipe)
+    return source
 
 
 def development(recipe: Recipe, *, must_exist: bool = True) -> Sequence[Signals]:

@@ -24,7 +24,8 @@ from stillwave.models import build
 from stillwave.schema import Recipe
 from stillwave.training import run
 from stillwave.training.distributed import World, share
-from stillwave.training.networks import distils, input_shape
+from stillwave.training.networks import input_shape
+from stillwave.training.teachers import distils, is_checkpoint
 
 WORTH_MEASURING = 100
 """Runs of fewer updates are not measured, because measuring would take too much of their time."""
@@ -128,7 +129,7 @@ def _passes(recipe: Recipe, world: World) -> Callable[[], None]:
         clean = 0.1 * torch.randn(rows, noisy.shape[-1])
     loss = EnhancementLoss(recipe.loss)
     teacher = None
-    if recipe.distill is not None and distils(recipe):
+    if recipe.distill is not None and distils(recipe) and is_checkpoint(recipe.distill):
         teacher = checkpoint.load(recipe.distill.teacher)[0]
 
     def one_pass() -> None:

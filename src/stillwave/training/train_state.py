@@ -22,7 +22,8 @@ from stillwave.schema import DistillConfig, Recipe
 from stillwave.training import schedule, state
 from stillwave.training.distributed import World, share
 from stillwave.training.gradient_monitor import GradientMonitor
-from stillwave.training.networks import build_networks, distils, input_shape
+from stillwave.training.networks import build_networks, input_shape
+from stillwave.training.teachers import distils
 
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -131,7 +132,8 @@ class TrainState:
                 stack.enter_context(network.no_sync())  # gradients are exchanged once an update
             with torch.autocast(self.world.device.type, dtype=self.half, enabled=self.half is not None):
                 noisy, clean = batch.noisy, batch.clean
-                estimate, distances = network(noisy, clean=clean) if distil else (network(noisy), {})
+                taught = {"clean": clean, "teacher_estimate": batch.estimate}
+                estimate, distances = network(noisy, **taught) if distil else (network(noisy), {})
                 losses = self.loss(estimate, clean)
             values = self._values(losses, distances)
             if not all(map(math.isfinite, values.values())):

@@ -13,16 +13,17 @@ from torch import Tensor
 from stillwave import checkpoint, provenance
 from stillwave.console import note
 from stillwave.data.dataset import Batch, Signals, Source, batches
+from stillwave.distill.external_teacher import EstimateTeacher
 from stillwave.errors import StillwaveError
 from stillwave.schema import SAMPLE_RATE, Recipe
 from stillwave.training import gradient_monitor, run, sources, state, validation
 from stillwave.training.distributed import World
 from stillwave.training.interrupts import Interrupts, Stopped
-from stillwave.training.networks import teacher_sha256
 from stillwave.training.probe_batch import Snapshots
 from stillwave.training.progress import shown
 from stillwave.training.run_log import RunLog
 from stillwave.training.skipped import SkippedItems
+from stillwave.training.teachers import teacher_sha256
 from stillwave.training.train_state import StepResult, TrainState
 
 
@@ -38,6 +39,8 @@ class Trainer:
         found = state.newest(folder / run.CHECKPOINTS)
         self.state = TrainState(recipe, world, fresh=found is None)
         self.progress = state.Progress(teacher=teacher_sha256(recipe))
+        if self.teacher and not quiet:
+            self.print_status(f"teacher {self.teacher}")
         self.skipped = SkippedItems(folder, recipe.train, world, self.print_status)
         if found is not None:
             self._resume(*found)
@@ -47,6 +50,13 @@ class Trainer:
         """As they were before the validation of this step."""
         if recipe.train.precision != "fp32" and self.state.half is None:
             self.print_status(f"train.precision: {recipe.train.precision} is for GPUs; computing in fp32")
+
+    @property
+    def teacher(self) -> str:
+        """Name and calibration of a teacher that has estimates only; empty for others."""
+        distiller = self.state.distiller
+        found = None if distiller is None else distiller.teacher
+        return found.summary() if isinstance(found, EstimateTeacher) else ""
 
     def print_status(self, line: str) -> None:
         """Print a line to stderr, from the main process only."""
@@ -142,7 +152,8 @@ class Trainer:
                 yield [self._to_device(next(stream)) for _ in range(settings.accumulate)]
 
     def _to_device(self, batch: Batch) -> Batch:
-        tensors = {name: getattr(batch, name) for name in ("noisy", "clean", "indices")}
+        named = {name: getattr(batch, name) for name in ("noisy", "clean", "indices", "estimate")}
+        tensors = {name: tensor for name, tensor in named.items() if tensor is not None}
         device = self.world.device
         return batch._replace(**{name: t.to(device, non_blocking=True) for name, t in tensors.items()})
 
