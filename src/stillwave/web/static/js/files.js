@@ -95,10 +95,10 @@ export class FileList {
     this.#changed();
   }
 
-  /** Open the first recording that is finished, if none is open. */
+  /** Open the first recording that can be heard, if none that can be heard is open. */
   #finished(view) {
-    const open = this.views.some(({ element }) => !element.classList.contains("closed"));
-    if (!open) view.expand(true);
+    const heard = this.views.filter(({ recording }) => recording.status === "done");
+    if (heard.every(({ element }) => element.classList.contains("closed"))) view.expand(true);
     this.#changed();
   }
 

@@ -206,6 +206,7 @@ export class Microphone {
     const start = this.find("#mic-start");
     start.textContent = t(starting ? "micStarting" : live ? "micStop" : "micStart");
     start.disabled = Boolean(starting);
+    this.panel.querySelector(".live-hint").textContent = t(starting ? "micHintStarting" : "micHint");
     const record = this.find("#mic-record");
     record.querySelector("span").textContent = t(recording ? "micRecordStop" : "micRecord");
     record.disabled = Boolean(starting);

@@ -96,6 +96,7 @@ const TEXTS = {
   micDefault: "System default",
   micStart: "Start",
   micHint: "Press Start and speak",
+  micHintStarting: "Loading the model…",
   micStop: "Stop",
   micStarting: "Starting…",
   micOn: "The microphone is on",
