@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stillwave.audio.decoding import UndecodableError
+from stillwave.audio.ffmpeg.adts import ends_within_frame
 from stillwave.audio.ffmpeg.program import Contents, FfmpegProcess, InputFile, MediaStream
 from stillwave.errors import AudioError
 
@@ -108,6 +109,8 @@ class FfmpegDecoder:
                 f"ffmpeg reported {len(errors)} fault(s) while decoding, the first: {errors[0]}; "
                 "it may be damaged or cut short"
             )
+        elif self._contents.container == "aac" and ends_within_frame(self._path):
+            self.notes.append("ends within a frame; it may have been cut short")
 
     def _is_short(self, seconds: float) -> bool:
         """Return whether the file is shorter than stated. Beside video, audio may end earlier."""
