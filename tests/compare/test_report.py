@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from small_grid import opened
+from small_grid import described, opened
 
 from stillwave.compare import Cell, write_report
 from stillwave.compare.results import collect
@@ -18,6 +18,7 @@ from stillwave.compare.text_report import verdicts
 from stillwave.errors import StillwaveError
 from stillwave.evaluation import Score, ScoreRow
 from stillwave.files import write_json, write_text
+from stillwave.reports import figures
 
 RECORDINGS = [f"r{n:02d}" for n in range(40)]
 EFFECT = {"none": 0.0, "at": 0.0, "sp": 0.5, "clskd": -0.5, "noisy": -1.0, "teacher": 2.0}
@@ -49,20 +50,46 @@ def fill(grid, folder, name, seed, *, facts=None, without=(), reason="too short"
 FACTS = {"trained": True, "step_seconds": 1.0, "memory_bytes": 100 * 2**20, "connectors": 0, "lambda": None}
 
 
+def fill_all(grid, **options):
+    """Fill all cells and references."""
+    for name in ("noisy", "teacher"):
+        fill(grid, grid.folder / "references" / name, name, 0)
+    for cell in grid.cells():
+        facts = {**FACTS, **({"step_seconds": 1.5, "connectors": 1234} if cell.method == "sp" else {})}
+        fill(grid, cell.folder(grid.folder), cell.method, cell.seed, facts=facts, **options)
+
+
 @pytest.fixture
 def make(describe, tmp_path):
     def filled(methods="at,sp,clskd", seeds="0,1,2", students=None, **options):
         grid = opened(
             describe(tmp_path / "grid", methods=methods, seeds=seeds, students=students, metrics=METRICS)
         )
-        for name in ("noisy", "teacher"):
-            fill(grid, grid.folder / "references" / name, name, 0)
-        for cell in grid.cells():
-            facts = {**FACTS, **({"step_seconds": 1.5, "connectors": 1234} if cell.method == "sp" else {})}
-            fill(grid, cell.folder(grid.folder), cell.method, cell.seed, facts=facts, **options)
+        fill_all(grid, **options)
         return grid
 
     return filled
+
+
+@pytest.fixture(scope="module")
+def reported(world, tmp_path_factory):
+    """The results of three methods and three seeds, and the grid with their report; to be read only."""
+    folder = tmp_path_factory.mktemp("reported") / "grid"
+    grid = opened(described(world, folder, methods="at,sp,clskd", seeds="0,1,2", metrics=METRICS))
+    fill_all(grid)
+    return write_report(grid), grid
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are empty files: drawing takes most of the time of a report."""
+
+    def saved(figure, paths):
+        for path in paths:
+            path.write_text("<svg/>")
+        return list(paths)
+
+    monkeypatch.setattr(figures, "save_figure", saved)
 
 
 def rows_of(grid):
@@ -107,6 +134,7 @@ def test_results_by_snr_are_over_subsets_of_the_recordings(make):
     assert together / 40 == pytest.approx(rows["sp"].differences["si_sdr"].mean)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_correction_counts_students_of_all_sizes(make):
     grid = make(students="8x1,16x1")
     results = collect(grid)
@@ -120,6 +148,7 @@ def test_the_correction_counts_students_of_all_sizes(make):
     assert "SP (16x1)" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_values_are_counted_with_their_reasons(make):
     grid = make(without=(3, 4))
     found = rows_of(grid)["sp"]
@@ -129,6 +158,7 @@ def test_missing_values_are_counted_with_their_reasons(make):
     assert "- SP: 6 without SI-SDR: too short" in (grid.folder / "report/report.md").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_single_seed_is_noted(make):
     grid = make(seeds="0")
     write_report(grid)
@@ -137,9 +167,8 @@ def test_a_single_seed_is_noted(make):
     assert "not to other seeds" in text
 
 
-def test_every_format_has_every_system(make):
-    grid = make()
-    results = write_report(grid)
+def test_every_format_has_every_system(reported):
+    results, grid = reported
     place = grid.folder / "report"
     markdown, latex = (place / "report.md").read_text(), (place / "table.tex").read_text()
     page = (place / "index.html").read_text()
@@ -155,9 +184,8 @@ def test_every_format_has_every_system(make):
         assert (place / picture).exists()
 
 
-def test_the_page_needs_nothing_else_and_is_well_formed(make):
-    grid = make()
-    write_report(grid)
+def test_the_page_needs_nothing_else_and_is_well_formed(reported):
+    _, grid = reported
     page = (grid.folder / "report/index.html").read_text()
     sources = re.findall(r'(?:src|href)="([^"]{0,30})', page)
     assert len(sources) >= 3
@@ -176,6 +204,7 @@ def test_the_page_needs_nothing_else_and_is_well_formed(make):
     assert opens == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_names_are_escaped(make):
     grid = make(without=(3,), reason="<b>|&")
     write_report(grid)
@@ -183,9 +212,8 @@ def test_names_are_escaped(make):
     assert "&lt;b&gt;|&amp;" in (grid.folder / "report/index.html").read_text()
 
 
-def test_results_and_scores_hold_everything(make):
-    grid = make()
-    write_report(grid)
+def test_results_and_scores_hold_everything(reported):
+    _, grid = reported
     plain = json.loads((grid.folder / "report/results.json").read_text())
     assert plain["grid"]["teacher"] == grid.teacher
     (sp,) = [row for row in plain["students"]["8x1"] if row["name"] == "sp"]
@@ -199,9 +227,8 @@ def test_results_and_scores_hold_everything(make):
     assert np.mean(values) == pytest.approx(rows_of(grid)["sp"].means["si_sdr"].mean, abs=0.2)
 
 
-def test_figures_are_written(make):
-    grid = make()
-    write_report(grid)
+def test_figures_are_written(reported):
+    _, grid = reported
     for name in ("forest", "by-snr-8x1"):
         for suffix in (".png", ".svg"):
             assert (grid.folder / f"report/{name}{suffix}").stat().st_size > 3000
