@@ -1,6 +1,6 @@
 """Load of `stillwave web`: streams at real time beside clients that misbehave.
 
-    python benchmarks/web_load.py --streams 100 --minutes 10
+    python benchmarks/web_load.py --streams 100 --minutes 10 --workers 2
 
 Starts a service, or measures the one at `--url` (without its memory). Each stream sends blocks of 20 ms at 16 kHz and
 takes its answers. Beside them, one client takes no answers, one sends as fast as it can, one sends garbage and one
@@ -42,14 +42,24 @@ WARM_UP = 0.25
 """Share of the time before the slope of the memory is measured."""
 
 
-async def memory(process: int | None, found: list[tuple[float, float]]) -> None:
-    """Note the resident memory in MB once a second."""
-    while process is not None:
-        status = Path(f"/proc/{process}/status").read_text()
-        resident = re.search(r"VmRSS:\s+(\d+)", status)
-        assert resident
-        found.append((time.monotonic(), int(resident[1]) / 1024))
+async def memory(processes: list[int], found: list[tuple[float, float]]) -> None:
+    """Note the resident memory of all processes in MB once a second; pages that they share count once for each."""
+    while processes:
+        resident = 0
+        for process in processes:
+            lines = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{process}/status").read_text())
+            assert lines
+            resident += int(lines[1])
+        found.append((time.monotonic(), resident / 1024))
         await asyncio.sleep(1)
+
+
+def family(process: int | None) -> list[int]:
+    """Return a process and its children, in order."""
+    if process is None:
+        return []
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [process, *(one for child in children for one in family(int(child)))]
 
 
 def slope(found: list[tuple[float, float]]) -> str:
@@ -73,6 +83,7 @@ def service(options: argparse.Namespace) -> Iterator[tuple[tuple[str, int], int 
         yield (str(parts.hostname), int(parts.port or 80)), None
         return
     command = [sys.executable, "-m", "stillwave", "web", "--no-open", "--port", "0", "-m", options.model]
+    command += ["--workers", str(options.workers)]
     command += ["--max-streams", str(options.streams + (3 if options.misbehaving else 0))]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, bufsize=1)
     try:
@@ -100,14 +111,15 @@ async def measure(address: tuple[str, int], process: int | None, options: argpar
     greeting = json.dumps({"format": "s16le", "rate": RATE, "model": options.model}).encode()
     bad = [stalling, flooding, garbage, leaving] if options.misbehaving else []
     beside = [asyncio.ensure_future(one(address, greeting)) for one in bad]
-    beside.append(asyncio.ensure_future(memory(process, sizes)))
+    processes = family(process)
+    beside.append(asyncio.ensure_future(memory(processes, sizes)))
     phases = [number * BLOCK / RATE / options.streams for number in range(options.streams)]
-    before = time.process_time(), _cpu(process)
+    before = time.process_time(), _cpu(processes)
     ended = await asyncio.gather(
         *(stream(address, options.model, 60 * options.minutes, phase, result) for phase in phases),
         return_exceptions=True,
     )
-    used = time.process_time() - before[0], _cpu(process) - before[1]
+    used = time.process_time() - before[0], _cpu(processes) - before[1]
     for task in beside:
         task.cancel()
     result.faults += [repr(error) for error in ended if error]
@@ -125,11 +137,13 @@ async def measure(address: tuple[str, int], process: int | None, options: argpar
     print(slope(sizes))
 
 
-def _cpu(process: int | None) -> float:
-    if process is None:
-        return 0.0
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _cpu(processes: list[int]) -> float:
+    """Return the seconds of processor time that processes have used."""
+    seconds = 0.0
+    for process in processes:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+        seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds
 
 
 def main() -> None:
@@ -137,6 +151,7 @@ def main() -> None:
     parser.add_argument("--url", help="address of a service that runs already")
     parser.add_argument("--streams", type=int, default=100)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--model", default="bsrnn-xs")
     parser.add_argument("--no-misbehaving", dest="misbehaving", action="store_false")
     options = parser.parse_args()
