@@ -141,9 +141,9 @@ def test_an_interrupted_simulation_resumes(tmp_path, world, store):
     assert (done.clips, done.kept) == (4, 1)
     assert all(path.read_bytes() == content for path, content in before.items())
     assert (folder / "data/scene_000000_A.wav").stat().st_mtime_ns == stamp
-    with pytest.raises(ManifestError, match=r"L3DAS23_Task1_train100: .*another seed"):
+    with pytest.raises(ManifestError, match=r"L3DAS23_Task1_train100: .*other values of seed"):
         run(4, seed=1)
-    with pytest.raises(ManifestError, match=r"L3DAS23_Task1_train100: .*another noises"):
+    with pytest.raises(ManifestError, match=r"L3DAS23_Task1_train100: .*other values of noises"):
         run(4, config=CONFIG.model_copy(update={"noises": 1}))
     (folder / "simulation.json").write_text("{")
     with pytest.raises(ManifestError, match=r"simulation\.json: .*damaged"):

@@ -62,9 +62,9 @@ def read_manifest(path: Path | str, *, must_exist: bool = True) -> list[Recordin
     ]
     absent = missing(recordings) if must_exist else []
     if absent:
-        others = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise ManifestError(
-            f"{path}: {absent[0]}{others} of {len(recordings)} recordings are missing; scan the folder again"
+            f"{path}: {len(absent)} of {len(recordings)} recordings are missing, the first is {absent[0]}; "
+            "scan the folder again"
         )
     return recordings
 

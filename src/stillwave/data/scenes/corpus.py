@@ -141,7 +141,7 @@ def _settle(folder: Path, settings: dict[str, Any]) -> None:
     other = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
     if other:
         raise ManifestError(
-            f"{folder}: was simulated with another {', '.join(other)}; give the same value, or another folder"
+            f"{folder}: was simulated with other values of {', '.join(other)}; give the same ones, or another folder"
         )
 
 
