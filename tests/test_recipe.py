@@ -21,6 +21,14 @@ from stillwave.schema import PRESETS, Recipe
         ("loss: [1]", "recipe.yaml: loss is [1]; it must be a section"),
         ("optimiser: {betas: [1, 2, 3]}", "optimiser.betas is [1, 2, 3]; it must be a list of 2"),
         ("distill: {}", "recipe.yaml: distill.teacher is missing"),
+        (
+            "distill: {teacher: t, teacher_command: c}",
+            "recipe.yaml: distill: distill.teacher and distill.teacher_command are both set; remove one",
+        ),
+        (
+            "distill: {teachers: [t]}",
+            "recipe.yaml: distill: distill.teachers names one teacher; name several, or use distill.teacher",
+        ),
         ("distill: {teacher: 5}", "recipe.yaml: distill.teacher is 5; it must be text"),
         ("distill: {teacher: a, weight: big}", "it must be a number or 'balanced'"),
         (

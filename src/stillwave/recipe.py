@@ -85,7 +85,7 @@ def loads(
             raise RecipeError(
                 f"{name}: has no 'distill' section, so it takes no teacher: use `stillwave train`"
             )
-        data["distill"] |= {"teacher": teacher or "", "teacher_command": teacher_command}
+        data["distill"] |= {"teacher": teacher or "", "teacher_command": teacher_command, "teachers": []}
     data = _expand_home(data)
     faults = [f"{name}: {fault}" for fault in unknown_keys(data, Recipe)]
     if faults:

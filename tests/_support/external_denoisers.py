@@ -90,6 +90,13 @@ def crashing(samples, rate):
     raise ValueError("no memory\nleft")
 
 
+def needs_half_a_second(samples, rate):
+    """Fail on less than half a second."""
+    if samples.shape[1] < rate / 2:
+        raise ValueError("too short")
+    return samples
+
+
 def integers(samples, rate):
     return (32_767 * samples).astype(np.int16)
 

@@ -82,6 +82,35 @@ def test_estimates_are_cached_under_the_identity_of_the_teacher(tmp_path):
         train_toy(tmp_path / "three", section.replace(" copy ", " late "), *settings)
 
 
+def test_several_teachers_teach_together(tmp_path):
+    section = f"distill.teachers=[python:external_denoisers:late, {onnx_file(tmp_path / 'half.onnx')}]"
+    train_toy(tmp_path / "run", section, *SHORT)
+    assert np.isfinite(losses(tmp_path / "run")).all()
+    reported = session(tmp_path / "run")["teacher"]
+    assert "late: 16000 Hz, output 137 samples" in reported
+    assert "half.onnx: 16000 Hz, no delay" in reported
+
+
+def test_a_run_resumes_with_the_same_teacher_only(tmp_path):
+    section = f"distill.teacher_command={quoted(program(tmp_path))}"
+    longer = [*SHORT, "optimiser.final=1", "train.steps=3"]
+    train_toy(tmp_path / "run", section, *longer[:-1], "train.steps=2")
+    train_toy(tmp_path / "run", section, *longer, extend=True)
+    tool = tmp_path / "tool.py"
+    tool.write_text(tool.read_text().replace("0.5 *", "0.4 *"))
+    with pytest.raises(StillwaveError, match="another teacher"):
+        train_toy(tmp_path / "run", section, *longer[:-1], "train.steps=4", extend=True)
+
+
+def test_a_failing_one_of_several_teachers_does_not_stop_the_run(tmp_path, capsys):
+    section = (
+        "distill.teachers=[python:external_denoisers:late, python:external_denoisers:needs_half_a_second]"
+    )
+    train_toy(tmp_path / "run", section, *SHORT)
+    assert np.isfinite(losses(tmp_path / "run")).all()
+    assert "teacher failure 2" in capsys.readouterr().err
+
+
 def test_methods_that_compare_layers_are_refused(tmp_path):
     with pytest.raises(DistillError, match=r"'at' compares layers.*use dfkd, dispatch, output or subband"):
         train_toy(tmp_path / "run", "distill.teacher=python:external_denoisers:late", "distill.method=at")

@@ -206,10 +206,11 @@ def _grid(
     loaded = load(recipe, overrides or (), teacher=teacher)
     if loaded.distill is None:
         raise RecipeError(f"{recipe}: has no 'distill' section, so there are no methods to compare")
-    if loaded.distill.teacher_command is not None or is_external(loaded.distill.teacher):
+    config = loaded.distill
+    if config.teachers or config.teacher_command is not None or is_external(config.teacher):
         raise RecipeError(
-            f"distill.teacher: {loaded.distill.teacher_command or loaded.distill.teacher} is no checkpoint, and a grid "
-            "compares layers too; give a checkpoint or a run folder"
+            f"{recipe}: the teacher is no checkpoint, and a grid compares its layers too; give a checkpoint or a run "
+            "folder"
         )
     place = checkpoint.resolve(loaded.distill.teacher)
     requested = Grid(

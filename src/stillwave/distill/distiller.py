@@ -24,6 +24,7 @@ from stillwave.distill.method import (
     resolve_method,
 )
 from stillwave.distill.networks import (
+    check_disjoint,
     check_gradients,
     check_trainable,
     evaluating,
@@ -31,6 +32,7 @@ from stillwave.distill.networks import (
     freeze,
     precision,
 )
+from stillwave.distill.several_teachers import SeveralTeachers
 from stillwave.distill.tap_sets import TapNames, tap_sets
 from stillwave.distill.taps import Taps
 from stillwave.schema import Frozen, LossConfig
@@ -103,7 +105,7 @@ class Distiller(nn.Module):
             teacher = ExternalTeacher(teacher)
         _check_kinds(teacher, student, example)
         check_estimates(teacher, resolve_method(method))
-        _check_disjoint(teacher, student)
+        check_disjoint(teacher, student)
         self.student = student
         # A tuple, so that it is not registered as a submodule.
         self._teacher = (freeze(teacher),)
@@ -169,6 +171,8 @@ class Distiller(nn.Module):
             teacher = self._by_set("teacher", self._teacher_outputs(inputs, options))
         else:
             teacher = ModelOutputs({}, teacher_estimate)
+        if isinstance(self.teacher, SeveralTeachers):
+            teacher = ModelOutputs({}, self.teacher.combined(teacher.estimate, clean))
         signals = self.method.uses_estimate
         losses = self.method(
             gather_outputs(student, signals),
@@ -278,14 +282,6 @@ def _check_full(noisy: Any, name: str) -> None:
     if isinstance(noisy, Tensor) and noisy.numel() == 0:
         raise DistillError(
             f"{name}: the shape {list(noisy.shape)} contains no samples; pass at least one example"
-        )
-
-
-def _check_disjoint(teacher: nn.Module, student: nn.Module) -> None:
-    frozen = {id(p) for p in teacher.parameters()}
-    if teacher is student or any(id(p) in frozen for p in student.parameters()):
-        raise DistillError(
-            "teacher and student share parameters, so freezing the teacher would freeze the student; copy it"
         )
 
 

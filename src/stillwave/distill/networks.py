@@ -95,6 +95,15 @@ def first_tensor(output: Any) -> Tensor | None:
     return next((found for part in parts if (found := first_tensor(part)) is not None), None)
 
 
+def check_disjoint(teacher: nn.Module, student: nn.Module) -> None:
+    """Raise DistillError if the networks share parameters."""
+    frozen = {id(p) for p in teacher.parameters()}
+    if teacher is student or any(id(p) in frozen for p in student.parameters()):
+        raise DistillError(
+            "teacher and student share parameters, so freezing the teacher would freeze the student; copy it"
+        )
+
+
 def check_trainable(student: nn.Module) -> None:
     """Raise DistillError for parameters that cannot have a gradient."""
     for name, parameter in student.named_parameters():

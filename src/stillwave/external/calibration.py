@@ -53,12 +53,13 @@ class Calibration(NamedTuple):
 
     def summary(self) -> str:
         """Return the measured values as one line."""
-        late = "late" if self.delay >= 0 else "early"
+        late = f"{abs(self.delay)} samples ({1000 * abs(self.delay) / self.rate:.1f} ms) "
+        late += f"{'late' if self.delay >= 0 else 'early'} (compensated)"
         level = "compensated" if abs(self.gain) != 1 else "kept"
         inverted = ", polarity inverted (compensated)" if self.gain < 0 else ""
         return (
-            f"{self.rate} Hz, output {abs(self.delay)} samples ({1000 * abs(self.delay) / self.rate:.1f} ms) {late} "
-            f"(compensated), level {self.level_db + 0.0:+.1f} dB ({level}){inverted}"
+            f"{self.rate} Hz, {f'output {late}' if self.delay else 'no delay'}, "
+            f"level {self.level_db + 0.0:+.1f} dB ({level}){inverted}"
         )
 
 

@@ -181,6 +181,11 @@ class DistillConfig(Frozen):
     teacher: str
     """A checkpoint folder; or, for methods that compare estimates: an ONNX or TorchScript file, the name of a peer
     (`deepfilternet3`, `rnnoise`, `nsnet2`), `python:MODULE:NAME`, or a folder of outputs for `data.train.pairs`."""
+    teachers: tuple[str, ...] = ()
+    """Several teachers in place of `teacher`; the student learns from the mean of their estimates, weighted by their
+    SI-SDR for each example."""
+    confidence_db: Positive = 3.0
+    """τ of the weights softmax(SI-SDR / τ) of several teachers, in dB."""
     teacher_command: str | None = None
     """A program as the teacher, `tool {in} {out}`, in place of `teacher`; run without a shell."""
     teacher_rate: Annotated[int, Field(ge=1_000, le=768_000)] = SAMPLE_RATE
@@ -213,11 +218,14 @@ class DistillConfig(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _one_teacher(cls, section: Any) -> Any:
-        if not isinstance(section, dict) or section.get("teacher_command") is None:
+        if not isinstance(section, dict):
             return section
-        if section.get("teacher"):
-            raise ValueError("distill.teacher and distill.teacher_command are both set; remove one")
-        return {**section, "teacher": ""}
+        named = [key for key in ("teacher", "teachers", "teacher_command") if section.get(key)]
+        if len(named) > 1:
+            raise ValueError(f"distill.{named[0]} and distill.{named[1]} are both set; remove one")
+        if len(set(section.get("teachers") or ("one", "other"))) < 2:
+            raise ValueError("distill.teachers names one teacher; name several, or use distill.teacher")
+        return section if "teacher" in named or not named else {**section, "teacher": ""}
 
     @field_validator("method", mode="before")
     @classmethod

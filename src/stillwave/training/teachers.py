@@ -13,6 +13,7 @@ from stillwave.data.pair_sets import read_pairs
 from stillwave.data.scan import SUFFIXES
 from stillwave.data.stored_outputs import StoredOutputs
 from stillwave.distill.external_teacher import ExternalTeacher, StoredTeacher
+from stillwave.distill.several_teachers import SeveralTeachers
 from stillwave.errors import CheckpointError, RecipeError
 from stillwave.external.function import imported, source_hash
 from stillwave.files import walk
@@ -35,7 +36,8 @@ def distils(recipe: Recipe) -> bool:
 def is_checkpoint(config: DistillConfig) -> bool:
     """Return whether the teacher is a checkpoint of this package."""
     return not (
-        config.teacher_command is not None
+        config.teachers
+        or config.teacher_command is not None
         or external.is_external(config.teacher)
         or _is_output_folder(Path(config.teacher))
     )
@@ -50,6 +52,8 @@ def load_teacher(recipe: Recipe, config: DistillConfig) -> Teacher:
         ManifestError: A folder of outputs does not match the recipe's mixtures.
 
     """
+    if config.teachers:
+        return _several(recipe, config)
     if is_checkpoint(config):
         network, card = checkpoint.load(config.teacher)
         _check_same_input(recipe, config.teacher, card)
@@ -74,6 +78,9 @@ def teacher_sha256(recipe: Recipe) -> str | None:
     if recipe.distill is None or not distils(recipe):
         return None
     config = recipe.distill
+    if config.teachers:
+        parts = [teacher_sha256(_with(recipe, _alone(config, place))) for place in config.teachers]
+        return hashlib.sha256(str(parts).encode()).hexdigest()
     if is_checkpoint(config):
         return checkpoint.read_card(checkpoint.resolve(Path(config.teacher))).sha256
     if (stored := stored_outputs(recipe)) is not None:
@@ -91,7 +98,7 @@ def stored_outputs(recipe: Recipe, base: Path | str = ".") -> StoredOutputs | No
 
     """
     config = recipe.distill
-    if config is None or not distils(recipe) or config.teacher_command is not None:
+    if config is None or not distils(recipe) or config.teachers or config.teacher_command is not None:
         return None
     if external.is_external(config.teacher) or not _is_output_folder(Path(config.teacher)):
         return None
@@ -101,6 +108,30 @@ def stored_outputs(recipe: Recipe, base: Path | str = ".") -> StoredOutputs | No
             "these in data.train.pairs"
         )
     return StoredOutputs(config.teacher, read_pairs(Path(base) / recipe.data.train.pairs))
+
+
+def _several(recipe: Recipe, config: DistillConfig) -> Teacher:
+    parts: dict[str, Teacher] = {}
+    for place in config.teachers:
+        alone = _alone(config, place)
+        parts[place] = load_teacher(_with(recipe, alone), alone)
+        if not parts[place].cached:
+            raise RecipeError(
+                f"distill.teachers: {place} is a folder of outputs, which teaches alone; name it as distill.teacher"
+            )
+    networks = {place: part.network for place, part in parts.items()}
+    teacher = SeveralTeachers(
+        networks, config.confidence_db, {place: part.sha256 for place, part in parts.items()}
+    )
+    return Teacher(teacher, teacher.identity)
+
+
+def _alone(config: DistillConfig, place: str) -> DistillConfig:
+    return config.model_copy(update={"teacher": place, "teachers": ()})
+
+
+def _with(recipe: Recipe, config: DistillConfig) -> Recipe:
+    return recipe.model_copy(update={"distill": config})
 
 
 def _is_output_folder(place: Path) -> bool:
