@@ -127,6 +127,13 @@ def silence(folder):
     write(folder / "3.wav", 0 * samples, rate)
 
 
+def other_mixtures(folder):
+    for number in range(6):
+        samples, rate = read(folder / f"{number}.wav")
+        noise = np.random.default_rng(number).standard_normal(samples.shape).astype(np.float32)
+        write(folder / f"{number}.wav", 0.1 * noise, rate)
+
+
 def another_rate(folder):
     samples, _ = read(folder / "3.wav")
     write(folder / "3.wav", samples.repeat(3, 1), 48_000)
@@ -140,6 +147,7 @@ def another_rate(folder):
         (two_channels, "has 2 channels"),
         (another_delay, "late by 137 to 437 samples"),
         (silence, r"3\.wav: returned silence"),
+        (other_mixtures, "no output resembles"),
         (another_rate, "16000 and 48000 Hz"),
     ],
 )

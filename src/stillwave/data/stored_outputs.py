@@ -6,6 +6,7 @@ references of a few pairs, which must agree, and compensated.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import statistics
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from stillwave.data.multichannel import MOST_APART
 from stillwave.data.pair_manifest import Pair
 from stillwave.data.pair_sets import by_name
 from stillwave.errors import AudioError
-from stillwave.external.calibration import DRIFT_S, Calibration, measured
+from stillwave.external.calibration import DRIFT_S, Calibration, UnlikeError, measured
 from stillwave.files import printable, sha256
 from stillwave.schema import SAMPLE_RATE
 
@@ -28,6 +29,8 @@ MEASURED = 8
 """Number of pairs whose delay and level are measured,"""
 LONGEST_S = 20
 """and the seconds that are read of each."""
+CLEAR = 0.5
+"""Smallest correlation of output and reference at which the delay counts."""
 MARGIN = SAMPLE_RATE // 10
 """Samples that are read before and after a segment, for the filter of the resampler."""
 
@@ -126,7 +129,8 @@ class StoredOutputs:
         found = list(self._calibrations(pairs, rate))
         if not found:
             raise ManifestError(
-                f"{self.folder}: none of the measured mixtures has speech; add some that have"
+                f"{self.folder}: no output resembles the clean reference of its mixture; give the outputs for these "
+                "mixtures"
             )
         delays = [one.delay for one in found]
         if max(delays) - min(delays) > max(2, round(DRIFT_S * rate)):
@@ -140,7 +144,7 @@ class StoredOutputs:
         return Calibration(rate, delay, gains[len(gains) // 2], level, found[0].correlation)
 
     def _calibrations(self, pairs: Sequence[Pair], rate: int) -> Iterator[Calibration]:
-        """Yield the calibrations of evenly spaced pairs, except of those without speech."""
+        """Yield the calibrations of evenly spaced pairs, except of those without speech or a clear delay."""
         count = min(MEASURED, len(pairs))
         for pair in (pairs[i * len(pairs) // count] for i in range(count)):
             clean = _part(pair.clean, 0, LONGEST_S * SAMPLE_RATE)
@@ -149,7 +153,10 @@ class StoredOutputs:
             reference = resample(clean[None], SAMPLE_RATE, rate)[0]
             output = _part(self._files[pair.id], 0, len(reference))
             output = np.pad(output, (0, len(reference) - len(output)))
-            yield measured(str(self._files[pair.id]), reference, output, rate)
+            with contextlib.suppress(UnlikeError):
+                found = measured(str(self._files[pair.id]), reference, output, rate)
+                if found.correlation >= CLEAR:
+                    yield found
 
 
 def _part(path: Path, start: int, frames: int) -> Samples:

@@ -79,6 +79,6 @@ def confidence(estimates: Tensor, clean: Tensor | None, temperature_db: float) -
         reference = (filled.sum(1, keepdim=True) - filled) / (count - 1)
     else:
         reference = clean[:, None].expand_as(filled)
-    quality = signed_si_sdr(filled.flatten(0, 1), reference.flatten(0, 1)).unflatten(0, usable.shape)
+    quality = signed_si_sdr(filled.flatten(0, 1), reference.flatten(0, 1)).reshape(usable.shape)
     quality = torch.nan_to_num(quality, -FARTHEST_DB).clamp(-FARTHEST_DB, FARTHEST_DB)
     return torch.softmax((quality / temperature_db).masked_fill(~usable, -torch.inf), 1)

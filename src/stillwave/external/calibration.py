@@ -26,11 +26,17 @@ SECTIONS = 4
 DRIFT_S = 1e-4
 """Delays of the sections may differ by this: filters delay frequencies differently."""
 LEAST = 0.2
-"""Smallest correlation of probe and output at which a delay is measured."""
+"""Smallest correlation of signal and output at which a delay is measured."""
+CLEARLY = 0.05
+"""The delay of a section differs if the correlation there is larger by this."""
 SILENCE = 1e-3
 """An output whose root mean square is below this fraction of the input's is silence."""
 FRAME_S = 0.05
 COPY, LEVEL_DB = 0.95, 1.5
+
+
+class UnlikeError(ExternalError):
+    """An output does not resemble the signal, so that its delay cannot be measured."""
 
 
 class Calibration(NamedTuple):
@@ -90,7 +96,8 @@ def measured(
         speech: The part of the signal with speech.
 
     Raises:
-        ExternalError: The output is silent, does not resemble the signal, or its delay is not constant.
+        UnlikeError: The output does not resemble the signal.
+        ExternalError: The output is silent, or its delay is not constant.
 
     """
     loud = float(np.sqrt(np.mean(np.square(signal, dtype=np.float64))))
@@ -100,7 +107,7 @@ def measured(
     aligned = shifted(output, delay)
     correlation = _correlation(signal, aligned)
     if abs(correlation) < LEAST:
-        raise ExternalError(
+        raise UnlikeError(
             f"{name}: its output does not resemble speech given to it (correlation {correlation:.2f}), so its delay "
             f"cannot be measured; it must take and return {rate} Hz"
         )
@@ -155,17 +162,19 @@ def shifted(samples: Samples, delay: int) -> Samples:
 def _refuse_drift(name: str, signal: Samples, aligned: Samples, rate: int, delay: int) -> None:
     """Raise ExternalError if the delays of the sections differ."""
     edges = np.linspace(0, len(signal), SECTIONS + 1).astype(int)
-    sections = [(signal[a:b], aligned[a:b]) for a, b in itertools.pairwise(edges)]
-    found = [
-        delay + lag(one, other, len(one) // 4)
-        for one, other in sections
-        if abs(_correlation(one, shifted(other, lag(one, other, len(one) // 4)))) >= LEAST
-    ]
-    if found and max(found) - min(found) > max(2, round(DRIFT_S * rate)):
+    found = [delay + _remaining(signal[a:b], aligned[a:b]) for a, b in itertools.pairwise(edges)]
+    if max(found) - min(found) > max(2, round(DRIFT_S * rate)):
         raise ExternalError(
             f"{name}: its delay drifts from {found[0]} to {found[-1]} samples over {len(signal) / rate:.1f} s; "
             "it must be constant"
         )
+
+
+def _remaining(signal: Samples, aligned: Samples) -> int:
+    """Return the delay that is left in a section; 0 if no other delay is clearly better, as within a vowel."""
+    found = lag(signal, aligned, len(signal) // 4)
+    here, there = (abs(_correlation(signal, shifted(aligned, delay))) for delay in (0, found))
+    return found if there >= LEAST and there > here + CLEARLY else 0
 
 
 def _level(signal: Samples, aligned: Samples, rate: int) -> tuple[float, float]:
