@@ -46,7 +46,7 @@ $(DEV_STAMP): $(STAMP) requirements/dev.txt
 quickstart: $(STAMP)  ## corpus → student alone → distilled student → scores → a page to look at and listen to
 	$(BIN)/stillwave quickstart -o quickstart
 
-test: $(DEV_STAMP)  ## the tests that every change must pass (5 to 7 minutes on two idle cores)
+test: $(DEV_STAMP)  ## the tests that every change must pass (5 to 8 minutes on two idle cores)
 	$(PYTEST)
 
 test-all: $(DEV_STAMP)  ## the slow ones too: run before a release

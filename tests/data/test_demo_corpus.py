@@ -124,6 +124,7 @@ def test_a_built_folder_is_kept(built: Path) -> None:
 
 
 @needs_espeak
+@pytest.mark.slow
 def test_a_damaged_folder_is_rebuilt_with_the_same_bytes(built: Path) -> None:
     before = contents(built)
     (built / "corpus.json").write_text("{")

@@ -39,7 +39,7 @@ def losses(run: Path) -> list:
     ]
 
 
-@pytest.mark.parametrize("method", [SMALL, "output"])
+@pytest.mark.parametrize("method", [pytest.param(SMALL, marks=pytest.mark.slow), "output"])
 def test_a_cached_run_is_the_live_run_bit_for_bit(tmp_path, teacher, passes, method):
     live = distil(tmp_path / "live", teacher, method)
     filling = distil(tmp_path / "fill", teacher, method, f"distill.cache={tmp_path / 'cache'}")
@@ -51,6 +51,7 @@ def test_a_cached_run_is_the_live_run_bit_for_bit(tmp_path, teacher, passes, met
     assert losses(tmp_path / "live") == losses(tmp_path / "fill") == losses(tmp_path / "read")
 
 
+@pytest.mark.slow
 def test_several_students_share_cached_outputs(tmp_path, teacher, passes):
     cache = f"distill.cache={tmp_path / 'cache'}"
     distil(tmp_path / "one", teacher, SMALL, cache)

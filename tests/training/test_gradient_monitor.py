@@ -75,7 +75,7 @@ def test_a_run_logs_the_gradient_of_each_term(tmp_path, teacher):
     assert train[3]["lambda"] == pytest.approx(balanced), "λ is what the norms say"
 
 
-@pytest.mark.parametrize("weight", ["balanced", "0.5"])
+@pytest.mark.parametrize("weight", ["balanced", pytest.param("0.5", marks=pytest.mark.slow)])
 def test_recording_gradients_does_not_change_the_run(tmp_path, teacher, monkeypatch, weight):
     options = (SMALL, f"distill.weight={weight}", "train.accumulate=2", "train.steps=3")
     with_it = distil(tmp_path / "with", teacher, *options)
