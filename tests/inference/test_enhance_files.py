@@ -61,9 +61,11 @@ def test_a_file_keeps_its_properties(
     assert (report.channels, report.sample_rate, report.clipped) == (channels, rate, 0)
     assert sum(done) == after.shape[1]
     inner = slice(rate // 10, -rate // 10)
-    assert np.abs(after - before / 2)[:, inner].max() < (
-        0.04 if source[2:] in ("mp3", "opus", "ogg") else 4e-3
-    )
+    error = (after - before / 2)[:, inner]
+    if source[2:] in ("mp3", "opus", "ogg"):  # the encoder adds noise; `enhance` itself is exact here (test_upper_band)
+        assert np.sqrt(np.mean(error**2)) < 0.012
+    else:
+        assert np.abs(error).max() < 4e-3
     if not target.endswith(".aiff"):
         assert tags.items() <= audio.probe(tmp_path / target).tags.items()
 
