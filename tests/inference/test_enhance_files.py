@@ -62,7 +62,11 @@ def test_a_file_keeps_its_properties(
     assert sum(done) == after.shape[1]
     inner = slice(rate // 10, -rate // 10)
     error = (after - before / 2)[:, inner]
-    if source[2:] in ("mp3", "opus", "ogg"):  # the encoder adds noise; `enhance` itself is exact here (test_upper_band)
+    if source[2:] in (
+        "mp3",
+        "opus",
+        "ogg",
+    ):  # the encoder adds noise; `enhance` itself is exact here (test_upper_band)
         assert np.sqrt(np.mean(error**2)) < 0.012
     else:
         assert np.abs(error).max() < 4e-3
