@@ -14,9 +14,9 @@ from collections.abc import Callable
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from stillwave.errors import StillwaveError
 from stillwave.web import logs
 from stillwave.web.catalogue import Catalogue
+from stillwave.web.listeners import bind
 from stillwave.web.metrics import MULTIPROCESS
 from stillwave.web.protocol import CarefulWebSocket, TimedProtocol
 from stillwave.web.settings import Settings
@@ -25,8 +25,6 @@ from stillwave.web.spool import Spool
 _IDLE_SECONDS = 15
 """Time between two requests of a connection, and for the headers of one."""
 _MOST_CONNECTIONS = 1_000
-_UNTAKEN_MS = 60_000
-"""Time that sent data may stay unacknowledged, in milliseconds."""
 _LARGEST_MESSAGE = 2**18
 """Bytes of a WebSocket message."""
 
@@ -48,7 +46,7 @@ def run(settings: Settings, workers: int, *, browser: bool, announce: Callable[[
     Catalogue(settings.model)
     Spool().close()
     os.environ.update(settings.environment())
-    listener = _bind(settings.host, settings.port)
+    listener = bind(settings.host, settings.port, shared=workers > 1)
     address = address_of(settings, listener)
     announce(address)
     if browser:
@@ -79,22 +77,6 @@ def run(settings: Settings, workers: int, *, browser: bool, announce: Callable[[
         Multiprocess(config, sockets=[listener]).run()
     finally:
         spool.close()
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        raise StillwaveError(
-            f"--host {host} --port {port}: cannot be used: {error.strerror or error}; --port 0 takes any free port"
-        ) from None
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # ends connections whose peer takes nothing
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNTAKEN_MS)
-    listener.set_inheritable(True)
-    return listener
 
 
 def address_of(settings: Settings, listener: socket.socket) -> str:
