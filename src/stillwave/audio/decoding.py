@@ -32,6 +32,12 @@ class UndecodableError(AudioError):
     """libsndfile cannot read this file."""
 
 
+def cut_short(path: Path, what: str) -> AudioError:
+    """Return the error for a file of which `what` is missing."""
+    rest = "copy it again, or keep what is left of it with: ffmpeg -i FILE rest.wav"
+    return AudioError(f"{path}: cut short: {what}; {rest}")
+
+
 class Decoder(Protocol):
     """Decodes an open file sequentially."""
 
@@ -176,7 +182,7 @@ def open_decoder(path: Path, handle: BinaryIO, headers_only: bool) -> Iterator[D
     read_plan = ReadPlan() if foreign else plan(handle, headers_only=headers_only)
     missing = missing_bytes(handle)
     if missing or read_plan.fault:
-        raise AudioError(f"{path}: cut short: {read_plan.fault or f'{missing} bytes are missing at its end'}")
+        raise cut_short(path, read_plan.fault or f"{missing} bytes are missing at its end")
     if foreign:
         with closing(ffmpeg.FfmpegDecoder(path)) as decoder:
             yield decoder

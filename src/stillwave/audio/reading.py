@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from stillwave.audio.contract import Samples, check_finite, check_rate
-from stillwave.audio.decoding import Decoder, open_decoder
+from stillwave.audio.decoding import Decoder, cut_short, open_decoder
 from stillwave.audio.resampling import resample
 from stillwave.errors import AudioError
 from stillwave.files import as_path
@@ -105,9 +105,7 @@ class Reader:
         info, decoded = self.info, self._position / self.info.sample_rate
         is_stated = info.format == "FLAC" or (info.exact and not info.subtype.startswith("MPEG"))
         if is_stated and self._position < info.frames:
-            raise AudioError(
-                f"{info.path}: cut short: {decoded:.3f} s of the {info.seconds:.3f} s in its header"
-            )
+            raise cut_short(info.path, f"has {decoded:.3f} s of the {info.seconds:.3f} s in its header")
         if self._position == 0:
             raise AudioError(f"{info.path}: has no samples")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.audio.decoding import UndecodableError
+from stillwave.audio.decoding import UndecodableError, cut_short
 from stillwave.audio.ffmpeg.adts import ends_within_frame
 from stillwave.audio.ffmpeg.program import Contents, FfmpegProcess, InputFile, MediaStream
 from stillwave.errors import AudioError
@@ -99,9 +99,7 @@ class FfmpegDecoder:
         decoded = self._given / self.rate
         if any(word in error for error in errors for word in _CUT) or self._is_short(decoded):
             stated = self._contents.seconds
-            raise AudioError(
-                f"{self._path}: cut short: {decoded:.2f} s of the {stated:.2f} s of audio in its header"
-            )
+            raise cut_short(self._path, f"has {decoded:.2f} s of the {stated:.2f} s of audio in its header")
         if status:
             raise self._failure()
         if errors:
