@@ -71,7 +71,9 @@ def test_chunks_before_the_samples_are_skipped(tmp_path):
     path.write_bytes(content)
     assert audio.read(path)[0].shape == (1, 1_000)
     path.write_bytes(content[:-2])
-    with pytest.raises(AudioError, match="cut short: 2 bytes are missing at its end; .* ffmpeg -i FILE rest.wav"):
+    with pytest.raises(
+        AudioError, match=r"cut short: 2 bytes are missing at its end; .* ffmpeg -i FILE rest.wav"
+    ):
         audio.probe(path)
 
 

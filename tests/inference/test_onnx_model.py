@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -39,6 +41,31 @@ def test_a_valid_file_is_read(whole):
     assert model.session.get_session_options().intra_op_num_threads == 1
     assert read(str(whole), threads=2).session.get_session_options().intra_op_num_threads == 2
     assert OnnxBackend(whole).fingerprint == "abc"
+
+
+def test_single_frames_of_one_stream_have_a_session_of_fixed_axes(whole):
+    backend, plain = OnnxBackend(whole), OnnxBackend(whole)
+    backend.prepare_frames()
+    shapes = [value.shape for value in read(whole).one_frame_session().get_inputs()]
+    assert shapes[0] == [1, 2, 1, 257]
+    assert all(isinstance(axis, int) for shape in shapes for axis in shape)
+    rng = np.random.default_rng(0)
+    for streams in (1, 2):
+        state = other = backend.begin(streams)
+        for frames in (1, 3, 1, 1):
+            spectrum = rng.standard_normal((streams, 2, frames, 257)).astype(np.float32)
+            found, state = backend.step(spectrum, state)
+            wanted, other = plain.step(spectrum, other)
+            assert found.shape == (streams, 2, frames, 257)
+            assert np.abs(found - wanted).max() < 1e-6
+            assert all(np.abs(state[name] - other[name]).max() < 1e-6 for name in other)
+
+
+def test_a_model_without_the_bytes_of_its_file_computes_single_frames_too(whole):
+    backend = OnnxBackend(replace(read(whole), data=b""))
+    backend.prepare_frames()
+    estimate, _ = backend.step(np.zeros((1, 2, 1, 257), np.float32), backend.begin(1))
+    assert estimate.shape == (1, 2, 1, 257)
 
 
 def test_a_file_without_a_card_is_identified_by_its_hash(copy):

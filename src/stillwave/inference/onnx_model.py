@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,16 @@ class OnnxModel:
 
     def __reduce__(self) -> tuple[Callable[[Path, bytes, int], OnnxModel], tuple[Path, bytes, int]]:
         return _opened, (self.path, self.data, self.threads)
+
+    def one_frame_session(self) -> Any:
+        """Return a session of a streaming graph whose axes are fixed at one frame of one stream.
+
+        Fixed shapes let ONNX Runtime fold the operators that compute shapes. None without the bytes of the file.
+        """
+        if not self.data:
+            return None
+        axes = {axis for value in self.session.get_inputs() for axis in value.shape if isinstance(axis, str)}
+        return open_session(self.path, self.data, self.threads, dict.fromkeys(axes, 1))
 
     def __copy__(self) -> OnnxModel:
         return self
@@ -82,8 +92,11 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def open_session(path: Path, data: bytes, threads: int) -> Any:
-    """Return an `onnxruntime.InferenceSession` of the bytes of a file. Raises CheckpointError."""
+def open_session(path: Path, data: bytes, threads: int, axes: Mapping[str, int] | None = None) -> Any:
+    """Return an `onnxruntime.InferenceSession` of the bytes of a file, with these dynamic `axes` fixed.
+
+    Raises CheckpointError.
+    """
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()  # Windows ignores the environment variable
@@ -95,6 +108,8 @@ def open_session(path: Path, data: bytes, threads: int) -> Any:
     # Older files have products of uint8 and int8, which saturate on x86 without VNNI; with this option, ONNX Runtime
     # converts such weights to uint8 (new files: `quantise.unsigned`).
     options.add_session_config_entry("session.x64quantprecision", "1")
+    for axis, size in (axes or {}).items():
+        options.add_free_dimension_override_by_name(axis, size)
     options.log_severity_level = 4  # errors are reported by the exception below
     try:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -79,6 +79,7 @@ class Stream:
         self._dry_mix, self._full_band = dry_mix, full_band
         self._restarts = 0
         self._lock = threading.RLock()
+        self._prepare()
         self._begin()
 
     def __repr__(self) -> str:
@@ -93,6 +94,7 @@ class Stream:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _lock=threading.RLock())
+        self._prepare()
 
     def __copy__(self) -> Stream:
         """Return a stream with the same backend and a copy of the state."""
@@ -147,6 +149,11 @@ class Stream:
         with self._lock:
             self._restarts += self._pipeline.restarts
             self._begin()
+
+    def _prepare(self) -> None:
+        prepare = getattr(self.backend, "prepare_frames", None)
+        if prepare and self.streams == 1:
+            prepare()
 
     def _begin(self) -> None:
         self._pipeline = StreamingPipeline(
