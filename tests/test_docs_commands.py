@@ -41,6 +41,7 @@ NOT_RUN = {
     "stillwave latency": "measures for minutes; tests/cli/test_cli_latency.py runs it",
     "stillwave live": "needs sound devices",
     "stillwave evaluate runs/student --on L3DAS23_Task1_dev": "needs a recogniser that is not a package",
+    "stillwave evaluate runs/student --on test/ --recogniser models": "needs a model of faster-whisper",
     "stillwave evaluate bsrnn-m --on test/ --recogniser faster-whisper": "needs a recogniser that is not a package",
     "stillwave web": "serves until it is stopped; tests/web runs it",
     "stillwave enhance talk.mp4": "needs ffmpeg",

@@ -1,4 +1,4 @@
-"""Defaults for model, jobs and device: option before environment variable before configuration file."""
+"""Defaults for model, jobs, device and recogniser: option before environment variable before configuration file."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def test_option_before_environment_before_file(config: Path) -> None:
 
 
 def test_every_option_for_model_jobs_and_device_has_its_default(config: Path) -> None:
-    config.write_text("model: m.onnx\njobs: 3\ndevice: cuda:1\n")
+    config.write_text("model: m.onnx\njobs: 3\ndevice: cuda:1\nrecogniser: models/tiny\n")
     found = default_map(typer.main.get_command(build()))
     assert found["enhance"] == {"model": "m.onnx", "jobs": 3, "device": "cuda:1"}
-    assert found["evaluate"] == {"jobs": 3, "device": "cuda:1"}
+    assert found["evaluate"] == {"jobs": 3, "device": "cuda:1", "recogniser": "models/tiny"}
     assert found["stream"] == found["live"] == {"model": "m.onnx"}
     assert found["data"]["scan"] == {"jobs": 3}
     assert found["train"] == {}

@@ -59,6 +59,14 @@ def test_decoding_is_greedy_on_one_core_and_offline(folder: Path, calls: dict[st
     assert recogniser.name == "faster-whisper:tiny.en"
 
 
+def test_a_folder_alone_is_one_of_faster_whisper(folder: Path, calls: dict[str, object]) -> None:
+    assert load(str(folder)).name == "faster-whisper:tiny.en"
+    with pytest.raises(RecogniserError, match=r"lacks model\.bin"):
+        load(str(folder.parent))
+    with pytest.raises(RecogniserError, match="is not a folder"):
+        load("models/absent")
+
+
 def test_missing_files_are_named(folder: Path, calls: dict[str, object]) -> None:
     (folder / "model.bin").unlink()
     with pytest.raises(RecogniserError, match=r"model\.bin"):

@@ -145,10 +145,10 @@ def test_an_exception_of_a_metric_is_recorded_as_the_reason(monkeypatch):
     def fail(*_):
         raise RuntimeError("two\n  lines")
 
-    monkeypatch.setattr("stillwave.evaluation.metrics.pesq", fail)
+    monkeypatch.setattr("stillwave.evaluation.metric_table.pesq", fail)
     clean = voice(1)
     assert one("pesq_nb", clean, clean) == (None, "RuntimeError: two lines")
-    monkeypatch.setattr("stillwave.evaluation.metrics.pesq", lambda *_: float("nan"))
+    monkeypatch.setattr("stillwave.evaluation.metric_table.pesq", lambda *_: float("nan"))
     assert one("pesq_nb", clean, clean) == (None, "is nan")
 
 

@@ -219,12 +219,9 @@ def test_without_a_recogniser_reports_have_no_wer(tmp_path):
     assert not (tmp_path / "transcripts.csv").exists()
 
 
-def test_only_word_error_rate_is_better_when_lower():
-    assert [key for key, metric in METRICS.items() if metric.lower_is_better] == [
-        "lsd_high",
-        "noise_high",
-        "wer",
-    ]
+def test_distances_and_errors_are_better_when_lower():
+    lower = {key for key, metric in METRICS.items() if metric.lower_is_better}
+    assert lower == {"lsd", "lsd_high", "noise_high", "mcd", "wer"}
     assert METRICS["wer"].gain(0.1) == -0.1
     assert METRICS["t1"].gain(0.1) == 0.1
     assert heading("wer") == "WER % ↓"

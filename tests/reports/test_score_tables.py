@@ -12,7 +12,7 @@ from stillwave.evaluation import Score, ScoreRow, Scores, summarise
 from stillwave.reports.formatting import with_interval
 from stillwave.reports.markup import json_values, markdown_table
 from stillwave.reports.score_report import scores_csv, write_report
-from stillwave.reports.score_tables import REASONS, latex, markdown, notes
+from stillwave.reports.score_tables import REASONS, latex, markdown, notes, warnings
 
 METRICS = ("stoi", "si_sdr")
 
@@ -130,3 +130,39 @@ def test_lags_are_reported(lags, words):
         [f"a: {words} estimates; the scores count this as distortion: align them"] if words else []
     )
     assert json_values(summary)["lags"] == {"a": sorted(lag for lag in lags if lag)}
+
+
+def rated(system, *values):
+    """Rows of a system: PESQ-WB, STOI and MCD of each recording."""
+    keys = ("pesq_wb", "stoi", "mcd")
+    return [
+        ScoreRow(str(i), system, None, {k: Score(v) for k, v in zip(keys, row, strict=True)})
+        for i, row in enumerate(values)
+    ]
+
+
+def misleading(*values):
+    noisy = [(2.0, 0.8, 5.0), (2.1, 0.7, 6.0), (1.9, 0.9, 7.0)]
+    rows = (*rated("noisy", *noisy), *rated("mine", *values))
+    return warnings(summarise(Scores(("noisy", "mine"), ("pesq_wb", "stoi", "mcd"), rows)))
+
+
+def test_pesq_that_rises_while_the_others_fall_is_reported():
+    (line,) = misleading((2.5, 0.7, 6.0), (2.6, 0.6, 7.0), (2.4, 0.8, 8.0))
+    assert line == (
+        "mine: PESQ-WB rises (+0.500 [+0.500, +0.500]), but relative to noisy STOI worsens (-10.00 [-10.00, -10.00]) "
+        "and MCD worsens (+1.00 [+1.00, +1.00]): do not rely on PESQ alone"
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [(2.5, 0.9, 4.0), (2.6, 0.8, 5.0), (2.4, 1.0, 6.0)],  # all rise
+        [(2.5, 0.7, 5.0), (2.6, 0.8, 6.0), (2.4, 0.9, 7.0)],  # the interval of STOI includes 0
+        [(2.5, 0.7, 4.0), (2.6, 0.6, 5.0), (2.4, 0.8, 6.0)],  # one falls, one rises
+        [(1.5, 0.7, 6.0), (1.6, 0.6, 7.0), (1.4, 0.8, 8.0)],  # PESQ falls, too
+    ],
+)
+def test_other_changes_are_not(values):
+    assert misleading(*values) == []

@@ -1,4 +1,4 @@
-"""Defaults of the user for model, jobs and device, from a configuration file.
+"""Defaults of the user for model, jobs, device and recogniser, from a configuration file.
 
 An option takes precedence over its environment variable, and that over the file.
 """
@@ -13,7 +13,8 @@ import typer
 from stillwave.errors import StillwaveError, nearest
 
 MODEL, JOBS, DEVICE = "STILLWAVE_MODEL", "STILLWAVE_JOBS", "STILLWAVE_DEVICE"
-_KEYS = {"model": (MODEL, str), "jobs": (JOBS, int), "device": (DEVICE, str)}
+RECOGNISER = "STILLWAVE_RECOGNISER"
+_KEYS = {"model": (MODEL, str), "jobs": (JOBS, int), "device": (DEVICE, str), "recogniser": (RECOGNISER, str)}
 
 
 class ConfigError(StillwaveError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillwave.cli.complete import complete_model
-from stillwave.cli.options import AsJson, Device, Metrics, Quiet, jobs_option, output_option
+from stillwave.cli.options import AsJson, Device, Metrics, Quiet, RecogniserName, jobs_option, output_option
 from stillwave.cli.pipes import print_json
 from stillwave.console import library_noise_hidden, no_display, note
 from stillwave.errors import StillwaveError
@@ -71,14 +71,7 @@ def evaluate(
         output_option("DIR", "Folder to write scores and tables into."),
     ] = None,
     metrics: Metrics = None,
-    recogniser: Annotated[
-        str | None,
-        typer.Option(
-            rich_help_panel=SCORES,
-            help="Speech recogniser for word error rate and T1: pocketsphinx, faster-whisper:FOLDER, wav2vec2:FOLDER, "
-            "whisper:PATH or 'cmd: PROGRAM {wav}'; default: none.",
-        ),
-    ] = None,
+    recogniser: RecogniserName = None,
     references: Annotated[
         str,
         typer.Option(
@@ -187,7 +180,7 @@ def _recognition(recogniser: str | None, references: str) -> AsrConfig | None:
     from stillwave.evaluation.transcripts import AsrConfig, check_references
 
     known = check_references(references)
-    if recogniser is None:
+    if recogniser in (None, "none"):
         if known != "clean":
             raise StillwaveError(f"--references {references}: needs --recogniser")
         return None

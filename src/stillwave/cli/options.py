@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from stillwave.cli.complete import complete_model, complete_recipe
-from stillwave.cli.defaults import DEVICE, JOBS, MODEL
+from stillwave.cli.defaults import DEVICE, JOBS, MODEL, RECOGNISER
 
 OUTPUT, RUNNING, SIGNAL = "Output", "Running", "Model and signal"
 """Help panels of verbs with many options."""
@@ -75,6 +75,16 @@ Metrics = Annotated[
     typer.Option(
         rich_help_panel="Scores",
         help="Metrics to score with, separated by commas; default: PESQ, STOI, ESTOI, SI-SDR, CSIG, CBAK and COVL.",
+    ),
+]
+RecogniserName = Annotated[
+    str | None,
+    typer.Option(
+        "--recogniser",
+        envvar=RECOGNISER,
+        rich_help_panel="Scores",
+        help="Speech recogniser for word error rate and T1: a folder of faster-whisper, pocketsphinx, wav2vec2:FOLDER, "
+        "whisper:PATH or 'cmd: PROGRAM {wav}'; 'none' overrides a default; default: none.",
     ),
 ]
 CausalModel = Annotated[

@@ -7,6 +7,8 @@ usual for VoiceBank+DEMAND. Frames of 30 ms every 7.5 ms, Hann window. Axes: fra
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -31,7 +33,7 @@ _WIDTHS = np.array([
     70.0, 70.0, 70.0, 70.0, 70.0, 70.0, 70.0, 77.3724, 86.0056, 95.3398, 105.411, 116.256, 127.914, 140.423,
     153.823, 168.154, 183.457, 199.776, 217.153, 235.631, 255.255, 276.072, 298.126, 321.465, 346.136,
 ])  # fmt: skip
-_BINS = 512
+BINS = 512
 
 
 def composite(clean: Samples, estimate: Samples, pesq: float) -> dict[str, float]:
@@ -48,8 +50,8 @@ def composite(clean: Samples, estimate: Samples, pesq: float) -> dict[str, float
 
 def llr(clean: Array, estimate: Array) -> float:
     """Return the log-likelihood ratio of linear prediction, ln (a_y R_x a_yᵀ / a_x R_x a_xᵀ), order 16."""
-    r_x = _autocorrelation(_frames(clean) + _EPS)
-    r_y = _autocorrelation(_frames(estimate) + _EPS)
+    r_x = _autocorrelation(frames(clean) + _EPS)
+    r_y = _autocorrelation(frames(estimate) + _EPS)
     a_x, a_y = _predictor(r_x), _predictor(r_y)
     lag = np.abs(np.subtract.outer(np.arange(_ORDER + 1), np.arange(_ORDER + 1)))
     matrix = r_x[:, lag]
@@ -67,12 +69,12 @@ def wss(clean: Array, estimate: Array) -> float:
 
 def segmental_snr(clean: Array, estimate: Array) -> float:
     """Return the mean over frames of the SNR in dB, clipped to −10 … 35."""
-    signal = (_frames(clean) ** 2).sum(1)
-    noise = (_frames(clean - estimate) ** 2).sum(1)
+    signal = (frames(clean) ** 2).sum(1)
+    noise = (frames(clean - estimate) ** 2).sum(1)
     return float(np.clip(10 * np.log10(signal / (noise + _EPS) + _EPS), -10, 35).mean())
 
 
-def _frames(signal: Array) -> Array:
+def frames(signal: Array) -> Array:
     """Return windowed frames `[T, 480]`; shorter signals are padded to one frame."""
     padded = np.pad(signal, (0, max(0, _FRAME - len(signal))))
     window = 0.5 * (1 - np.cos(2 * np.pi * np.arange(1, _FRAME + 1) / (_FRAME + 1)))
@@ -99,14 +101,20 @@ def _predictor(r: Array) -> Array:
 
 def _bands(signal: Array) -> Array:
     """Return the energy of the critical bands in dB, `[T, 25]`."""
-    power = np.abs(np.fft.rfft(_frames(signal), 2 * _BINS)[:, :_BINS]) ** 2
-    centre, width = (hz / (SAMPLE_RATE / 2) * _BINS for hz in (_CENTRES, _WIDTHS))
-    offset = np.arange(_BINS) - np.floor(centre)[:, None]
-    level = np.log(_WIDTHS.min() / _WIDTHS)[:, None]
-    filters = np.exp(-11 * (offset / width[:, None]) ** 2 + level)
-    filters[filters < np.exp(-30 / (2 * 2.303))] = 0.0
-    decibels: Array = 10 * np.log10(np.maximum(np.einsum("tf,bf->tb", power, filters), 1e-10))
+    power = np.abs(np.fft.rfft(frames(signal), 2 * BINS)[:, :BINS]) ** 2
+    decibels: Array = 10 * np.log10(np.maximum(np.einsum("tf,bf->tb", power, critical_filters()), 1e-10))
     return decibels
+
+
+@cache
+def critical_filters() -> Array:
+    """Return the filters of the critical bands, `[25, 512]`, for spectra of 1024 samples without the last bin."""
+    centre, width = (hz / (SAMPLE_RATE / 2) * BINS for hz in (_CENTRES, _WIDTHS))
+    offset = np.arange(BINS) - np.floor(centre)[:, None]
+    level = np.log(_WIDTHS.min() / _WIDTHS)[:, None]
+    filters: Array = np.exp(-11 * (offset / width[:, None]) ** 2 + level)
+    filters[filters < np.exp(-30 / (2 * 2.303))] = 0.0
+    return filters
 
 
 def _slope_weight(bands: Array, slope: Array) -> Array:

@@ -1,11 +1,12 @@
-"""DNSMOS P.835: predicted ratings of speech, background and overall quality, without a reference.
+"""DNSMOS: predicted ratings of speech, background and overall quality (P.835 and P.808), without a reference.
 
-C. K. A. Reddy, V. Gopal, R. Cutler, "DNSMOS P.835", ICASSP 2022. The network is part of the package `speechmos`, whose
-own code imports librosa (for P.808) and uses every core in each process. The values are the same.
+C. K. A. Reddy, V. Gopal, R. Cutler, "DNSMOS P.835", ICASSP 2022; "DNSMOS", ICASSP 2021. The networks are part of the
+package `speechmos`, whose own code imports librosa and uses every core in each process. The values are the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from stillwave.audio import Samples
 from stillwave.errors import MissingExtraError
+from stillwave.evaluation.mel import mel_spectrogram
 from stillwave.schema import SAMPLE_RATE
 
 _WINDOW = int(9.01 * SAMPLE_RATE)
@@ -32,13 +34,31 @@ def dnsmos(estimate: Samples) -> dict[str, float]:
     Shorter signals are repeated. A signal that exceeds ±1 is scaled to a peak of 1. Raises MissingExtraError without
     `speechmos`.
     """
+    network = _network("sig_bak_ovr.onnx")
+    raw = np.array([network.run(None, {"input_1": window[None]})[0][0] for window in _windows(estimate)])
+    return {key: float(np.polyval(c, raw[:, i]).mean()) for i, (key, c) in enumerate(_CURVES.items())}
+
+
+def dnsmos_p808(estimate: Samples) -> float:
+    """Return the rating of P.808 of `[N]` at 16 kHz, over the same windows. Raises MissingExtraError likewise."""
+    network = _network("model_v8.onnx")
+    return float(
+        np.mean([network.run(None, {"input_1": _features(w)[None]})[0][0] for w in _windows(estimate)])
+    )
+
+
+def _features(window: Samples) -> Samples:
+    """Return log mel powers `[frames, 120]`, 0 dB at the largest and limited to 80 dB below, over 40 and plus 1."""
+    powers = mel_spectrogram(window[:-160], 321, 160, 120)
+    decibels = 10 * np.log10(np.maximum(powers, 1e-10) / max(float(powers.max()), 1e-10))
+    return np.asarray((np.maximum(decibels, -80) + 40).T / 40, np.float32)
+
+
+def _windows(estimate: Samples) -> Iterator[Samples]:
     samples = (estimate / max(1.0, float(np.abs(estimate).max()))).astype(np.float32)
     while len(samples) < _WINDOW:
         samples = np.concatenate((samples, samples))
-    network = _network()
-    windows = (samples[None, start : start + _WINDOW] for start in window_starts(len(samples)))
-    raw = np.array([network.run(None, {"input_1": window})[0][0] for window in windows])
-    return {key: float(np.polyval(c, raw[:, i]).mean()) for i, (key, c) in enumerate(_CURVES.items())}
+    return (samples[start : start + _WINDOW] for start in window_starts(len(samples)))
 
 
 def window_starts(length: int) -> list[int]:
@@ -51,7 +71,7 @@ def window_starts(length: int) -> list[int]:
 
 
 @cache
-def _network() -> Any:
+def _network(file: str) -> Any:
     import onnxruntime
 
     package = find_spec("speechmos")
@@ -59,5 +79,5 @@ def _network() -> Any:
         raise MissingExtraError("DNSMOS", "eval")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # files are scored in parallel
-    model = Path(package.origin).parent / "dnsmos_models" / "sig_bak_ovr.onnx"
+    model = Path(package.origin).parent / "dnsmos_models" / file
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

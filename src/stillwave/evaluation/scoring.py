@@ -15,7 +15,16 @@ from stillwave.console import track
 from stillwave.cores import cores
 from stillwave.errors import StillwaveError, fault_text
 from stillwave.evaluation.full_band import FullBand
-from stillwave.evaluation.metrics import DEFAULT, METRICS, Score, aligned, choose, score, unscored
+from stillwave.evaluation.metrics import (
+    DEFAULT,
+    METRICS,
+    Score,
+    aligned,
+    choose,
+    score,
+    score_alone,
+    unscored,
+)
 from stillwave.evaluation.processes import run
 from stillwave.evaluation.recognisers import identity, load
 from stillwave.evaluation.transcripts import AsrConfig, TranscriptPair, transcribe_all
@@ -138,7 +147,7 @@ def score_file(
     if system not in item.estimates:
         return without(item.problems.get(system, "there is no file"))
     if item.clean is None:
-        return without("there is no clean file of this name")
+        return _without_reference(item, system, keys, transcripts)
     try:
         clean, estimate = _load(item.clean), _load(item.estimates[system])
     except Exception as error:  # decoders raise any exception; other files are still scored
@@ -151,6 +160,23 @@ def score_file(
     scores = score(clean.at_16_khz, estimate.at_16_khz, keys, transcripts, full_band)
     lag, inverted = aligned(clean.at_16_khz, estimate.at_16_khz)
     return ScoreRow(item.id, system, item.snr_db, scores, inverted, transcripts, lag)
+
+
+def _without_reference(
+    item: Item, system: str, keys: Sequence[str], transcripts: TranscriptPair | None
+) -> ScoreRow:
+    reason = "there is no clean file of this name"
+    try:
+        estimate = (
+            _load(item.estimates[system]).at_16_khz if any(not METRICS[k].reference for k in keys) else None
+        )
+    except Exception as error:  # decoders raise any exception; other files are still scored
+        estimate, reason = None, _without_path(fault_text(error), item)
+    if estimate is None:
+        scores = unscored(reason, keys, transcripts)
+    else:
+        scores = score_alone(estimate, keys, reason, transcripts)
+    return ScoreRow(item.id, system, item.snr_db, scores, transcripts=transcripts)
 
 
 def _without_path(message: str, item: Item) -> str:

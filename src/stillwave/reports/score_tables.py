@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from stillwave.evaluation.metrics import METRICS
 from stillwave.evaluation.summary import Summary, TableCell, WordErrors
@@ -11,6 +11,7 @@ from stillwave.reports.markup import escape_latex, latex_table, markdown_table
 from stillwave.schema import SAMPLE_RATE
 from stillwave.stats.bootstrap import Interval
 
+_PESQ = ("pesq_wb", "pesq_nb")
 REASONS = 8
 """The most reasons that are listed for a system; scores.csv has all."""
 
@@ -93,7 +94,36 @@ def _corpus_table(summary: Summary, words: WordErrors) -> Iterator[str]:
 
 
 def warnings(summary: Summary) -> list[str]:
-    """Return a line for each system with a higher word error rate than the noisy input."""
+    """Return a line for each system with a higher word error rate than the noisy input, or a PESQ that misleads."""
+    return [*_raised_errors(summary), *_misleading_pesq(summary)]
+
+
+def _misleading_pesq(summary: Summary) -> list[str]:
+    """Return a line for each system whose PESQ rises while most other metrics that changed fall.
+
+    Only differences from the baseline whose interval excludes 0 count.
+    """
+    lines = []
+    for system, cells in summary.differences.items():
+        clear = {m: c for m, c in cells.items() if c and (c.low > 0 or c.high < 0)}
+        better = {m for m, c in clear.items() if METRICS[m].gain(c.mean) > 0}
+        worse = [m for m in clear if m not in better and m not in _PESQ]
+        others = [m for m in better if m not in _PESQ]
+        if better.intersection(_PESQ) and len(worse) > len(others):
+            pesq = next(m for m in _PESQ if m in better)
+            lines.append(
+                f"{system}: {_change(pesq, clear)}, but relative to {summary.baseline} "
+                f"{' and '.join(_change(m, clear) for m in worse)}: do not rely on PESQ alone"
+            )
+    return lines
+
+
+def _change(metric: str, found: Mapping[str, Interval]) -> str:
+    verb = "rises" if METRICS[metric].gain(found[metric].mean) > 0 else "worsens"
+    return f"{METRICS[metric].name} {verb} ({with_interval(found[metric], metric, signed=True)})"
+
+
+def _raised_errors(summary: Summary) -> list[str]:
     raised = summary.words.raised if summary.words else {}
     return [
         f"{system}: {_significance(mean, corpus)}: mean {with_interval(mean, 'wer', signed=True)}, corpus "

@@ -25,6 +25,8 @@ from stillwave.errors import MissingExtraError, StillwaveError
 _SYNCHRONOUS = 2  # samples go to the callback, nothing is played
 _DONT_EXIT = 0x8000  # on an error return instead of ending the process
 _UTF8 = 1
+_IPA, _BETWEEN = 2, "_"
+_STRESS = str.maketrans("", "", "ˈˌ")
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _VOLUME_PERCENT = 55  # the louder variants clip at the default of 100
 _LONGEST_PATH = 120  # espeak-ng copies the path of its data into a buffer of 160 bytes
@@ -109,6 +111,23 @@ class Espeak:
         if failed or not spoken.any():
             raise StillwaveError(f"espeak-ng returned no samples for '{text[:40]}' with voice '{voice.name}'")
         return spoken.astype(np.float32) / np.float32(32768)
+
+    def phonemes(self, text: str, language: str) -> list[str]:
+        """Return the phonemes of a text in a language such as `en-us`, as IPA without stress.
+
+        Raises StillwaveError for an unknown language.
+        """
+        if self._library.espeak_SetVoiceByName(language.encode()) != 0:
+            raise StillwaveError(f"espeak-ng {self.version} has no language '{language}'")
+        translate = self._library.espeak_TextToPhonemes
+        translate.restype = ctypes.c_char_p
+        rest = ctypes.c_char_p(text.encode())
+        clauses = []
+        while rest.value:  # a clause at a time
+            found: bytes | None = translate(ctypes.byref(rest), _UTF8, _IPA | ord(_BETWEEN) << 8)
+            clauses.append((found or b"").decode("utf-8", errors="replace"))
+        words = " ".join(clauses).translate(_STRESS).split()
+        return [phoneme for word in words for phoneme in word.split(_BETWEEN) if phoneme]
 
     def _collect(self, samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int | None) -> int:
         if samples and count > 0:

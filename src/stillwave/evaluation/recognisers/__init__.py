@@ -4,7 +4,7 @@
 |---|---|
 | `pocketsphinx` | CMU PocketSphinx with the US English model of its package; small, for tests and trends |
 | `wav2vec2:FOLDER` | wav2vec2 (CTC) with transformers; L3DAS uses `facebook/wav2vec2-base-960h` |
-| `faster-whisper:FOLDER` | Whisper with faster-whisper; fast, no PyTorch |
+| `FOLDER` or `faster-whisper:FOLDER` | Whisper with faster-whisper; fast, no PyTorch |
 | `whisper:PATH` | Whisper: a folder with transformers, a `.pt` file with openai-whisper |
 | `cmd: PROGRAM {wav}` | any program that reads a WAV file (mono, 16 bit, 16 kHz) and prints the transcript |
 """
@@ -21,6 +21,7 @@ from stillwave.evaluation.recognisers.faster_whisper import FasterWhisper
 from stillwave.evaluation.recognisers.pocket import PocketSphinx
 from stillwave.evaluation.recognisers.wav2vec2 import Wav2Vec2
 from stillwave.evaluation.recognisers.whisper import whisper
+from stillwave.files import as_path
 
 __all__ = ["RECOGNISERS", "NoTranscriptError", "Recogniser", "RecogniserError", "identity", "load"]
 
@@ -41,7 +42,8 @@ def load(text: str) -> Recogniser:
     Its requirements are checked here; its weights are read at the first transcription.
 
     Args:
-        text: A name of the table above, e.g. `pocketsphinx` or `wav2vec2:FOLDER`.
+        text: A name of the table above, e.g. `pocketsphinx` or `wav2vec2:FOLDER`. A folder alone is one of
+            faster-whisper.
 
     Returns:
         The recogniser.
@@ -51,6 +53,8 @@ def load(text: str) -> Recogniser:
 
     """
     kind, _, rest = text.partition(":")
+    if kind.strip() not in RECOGNISERS and ((kind and as_path(text).is_dir()) or "/" in kind):
+        return FasterWhisper(text)
     if kind.strip() not in RECOGNISERS:
         raise RecogniserError(
             f"there is no recogniser '{kind.strip()}'; {nearest(kind.strip(), RECOGNISERS)} "

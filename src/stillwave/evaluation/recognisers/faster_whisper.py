@@ -30,7 +30,9 @@ class FasterWhisper:
             fault = f"lacks {', '.join(missing)}" if self._folder.is_dir() else "is not a folder"
             raise RecogniserError(f"faster-whisper:{path}: {fault}; expected {wanted}; nothing is downloaded")
         if importlib.util.find_spec("faster_whisper") is None:
-            raise RecogniserError(f"faster-whisper:{path}: needs faster-whisper: pip install faster-whisper")
+            raise RecogniserError(
+                f"faster-whisper:{path}: needs the 'asr' extra: pip install 'stillwave[asr]'"
+            )
 
     @property
     def name(self) -> str:
