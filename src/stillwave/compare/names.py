@@ -47,6 +47,7 @@ DISPLAY = {
     "i2srf_tfckd-batch-only": "I²SRF-TFCKD (batch stream only)",
     "i2srf_tfckd-frequency-only": "I²SRF-TFCKD (frequency stream only)",
     "i2srf_tfckd-uniform": "I²SRF-TFCKD without calibration",
+    "i2srf_tfckd-prior": "I²SRF-TFCKD (centred, sharpened, with a prior)",
     "i2srf_tfckd-one-to-one": "I²SRF-TFCKD (one to one)",
 }
 """By method or variant. "X-style": reconstructed where the source was not available or is not specific."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from stillwave.distill.bands import Bands
 from stillwave.distill.calibration import Calibration
+from stillwave.distill.calibration_prior import divergence, log_prior
 from stillwave.distill.method import DistillError
 from stillwave.distill.pairing import counterparts
 from stillwave.distill.similarity import STREAMS, Similarity, Stream, distribution, jeffreys, similarities
@@ -47,8 +48,16 @@ class CalibratedDistance(nn.Module):
         )
         self.weights: dict[Stream, Tensor] = {}
 
-    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        """Return the scalar loss. The teacher's maps get gradients only through the keys, if they require them."""
+    def forward(
+        self,
+        student: Sequence[Tensor],
+        teacher: Sequence[Tensor],
+        clean: Mapping[Stream, Tensor] | None = None,
+    ) -> Tensor:
+        """Return the scalar loss. The teacher's maps get gradients only through the keys, if they require them.
+
+        `clean`: cosines of the clean reference by stream, for `prior: clean`.
+        """
         _check_alike([*student, *teacher])
         of_student = [self.similarities(feature) for feature in student]
         of_teacher = [self.similarities(feature) for feature in teacher]
@@ -60,16 +69,20 @@ class CalibratedDistance(nn.Module):
         total = student[0].new_zeros(())
         for stream in self.streams:
             rows = jeffreys(
-                [distribution(x[stream].cosine) for x in of_student],
-                [distribution(x[stream].cosine.detach()) for x in of_teacher],
+                [distribution(x[stream].cosine, self.config.sharpness) for x in of_student],
+                [distribution(x[stream].cosine.detach(), self.config.sharpness) for x in of_teacher],
                 self.pairs,
             )
             if stream == "frequency":
                 rows = rows.mean(2)  # over the bands: [B, T, pairs], as for the other streams
-            weights = torch.stack(
-                [alpha[self._weighting_stream(stream)][..., i, j] for i, j in self.pairs], -1
-            )
+            weighting = self._weighting_stream(stream)
+            weights = torch.stack([alpha[weighting][..., i, j] for i, j in self.pairs], -1)
             total = total + (weights * rows).sum() / self._divisor(stream, rows)
+            if self.calibrated and self.config.prior != "none":
+                cosines = [x[weighting].cosine.detach() for x in of_teacher]
+                log_pi = log_prior(weighting, cosines, clean or {}, self.config.prior_scale)
+                apart = divergence(alpha[weighting], log_pi).sum() / self._divisor(stream, rows)
+                total = total + self.config.prior_weight * rows.detach().mean() * apart
         return total / n
 
     def similarities(self, feature: Tensor) -> dict[Stream, Similarity]:

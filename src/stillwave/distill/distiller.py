@@ -173,7 +173,7 @@ class Distiller(nn.Module):
             teacher = ModelOutputs({}, teacher_estimate)
         if isinstance(self.teacher, SeveralTeachers):
             teacher = ModelOutputs({}, self.teacher.combined(teacher.estimate, clean))
-        signals = self.method.uses_estimate
+        signals = self.method.uses_estimate or self.method.uses_clean
         losses = self.method(
             gather_outputs(student, signals),
             gather_outputs(teacher, signals),

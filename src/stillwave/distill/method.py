@@ -138,7 +138,7 @@ class Method(nn.Module, ABC):
     title: ClassVar[str] = ""
     uses_features: ClassVar[bool] = True
     uses_estimate: ClassVar[bool] = False
-    uses_clean: ClassVar[bool] = False
+    uses_clean: bool = False
     published_weight: ClassVar[float | None] = None
     schedule: ClassVar[Literal["joint", "two_step"]] = "joint"
     first_step: ClassVar[float] = 0.25

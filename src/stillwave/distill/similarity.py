@@ -65,9 +65,11 @@ def similarities(feature: Tensor, streams: Sequence[Stream] = OF_FRAMES) -> dict
     }
 
 
-def distribution(cosine: Tensor) -> Tensor:
-    """Return P: the similarities S = (cos + 1)/2 of each row, normalised to sum to 1."""
+def distribution(cosine: Tensor, sharpness: float = 1.0) -> Tensor:
+    """Return P: the similarities S = (cos + 1)/2 of each row to the power `sharpness`, normalised to sum to 1."""
     s = ((cosine + 1) / 2).clamp(SMALLEST, 1.0)
+    if sharpness != 1:
+        s = s**sharpness
     return s / s.sum(-1, keepdim=True)
 
 

@@ -200,8 +200,17 @@ class I2srfTfckdConfig(Frozen):
     band_scale: Literal["linear", "erb"] = "linear"
     centre: bool = False
     """Subtract the mean over batch and frames from each layer before comparing (this project)."""
+    sharpness: Positive = 1.0
+    """Power of the similarities before they are normalised to a distribution (published: 1)."""
     calibration: bool = True
     """False: all teacher layers have equal weights."""
+    prior: Literal["none", "uniform", "clean"] = "none"
+    """Distribution that the calibration weights are drawn towards (this project): equal weights, or more for teacher
+    layers whose frames are similar where those of the clean reference are."""
+    prior_weight: Positive = 1.0
+    """τ: the divergence from the prior counts as much as this many mean distances."""
+    prior_scale: Positive = 8.0
+    """κ: logarithm of the weight that a correlation of 1 with the clean reference gains over 0."""
     pairs: Literal["all", "one_to_one"] = "all"
     cross_weighting: bool = False
     embedding: Literal["released", "pooled"] = "pooled"
@@ -224,6 +233,10 @@ class I2srfTfckdConfig(Frozen):
             raise ValueError("intra and inter are both false; enable at least one")
         if not (self.time or self.batch or self.frequency):
             raise ValueError("time, batch and frequency are all false; enable at least one")
+        if self.prior != "none" and not (self.calibration and self.pairs == "all"):
+            raise ValueError(
+                f"prior '{self.prior}' is for calibration weights; it needs calibration and pairs 'all'"
+            )
         return self
 
 
@@ -268,6 +281,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "i2srf_tfckd-batch-only": {"name": "i2srf_tfckd", "time": False},
     "i2srf_tfckd-frequency-only": {"name": "i2srf_tfckd", "time": False, "batch": False, "frequency": True},
     "i2srf_tfckd-uniform": {"name": "i2srf_tfckd", "calibration": False},
+    "i2srf_tfckd-prior": {"name": "i2srf_tfckd", "centre": True, "sharpness": 4.0, "prior": "clean"},
     "i2srf_tfckd-one-to-one": {"name": "i2srf_tfckd", "pairs": "one_to_one"},
 }
 """Methods with named options; a variant's name is valid wherever a method is named."""

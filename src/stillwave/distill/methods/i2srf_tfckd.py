@@ -27,6 +27,8 @@ Choices that the paper leaves open:
   and batch as in the released program, or, as the abstract reads, time and frequency.
 - `centre` (this project): features of one sign, or with a large part common to all frames, have cosines near 1, and P
   is flat; subtracting the mean spreads them. With one frame and one example, nothing remains.
+- `sharpness` (this project): P ∝ S^γ. With γ = 1 rows of similar frames are nearly uniform, and their distances vanish.
+- `prior` (this project): α does not settle on the nearest teacher layer (`calibration_prior.py`).
 - `fusion_channels`: by default the channels of the teacher's widest tapped layer (128 in the paper).
 """
 
@@ -40,6 +42,7 @@ from torch import Tensor, nn
 
 from stillwave.distill.bands import Bands
 from stillwave.distill.calibrated_distance import CalibratedDistance
+from stillwave.distill.calibration_prior import clean_cosines
 from stillwave.distill.fusion import Fuser
 from stillwave.distill.method import (
     BatchInputs,
@@ -78,6 +81,7 @@ class I2srfTfckd(Method):
         super().__init__()
         _check(config, shapes)
         self.config = config
+        self.uses_clean = config.prior == "clean"
         self.bands = _bands(config, shapes)
         self.set_weights = {name: config.set_weights.get(name, 1.0) for name in _terms(config, shapes)}
         frames = {name: layers[0].frames for name, layers in shapes.student.items()}
@@ -122,17 +126,31 @@ class I2srfTfckd(Method):
             teacher_maps = {
                 name: [to_float32(f.detach()) for f in fs] for name, fs in teacher.features.items()
             }
+            clean: dict[int, dict[Stream, Tensor]] = {}
+            if self.uses_clean:
+                assert inputs.clean is not None
+                lengths = {maps[0].shape[2] for maps in student_maps.values()}
+                clean = {frames: clean_cosines(inputs.clean, frames) for frames in lengths}
             return {
-                name: w * self._term(name, student_maps, teacher_maps) for name, w in self.set_weights.items()
+                name: w * self._term(name, student_maps, teacher_maps, clean)
+                for name, w in self.set_weights.items()
             }
 
-    def _term(self, name: str, student: dict[str, list[Tensor]], teacher: dict[str, list[Tensor]]) -> Tensor:
+    def _term(
+        self,
+        name: str,
+        student: dict[str, list[Tensor]],
+        teacher: dict[str, list[Tensor]],
+        clean: dict[int, dict[Stream, Tensor]],
+    ) -> Tensor:
         if name == INTER:
             with torch.set_grad_enabled(torch.is_grad_enabled() and self._teacher_trained):
                 of_teacher = self.fuse("teacher", teacher)
             of_student = self.fuse("student", student)
             student, teacher = {INTER: list(of_student.values())}, {INTER: list(of_teacher.values())}
-        loss: Tensor = self.comparisons[name](student[name], teacher[name])
+        loss: Tensor = self.comparisons[name](
+            student[name], teacher[name], clean.get(student[name][0].shape[2])
+        )
         return loss
 
     def fuse(self, side: str, features: dict[str, list[Tensor]]) -> dict[str, Tensor]:
