@@ -76,7 +76,7 @@ def explain(folder: Path, *, quiet: bool = False) -> Path:
     set is missing or has changed.
     """
     with torch.random.fork_rng(devices=[]):
-        data = _load(folder)
+        data = load(folder)
     target = folder / FOLDER
     drawings = _drawings(data)
     for figure, draw in drawings if quiet else track(drawings, "draw"):
@@ -84,7 +84,8 @@ def explain(folder: Path, *, quiet: bool = False) -> Path:
     return page.write(target, data.recipe, data.step, _note(data), [figure for figure, _ in drawings])
 
 
-def _load(folder: Path) -> ExplainData:
+def load(folder: Path) -> ExplainData:
+    """Return the content of the report of a run. Raises StillwaveError as `explain`."""
     recipe = _recipe(folder)
     found = state.newest(folder / run.CHECKPOINTS)
     if found is None:
