@@ -30,6 +30,7 @@ RUN_WITH_NETWORKS = (
     *("docs/how-to/export.md", "docs/faq.md", "docs/how-to/word-error-rate.md"),
 )
 OTHER_PAGES = {
+    "docs/how-to/arena.md": "starts processes of peers; tests/arena",
     "docs/quickstart.md": "minutes; tests/quickstart",
     "docs/how-to/compare.md": "trains a grid; tests/compare",
     "docs/how-to/gpu.md": "needs a GPU",

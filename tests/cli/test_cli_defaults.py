@@ -44,6 +44,7 @@ def test_every_option_for_model_jobs_and_device_has_its_default(config: Path) ->
     found = default_map(typer.main.get_command(build()))
     assert found["enhance"] == {"model": "m.onnx", "jobs": 3, "device": "cuda:1"}
     assert found["evaluate"] == {"jobs": 3, "device": "cuda:1", "recogniser": "models/tiny"}
+    assert found["arena"] == found["evaluate"]
     assert found["stream"] == found["live"] == {"model": "m.onnx"}
     assert found["data"]["scan"] == {"jobs": 3}
     assert found["train"] == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stillwave.quickstart.examples import LIMIT, PEAK, match_loudness, matching_gains
+from stillwave.reports.listening import LIMIT, PEAK, match_loudness, matching_gains
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ SPINS = "10000"
 PANELS = {
     "Use": ("enhance", "stream", "live", "web", "models"),
     "Train": ("train", "distill", "check", "data", "recipes", "methods"),
-    "Evaluate": ("evaluate", "compare", "explain", "beamform"),
+    "Evaluate": ("evaluate", "arena", "compare", "explain", "beamform"),
     "Export": ("export", "latency", "probe"),
     "Tools": ("quickstart", "submission"),
 }

@@ -133,9 +133,9 @@ def evaluate(
     from stillwave.reports.score_report import write_report
     from stillwave.reports.score_tables import markdown, warnings
 
-    recognition = _recognition(recogniser, references)
+    asr = recognition(recogniser, references)
     requested = [key.strip() for key in metrics.split(",") if key.strip()] if metrics else None
-    keys = choose(requested or (*DEFAULT, *(WORDS if recognition else ())), recognition is not None)
+    keys = choose(requested or (*DEFAULT, *(WORDS if asr else ())), asr is not None)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)  # fail before the work
     columns = [column.strip() for column in by.split(",") if column.strip()] if by else []
@@ -156,7 +156,7 @@ def evaluate(
             references == "texts",
             jobs or cores(),
         )
-        scores = score_pairs(items, keys, jobs, asr=recognition)
+        scores = score_pairs(items, keys, jobs, asr=asr)
     summary = summarise(scores, baseline, seed, labels)
     if output is not None:
         write_report(scores, summary, output)
@@ -168,14 +168,15 @@ def evaluate(
     if as_json:
         print_json(json_values(summary))
     elif sys.stdout.isatty():
-        _show(summary)
+        show(summary)
     else:
         typer.echo(printable(markdown(summary)), nl=False)
     if not any(cell.interval for cells in summary.means.values() for cell in cells.values()):
         raise StillwaveError("no recording could be scored; the reasons are above")
 
 
-def _recognition(recogniser: str | None, references: str) -> AsrConfig | None:
+def recognition(recogniser: str | None, references: str) -> AsrConfig | None:
+    """Return the recogniser of the options, or None. Raises StillwaveError if it cannot be used."""
     from stillwave.evaluation.recognisers import load
     from stillwave.evaluation.transcripts import AsrConfig, check_references
 
@@ -219,7 +220,7 @@ def _items(
     return from_folders(clean, folders, noisy, texts)
 
 
-def _show(summary: Summary) -> None:
+def show(summary: Summary) -> None:
     """Print a table of metrics by system, followed by notes."""
     from rich.console import Console
     from rich.markup import escape

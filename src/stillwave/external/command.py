@@ -92,7 +92,8 @@ class CommandDenoiser(ExternalDenoiser):
             return process.wait(self._timeout)
         except subprocess.TimeoutExpired:
             raise ExternalError(
-                f"{self.name}: exceeded {self._timeout:g} s for an example; raise distill.teacher_timeout if it is slow"
+                f"{self.name}: exceeded {self._timeout:g} s for an example; raise distill.teacher_timeout, or "
+                "--timeout of the arena, if it is slow"
             ) from None
         finally:
             _end(process)

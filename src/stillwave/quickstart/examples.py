@@ -8,62 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from stillwave.audio import Samples
 from stillwave.quickstart import pictures
 from stillwave.quickstart.page import Example, ReportSystem, Track
 from stillwave.reports.figures import spectrogram
+from stillwave.reports.listening import match_loudness, write_clip
 from stillwave.schema import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from stillwave.data.pair_sets import Pair
-
-LIMIT = 4.0
-"""The largest gain, and the inverse of the smallest (12 dB)."""
-PEAK = 0.98
-
-
-def matching_gains(signals: Mapping[str, Samples]) -> dict[str, float]:
-    """Return a gain for each version (mono, aligned, by system) that makes its speech as loud as in the reference.
-
-    With a clean version, a version x = α·clean + rest gets the gain 1/α. Without one, the gain minimises the squared
-    difference from the noisy recording.
-    """
-    clean = signals.get("clean")
-    if clean is not None:
-        energy = _energy(clean, clean)
-        found = {key: _ratio(energy, _energy(samples, clean)) for key, samples in signals.items()}
-    else:
-        noisy = signals["noisy"]
-        found = {
-            key: _ratio(_energy(samples, noisy), _energy(samples, samples))
-            for key, samples in signals.items()
-        }
-    return {key: min(max(gain, 1 / LIMIT), LIMIT) for key, gain in found.items()}
-
-
-def match_loudness(signals: Mapping[str, Samples]) -> tuple[dict[str, Samples], dict[str, float]]:
-    """Return the scaled versions, attenuated together if one would clip, and the gain of each in dB."""
-    gains = matching_gains(signals)
-    matched = {key: (samples * np.float32(gains[key])).astype(np.float32) for key, samples in signals.items()}
-    peak = max((float(np.abs(samples).max(initial=0.0)) for samples in matched.values()), default=0.0)
-    if peak > PEAK:
-        matched = {
-            key: (samples * np.float32(PEAK / peak)).astype(np.float32) for key, samples in matched.items()
-        }
-    return matched, {key: float(20 * np.log10(gain)) for key, gain in gains.items()}
-
-
-def _energy(one: Samples, other: Samples) -> float:
-    length = min(len(one), len(other))
-    return float(np.dot(one[:length].astype(np.float64), other[:length].astype(np.float64)))
-
-
-def _ratio(numerator: float, denominator: float) -> float:
-    """Return a gain; 1 if a signal is uncorrelated with the reference."""
-    return numerator / denominator if numerator > 0 and denominator > 0 else 1.0
-
 
 SHOWN = 3
 OWN_SECONDS = 30
@@ -118,7 +71,7 @@ def make(folder: Path, example: ExampleSignals, systems: Mapping[str, ReportSyst
     tracks = []
     for key, samples in signals.items():
         audio, picture = f"audio/{safe}_{key}.wav", f"pictures/{safe}_{key}.png"
-        _write(folder / audio, samples)
+        write_clip(folder / audio, samples)
         pictures.draw_spectrogram(folder / picture, samples, top_db)
         tracks.append(Track(systems[key], audio, picture, gains[key], dict(example.scores.get(key, {}))))
     levels, difference = f"pictures/{safe}_levels.png", f"pictures/{safe}_difference.png"
@@ -127,11 +80,3 @@ def make(folder: Path, example: ExampleSignals, systems: Mapping[str, ReportSyst
     pictures.draw_difference(folder / difference, signals["alone"], signals["distilled"], top_db)
     seconds = len(signals["noisy"]) / SAMPLE_RATE
     return Example(example.title, example.note, seconds, tracks, levels, list(shown), difference)
-
-
-def _write(file: Path, samples: Samples) -> None:
-    """Write 16 bits, which every browser plays."""
-    from stillwave.audio import write
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write(file, samples[None], SAMPLE_RATE, subtype="PCM_16")

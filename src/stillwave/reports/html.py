@@ -23,8 +23,9 @@ def write_page(
     package: str,
     context: Mapping[str, Any],
     filters: Mapping[str, Callable[..., Any]] | None = None,
+    template: str = "page.html",
 ) -> Path:
-    """Render `templates/page.html` of a package and write it atomically. Texts are escaped.
+    """Render `templates/TEMPLATE` of a package and write it atomically. Texts are escaped.
 
     `context`: the variables of the template. An undefined variable is an error. Raises MissingExtraError if jinja2 is
     not installed.
@@ -41,8 +42,8 @@ def write_page(
         lstrip_blocks=True,
     )
     environment.filters.update(filters or {})
-    template = environment.get_template("page.html")
-    write_text(file, template.render(colours=SYSTEM_COLOURS, version=stillwave.__version__, **context))
+    page = environment.get_template(template)
+    write_text(file, page.render(colours=SYSTEM_COLOURS, version=stillwave.__version__, **context))
     return file
 
 
