@@ -1,11 +1,13 @@
 """Make a trained network one of those that ship: float and int8 files, each compared with its source, and the card.
 
-    python benchmarks/package_weights.py RUN --name bsrnn-s --on AUDIO/test
+    python benchmarks/package_weights.py RUN --name bsrnn-s --on AUDIO/test_diverse --on AUDIO/test
     python benchmarks/package_weights.py RUN --name bsrnn-s --scores scores.json --failures failures.txt
+    python benchmarks/package_weights.py --name bsrnn-s --on AUDIO/test_diverse --on AUDIO/test    # the scores alone
 
-RUN is a run folder (its best checkpoint is taken) or a checkpoint. Scores come from `--on`, a folder of noisy and clean
-recordings, or from the JSON of `stillwave evaluate NAME NAME-int8 --json`, or are left out. failures.txt
-holds a sentence a line. Which model is the default is a line of src/stillwave/pretrained/__init__.py.
+RUN is a run folder (its best checkpoint is taken) or a checkpoint; without one, the model of this name that ships gets
+new scores. Scores come from `--on`, folders of noisy and clean recordings, the most diverse first, or from the JSON of
+`stillwave evaluate NAME NAME-int8 --json`, or are left out. failures.txt holds a sentence a line. Which model is the
+default is a line of src/stillwave/pretrained/__init__.py.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any
 
 from model_cards import origin  # type: ignore[import-not-found]
 from stillwave import checkpoint
-from stillwave.card import Cost, File, Mean, ModelCard, Precision, Reach, TestScores
+from stillwave.card import Cost, File, Mean, ModelCard, Precision, Reach, TestScores, read_card
 from stillwave.errors import StillwaveError
 from stillwave.exporting.export import export
 from stillwave.files import atomic_file, write_json
@@ -38,30 +40,40 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 def main() -> None:
+    options = arguments()
     try:
-        card = package(arguments())
+        card = package(options) if options.run else rescored(options)
     except StillwaveError as error:
         sys.exit(str(error))
     sizes = ", ".join(f"{file.name} {file.bytes / 1e3:.0f} kB" for file in card.files.values())
     print(f"{card.name}: {sizes}; {card.training.hours} h of mixtures, {card.training.updates} updates")
     missing = [key for key in ("hours", "wall_hours", "hardware") if getattr(card.training, key) is None]
     missing += [] if card.git else ["commit"]
-    missing += [] if card.test else ["scores"]
+    missing += [] if card.tests else ["scores"]
     if missing:
         print(f"not recorded: {', '.join(missing)}", file=sys.stderr)
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("run", type=Path, help="run folder or checkpoint")
+    parser.add_argument("run", type=Path, nargs="?", help="run folder or checkpoint")
     parser.add_argument("--name", required=True, help="what it will be called: lower case, digits, hyphens")
     parser.add_argument("--weights", type=Path, help="a checkpoint made of RUN elsewhere (an average, say)")
     parser.add_argument("--title", help="a line about it; by default its network and method")
-    parser.add_argument("--on", type=Path, help="test set to score on: noisy/ and clean/")
+    parser.add_argument(
+        "--on",
+        type=Path,
+        action="append",
+        default=[],
+        help="test set to score on: noisy/ and clean/; repeat it",
+    )
     parser.add_argument("--metrics", default=METRICS, help="with --on")
     parser.add_argument("--scores", type=Path, help="JSON of `stillwave evaluate`, in place of --on")
     parser.add_argument(
-        "--test-set", help="the test set in words, for the card; by default the folder's name"
+        "--test-set",
+        action="append",
+        default=[],
+        help="the test set in words, for the card, once for each; by default the folder's name",
     )
     parser.add_argument("--failures", type=Path, help="known failures, a sentence a line")
     parser.add_argument("--data", type=Path, default=ROOT / "benchmarks" / "model_cards" / "data.yaml")
@@ -73,6 +85,10 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(given)
     if not NAME.fullmatch(options.name) or options.name.endswith(INT8):
         parser.error(f"--name {options.name}: lower case, digits and hyphens, and not '{INT8}' at the end")
+    if options.test_set and len(options.test_set) != len(options.on or [options.scores]):
+        parser.error("--test-set: give it once for each test set")
+    if options.run is None and not options.on:
+        parser.error("give RUN, or --on to score the model of this name that ships")
     return options
 
 
@@ -96,7 +112,7 @@ def package(options: argparse.Namespace) -> ModelCard:
             training=training,
             sources=sources,
             cost=_cost(network),
-            test=_scores(options, made),
+            tests=_scores(options, made),
             failures=tuple(_sentences(options.failures)),
             licence=licence,
             files={precision: _file(path) for precision, path in made.items()},
@@ -157,16 +173,26 @@ def _sentences(file: Path | None) -> list[str]:
     return [line.strip().removeprefix("- ") for line in lines if line.strip()]
 
 
-def _scores(options: argparse.Namespace, made: dict[Precision, Path]) -> TestScores | None:
+def rescored(options: argparse.Namespace) -> ModelCard:
+    """Write new scores into the card of a model that ships."""
+    file = options.into / f"{options.name}.json"
+    card = read_card(file, ModelCard)
+    made = {precision: options.into / found.name for precision, found in card.files.items()}
+    card = card.model_copy(update={"tests": _scores(options, made)})
+    write_json(file, card.model_dump(mode="json"))
+    return card
+
+
+def _scores(options: argparse.Namespace, made: dict[Precision, Path]) -> tuple[TestScores, ...]:
+    aliases = {options.name: "float", options.name + INT8: "int8"}
     if options.scores is not None:
         summary = json.loads(options.scores.read_text(encoding="utf-8"))
-        named = options.test_set or options.scores.stem
-    elif options.on is not None:
-        summary, named = _evaluated(options, made), options.test_set or options.on.name
-    else:
-        return None
-    aliases = {options.name: "float", options.name + INT8: "int8"}
-    return scores_of(summary, aliases, named)
+        return (scores_of(summary, aliases, *(options.test_set or [options.scores.stem])),)
+    names = options.test_set or [folder.name for folder in options.on]
+    return tuple(
+        scores_of(_evaluated(options, folder, made), aliases, name)
+        for folder, name in zip(options.on, names, strict=True)
+    )
 
 
 def scores_of(summary: dict[str, Any], aliases: dict[str, str], test_set: str) -> TestScores:
@@ -186,14 +212,14 @@ def scores_of(summary: dict[str, Any], aliases: dict[str, str], test_set: str) -
     return TestScores(test_set=test_set, recordings=summary["recordings"], systems=systems)
 
 
-def _evaluated(options: argparse.Namespace, made: dict[Precision, Path]) -> dict[str, Any]:
+def _evaluated(options: argparse.Namespace, folder: Path, made: dict[Precision, Path]) -> dict[str, Any]:
     from stillwave.evaluation import score_pairs, summarise
     from stillwave.evaluation.inputs import from_checkpoints
     from stillwave.reports.markup import json_values
 
     with tempfile.TemporaryDirectory() as work:
         items = from_checkpoints(
-            options.on, {str(precision): path for precision, path in made.items()}, Path(work), "cpu"
+            folder, {str(precision): path for precision, path in made.items()}, Path(work), "cpu"
         )
         found: dict[str, Any] = json_values(
             summarise(score_pairs(items, options.metrics.split(","), options.jobs))

@@ -142,7 +142,8 @@ class ModelCard(Card):
     training: Training
     sources: tuple[DataSource, ...]
     cost: Cost
-    test: TestScores | None = None
+    tests: tuple[TestScores, ...] = ()
+    """Scores on test sets, the most diverse first."""
     failures: tuple[str, ...] = ()
     """Known failures, one sentence each."""
     licence: str
@@ -150,19 +151,24 @@ class ModelCard(Card):
     files: dict[Precision, File]
 
     def score(self, metric: str, system: str = "float") -> Mean | None:
-        """Return the score of one of `test.systems`, or None."""
-        return self.test.systems.get(system, {}).get(metric) if self.test else None
+        """Return the score on the first test set of one of its systems, or None."""
+        return self.tests[0].systems.get(system, {}).get(metric) if self.tests else None
 
     @model_validator(mode="before")
     @classmethod
     def _read_first_layout(cls, plain: Any) -> Any:
-        """Convert a card of stillwave 0.1, whose facts of the checkpoint were in `training`."""
-        if not isinstance(plain, dict) or "network" not in plain:
+        """Convert an earlier layout: `training` had the facts of the checkpoint (0.1), `test` the only scores."""
+        if not isinstance(plain, dict):
             return plain
+        if "network" not in plain:
+            found = plain.get("test")
+            rest = {key: value for key, value in plain.items() if key != "test"}
+            return {**rest, "tests": [found]} if found else rest
         plain = dict(plain)
         training = dict(plain.get("training") or {})
         plain["model"], plain["sources"] = plain.pop("network"), plain.pop("data", ())
-        plain["test"], plain["scores"] = plain.pop("scores", None), training.pop("development", {})
+        tested, plain["scores"] = plain.pop("scores", None), training.pop("development", {})
+        plain["tests"] = [tested] if tested else []
         plain["sha256"], commit = training.pop("weights_sha256", ""), training.pop("commit", None)
         plain["git"] = {"commit": commit} if commit else None
         moved = {key: training.pop(key) for key in ("recipe", "teacher", "versions") if key in training}

@@ -108,9 +108,9 @@ def test_the_card_contains_what_the_run_recorded(shelf: ModelRegistry) -> None:
     assert card.cost.parameters == sum(p.numel() for p in build(SMALL).parameters())
     assert card.cost.frame_macs * 63 == pytest.approx(sum(card.cost.macs.values()), rel=0.05)
     assert card.failures == ("It fails on whispers.", "And on bells.")
-    assert card.test is not None
-    assert list(card.test.systems) == ["noisy", "float", "int8"]
-    assert card.test.systems["int8"]["stoi"].high == 2.5
+    (tested,) = card.tests
+    assert list(tested.systems) == ["noisy", "float", "int8"]
+    assert tested.systems["int8"]["stoi"].high == 2.5
 
 
 def test_local_paths_are_removed(shelf: ModelRegistry) -> None:
@@ -236,10 +236,15 @@ def test_scores_can_be_computed_while_packaging(tmp_path: Path, run: Path) -> No
         "si_sdr",
     ]
     card = package_weights.package(package_weights.arguments([str(run), *options, "--jobs", "1"]))
-    assert card.test is not None
-    assert (card.test.recordings, card.test.test_set) == (2, "on")
-    assert abs(card.test.systems["noisy"]["si_sdr"].mean) < 0.5
-    assert set(card.test.systems) == {"noisy", "float", "int8"}
+    (tested,) = card.tests
+    assert (tested.recordings, tested.test_set) == (2, "on")
+    more = ["--on", str(tmp_path / "on"), "--test-set", "first", "--test-set", "second"]
+    again = package_weights.rescored(package_weights.arguments([*options, *more, "--jobs", "1"]))
+    assert [tested.test_set for tested in again.tests] == ["first", "second"]
+    assert again.tests[1].systems == tested.systems
+    assert ModelRegistry(tmp_path / "m", "tiny").card("tiny") == again
+    assert abs(tested.systems["noisy"]["si_sdr"].mean) < 0.5
+    assert set(tested.systems) == {"noisy", "float", "int8"}
 
 
 @pytest.mark.parametrize("name", ["Tiny", "a b", "x-int8", "../x"])

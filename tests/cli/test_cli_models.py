@@ -66,7 +66,7 @@ def test_json_is_the_cards() -> None:
     assert found["tiny"]["default"] is True
     assert found["other"]["default"] is False
     assert found["tiny"]["macs_per_second"] == 5_000_000
-    assert found["tiny"]["test"]["systems"]["float"]["pesq_wb"]["high"] == 2.5
+    assert found["tiny"]["tests"][0]["systems"]["float"]["pesq_wb"]["high"] == 2.5
     assert json.loads(call(models, "tiny", "--json").stdout) == found["tiny"]
 
 

@@ -126,3 +126,16 @@ def test_a_card_with_an_unknown_key_or_a_wrong_hash_is_refused(shelf: ModelRegis
 def test_a_copy_without_models_says_so(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"small: .*no models"):
         ModelRegistry(tmp_path, "small").locate(None)
+
+
+def test_a_card_with_one_test_set_is_read(shelf: ModelRegistry) -> None:
+    file = shelf.folder / "small.json"
+    card = shelf.card("small").model_dump(mode="json")
+    tested = {"test_set": "t", "recordings": 2, "systems": {"float": {"stoi": {"mean": 0.5}}}}
+    del card["tests"]
+    file.write_text(json.dumps({**card, "test": tested}), encoding="utf-8")
+    (found,) = shelf.card("small").tests
+    assert (found.test_set, found.recordings, shelf.card("small").score("stoi").mean) == ("t", 2, 0.5)
+    file.write_text(json.dumps({**card, "test": None}), encoding="utf-8")
+    assert shelf.card("small").tests == ()
+    assert shelf.card("small").score("stoi") is None

@@ -140,9 +140,9 @@ def _show(card: ModelCard) -> None:
         _print_rows(console, heading, rows)
         if heading == "network":
             _print_rows(console, "complexity", cost_rows(card.cost, card.sample_rate, card.delay_ms))
-    if card.test is not None:
-        console.print(Text(f"\nscores on {card.test.test_set}", style="bold"))
-        heads, *lines = scores(card)
+    for tested in card.tests:
+        console.print(Text(f"\nscores on {tested.test_set}", style="bold"))
+        heads, *lines = scores(tested)
         table = Table(*heads)
         for line in lines:
             table.add_row(*map(Text, line))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stillwave.card import ModelCard, Training
+from stillwave.card import ModelCard, TestScores, Training
 
 Rows = list[tuple[str, str]]
 SYSTEMS = {"noisy": "noisy", "float": "this model", "int8": "…in 8 bits"}
@@ -21,18 +21,16 @@ def sections(card: ModelCard) -> dict[str, Rows]:
     }
 
 
-def scores(card: ModelCard) -> list[list[str]]:
-    """Return a header and a row for each metric, with intervals; empty without scores."""
+def scores(tested: TestScores) -> list[list[str]]:
+    """Return a header and a row for each metric, with intervals."""
     from stillwave.evaluation.metrics import METRICS
     from stillwave.reports.formatting import heading, with_interval
 
-    if card.test is None:
-        return []
-    systems = card.test.systems
+    systems = tested.systems
     known = [name for name in (*SYSTEMS, *systems) if name in systems]
     names = list(dict.fromkeys(known))
     metrics = dict.fromkeys(metric for name in names for metric in systems[name] if metric in METRICS)
-    rows = [[f"{card.test.recordings} recordings", *(SYSTEMS.get(name, name) for name in names)]]
+    rows = [[f"{tested.recordings} recordings", *(SYSTEMS.get(name, name) for name in names)]]
     for metric in metrics:
         rows.append([heading(metric), *(with_interval(systems[name].get(metric), metric) for name in names)])
     return rows
