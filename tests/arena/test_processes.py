@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stillwave.arena.processes import FAILURES, ProcessLimits, SystemProcess, enhance_all
+from stillwave.arena.estimates import FAILURES, enhance_all
+from stillwave.arena.processes import ProcessLimits, SystemProcess
 from stillwave.arena.recordings import recordings
 from stillwave.arena.systems import parse
 from stillwave.audio import read
@@ -37,7 +38,7 @@ def test_a_recording_that_takes_too_long_is_ended(tmp_path):
 
 @pytest.mark.slow
 def test_a_system_that_always_ends_is_not_started_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("stillwave.arena.processes.FAILURES", 2)
+    monkeypatch.setattr("stillwave.arena.estimates.FAILURES", 2)
     found, cost = ran("dead", tmp_path)
     assert found["1"] == "not enhanced: its process ended with exit code 3"
     assert (

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from stillwave.arena.processes import ProcessLimits, SystemProcess, enhance_all
+from stillwave.arena.estimates import enhance_all
+from stillwave.arena.processes import ProcessLimits, SystemProcess
 from stillwave.arena.recordings import groups, recordings, with_outputs
 from stillwave.arena.systems import ArenaSystem, SystemCost
 from stillwave.console import progress_bar

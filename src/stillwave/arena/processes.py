@@ -9,20 +9,14 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from types import TracebackType
 from typing import IO, Any
 
 from stillwave.arena.systems import ArenaSystem, SystemCost
 from stillwave.errors import StillwaveError
-from stillwave.evaluation import NOISY, Item
-from stillwave.files import printable
 
-FAILURES = 3
-"""Crashes and time-outs in a row after which a system is not started again."""
 START_SECONDS, GRACE_SECONDS = 600.0, 10.0
 
 
@@ -44,6 +38,7 @@ class SystemProcess:
 
     Attributes:
         cost: What is known about the system.
+        identity: What identifies it, from the hashes of its files.
 
     Raises:
         StillwaveError: The system cannot be opened.
@@ -53,7 +48,7 @@ class SystemProcess:
     def __init__(self, system: ArenaSystem, limits: ProcessLimits) -> None:
         self.system, self._limits = system, limits
         self._process: subprocess.Popen[str] | None = None
-        self.cost = self._start()
+        self.cost, self.identity = self._start()
 
     def enhance(self, source: Path, target: Path) -> dict[str, Any]:
         """Return the answer for a recording. Raises CrashError; the next call starts another process."""
@@ -74,7 +69,7 @@ class SystemProcess:
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         self._end()
 
-    def _start(self) -> SystemCost:
+    def _start(self) -> tuple[SystemCost, str]:
         limits, system = self._limits, self.system
         settings = {"kind": system.kind, "place": system.place, "rate": limits.rate}
         settings |= {"timeout": limits.timeout, "device": limits.device}
@@ -95,7 +90,7 @@ class SystemProcess:
         if "error" in answer:
             self._end()
             raise StillwaveError(_with_name(system, answer["error"]))
-        return SystemCost(**answer)
+        return SystemCost(**answer["cost"]), str(answer["identity"])
 
     def _reply(self, timeout: float) -> dict[str, Any]:
         try:
@@ -136,40 +131,3 @@ def _forward(lines: IO[str], replies: queue.SimpleQueue[str]) -> None:
 
 def _with_name(system: ArenaSystem, message: str) -> str:
     return message if message.startswith((system.place, "command ")) else f"{system.name}: {message}"
-
-
-def enhance_all(
-    worker: SystemProcess, items: Sequence[Item], folder: Path, done: Callable[[], object]
-) -> tuple[dict[str, Path | str], SystemCost]:
-    """Enhance the noisy file of every recording.
-
-    Args:
-        worker: The process of the system.
-        items: The recordings.
-        folder: The folder of the estimates, `ID.wav`.
-        done: Called after each recording.
-
-    Returns:
-        By recording the estimate, or why there is none; and the cost with the measured CPU time.
-
-    """
-    found: dict[str, Path | str] = {}
-    ratios, failures, last = [], 0, ""
-    for item in items:
-        target = folder / f"{item.id}.wav"
-        if failures < FAILURES:
-            try:
-                answer = worker.enhance(item.estimates[NOISY], target)
-                failures = 0
-            except StillwaveError as error:
-                answer = {"error": str(error)}
-                failures, last = failures + 1, str(error)
-        else:
-            answer = {"error": f"not tried after {FAILURES} failures in a row: {last}"}
-        if "error" in answer:
-            found[item.id] = printable(f"not enhanced: {answer['error']}")
-        else:
-            found[item.id] = target
-            ratios.append(answer["cpu"] / max(answer["seconds"], 1e-9))
-        done()
-    return found, replace(worker.cost, cpu_ratio=median(ratios) if ratios else None)

@@ -19,6 +19,7 @@ from stillwave.audio import Samples, read, write
 from stillwave.errors import fault_text
 
 Function = Callable[[Samples, int], Samples]
+Opened = tuple[Function, SystemCost, str]
 
 
 def main() -> None:
@@ -26,17 +27,17 @@ def main() -> None:
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
-        function, cost = open_system(**json.loads(sys.argv[1]))
+        function, cost, identity = open_system(**json.loads(sys.argv[1]))
     except Exception as error:  # of code that is not ours
         replies.write(json.dumps({"error": fault_text(error)}) + "\n")
         return
-    replies.write(json.dumps(asdict(cost)) + "\n")
+    replies.write(json.dumps({"cost": asdict(cost), "identity": identity}) + "\n")
     for line in sys.stdin:
         replies.write(json.dumps(_answer(function, **json.loads(line))) + "\n")
 
 
-def open_system(kind: str, place: str, rate: int, timeout: float, device: str) -> tuple[Function, SystemCost]:
-    """Return the function of a system from samples `[channels, n]` and their rate to the estimate, and its cost.
+def open_system(kind: str, place: str, rate: int, timeout: float, device: str) -> Opened:
+    """Return a system: its function from samples `[channels, n]` and their rate to the estimate, cost and identity.
 
     Raises StillwaveError if it cannot be opened.
     """
@@ -50,30 +51,31 @@ def open_system(kind: str, place: str, rate: int, timeout: float, device: str) -
         denoiser = resolve(place, rate)
     measured = calibrate(denoiser)
     cost = SystemCost(delay_ms=1000 * measured.delay / measured.rate, note=measured.summary())
-    return lambda samples, at: compensated(denoiser, measured, samples, at), cost
+    identity = f"{denoiser.identity} {measured.summary()}"
+    return lambda samples, at: compensated(denoiser, measured, samples, at), cost, identity
 
 
-def _model(place: str, device: str) -> tuple[Function, SystemCost]:
+def _model(place: str, device: str) -> Opened:
     from stillwave import pretrained
     from stillwave.inference import load
 
     enhancer = load(place, device)
-    card = None if Path(place).exists() else pretrained.SHIPPED.known(place)
-    if card is not None:
-        return enhancer.enhance, SystemCost(card.cost.parameters, card.cost.total_macs, card.delay_ms)
     meta = getattr(enhancer.model, "meta", None)
     if meta is not None:
+        card = None if Path(place).exists() else pretrained.SHIPPED.known(place)
         delay = 1000 * meta.delay_samples / meta.sample_rate if meta.kind == "stream" else None
-        return enhancer.enhance, SystemCost(meta.card.get("parameters") or None, None, delay)
+        cost = SystemCost(meta.card.get("parameters") or None, None, delay)
+        if card is not None:
+            cost = SystemCost(card.cost.parameters, card.cost.total_macs, card.delay_ms)
+        return enhancer.enhance, cost, str(getattr(enhancer.model, "sha256", ""))
     from stillwave import checkpoint
     from stillwave.profiling.complexity import measure
 
-    network, _ = checkpoint.load(place)
+    network, checkpoint_card = checkpoint.load(place)
     found = measure(network)
     window: Any = network.stft.n_fft
-    return enhancer.enhance, SystemCost(
-        found.parameters, found.total_macs, 1000 * window / network.sample_rate if network.causal else None
-    )
+    delay = 1000 * window / network.sample_rate if network.causal else None
+    return enhancer.enhance, SystemCost(found.parameters, found.total_macs, delay), checkpoint_card.sha256
 
 
 def _answer(function: Function, source: str, target: str) -> dict[str, Any]:
