@@ -11,7 +11,7 @@ from arena_systems import mixtures
 
 from stillwave.arena import ArenaResult, ArenaSettings, parse, run
 from stillwave.arena.recordings import groups, recordings
-from stillwave.errors import StillwaveError
+from stillwave.errors import MissingExtraError, StillwaveError
 
 KEYS = ("snr", "fwsegsnr")
 
@@ -115,6 +115,9 @@ def test_faults_are_found_before_the_work(place, monkeypatch):
         run(systems, place / "mixtures", None, ArenaSettings(metrics=KEYS, columns=["colour"]))
     with pytest.raises(StillwaveError, match="there is no metric"):
         run(systems, place / "mixtures", None, ArenaSettings(metrics=("snrr",)))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "jinja2" else name)
+    with pytest.raises(MissingExtraError, match="the page of the arena needs the 'train' extra"):
+        run(systems, place / "mixtures", place / "output", ArenaSettings(metrics=KEYS))
 
 
 def test_a_folder_without_a_table_has_no_groups(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from stillwave.arena.systems import ArenaSystem, SystemCost
 from stillwave.console import progress_bar
 from stillwave.cores import cores
 from stillwave.data.pair_sets import by_name
-from stillwave.errors import StillwaveError
+from stillwave.errors import MissingExtraError, StillwaveError
 from stillwave.evaluation import DEFAULT, NOISY, Item, Scores, Summary, score_pairs, summarise
 from stillwave.evaluation.metrics import NO_REFERENCE, WORDS, choose
 from stillwave.evaluation.summary import check_baseline
@@ -81,6 +82,7 @@ def run(
 
     Raises:
         StillwaveError: A system cannot be opened, there are no recordings, or an option does not fit.
+        MissingExtraError: A package of a metric or of the page is not installed.
 
     """
     items = recordings(on)
@@ -92,6 +94,8 @@ def run(
     labels = groups(on, settings.columns)
     jobs = settings.jobs or cores()
     if output is not None:
+        if importlib.util.find_spec("jinja2") is None:
+            raise MissingExtraError("the page of the arena", "train")
         output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="stillwave-arena") as scratch:
         work = (output or Path(scratch)) / "audio"

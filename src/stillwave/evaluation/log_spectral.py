@@ -2,7 +2,8 @@
 
 As in the evaluation program of the URGENT 2025 challenge (`lsd_metric`), which returns nepers of power: here in dB,
 4.343 times as much. The estimate is scaled to the reference. Frames of 32 ms every 16 ms, centred; the root of the mean
-square over bins, then the mean over frames. What is digital silence in the reference counts 80 dB.
+square over bins, then the mean over frames. Digital silence counts much: 80 dB in the reference, and in the estimate
+some 100 dB where the reference is speech.
 """
 
 from __future__ import annotations
