@@ -71,6 +71,8 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
             "Long recordings in windows",
             [str(options.checkpoint), str(audio / "test/noisy"), "--clean", str(audio / "test/clean")],
         ),
+        ("files", "Speed of files", ["weights/bsrnn-m"]),
+        ("overlap", "Overlap of parts", [str(options.work / "asr" / "train-noisy" / "noisy")]),
     ]
 
 

@@ -10,6 +10,7 @@ from stillwave.distill.taps import Taps
 from stillwave.errors import RecipeError
 from stillwave.models import build
 from stillwave.models.bsrnn import BSRNN, BandLinear, band_widths
+from stillwave.models.streaming import streaming
 from stillwave.schema import ModelConfig
 
 
@@ -125,3 +126,22 @@ def test_taps_name_layers_of_one_vector_a_band() -> None:
 def test_several_microphones_are_refused() -> None:
     with pytest.raises(RecipeError, match="one microphone"):
         small(causal=True, microphones=4)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_layout_for_export_computes_the_same(causal: bool) -> None:
+    network = small(causal=causal, level_normalized=causal)
+    spectrum = noise(3, 2, 20, network.stft.bins)
+    wanted = network.estimate(spectrum)
+    network.fold()
+    torch.testing.assert_close(network.estimate(spectrum), wanted, atol=1e-6, rtol=0)
+
+
+def test_the_layout_for_export_streams() -> None:
+    network = small(causal=True)
+    spectrum = noise(2, 2, 20, network.stft.bins)
+    network.fold()
+    wanted = network.estimate(spectrum)
+    with streaming(network), torch.no_grad():
+        parts = [network.estimate(block) for block in spectrum.split([1, 7, 12], dim=2)]
+    torch.testing.assert_close(torch.cat(parts, dim=2), wanted, atol=1e-6, rtol=0)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from stillwave.errors import RecipeError
+from stillwave.models import band_major
 from stillwave.models.denoiser import Denoiser
 from stillwave.models.layers import BidirectionalGRU, UnidirectionalGRU, apply_mask
 from stillwave.schema import ModelConfig
@@ -46,6 +47,7 @@ class BSRNN(Denoiser):
         self.mask = BandLinear([2 * width for width in widths], c, inward=False)
         self.register_buffer("to_bands", _interleave(widths, 3), persistent=False)
         self.register_buffer("to_bins", torch.argsort(_interleave(widths, 2)), persistent=False)
+        self.folded = False
 
     to_bands: Tensor
     to_bins: Tensor
@@ -53,6 +55,8 @@ class BSRNN(Denoiser):
     def estimate(self, spectrum: Tensor) -> Tensor:
         """Map `[B, 2, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
         self.check_spectrum(spectrum)
+        if self.folded:
+            return band_major.estimate(self, spectrum)
         features = self.preprocess(spectrum)
         magnitude = (features.square().sum(1, keepdim=True) + 1e-8).sqrt()
         features = torch.cat([*features.unbind(1), magnitude.squeeze(1)], dim=2)  # [B, T, 3·F]
@@ -63,6 +67,13 @@ class BSRNN(Denoiser):
         parts = self.mask(hidden)[:, :, self.to_bins]  # [B, T, 2·F]
         mask = torch.stack(parts.chunk(2, dim=2), dim=1)
         return apply_mask(mask, spectrum)
+
+    def fold(self) -> None:
+        """Compute in the layout of `band_major` from now on; layers can no longer be tapped."""
+        self.folded = True
+        for module in self.modules():
+            if isinstance(module, nn.GRU):
+                module.batch_first = False
 
     def default_taps(self) -> dict[str, list[str]]:
         """Return tap sets: the band vectors, the output of each block, and the layer before the masks."""
@@ -119,9 +130,7 @@ class BandLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
         B, T = x.shape[:2]
-        weight = nn.functional.pad(self.weight, (0, 0, 0, 1))[self.places].reshape(
-            self.bands, self.widest, -1
-        )
+        weight = self.padded()
         if self.inward:
             parted = nn.functional.pad(x, (0, 1))[:, :, self.places].reshape(B * T, self.bands, self.widest)
             y = torch.bmm(parted.transpose(0, 1), weight).transpose(0, 1)
@@ -129,6 +138,10 @@ class BandLinear(nn.Module):
         parted = x.reshape(B * T, self.bands, weight.shape[2]).transpose(0, 1)
         y = torch.bmm(parted, weight.transpose(1, 2)).transpose(0, 1)
         return y.reshape(B, T, self.bands * self.widest)[:, :, self.slots] + self.bias
+
+    def padded(self) -> Tensor:
+        """Return the weights as `[K, widest, channels]`, with zeros below those of narrower bands."""
+        return nn.functional.pad(self.weight, (0, 0, 0, 1))[self.places].reshape(self.bands, self.widest, -1)
 
 
 def band_widths(bins: int, bands: int) -> list[int]:

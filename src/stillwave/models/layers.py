@@ -252,8 +252,10 @@ def apply_mask(mask: Tensor, noisy: Tensor) -> Tensor:
     `mask` and `noisy` are `[B, 2, T, F]`: real and imaginary part. The product form needs no angle, whose gradient is
     not defined where m or Y is 0; tanh|m|/|m| is 1 at m = 0, with gradient 0.
     """
-    size = mask.square().sum(1, keepdim=True).clamp(min=1e-12).sqrt()
-    a, b = (mask * (torch.tanh(size) / size)).unbind(1)
+    a, b = mask.unbind(1)
+    size = (a.square() + b.square()).clamp(min=1e-12).sqrt()
+    scale = torch.tanh(size) / size
+    a, b = a * scale, b * scale
     c, d = noisy.unbind(1)
     return torch.stack([a * c - b * d, a * d + b * c], dim=1)
 
