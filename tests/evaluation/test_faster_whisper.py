@@ -30,6 +30,12 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+def segment(text: str, tokens: list[int], avg_logprob: float, compression_ratio: float) -> SimpleNamespace:
+    return SimpleNamespace(
+        text=text, tokens=tokens, avg_logprob=avg_logprob, compression_ratio=compression_ratio
+    )
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Replace the package by one that records its calls."""
@@ -41,7 +47,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
         def transcribe(self, samples, **options):
             found.update(options, samples=samples)
-            return iter([SimpleNamespace(text=" Some words."), SimpleNamespace(text=" More.")]), None
+            return iter(
+                [segment(" Some words.", [1, 2, 3], -0.2, 1.0), segment(" More.", [4], -1.0, 1.5)]
+            ), None
 
     module = types.ModuleType("faster_whisper")
     module.WhisperModel = WhisperModel
@@ -65,6 +73,13 @@ def test_a_folder_alone_is_one_of_faster_whisper(folder: Path, calls: dict[str, 
         load(str(folder.parent))
     with pytest.raises(RecogniserError, match="is not a folder"):
         load("models/absent")
+
+
+def test_confidence_is_the_mean_over_tokens(folder: Path, calls: dict[str, object]) -> None:
+    found = load(f"faster-whisper:{folder}").recognise(np.zeros(8000, np.float32), 16_000)
+    assert found.text == "Some words. More."
+    assert found.log_probability == pytest.approx((3 * -0.2 + -1.0) / 4)
+    assert found.repetition == 1.5
 
 
 def test_missing_files_are_named(folder: Path, calls: dict[str, object]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -40,6 +41,32 @@ class Recogniser(Protocol):
 
         Raises RecogniserError if it cannot be used at all; any other exception concerns this recording only.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """A transcript with the recogniser's own confidence in it.
+
+    Attributes:
+        text: As `Recogniser.transcribe` returns it.
+        log_probability: Mean of the natural logarithms of the probabilities of the tokens, at most 0; None without any.
+        repetition: Greatest ratio of the length of a segment's text to its compressed length. Text that is repeated
+            without end has 2.4 and more (Radford et al., "Robust speech recognition", 2022).
+
+    """
+
+    text: str
+    log_probability: float | None
+    repetition: float = 0.0
+
+
+@runtime_checkable
+class ConfidentRecogniser(Recogniser, Protocol):
+    """A recogniser that states its confidence."""
+
+    def recognise(self, samples: Samples, rate: int) -> Recognition:
+        """As `transcribe`, with the confidence."""
         ...
 
 

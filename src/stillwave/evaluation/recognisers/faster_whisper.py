@@ -10,7 +10,7 @@ from typing import Any
 
 from stillwave.audio import Samples
 from stillwave.evaluation.recognisers import local
-from stillwave.evaluation.recognisers.contract import RecogniserError, at_16_khz
+from stillwave.evaluation.recognisers.contract import RecogniserError, Recognition, at_16_khz
 
 FILES = ("model.bin", "config.json", "tokenizer.json")
 
@@ -59,6 +59,10 @@ class FasterWhisper:
 
     def transcribe(self, samples: Samples, rate: int) -> str:
         """Return the words of samples `[N]` as sentences."""
+        return self.recognise(samples, rate).text
+
+    def recognise(self, samples: Samples, rate: int) -> Recognition:
+        """Return the words of samples `[N]` and the recogniser's own confidence in them."""
         segments, _ = self._model.transcribe(
             at_16_khz(samples, rate),
             language="en",
@@ -66,4 +70,11 @@ class FasterWhisper:
             temperature=0.0,
             condition_on_previous_text=False,
         )
-        return " ".join(segment.text.strip() for segment in segments)
+        found = list(segments)
+        tokens = sum(len(segment.tokens) for segment in found)
+        total = sum(segment.avg_logprob * len(segment.tokens) for segment in found)
+        return Recognition(
+            " ".join(segment.text.strip() for segment in found),
+            log_probability=total / tokens if tokens else None,
+            repetition=max((segment.compression_ratio for segment in found), default=0.0),
+        )
