@@ -17,7 +17,7 @@ KEYS = ("snr", "fwsegsnr")
 
 
 @pytest.fixture(scope="module")
-def standing(place: Path, tmp_path_factory) -> tuple[ArenaResult, Path]:
+def result(place: Path, tmp_path_factory) -> tuple[ArenaResult, Path]:
     pytest.importorskip("jinja2")
     patch = pytest.MonkeyPatch()
     patch.chdir(place)
@@ -31,8 +31,8 @@ def standing(place: Path, tmp_path_factory) -> tuple[ArenaResult, Path]:
     return found, output
 
 
-def test_scores_have_right_values_and_reasons(standing):
-    summary = standing[0].summary
+def test_scores_have_right_values_and_reasons(result):
+    summary = result[0].summary
     assert summary.systems == ("noisy", "half", "crash", "perfect")
     assert summary.means["noisy"]["snr"].interval.mean == pytest.approx(5, abs=1e-3)  # 0, 5 and 10 dB
     assert summary.means["half"]["snr"].interval.mean == pytest.approx(
@@ -47,8 +47,8 @@ def test_scores_have_right_values_and_reasons(standing):
     assert summary.means["perfect"]["fwsegsnr"].interval.mean == 35
 
 
-def test_differences_are_paired_and_groups_found(standing):
-    summary = standing[0].summary
+def test_differences_are_paired_and_groups_found(result):
+    summary = result[0].summary
     assert summary.differences["crash"]["snr"].count == 2
     assert summary.differences["crash"]["snr"].mean == pytest.approx(0, abs=1e-6)
     assert list(summary.by_snr) == ["0 dB", "5 dB", "10 dB"]
@@ -59,15 +59,15 @@ def test_differences_are_paired_and_groups_found(standing):
     }
 
 
-def test_costs_are_measured_where_a_system_ran(standing):
-    costs = standing[0].costs
+def test_costs_are_measured_where_a_system_ran(result):
+    costs = result[0].costs
     assert costs["half"].cpu_ratio is not None
     assert "level -6.0 dB (compensated)" in costs["half"].note
     assert costs["perfect"].cpu_ratio is costs["perfect"].delay_ms is None
 
 
-def test_everything_is_written(standing):
-    _, output = standing
+def test_everything_is_written(result):
+    _, output = result
     written = {path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file()}
     assert {
         *(
@@ -84,8 +84,8 @@ def test_everything_is_written(standing):
     assert json.loads((output / "costs.json").read_text())["half"]["delay_ms"] == 0
 
 
-def test_the_page_has_scores_costs_and_players(standing):
-    page = (standing[1] / "index.html").read_text(encoding="utf-8")
+def test_the_page_has_scores_costs_and_players(result):
+    page = (result[1] / "index.html").read_text(encoding="utf-8")
     assert "3 systems on 3 recordings" in page
     assert "level -6.0 dB (compensated)" in page
     assert "its process ended with exit code 3" in page

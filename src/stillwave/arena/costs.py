@@ -45,6 +45,14 @@ def cells(costs: Mapping[str, SystemCost]) -> dict[str, tuple[str, ...]]:
     }
 
 
+def known_cells(costs: Mapping[str, SystemCost]) -> dict[str, tuple[str, ...]]:
+    """Return the cells, or nothing if no cost of any system is known, as of folders of outputs."""
+    found = cells(costs)
+    return found if any(cell != NO_VALUE for row in found.values() for cell in row) else {}
+
+
 def markdown(costs: Mapping[str, SystemCost]) -> Iterator[str]:
-    """Yield the lines of the table."""
-    yield from markdown_table(HEADER, [(system, *row) for system, row in cells(costs).items()])
+    """Yield a heading and the lines of the table; nothing if no cost is known."""
+    rows = [(system, *row) for system, row in known_cells(costs).items()]
+    if rows:
+        yield from ("", "## Cost", "", *markdown_table(HEADER, rows))

@@ -102,10 +102,10 @@ def run(
         items, costs = enhanced(items, systems, work, settings.limits, jobs)
         scores = score_pairs(items, keys, jobs, asr=settings.asr)
         summary = summarise(scores, settings.baseline, settings.seed, labels)
-        standing = ArenaResult(summary, costs)
+        result = ArenaResult(summary, costs)
         if output is not None:
-            _write(output, items, scores, standing, settings)
-    return standing
+            _write(output, items, scores, result, settings)
+    return result
 
 
 def _metrics(items: Sequence[Item], settings: ArenaSettings) -> tuple[str, ...]:
@@ -147,15 +147,15 @@ def enhanced(
 
 
 def _write(
-    output: Path, items: Sequence[Item], scores: Scores, standing: ArenaResult, settings: ArenaSettings
+    output: Path, items: Sequence[Item], scores: Scores, result: ArenaResult, settings: ArenaSettings
 ) -> None:
     from stillwave.arena import blind, listening_tests, page
     from stillwave.arena.clips import choose as choose_clips
 
-    write_report(scores, standing.summary, output)
-    write_json(output / "costs.json", json_values(standing.costs))
-    clips = choose_clips(items, standing.summary.systems, settings.listen)
-    page.write(output, standing, clips, bool(settings.trials))
+    write_report(scores, result.summary, output)
+    write_json(output / "costs.json", json_values(result.costs))
+    clips = choose_clips(items, result.summary.systems, settings.listen)
+    page.write(output, result, clips, bool(settings.trials))
     if settings.trials:
         blind.write(output, clips, settings.trials, settings.seed)
     if "webmushra" in settings.tests:

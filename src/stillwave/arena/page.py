@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from stillwave.arena.blind import FILE as BLIND
 from stillwave.arena.clips import CLEAN, Clip
-from stillwave.arena.costs import HEADER, cells
+from stillwave.arena.costs import HEADER, known_cells
 from stillwave.evaluation import METRICS, NOISY, Summary
 from stillwave.reports import formatting
 from stillwave.reports.html import write_page
@@ -26,14 +26,14 @@ COLOURS = ("#8b929c", "#2f9e68", "#2f7fe0", "#dd7f1f", "#8f6bd9", "#c2498f", "#c
 """By version: noisy, clean, then the systems; repeated if there are more."""
 
 
-def write(output: Path, standing: ArenaResult, clips: Sequence[Clip], blind: bool) -> Path:
+def write(output: Path, result: ArenaResult, clips: Sequence[Clip], blind: bool) -> Path:
     """Write the page and its audio into `output` and return its path."""
-    summary = standing.summary
+    summary = result.summary
     others = [system for system in summary.systems if system != NOISY]
     order = [NOISY, CLEAN, *others]
     context = {
         "summary": summary,
-        "costs": standing.costs,
+        "costs": result.costs,
         "others": others,
         "best": best(summary),
         "notes": notes(summary),
@@ -42,7 +42,7 @@ def write(output: Path, standing: ArenaResult, clips: Sequence[Clip], blind: boo
         "colour": {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(order)},
         "blind": BLIND if blind else "",
         "cost_header": HEADER,
-        "cost_cells": cells(standing.costs),
+        "cost_cells": known_cells(result.costs),
     }
     filters: dict[str, Callable[..., str]] = {
         "heading": formatting.heading,

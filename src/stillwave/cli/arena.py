@@ -171,21 +171,21 @@ def arena(
         tests=chosen,
     )
     with library_noise_hidden(), no_display(quiet):
-        standing = run(parse(systems), on, output, settings)
+        result = run(parse(systems), on, output, settings)
     if output is not None and not quiet:
         note(f"wrote {output / 'index.html'}")
     if as_json or not sys.stdout.isatty():  # on a terminal, warnings follow the table
-        for line in warnings(standing.summary):
+        for line in warnings(result.summary):
             note(f"warning: {line}")
     if as_json:
-        print_json(json_values({"costs": standing.costs, "summary": standing.summary}))
+        print_json(json_values({"costs": result.costs, "summary": result.summary}))
     elif sys.stdout.isatty():
-        show(standing.summary)
+        show(result.summary)
     else:
-        typer.echo(printable(markdown(standing.summary)), nl=False)
+        typer.echo(printable(markdown(result.summary)), nl=False)
     if not as_json:
-        typer.echo("\n## Cost\n\n" + printable("\n".join(cost_table(standing.costs))))
-    if not any(cell.interval for cells in standing.summary.means.values() for cell in cells.values()):
+        typer.echo(printable("".join(f"{line}\n" for line in cost_table(result.costs))), nl=False)
+    if not any(cell.interval for cells in result.summary.means.values() for cell in cells.values()):
         raise StillwaveError("no recording could be scored; the reasons are above")
 
 
