@@ -132,3 +132,9 @@ def test_a_submission(folders):
     )
     assert result.exit_code == 2
     assert "the first is 1" in result.stderr
+
+
+def test_none_means_no_recogniser(folders):
+    result = run(folders, "--recogniser", "none", "--metrics", "snr", recogniser=False)
+    assert result.exit_code == 0
+    assert "WER" not in result.stdout

@@ -89,6 +89,17 @@ def test_speaker_similarity_equals_that_of_its_package(seconds, expected):
     assert found == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("distillmos") is None or importlib.util.find_spec("torchaudio") is None,
+    reason="distillmos and torchaudio are not installed",
+)
+def test_distillmos_equals_that_of_its_package(pair):
+    # distillmos 0.9.1: ConvTransformerSQAModel().eval() of both signals
+    found = [score(pair[0], x, ("distillmos",))["distillmos"].value for x in pair]
+    assert found == pytest.approx([1.6973, 2.4235], abs=1e-3)
+
+
 def test_distillmos_is_given_the_estimate(monkeypatch):
     torch = pytest.importorskip("torch")
     module = types.ModuleType("distillmos")

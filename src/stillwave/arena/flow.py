@@ -33,14 +33,14 @@ ListeningTest = Literal["webmushra", "p835"]
 
 @dataclass(frozen=True)
 class ArenaSettings:
-    """ArenaSettings of a run.
+    """Settings of a run.
 
     Attributes:
         metrics: Metric keys; by default those of `evaluate`, or those without a reference.
         asr: The recogniser.
         baseline: The system that others are compared with; by default `noisy`.
         columns: Columns of `mixtures.csv` to group by; None for those that are known.
-        limits: ArenaSettings of the processes.
+        limits: Settings of the processes.
         jobs: Systems that run, and files that are scored, at once; by default one for each core.
         seed: Seed of intervals, and of the order of listening tests.
         listen: Recordings on the page.

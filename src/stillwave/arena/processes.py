@@ -22,7 +22,7 @@ START_SECONDS, GRACE_SECONDS = 600.0, 10.0
 
 @dataclass(frozen=True)
 class ProcessLimits:
-    """ArenaSettings of all processes: rate of `{in}` and of graphs in Hz, seconds for a recording, and device."""
+    """Settings of all processes: rate of `{in}` and of graphs in Hz, seconds for a recording, and device."""
 
     rate: int = 16_000
     timeout: float = 300.0
