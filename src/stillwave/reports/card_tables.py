@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stillwave.card import ModelCard, TestScores, Training
+from stillwave.schema.data import MixingConfig
 
 Rows = list[tuple[str, str]]
 SYSTEMS = {"noisy": "noisy", "float": "this model", "int8": "…in 8 bits"}
@@ -36,6 +37,17 @@ def scores(tested: TestScores) -> list[list[str]]:
     return rows
 
 
+def room(card: ModelCard) -> str:
+    """Return what the network was trained to do with the reverberation of a room."""
+    data = (card.recipe or {}).get("data") or {}
+    if "mixing" not in data or "pairs" in data.get("train", {}):
+        return "not recorded"
+    mixing = MixingConfig.model_validate(data["mixing"])
+    if not mixing.reverberation:
+        return "not trained with reverberation"
+    return f"kept up to {mixing.early_ms:g} ms after the direct sound, later reflections are removed"
+
+
 def _network(card: ModelCard) -> Rows:
     config, cost = card.model, card.cost
     name = f"{card.preset}: " if card.preset else ""
@@ -43,6 +55,7 @@ def _network(card: ModelCard) -> Rows:
     return [
         ("kind", f"{name}{config.name}, {config.channels} channels, {config.blocks} block(s)"),
         ("input", f"{config.microphones} microphone(s), {card.sample_rate} Hz"),
+        ("room", room(card)),
         ("parameters", f"{cost.parameters:,}"),
         ("MMAC/s", f"{cost.total_macs / 1e6:.1f}"),
         (
