@@ -196,3 +196,39 @@ def test_messages_of_decoders_are_not_printed(tmp_path, run_enhance, capfd):
     shown = capfd.readouterr().err
     assert "libmpg123" in shown
     assert "libmpg123" not in hidden
+
+
+def test_for_asr_leaves_the_recording_as_it_is(tmp_path, run_enhance):
+    source = recording(tmp_path / "a.wav")
+    result = run_enhance(source, "-o", tmp_path / "b.wav", "--for", "asr")
+    assert result.exit_code == 0, result.stderr
+    assert "best left as it is" in result.stderr
+    assert np.abs(audio.read(tmp_path / "b.wav")[0] - audio.read(source)[0]).max() < 2**-15
+
+
+def test_a_guard_says_which_version_it_wrote_and_why(tmp_path, run_enhance, monkeypatch):
+    from stillwave.evaluation import guard
+
+    monkeypatch.setattr(guard.Guard, "__init__", lambda self, enhancer, recogniser: None)
+    monkeypatch.setattr(guard.Guard, "choose", lambda self, file: guard.Choice(False, "it has words"))
+    source = recording(tmp_path / "a.wav")
+    result = run_enhance(source, "-o", tmp_path / "b.wav", "--for", "asr", "--guard", "any", "--json")
+    assert "original; it has words" in " ".join(result.stderr.split())
+    row = json.loads(result.stdout)[0]
+    assert (row["version"], row["reason"]) == ("original", "it has words")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--for", "asr", "--limit-db", 6), "leave out --limit-db"),
+        (("--guard", "faster-whisper:x"), "add --for asr"),
+        (("--for", "asr", "--guard", "pocketsphinx"), "confidence"),
+    ],
+)
+def test_options_for_asr_that_contradict_each_other_are_refused(tmp_path, run_enhance, options, message):
+    if "pocketsphinx" in options:
+        pytest.importorskip("pocketsphinx")
+    result = run_enhance(recording(tmp_path / "a.wav"), "-o", tmp_path / "b.wav", *options)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())

@@ -119,3 +119,18 @@ def test_invalid_samples_are_counted_per_file(tmp_path):
     audio.write(job.source, samples, RATE, subtype="FLOAT")
     (outcome,) = run(Enhancer(Toy(half)), [job])
     assert outcome.report.notes == ("3 samples beyond ±2³² were replaced by silence",)
+
+
+def test_each_file_is_enhanced_as_decided(tmp_path):
+    work = jobs(tmp_path, 2)
+
+    def decide(source: Path) -> parallel.Decision:
+        if source == work[0].source:
+            return parallel.Decision(0.0, "original", "it is clear")
+        return parallel.Decision(None, "enhanced", "it is not")
+
+    first, second = (result.report for result in run(Enhancer(Toy(half)), work, 2, decide=decide))
+    assert (first.version, first.reason, second.version) == ("original", "it is clear", "enhanced")
+    for job, factor in zip(work, (1, 0.5), strict=True):
+        found, wanted = audio.read(job.target)[0], audio.read(job.source)[0]
+        assert np.abs(found - factor * wanted).max() < 2**-15

@@ -86,6 +86,8 @@ class BatchView(Watcher):
             self.rows.append({"source": str(outcome.job.source), "error": fault})
             return
         self.rows.append(asdict(report))
+        if report.version:
+            self._print(f"{report.target}: {report.version}; {report.reason}")
         for line in remarks(report, self._rate_given):
             self._remarks.setdefault(line, []).append(report.target)
 

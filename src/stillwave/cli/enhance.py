@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,8 +19,11 @@ from stillwave.cli.options import (
     Bandwidth,
     BandwidthOption,
     Device,
+    GuardOption,
     LimitDb,
     Overwrite,
+    Purpose,
+    PurposeOption,
     Quiet,
     jobs_option,
     model_option,
@@ -34,6 +37,7 @@ from stillwave.files import printable
 if TYPE_CHECKING:
     from stillwave.cli.batch_view import BatchView
     from stillwave.inference import Enhancer, FileBatch
+    from stillwave.inference.parallel import Decision
 
 PIPE = Path("-")
 
@@ -59,6 +63,8 @@ def enhance(
         ),
     ] = None,
     limit_db: LimitDb = None,
+    purpose: PurposeOption = Purpose.listening,
+    guard: GuardOption = None,
     bandwidth: BandwidthOption = Bandwidth.full,
     rate: Annotated[
         int | None,
@@ -112,6 +118,7 @@ def enhance(
         stillwave enhance talk.mp4 -o clean.mp4
         stillwave enhance recordings/ -o enhanced/ -m runs/distilled
         stillwave enhance recordings/ -o enhanced/ --skip-existing
+        stillwave enhance calls/ -o for-asr/ --for asr --guard faster-whisper:models/tiny.en
         stillwave enhance - < talk.wav > clean.wav
 
     """
@@ -119,6 +126,10 @@ def enhance(
 
     if output is None and inputs == [PIPE]:
         output = PIPE
+    if purpose is Purpose.asr:
+        limit_db = _limit_for_asr(limit_db, guard, PIPE in inputs, quiet)
+    elif guard:
+        raise StillwaveError("--guard chooses for speech recognition; add --for asr")
     options: dict[str, Any] = {"limit_db": limit_db, "rate_out": rate}
     if PIPE in inputs or output == PIPE:
         _check_pipe(inputs, output, as_json or dry_run)
@@ -133,9 +144,9 @@ def enhance(
     if dry_run:
         _show_plan(work, overwrite, as_json)
         return
-    view = _run(
-        load(model, device, bandwidth=bandwidth.value), work, jobs, quiet, overwrite=overwrite, **options
-    )
+    enhancer = load(model, device, bandwidth=bandwidth.value)
+    decide = _guarded(enhancer, guard) if guard else None
+    view = _run(enhancer, work, jobs, quiet, decide=decide, overwrite=overwrite, **options)
     if output is None and not quiet and not view.failed:
         for job in work.jobs:
             note(printable(f"{job.source} → {job.target}"))
@@ -143,6 +154,35 @@ def enhance(
         _print_json(view.rows)
     if view.failed:
         raise typer.Exit(1)
+
+
+def _limit_for_asr(limit_db: float | None, guard: str | None, pipe: bool, quiet: bool) -> float:
+    """Return the limit of `--for asr`: none of the mixes that were measured lowers the word error rate."""
+    if limit_db is not None:
+        raise StillwaveError("--for asr sets the limit; leave out --limit-db")
+    if guard and pipe:
+        raise StillwaveError("--guard reads a recording twice; give files, not a pipe")
+    if not guard and not quiet:
+        note(
+            "for speech recognition a recording is best left as it is, so its noise is not reduced; --guard compares"
+        )
+    return 0.0
+
+
+def _guarded(enhancer: Enhancer, recogniser: str) -> Callable[[Path], Decision]:
+    """Return a function that asks the guard how to enhance a recording."""
+    from stillwave.evaluation.guard import Guard
+    from stillwave.inference.parallel import Decision
+
+    guard = Guard(enhancer, recogniser)
+
+    def decide(source: Path) -> Decision:
+        choice = guard.choose(source)
+        if choice.enhanced:
+            return Decision(guard.limit_db, "enhanced", choice.reason)
+        return Decision(0.0, "original", choice.reason)
+
+    return decide
 
 
 def _check_pipe(inputs: list[Path], output: Path | None, as_json: bool) -> None:

@@ -105,6 +105,34 @@ LimitDb = Annotated[
 ]
 
 
+class Purpose(str, Enum):
+    """What the output is for."""
+
+    listening = "listening"
+    asr = "asr"
+
+
+PurposeOption = Annotated[
+    Purpose,
+    typer.Option(
+        "--for",
+        rich_help_panel=SIGNAL,
+        help="What the output is for: listening, or asr (speech recognition), which leaves the recording as it is "
+        "unless --guard finds it better enhanced.",
+    ),
+]
+GuardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--guard",
+        metavar="RECOGNISER",
+        rich_help_panel=SIGNAL,
+        help="With --for asr: faster-whisper:FOLDER, which transcribes each recording with and without enhancement; "
+        "the version that it is surer of is written. Default: none.",
+    ),
+]
+
+
 class Bandwidth(str, Enum):
     """Bandwidth of the output, as `bandwidth` of `stillwave.load`."""
 

@@ -54,6 +54,10 @@ class FileReport:
     """Sampling rate of the source, in Hz."""
     notes: tuple[str, ...] = ()
     """Remarks for the user about reading the source."""
+    version: str = ""
+    """`original` or `enhanced`: what a guard chose; empty without one."""
+    reason: str = ""
+    """Why it was chosen."""
 
 
 def enhance_file(

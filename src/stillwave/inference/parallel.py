@@ -6,10 +6,11 @@ Each file is one task, independent of the others: any number of threads gives th
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from stillwave.errors import StillwaveError, fault_text
 from stillwave.files import remove_left_over
@@ -27,6 +28,16 @@ class FileResult:
     job: FileJob
     report: FileReport | None = None
     error: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How one file is enhanced, decided before it is."""
+
+    limit_db: float | None
+    version: Literal["original", "enhanced"]
+    """What the output is; `original` for a limit of 0 dB."""
+    reason: str
 
 
 class Watcher:
@@ -50,15 +61,18 @@ def run(
     jobs: Sequence[FileJob],
     threads: int = 1,
     watcher: Watcher | None = None,
+    decide: Callable[[Path], Decision] | None = None,
     **options: Any,
 ) -> Iterator[FileResult]:
     """Enhance files in parallel and yield their results in the order of `jobs`.
+
+    `decide` returns how a source is enhanced, from the threads; its decision and reason are in the report.
 
     The failure of a file is its result and stops no other file. When the caller stops iterating (Ctrl-C), files in
     progress are abandoned at their next block. Temporary files that a killed process left next to the targets are
     removed first.
     """
-    batch = _Batch(enhancer, watcher or Watcher(), options)
+    batch = _Batch(enhancer, watcher or Watcher(), decide, options)
     for folder in {job.target.parent for job in jobs}:
         remove_left_over(folder)
     pool = ThreadPoolExecutor(max(1, min(threads, len(jobs))), "enhance")
@@ -72,8 +86,14 @@ def run(
 
 
 class _Batch:
-    def __init__(self, enhancer: Enhancer, watcher: Watcher, options: dict[str, Any]) -> None:
-        self.enhancer, self.watcher, self.options = enhancer, watcher, options
+    def __init__(
+        self,
+        enhancer: Enhancer,
+        watcher: Watcher,
+        decide: Callable[[Path], Decision] | None,
+        options: dict[str, Any],
+    ) -> None:
+        self.enhancer, self.watcher, self.decide, self.options = enhancer, watcher, decide, options
         self.stop = threading.Event()
 
     def enhance(self, job: FileJob) -> FileResult:
@@ -85,14 +105,20 @@ class _Batch:
             self.watcher.advance(job, frames)
 
         try:
+            options = self.options
+            decision = self.decide(job.source) if self.decide else None
+            if decision:
+                options = {**options, "limit_db": decision.limit_db}
             report = enhance_file(
                 self.enhancer,
                 job.source,
                 job.target,
                 progress=advance,
                 expect=lambda frames: self.watcher.expect(job, frames),
-                **self.options,
+                **options,
             )
+            if decision:
+                report = replace(report, version=decision.version, reason=decision.reason)
             result = FileResult(job, report)
         except StillwaveError as error:
             result = FileResult(job, error=fault_text(error))
