@@ -32,7 +32,10 @@ CONSTANT = {
     )
 }
 """Connectors whose part in the loss is cut from the graph on purpose."""
-FOR_SLOPES = {"semckd": {"detach_attention": False}}
+FOR_SLOPES = {
+    "semckd": {"detach_attention": False},
+    "i2srf_tfckd-prior": {"prior": "none"},  # scaled by a mean distance that is a constant for the gradient
+}
 """Options without the cuts in the graph that make a gradient something else than the slope."""
 SINGLE_PRECISION = {"output": "the enhancement loss is 32-bit throughout"}
 ZERO_FOR_TWINS = ("at", "sp", "rkd", "two_step", "subband", "dfkd", "dispatch")
