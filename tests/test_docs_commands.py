@@ -32,6 +32,7 @@ RUN_WITH_NETWORKS = (
 OTHER_PAGES = {
     "docs/how-to/arena.md": "starts processes of peers; tests/arena",
     "docs/quickstart.md": "minutes; tests/quickstart",
+    "docs/how-to/adapt.md": "trains on recordings; tests/adaptation",
     "docs/how-to/compare.md": "trains a grid; tests/compare",
     "docs/how-to/gpu.md": "needs a GPU",
     "docs/how-to/multichannel.md": "needs corpora and an extra; tests/data, tests/baselines",

@@ -132,8 +132,9 @@ def test_the_wheel_holds_the_package_and_the_recipes(tmp_path: Path) -> None:
     assert len(shipped) >= 3
     assert {f"stillwave/pretrained/shipped/{name}" for name in shipped} <= names
     assert "stillwave/pretrained/ATTRIBUTION.md" in names
-    teacher = "stillwave/pretrained/checkpoints/denoiser-teacher"
-    assert {f"{teacher}/card.json", f"{teacher}/weights.safetensors"} <= names
+    for network in ("denoiser-teacher", "bsrnn-m", "bsrnn-s", "bsrnn-xs"):
+        place = f"stillwave/pretrained/checkpoints/{network}"
+        assert {f"{place}/card.json", f"{place}/weights.safetensors"} <= names
     assert {
         f"stillwave/recipes/{path.name}" for path in (ROOT / "src" / "stillwave" / "recipes").glob("*.yaml")
     } <= names

@@ -18,7 +18,7 @@ from stillwave.recipe import load as load_recipe
 
 PUBLIC = [
     *("Distiller", "Enhancer", "Method", "StillwaveError", "Stream", "__version__"),
-    *("evaluate", "export", "list_models", "load", "register_method", "train"),
+    *("adapt", "evaluate", "export", "list_models", "load", "register_method", "train"),
 ]
 NEED_PYTORCH = ("Distiller", "Method", "register_method")
 WITHOUT_TORCH = """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 if _TYPE_CHECKING:
-    from stillwave.api import evaluate, export, list_models, train
+    from stillwave.api import adapt, evaluate, export, list_models, train
     from stillwave.distill import Distiller, Method
     from stillwave.distill import register as register_method
     from stillwave.errors import StillwaveError
@@ -31,6 +31,7 @@ __all__ = [
     "StillwaveError",
     "Stream",
     "__version__",
+    "adapt",
     "evaluate",
     "export",
     "list_models",
@@ -48,6 +49,7 @@ _SOURCES = {
     "Method": "stillwave.distill",
     "StillwaveError": "stillwave.errors",
     "Stream": "stillwave.inference",
+    "adapt": "stillwave.api",
     "evaluate": "stillwave.api",
     "export": "stillwave.api",
     "list_models": "stillwave.api",

@@ -12,6 +12,7 @@ from stillwave.errors import MissingExtraError
 from stillwave.files import as_path
 
 if TYPE_CHECKING:
+    from stillwave.adaptation import Adapted
     from stillwave.evaluation import Scores
     from stillwave.exporting.export import ExportReport
     from stillwave.schema import Recipe
@@ -83,6 +84,75 @@ def train(
     with _needs("stillwave.train", "train"):
         from stillwave.training import train as run
     return run(recipe, output, quiet=quiet, extend=extend, allow_changed_data=allow_changed_data)
+
+
+def adapt(
+    recordings: Path | str,
+    output: Path | str,
+    *,
+    model: Path | str = "bsrnn-xs",
+    teacher: Path | str | Callable[..., Any] | None = None,
+    data: Path | str | None = None,
+    share: float = 0.5,
+    remixed: float = 0.0,
+    strength: float = 0.5,
+    steps: int = 300,
+    seed: int = 0,
+    quiet: bool = True,
+) -> Adapted:
+    """Specialise a model for a place or a microphone, from noisy recordings without clean references.
+
+    A teacher separates the recordings; the model learns its estimates. The same call resumes an interrupted adaptation;
+    a finished one is returned as it is.
+
+    Args:
+        recordings: a folder of noisy recordings with speech, a minute or more in all; at most an hour is used.
+        output: the folder of the result, which `load` and `export` take.
+        model: name of a shipped model, or a checkpoint or run folder.
+        teacher: what separates the recordings: a checkpoint or run folder, the name of a shipped model or of a peer, a
+            function from NumPy float32 `[B, n]` and a rate to `[B, n]` that a module defines, or `"self"` for the model
+            itself, which then follows the student; default: the shipped teacher.
+        data: a recipe whose training examples are mixed in.
+        share: share of the examples that `data` provides.
+        remixed: share of the other examples whose noise is that of another part of the recordings.
+        strength: share of the way from the weights of the model to the trained ones that is taken.
+        steps: number of updates.
+        seed: random seed of the held-out recordings and of the training.
+        quiet: show no progress.
+
+    Returns:
+        The folder of the checkpoint, and what changed on held-out recordings, by measures without a reference.
+
+    Raises:
+        StillwaveError: recordings, model, teacher or folder cannot be used.
+        MissingExtraError: the extra `train` is not installed.
+
+    Examples:
+        >>> import stillwave
+        >>> result = stillwave.adapt("kitchen/", "kitchen-model")  # doctest: +SKIP
+        >>> print(result.verdict)  # doctest: +SKIP
+        >>> enhancer = stillwave.load(result.checkpoint)  # doctest: +SKIP
+
+    """
+    from stillwave.external.function import place_of
+
+    with _needs("stillwave.adapt", "train"):
+        from stillwave.adaptation import Settings
+        from stillwave.adaptation import adapt as run
+    named = None if teacher is None else place_of(teacher) if callable(teacher) else str(teacher)
+    settings = Settings(
+        recordings=as_path(recordings, "recordings"),
+        output=as_path(output, "output"),
+        model=str(model),
+        teacher=named,
+        data=None if data is None else str(data),
+        share=share,
+        remixed=remixed,
+        steps=steps,
+        strength=strength,
+        seed=seed,
+    )
+    return run(settings, quiet=quiet)
 
 
 def evaluate(

@@ -1,4 +1,4 @@
-"""The teacher that ships is found from a checkout and from an installed package."""
+"""The checkpoints that ship are found from a checkout and from an installed package."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stillwave import pretrained
 from stillwave.errors import CheckpointError
 from stillwave.pretrained import checkpoints
 
@@ -25,3 +26,15 @@ def test_a_wheel_has_it_beside_the_module(tmp_path: Path, monkeypatch: pytest.Mo
     place.mkdir(parents=True)
     (place / "card.json").touch()
     assert checkpoints.teacher() == place
+
+
+def test_every_shipped_model_has_a_checkpoint() -> None:
+    for name in pretrained.names():
+        assert checkpoints.find(name).name == name
+
+
+def test_a_missing_checkpoint_of_a_model_is_named() -> None:
+    with pytest.raises(
+        CheckpointError, match=r"the checkpoint of bsrnn-l is missing.*install stillwave again"
+    ):
+        checkpoints.find("bsrnn-l")

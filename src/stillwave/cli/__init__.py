@@ -23,7 +23,7 @@ SPINS = "10000"
 """Iterations that a waiting OpenMP thread spins; the default of GNU OpenMP is 300,000."""
 PANELS = {
     "Use": ("enhance", "stream", "live", "web", "models"),
-    "Train": ("train", "distill", "check", "data", "recipes", "methods"),
+    "Train": ("train", "distill", "adapt", "check", "data", "recipes", "methods"),
     "Evaluate": ("evaluate", "arena", "compare", "explain", "beamform"),
     "Export": ("export", "latency", "probe"),
     "Tools": ("quickstart", "submission"),

@@ -1,7 +1,6 @@
-"""Locate the shipped teacher.
+"""Locate the checkpoints of the shipped models and of their teacher, which training starts from.
 
-The wheel contains the checkpoint of the teacher (1.7 MB) in `stillwave/pretrained/checkpoints`; a checkout contains
-the checkpoints of all shipped models in `weights`.
+A wheel contains them (3.4 MB) in `stillwave/pretrained/checkpoints`, a checkout in `weights`.
 """
 
 from __future__ import annotations
@@ -16,11 +15,15 @@ TEACHER = "denoiser-teacher"
 
 def teacher() -> Path:
     """Return the checkpoint folder of the shipped teacher. Raises CheckpointError if it is missing."""
+    return find(TEACHER)
+
+
+def find(name: str) -> Path:
+    """Return the checkpoint folder of a shipped model or of the teacher. Raises CheckpointError if it is missing."""
     here = Path(__file__).resolve()
     folders = [here.parent / "checkpoints", here.parents[3] / "weights"]  # in a wheel; in a checkout
     for folder in folders:
-        if (folder / TEACHER / "card.json").is_file():
-            return folder / TEACHER
-    raise CheckpointError(
-        f"the shipped teacher is missing ({folders[0] / TEACHER} does not exist); install stillwave again"
-    )
+        if (folder / name / "card.json").is_file():
+            return folder / name
+    what = "the shipped teacher" if name == TEACHER else f"the checkpoint of {name}"
+    raise CheckpointError(f"{what} is missing ({folders[0] / name} does not exist); install stillwave again")
