@@ -30,7 +30,7 @@ import yaml
 
 import stillwave
 from stillwave.audio import Samples, read
-from stillwave.evaluation.guard import choose
+from stillwave.evaluation.guard import MARGIN, choose
 from stillwave.evaluation.recognisers import identity, load
 from stillwave.evaluation.recognisers.contract import Recognition
 from stillwave.evaluation.wer import WordCount, count
@@ -188,7 +188,7 @@ Counts = dict[str, list[WordCount]]
 
 
 def counted(
-    clips: Sequence[Clip], transcripts: Transcripts, limits: Sequence[float], seconds: float
+    clips: Sequence[Clip], transcripts: Transcripts, limits: Sequence[float], seconds: float, margin: float
 ) -> dict[str, Counts]:
     """The word errors by condition, guarded mixes included."""
     found: dict[str, Counts] = {}
@@ -202,7 +202,7 @@ def counted(
         if "log_probability" in rows[INPUT]:
             for name in list(rows)[1:]:
                 input_, mixed = (Recognition(**_without_key(rows[part])) for part in (INPUT, name))
-                kept = name if choose(input_, mixed).enhanced else INPUT
+                kept = name if choose(input_, mixed, margin).enhanced else INPUT
                 texts[f"{name}, guarded"] = texts[kept]
         if count(text, text):
             for name, hypothesis in texts.items():
@@ -262,6 +262,7 @@ def main() -> None:
     parser.add_argument("--recogniser", required=True)
     parser.add_argument("--model", default="bsrnn-m")
     parser.add_argument("--limits", type=float, nargs="*", default=LIMITS)
+    parser.add_argument("--margin", type=float, default=MARGIN, help="of the guard")
     parser.add_argument("--time", type=float, default=math.inf, metavar="SECONDS")
     parser.add_argument("--work", type=Path, default=Path("scratch/asr"))
     options = parser.parse_args()
@@ -276,7 +277,7 @@ def main() -> None:
     options.work.mkdir(parents=True, exist_ok=True)
     file = options.work / f"{options.what}-{digest}.jsonl"
     transcripts = Transcripts(file, recogniser, options.model, stillwave.load(options.model))
-    print("\n".join(table(counted(clips, transcripts, options.limits, options.time))))
+    print("\n".join(table(counted(clips, transcripts, options.limits, options.time, options.margin))))
     facts = machine()
     print(f"\n{options.model}, {identity(recogniser)}; {facts['processor']}, {facts['system']}.")
 

@@ -27,6 +27,7 @@ REPEATING = Recognition("no no no no", -0.1, repetition=3.0)
         (SURE, UNSURE, False, "log probability of the words: -0.90 enhanced, -0.20 original"),
         (UNSURE, SURE, True, "log probability"),
         (SURE, SURE, False, "log probability"),
+        (UNSURE, Recognition("a bat", -0.86), False, "log probability"),
         (SURE, SILENT, False, "no words in the enhanced version"),
         (SILENT, UNSURE, True, "no words in the original version"),
         (SILENT, SILENT, False, "finds no words"),
