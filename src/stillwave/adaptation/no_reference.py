@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from stillwave.schema import SAMPLE_RATE
 from stillwave.stats.bootstrap import Interval, bootstrap
 
 EXCERPT = 10 * SAMPLE_RATE
-"""Longest excerpt of a held-out recording, in samples."""
+"""Samples of an excerpt of a held-out recording: just above a window of DNSMOS, which repeats shorter ones."""
 PAUSE_DB = 30.0
 """A frame is a pause if the teacher's speech is this far below its active level, in it and in its neighbours."""
 _NEIGHBOURS = 6
@@ -67,14 +65,13 @@ def compare(material: Material, speech: Samples, before: Enhance, after: Enhance
 
 
 def _excerpts(material: Material) -> list[tuple[str, int, int]]:
-    """Return name, start and end of equal excerpts of at most `EXCERPT` samples."""
+    """Return name, start and end of excerpts, one after the other; a recording shorter than `EXCERPT` is one."""
     excerpts = []
     for one in material.stretches:
         if one.held_out:
-            edges = np.linspace(
-                one.start, one.start + one.frames, math.ceil(one.frames / EXCERPT) + 1
-            ).astype(int)
-            excerpts += [(one.name, int(a), int(b)) for a, b in itertools.pairwise(edges)]
+            length = min(EXCERPT, one.frames)
+            starts = range(one.start, one.start + one.frames - length + 1, length)
+            excerpts += [(one.name, start, start + length) for start in starts]
     return excerpts
 
 
