@@ -95,7 +95,7 @@ def adapt(
     data: Path | str | None = None,
     share: float = 0.5,
     remixed: float = 0.0,
-    strength: float = 0.5,
+    strength: float = 0.25,
     steps: int = 300,
     seed: int = 0,
     quiet: bool = True,

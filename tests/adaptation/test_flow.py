@@ -53,6 +53,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.usefixtures("any_piece")
 def test_the_result_is_a_checkpoint_half_way_to_the_trained_weights(settings: Settings):
+    settings = replace(settings, strength=0.5)
     result = adapt(settings, quiet=True)
     assert checkpoint.resolve(settings.output) == result.checkpoint
     whole = adapt(replace(settings, output=settings.output.with_name("whole"), strength=1.0), quiet=True)

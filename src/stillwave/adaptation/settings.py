@@ -86,7 +86,7 @@ class Settings:
     """With the teacher `self`: rounds of training, between which the teacher follows."""
     decay: float = 0.5
     """γ of the teacher's moving average over rounds: θ_T ← γ θ_T + (1 − γ) θ_S."""
-    strength: float = 0.5
+    strength: float = 0.25
     """Share of the way from the weights of the model to the trained ones that is taken."""
     seed: int = 0
 

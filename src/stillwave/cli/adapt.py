@@ -67,7 +67,7 @@ def adapt(
             rich_help_panel=TRAINING,
             help="How far the weights go from those of the model (0) to the trained ones (1).",
         ),
-    ] = 0.5,
+    ] = 0.25,
     steps: Annotated[
         int, typer.Option(min=1, rich_help_panel=TRAINING, help="Number of updates of the weights.")
     ] = 300,
