@@ -9,7 +9,7 @@ COPY requirements/build.lock requirements/build.lock
 RUN python -m pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-COPY weights/denoiser-teacher weights/denoiser-teacher
+COPY weights weights
 RUN python -m build --wheel --no-isolation --outdir /wheel
 
 FROM python:${PYTHON}-slim AS install

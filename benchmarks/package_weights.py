@@ -78,6 +78,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--failures", type=Path, help="known failures, a sentence a line")
     parser.add_argument("--data", type=Path, default=ROOT / "benchmarks" / "model_cards" / "data.yaml")
     parser.add_argument("--commit", help="of the code that trained it, where the run did not record it")
+    parser.add_argument(
+        "--began-with", type=Path, help="card of the shipped model whose weights the run began with"
+    )
     parser.add_argument("--averaged", help="how --weights were averaged, in words")
     parser.add_argument("--hardware", help="that trained it, in words, where the run says too little")
     parser.add_argument("--into", type=Path, default=SHIPPED.folder, help="folder of models")
@@ -96,7 +99,9 @@ def package(options: argparse.Namespace) -> ModelCard:
     """Write the files and the card, the card last; whatever was there under the name is replaced."""
     run = origin.Run.of(options.run, options.weights)
     network, _ = checkpoint.load(run.place)
-    training = origin.training(run, options.hardware).model_copy(update={"averaged": options.averaged})
+    began = read_card(options.began_with, ModelCard) if options.began_with else None
+    training = origin.training(run, options.hardware, began.training if began else None)
+    training = training.model_copy(update={"averaged": options.averaged})
     licence, sources = origin.data(options.data, run)
     data = origin.summary(sources)
     with tempfile.TemporaryDirectory() as scratch:
@@ -104,7 +109,7 @@ def package(options: argparse.Namespace) -> ModelCard:
         card = ModelCard(
             name=options.name,
             title=options.title or _title(run.card.model, training.method),
-            **origin.checkpoint_facts(run, options.commit),
+            **_facts(run, options, began),
             data=data,
             preset=_preset(run.card.model),
             hop=network.stft.hop,
@@ -125,6 +130,11 @@ def package(options: argparse.Namespace) -> ModelCard:
     for name in (options.name, options.name + INT8):
         read(shelf.find(name))
     return card
+
+
+def _facts(run: origin.Run, options: argparse.Namespace, began: ModelCard | None) -> dict[str, Any]:
+    facts: dict[str, Any] = origin.checkpoint_facts(run, options.commit)
+    return {**facts, "teacher": facts["teacher"] or (began.teacher if began else None)}
 
 
 def exported(run: origin.Run, data: str, name: str, folder: Path) -> dict[Precision, Path]:

@@ -113,8 +113,8 @@ def against_gtcrn(default: Scored) -> str:
     above = sum(value > 0 for value in found.values())
     return (
         f"`{default.system.name}` − GTCRN: {', '.join(parts)}; higher in {above} of {len(found)} metrics "
-        "on this set. These are differences of means over the same recordings; for other speech see [On diverse "
-        "speech](#on-diverse-speech)."
+        "on this set. These are differences of means over the same recordings; for other speech see [The "
+        "default on two sets](#the-default-on-two-sets)."
     )
 
 

@@ -1,8 +1,9 @@
-"""Credits of the noises that the weights that ship heard: clip, author, source and licence, as their list says them.
+"""Credits of the recordings that the weights that ship heard: author, source and licence, as their lists say them.
 
     python benchmarks/model_cards/attribution.py noise.csv [-o src/stillwave/pretrained/ATTRIBUTION.md]
 
-noise.csv has the columns file, licence and source; source reads "clip derived from TITLE (URL) by AUTHOR".
+noise.csv has the columns file, licence and source; source reads "clip derived from TITLE (URL) by AUTHOR". Sets of
+data-more.yaml that are not in data.yaml follow in a second table.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 from stillwave.files import write_text
 
-TARGET = Path(__file__).parents[2] / "src" / "stillwave" / "weights" / "ATTRIBUTION.md"
+TARGET = Path(__file__).parents[2] / "src" / "stillwave" / "pretrained" / "ATTRIBUTION.md"
 SOURCE = re.compile(r"clip derived from (?P<title>.*) \((?P<url>https?://[^\s()]+)\) by (?P<author>.+)")
 HEAD = """\
 # Credits
@@ -39,6 +42,15 @@ under Creative Commons Attribution (CC BY; the version stands on each recording'
 |---|---|---|
 """
 
+MORE = """
+# Further recordings
+
+`bsrnn-m` heard these too. Each set is a selection of the recordings in the repository, under the licences named.
+
+| part | recordings | licence | credit |
+|---|---|---|---|
+"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -48,7 +60,7 @@ def main() -> None:
     with options.noises.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     try:
-        write_text(options.output, page(rows))
+        write_text(options.output, page(rows) + further(Path(__file__).parent))
     except ValueError as error:
         sys.exit(f"{options.noises}: {error}")
 
@@ -61,6 +73,21 @@ def page(rows: list[dict[str, str]]) -> str:
     credited = [row for row in rows if row["licence"] == "CC-BY"]
     head = HEAD.format(free=len(rows) - len(credited), credited=len(credited))
     return head + "".join(_lines(credited))
+
+
+def further(folder: Path) -> str:
+    """The table of the sets that only data-more.yaml lists."""
+    first, more = (
+        yaml.safe_load((folder / name).read_text(encoding="utf-8"))["data"]
+        for name in ("data.yaml", "data-more.yaml")
+    )
+    known = {entry["name"] for entry in first}
+    rows = (
+        f"| {entry['part']} | [{entry['name']}]({entry['url']}) | {entry['licence']} | {entry['citation']} |\n"
+        for entry in more
+        if entry["name"] not in known
+    )
+    return MORE + "".join(rows)
 
 
 def _lines(rows: list[dict[str, str]]) -> Iterator[str]:

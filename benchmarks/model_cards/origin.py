@@ -45,15 +45,20 @@ class Run:
         return cls(folder, place, card, recipe)
 
     def chain(self) -> Iterator[Run]:
-        """The run, and those before it whose weights it began with, as far as they are still there."""
+        """The run, and those before it whose weights it began with, to the first checkpoint without its run folder."""
         yield self
         start = self.recipe.train.start_from if self.recipe else None
-        if start is not None:
+        if start is not None and self.is_run:
             try:
                 earlier = Run.of(Path(start))
             except CheckpointError as error:
                 raise StillwaveError(f"{self.folder}: began with weights that are gone: {error}") from None
             yield from earlier.chain()
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the run folder is there; a checkpoint alone does not know all that it began with."""
+        return (self.folder / "log.jsonl").is_file()
 
     def audio_seconds(self) -> float | None:
         """Of segments heard up to the checkpoint."""
@@ -94,12 +99,15 @@ def checkpoint_facts(run: Run, commit: str | None = None) -> dict[str, Any]:
     }
 
 
-def training(run: Run, hardware: str | None = None) -> Training:
-    """Return how a run was trained, for the model card; None for what was not recorded."""
-    chain = list(run.chain())
+def training(run: Run, hardware: str | None = None, began: Training | None = None) -> Training:
+    """Return how a run was trained, for the model card; None for what was not recorded.
+
+    `began` is how the checkpoint was trained that the first run of the chain began with, if it is kept without its run.
+    """
+    chain = [part for part in run.chain() if began is None or part.is_run]
     sessions = [session for part in chain for session in _sessions(part.folder)]
     method = next(filter(None, map(_taught, chain)), ("none", None))[0]  # the latest that was taught
-    return Training(
+    found = Training(
         method=method,
         earlier=tuple(map(_recipe, chain[1:])),
         seed=run.recipe.seed if run.recipe else None,
@@ -108,6 +116,24 @@ def training(run: Run, hardware: str | None = None) -> Training:
         wall_hours=_hours([part.wall_seconds() for part in chain]),
         hardware=hardware or (_hardware(sessions[0]["machine"]) if sessions else None),
         day=min((session["started"][:10] for session in sessions), default=None),
+    )
+    return found if began is None else _continued(found, began, _recipe(list(run.chain())[-1]))
+
+
+def _continued(later: Training, began: Training, recipe: dict[str, Any] | None) -> Training:
+    """What was trained first, and then the later runs."""
+
+    def total(name: str) -> Any:
+        parts = getattr(began, name), getattr(later, name)
+        return None if None in parts else round(sum(parts), 3)
+
+    return later.model_copy(
+        update={
+            "method": began.method if later.method == "none" else later.method,
+            "earlier": (*later.earlier, recipe, *began.earlier),
+            "day": began.day or later.day,
+            **{name: total(name) for name in ("updates", "hours", "wall_hours")},
+        }
     )
 
 
