@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=HERE.parent / "docs" / "fullband.md")
     parser.add_argument("--jobs", type=int, default=cores())
     options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
     scores = options.work / "scores"
     for name in options.models:
         if not (options.work / f"{name}-16k").is_dir():
