@@ -15,6 +15,7 @@ from pathlib import Path
 
 from model_cards import origin  # type: ignore[import-not-found]
 from stillwave import checkpoint
+from stillwave.adaptation.averages import moved
 from stillwave.errors import StillwaveError
 from stillwave.evaluation import score_pairs, summarise
 from stillwave.evaluation.inputs import from_checkpoints
@@ -44,9 +45,7 @@ def average(run: Path, share: float, folder: Path, development: Path | None = No
         )
     network, card = checkpoint.load(last.place)
     old = checkpoint.load(earlier[0].place)[0].state_dict()
-    new = network.state_dict()
-    mixed = {k: share * v + (1 - share) * old[k] if v.is_floating_point() else v for k, v in new.items()}
-    network.load_state_dict(mixed)
+    network.load_state_dict(moved(old, network.state_dict(), share))
     scores = {"si_sdr": si_sdr(network, card, development)} if development else {}
     checkpoint.save(folder, network, card.model_copy(update={"scores": scores}))
     print(f"{folder}: {scores}")

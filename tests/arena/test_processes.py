@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stillwave.arena.estimates import FAILURES, enhance_all
 from stillwave.arena.processes import ProcessLimits, SystemProcess
 from stillwave.arena.recordings import recordings
 from stillwave.arena.systems import parse
-from stillwave.audio import read
+from stillwave.audio import read, write
 from stillwave.errors import StillwaveError
 
 
@@ -55,6 +60,44 @@ def test_level_and_delay_are_compensated_and_prints_ignored(tmp_path):
         found, cost = ran(name, tmp_path / name)
         assert read(found["0"])[0] == pytest.approx(noisy, abs=1e-4), name
         assert cost.delay_ms == (10 if name == "late" else 0)
+
+
+TOOL = """
+import os, shutil, sys, time
+from pathlib import Path
+if Path("hang").exists():
+    Path("pid").write_text(str(os.getpid()))
+    time.sleep(600)
+shutil.copyfile(sys.argv[1], sys.argv[2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for the process in /proc")
+def test_an_arena_that_ends_early_ends_the_program_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tool.py").write_text(TOOL)
+    (system,) = parse([f"tool=cmd: {sys.executable} {tmp_path / 'tool.py'} {{in}} {{out}}"])
+    write(tmp_path / "a.wav", np.zeros((1, 1_000), np.float32), 16_000)
+    with SystemProcess(system, ProcessLimits()) as process:
+        (tmp_path / "hang").touch()
+        request = threading.Thread(target=refused, args=(process,))
+        request.start()
+        assert eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text() != "")
+    request.join(30)
+    assert eventually(lambda: not Path("/proc", (tmp_path / "pid").read_text()).exists())
+
+
+def refused(process: SystemProcess) -> None:
+    with pytest.raises(StillwaveError):
+        process.enhance(Path("a.wav"), Path("b.wav"))
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+    return condition()
 
 
 def test_a_system_that_cannot_be_opened_is_one_sentence():

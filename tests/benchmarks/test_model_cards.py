@@ -193,6 +193,39 @@ def test_averaged_weights_keep_the_runs_history(tmp_path: Path, run: Path) -> No
     assert (facts["git"], origin.training(averaged).updates) == ({"commit": "c0ffee"}, 3)
 
 
+def test_a_kept_checkpoint_ends_the_chain_and_its_card_tells_the_rest(tmp_path: Path, run: Path) -> None:
+    network, card = checkpoint.load(run)
+    gone = card.recipe["train"] | {"start_from": "gone"}
+    checkpoint.save(
+        tmp_path / "kept", network, card.model_copy(update={"recipe": card.recipe | {"train": gone}})
+    )
+    recipe = origin.Run.of(run).recipe
+    started = recipe.model_copy(
+        update={"train": recipe.train.model_copy(update={"start_from": str(tmp_path / "kept")})}
+    )
+    found = origin.Run(run, origin.Run.of(run).place, card, started)
+    assert [part.folder for part in found.chain()] == [run, tmp_path / "kept"]
+    alone = origin.training(origin.Run.of(run))
+    began = alone.model_copy(
+        update={
+            "method": "cosine",
+            "updates": 10,
+            "hours": 1.5,
+            "wall_hours": 0.25,
+            "day": "2025-01-01",
+            "earlier": ({},),
+        }
+    )
+    total = origin.training(found, began=began)
+    assert (total.method, total.updates, total.day) == ("cosine", 10 + alone.updates, "2025-01-01")
+    assert total.hours == pytest.approx(1.5 + alone.hours, abs=1e-3)
+    assert total.wall_hours == pytest.approx(0.25 + alone.wall_hours, abs=1e-3)
+    assert [entry and entry["train"]["start_from"] for entry in total.earlier[:1]] == ["gone"]
+    assert total.earlier[1:] == ({},)
+    unknown = origin.training(found, began=began.model_copy(update={"wall_hours": None}))
+    assert unknown.wall_hours is None
+
+
 def test_simulated_rooms_are_credited_if_used(tmp_path: Path, run: Path) -> None:
     found = origin.Run.of(run)
     file = Path(package_weights.__file__).parent / "model_cards" / "data.yaml"

@@ -59,6 +59,7 @@ def test_the_list_marks_the_default_and_omits_unknown_facts() -> None:
     rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.strip()}
     assert rows["tiny"][1:9] == ["*", "1.2", "k", "5", "32", "ms", "2.250", "81.23"]
     assert rows["other"][1:] == ["1.2", "k", "5", "32", "ms", "–", "–", "–", "0", "–"]
+    assert "Scores: " in result.stdout  # which recordings they are of
 
 
 def test_json_is_the_cards() -> None:

@@ -77,6 +77,22 @@ def test_credits_name_an_author_for_every_clip_under_cc_by() -> None:
     assert all(len(line.split(" | ")[1].strip()) > 0 for line in lines)
 
 
+@pytest.mark.parametrize("name", pretrained.names())
+def test_credits_name_every_source_that_asks_for_attribution(name: str) -> None:
+    text = (ROOT / "src/stillwave/pretrained/ATTRIBUTION.md").read_text(encoding="utf-8")
+    asking = [
+        one
+        for one in pretrained.SHIPPED.card(name).sources
+        if "BY" in one.licence and "ESC-50" not in one.name
+    ]
+    assert [
+        one.name
+        for one in asking
+        if f"[{one.name}]({one.url}) | {one.licence} | {one.citation} |" not in text
+    ] == []
+    assert len(asking) > 20 or name != pretrained.default()
+
+
 @pytest.mark.parametrize("form", [None, *FORMS])
 def test_every_one_lowers_noise_and_keeps_silence(form: str | None) -> None:
     enhancer = stillwave.load(form)

@@ -108,13 +108,16 @@ class SystemProcess:
         raise CrashError(f"its process ended with {how}")
 
     def _end(self) -> int:
-        """End the process and those that it has started; return its exit code."""
+        """End the process, and a program that it runs; return its exit code."""
         process, self._process = self._process, None
         if process is None:
             return 0
         with contextlib.suppress(OSError):
             if process.stdin:
                 process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(0.5)
+        process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.wait(0.5)
         process.kill()

@@ -13,10 +13,12 @@ from stillwave.cli.options import (
     OUTPUT,
     RUNNING,
     AsJson,
+    Baseline,
     Device,
     Metrics,
     Quiet,
     RecogniserName,
+    References,
     jobs_option,
     output_option,
 )
@@ -79,22 +81,8 @@ def arena(
     ] = None,
     metrics: Metrics = None,
     recogniser: RecogniserName = None,
-    references: Annotated[
-        str,
-        typer.Option(
-            rich_help_panel=SCORES,
-            help="Reference transcripts: 'clean', the recogniser's output for the clean reference, or 'texts', the "
-            "text that was spoken.",
-        ),
-    ] = "clean",
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=SCORES,
-            help="System that the others are compared with; default: noisy.",
-        ),
-    ] = None,
+    references: References = "clean",
+    baseline: Baseline = None,
     by: Annotated[
         str | None,
         typer.Option(

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillwave.cli.complete import complete_model
-from stillwave.cli.options import AsJson, Device, Metrics, Quiet, RecogniserName, jobs_option, output_option
+from stillwave.cli.options import (
+    AsJson,
+    Baseline,
+    Device,
+    Metrics,
+    Quiet,
+    RecogniserName,
+    References,
+    jobs_option,
+    output_option,
+)
 from stillwave.cli.pipes import print_json
 from stillwave.console import library_noise_hidden, no_display, note
 from stillwave.errors import StillwaveError
@@ -72,22 +82,8 @@ def evaluate(
     ] = None,
     metrics: Metrics = None,
     recogniser: RecogniserName = None,
-    references: Annotated[
-        str,
-        typer.Option(
-            rich_help_panel=SCORES,
-            help="Reference transcripts: 'clean', the recogniser's output for the clean reference, or 'texts', the "
-            "text that was spoken.",
-        ),
-    ] = "clean",
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=SCORES,
-            help="System that the others are compared with; default: noisy.",
-        ),
-    ] = None,
+    references: References = "clean",
+    baseline: Baseline = None,
     by: Annotated[
         str | None,
         typer.Option(

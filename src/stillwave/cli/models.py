@@ -112,6 +112,9 @@ def _list(cards: list[ModelCard]) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
+    sets = dict.fromkeys(card.tests[0].test_set for card in cards if card.tests)
+    if len(sets) == 1:
+        console.print(f"Scores: {next(iter(sets))}; other sets are in the card.")
     console.print("* default. For a model card: stillwave models NAME; for 8-bit weights: NAME-int8.")
 
 

@@ -105,6 +105,26 @@ LimitDb = Annotated[
 ]
 
 
+References = Annotated[
+    str,
+    typer.Option(
+        "--references",
+        rich_help_panel="Scores",
+        help="Reference transcripts: 'clean', the recogniser's output for the clean reference, or 'texts', the "
+        "text that was spoken.",
+    ),
+]
+Baseline = Annotated[
+    str | None,
+    typer.Option(
+        "--baseline",
+        metavar="NAME",
+        rich_help_panel="Scores",
+        help="System that the others are compared with; default: noisy.",
+    ),
+]
+
+
 class Purpose(str, Enum):
     """What the output is for."""
 
