@@ -1,4 +1,4 @@
-"""What uvicorn's connections lack: a time limit for headers, and garbage after the end of a WebSocket."""
+"""What uvicorn's connections lack: a time limit for headers, and an orderly end of WebSockets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
@@ -51,7 +52,18 @@ class TimedProtocol(H11Protocol):
 
 
 class CarefulWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket that is cut when its peer sends invalid text after the close frame; uvicorn 0.54 raises then."""
+    """A WebSocket that is cut when its peer sends invalid text after the close frame; uvicorn 0.54 raises then.
+
+    What is sent after uvicorn has closed it, as when the peer does not answer pings, raises `ClientDisconnected`, as
+    after a close by the peer, and not RuntimeError.
+    """
+
+    async def send(self, message: Any) -> None:
+        """Send a message of the application."""
+        await self.writable.wait()  # it may be closed meanwhile
+        if self.handshake_complete and self.close_sent:
+            raise ClientDisconnected
+        await super().send(message)
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on."""
