@@ -18,6 +18,8 @@ from typing import Any
 
 from stillwave.errors import StillwaveError
 
+LOCK = ".lock"
+"""Name of the file that `locked` holds in a folder."""
 _LONGEST_SUFFIX = 16
 """Longest suffix in bytes that a temporary name keeps."""
 
@@ -155,7 +157,7 @@ def locked(folder: Path, busy: str) -> Iterator[None]:
 
     with ExitStack() as stack:
         try:
-            stack.enter_context(FileLock(folder / ".lock", timeout=0))
+            stack.enter_context(FileLock(folder / LOCK, timeout=0))
         except Timeout:
             raise StillwaveError(f"{folder}: {busy}") from None
         yield

@@ -20,6 +20,7 @@ from stillwave.adaptation.report import lines
 from stillwave.adaptation.separation import Separator
 from stillwave.audio import write
 from stillwave.errors import CheckpointError, StillwaveError
+from stillwave.files import locked
 from stillwave.training import Stopped
 
 
@@ -140,11 +141,35 @@ def test_settings_may_change_before_training_has_begun(settings: Settings, tmp_p
         adapt(settings, quiet=True)
 
 
+def test_a_second_run_in_the_same_folder_is_refused_and_changes_nothing(settings: Settings):
+    assert settings.check()
+    settings.output.mkdir()
+    with locked(settings.output, "busy"):
+        settings.claim()
+        before = (settings.output / "adaptation.json").read_bytes()
+        for second in (settings, replace(settings, seed=5)):
+            with pytest.raises(StillwaveError, match="another process adapts here; wait or give another folder"):
+                adapt(second, quiet=True)
+        assert (settings.output / "adaptation.json").read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(flow, "collect", lambda *_: pytest.fail("has read the recordings"))
+    settings.output.touch()
+    with pytest.raises(StillwaveError, match="student: is a file; give a folder"):
+        adapt(settings, quiet=True)
+    with pytest.raises(NotADirectoryError, match="student/below"):
+        adapt(replace(settings, output=settings.output / "below"), quiet=True)
+
+
 def test_a_folder_with_other_things_is_refused(settings: Settings):
     settings.output.mkdir()
     (settings.output / "thesis.txt").touch()
     with pytest.raises(StillwaveError, match=r"contains 'thesis.txt' but no adaptation"):
         adapt(settings, quiet=True)
+    assert [p.name for p in settings.output.iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize(

@@ -40,11 +40,13 @@ def adapt(settings: Settings, *, quiet: bool = False) -> Adapted:
 
     """
     start = starting_point(settings.model)
-    settings.claim()
+    settings.check()
+    settings.output.mkdir(parents=True, exist_ok=True)
     with (
         no_display(quiet),
         locked(settings.output, "another process adapts here; wait or give another folder"),
     ):
+        settings.claim()
         return settings.finished() or _adapt(settings, start, _silent if quiet else note, quiet=quiet)
 
 

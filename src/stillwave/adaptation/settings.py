@@ -9,7 +9,7 @@ from typing import Any
 
 from stillwave.adaptation.no_reference import Change
 from stillwave.errors import StillwaveError
-from stillwave.files import read_json, write_json
+from stillwave.files import LOCK, read_json, write_json
 from stillwave.stats.bootstrap import Interval
 
 RECORD, WORK = "adaptation.json", "work"
@@ -90,33 +90,37 @@ class Settings:
     """Share of the way from the weights of the model to the trained ones that is taken."""
     seed: int = 0
 
-    def claim(self) -> None:
-        """Create the output folder, or check that it holds an adaptation with these settings.
+    def check(self) -> bool:
+        """Return whether the output folder is free for these settings; False if it holds their adaptation.
 
         Before training has begun there, settings may change.
-        Raises StillwaveError with the setting that differs.
+        Raises StillwaveError with the setting that differs, or if the folder holds something else.
         """
         if self.output.exists() and not self.output.is_dir():
             raise StillwaveError(f"{self.output}: is a file; give a folder")
         found = read_json(self.output / RECORD)
         if found is None:
-            others = sorted(p.name for p in self.output.glob("*")) if self.output.exists() else []
+            others = sorted(p.name for p in self.output.glob("*") if p.name != LOCK)
             if others:
                 raise StillwaveError(
                     f"{self.output}: contains '{others[0]}' but no adaptation; give a new or empty folder"
                 )
-            self._write(None)
-            return
+            return True
         before = found.get("settings", {})
         if found.get("result") is None and not any((self.output / WORK).glob(ROUND.format("*"))):
-            self._write(None)
-            return
+            return True
         for key, value in self._identity().items():
             if before.get(key) != value:
                 raise StillwaveError(
                     f"{self.output}: holds an adaptation with {key} {before.get(key)}, not {value}; "
                     "give another folder"
                 )
+        return False
+
+    def claim(self) -> None:
+        """Record these settings in the output folder, which the caller has locked. Raises as `check`."""
+        if self.check():
+            self._write(None)
 
     def record(self, result: Adapted) -> None:
         """Write the result into the output folder."""
