@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--label", default="washing_machine", help="Kind of noise.")
     parser.add_argument("--model", default="bsrnn-xs")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--mixed-in", metavar="RECIPE", help="What `stillwave adapt --data` mixes in.")
     parser.add_argument("--work", type=Path, default=Path("scratch/adaptation"))
     options = parser.parse_args()
     print(json.dumps(environment()))
@@ -52,8 +53,12 @@ def main() -> None:
     if not (place / "done").exists():
         simulate(place, sources, MINUTES, PAIRS, options.seed)
         (place / "done").touch()
-    trained = place / f"{options.model}-strength-1"
-    adapt(Settings(place / "recordings", trained, options.model, strength=1.0, seed=options.seed), quiet=True)
+    name = f"{options.model}-strength-1" + ("-mixed-in" if options.mixed_in else "")
+    trained = place / name
+    whole = Settings(
+        place / "recordings", trained, options.model, data=options.mixed_in, strength=1.0, seed=options.seed
+    )
+    adapt(whole, quiet=True)
     sets = {"mixtures": options.mixtures, "place": place}
     original = {
         name: scores(options.model, folder, options.work / f"{options.model}-{folder.name}.json")
@@ -61,12 +66,12 @@ def main() -> None:
     }
     kept = []
     for strength in STRENGTHS:
-        student = interpolated(options.model, trained, strength, place / f"interpolated-{strength}")
-        for name, folder in sets.items():
-            change = scores(student, folder, student / f"{name}-scores.json") - original[name]
+        student = interpolated(options.model, trained, strength, place / f"{name}-{strength}")
+        for kind, folder in sets.items():
+            change = scores(student, folder, student / f"{kind}-scores.json") - original[kind]
             values = [column[~np.isnan(column)] for column in change.T]
-            show(f"strength {strength}, {name}", original[name], map(bootstrap, values))
-            if name == "mixtures" and values[METRICS.index("pesq_wb")].mean() >= -MOST_LOST:
+            show(f"strength {strength}, {kind}", original[kind], map(bootstrap, values))
+            if kind == "mixtures" and values[METRICS.index("pesq_wb")].mean() >= -MOST_LOST:
                 kept.append(strength)
     print(f"chosen: {max(kept, default=None)}")
 

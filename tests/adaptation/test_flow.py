@@ -16,6 +16,7 @@ from place import RATE, recording, write_network, write_place
 import stillwave
 from stillwave import checkpoint
 from stillwave.adaptation import Settings, adapt, flow
+from stillwave.adaptation.remixes import Remix
 from stillwave.adaptation.report import lines
 from stillwave.adaptation.separation import Separator
 from stillwave.audio import write
@@ -72,6 +73,27 @@ def test_the_result_is_a_checkpoint_half_way_to_the_trained_weights(settings: Se
     ]
     enhanced = stillwave.load(settings.output).enhance(recording(3.0), RATE)
     assert enhanced.shape == (3 * RATE,)
+
+
+@pytest.mark.usefixtures("any_piece")
+def test_the_examples_of_a_recipe_are_trained_on(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    drawn = []
+
+    def example(epoch: int, index: int) -> Remix:
+        drawn.append(index)
+        noisy = recording(2.0, index)
+        return Remix(noisy, 0.5 * noisy, 0, 0)
+
+    monkeypatch.setattr(flow, "ordinary", lambda recipe, seed: example)
+    settings = replace(settings, strength=1.0, share=0.5)
+    alone = adapt(replace(settings, output=settings.output.with_name("alone")), quiet=True)
+    assert not drawn
+    result = adapt(replace(settings, data="mine.yaml"), quiet=True)
+    assert drawn
+    trained, other = weights(result.checkpoint), weights(alone.checkpoint)
+    assert any(not torch.equal(trained[name], other[name]) for name in trained)
+    card = checkpoint.read_card(result.checkpoint)
+    assert card.data.endswith("with a share of 0.5 of mine.yaml")
 
 
 @pytest.mark.usefixtures("any_piece")

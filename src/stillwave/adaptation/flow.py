@@ -155,12 +155,14 @@ def _check(pieces: Pieces, settings: Settings, say: Say) -> None:
 def _card(settings: Settings, card: Card, material: Material) -> Card:
     minutes = material.seconds(held_out=False) / 60
     teacher = settings.teacher or checkpoints.TEACHER
+    learnt = "remixes of the estimates" if settings.remixed else "the estimates"
+    mixed_in = "" if settings.data is None else f", with a share of {settings.share:g} of {settings.data}"
     return card.model_copy(
         update={
             "step": settings.steps,
             "scores": {},
-            "data": f"{card.data}; adapted to {minutes:.1f} min of {settings.recordings.name} with remixes of the "
-            f"estimates of {teacher}",
+            "data": f"{card.data}; adapted to {minutes:.1f} min of {settings.recordings.name} with {learnt} of {teacher}"
+            f"{mixed_in}",
             "versions": provenance.versions(),
             "git": provenance.git(),
         }
