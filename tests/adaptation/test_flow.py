@@ -170,7 +170,9 @@ def test_a_second_run_in_the_same_folder_is_refused_and_changes_nothing(settings
         settings.claim()
         before = (settings.output / "adaptation.json").read_bytes()
         for second in (settings, replace(settings, seed=5)):
-            with pytest.raises(StillwaveError, match="another process adapts here; wait or give another folder"):
+            with pytest.raises(
+                StillwaveError, match="another process adapts here; wait or give another folder"
+            ):
                 adapt(second, quiet=True)
         assert (settings.output / "adaptation.json").read_bytes() == before
 

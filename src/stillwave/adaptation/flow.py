@@ -161,8 +161,8 @@ def _card(settings: Settings, card: Card, material: Material) -> Card:
         update={
             "step": settings.steps,
             "scores": {},
-            "data": f"{card.data}; adapted to {minutes:.1f} min of {settings.recordings.name} with {learnt} of {teacher}"
-            f"{mixed_in}",
+            "data": f"{card.data}; adapted to {minutes:.1f} min of {settings.recordings.name} with {learnt} of "
+            f"{teacher}{mixed_in}",
             "versions": provenance.versions(),
             "git": provenance.git(),
         }
