@@ -7,7 +7,8 @@
 and rooms of `MIXTURES` occur in no training. One adaptation gives the weights of all strengths.
 
 The rule: the largest strength whose mean loss on the mixtures is at most 0.02 PESQ-WB. The gain on held-out pairs of
-the place, which differs from that of `benchmarks/adaptation.py`, is shown and decides nothing.
+the place, which differs from that of `benchmarks/adaptation.py`, is shown and decides nothing. With `--mixed-in RECIPE`
+after a run without, all strengths are also compared with the default one without the recipe.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from stillwave.adaptation import Settings, adapt
 from stillwave.adaptation.averages import moved
 from stillwave.adaptation.flow import starting_point
 from stillwave.provenance import environment
-from stillwave.stats.bootstrap import bootstrap
+from stillwave.stats.bootstrap import Interval, bootstrap
 
 STRENGTHS = (0.125, 0.25, 0.5, 0.75, 1.0)
 MOST_LOST = 0.02
@@ -68,12 +70,23 @@ def main() -> None:
     for strength in STRENGTHS:
         student = interpolated(options.model, trained, strength, place / f"{name}-{strength}")
         for kind, folder in sets.items():
-            change = scores(student, folder, student / f"{kind}-scores.json") - original[kind]
-            values = [column[~np.isnan(column)] for column in change.T]
-            show(f"strength {strength}, {kind}", original[kind], map(bootstrap, values))
-            if kind == "mixtures" and values[METRICS.index("pesq_wb")].mean() >= -MOST_LOST:
+            found = scores(student, folder, student / f"{kind}-scores.json")
+            change = intervals(found - original[kind])
+            show(f"strength {strength}, {kind}", original[kind], change)
+            if kind == "mixtures" and change[METRICS.index("pesq_wb")].mean >= -MOST_LOST:
                 kept.append(strength)
+            default = place / f"{options.model}-strength-1-{Settings.strength}"
+            if options.mixed_in and default.exists():
+                rival = scores(default, folder, default / f"{kind}-scores.json")
+                show(
+                    f"    over {Settings.strength} without {options.mixed_in}", None, intervals(found - rival)
+                )
     print(f"chosen: {max(kept, default=None)}")
+
+
+def intervals(differences: np.ndarray[Any, Any]) -> list[Interval]:
+    """Return the mean of each metric over the recordings that have a value."""
+    return [bootstrap(column[~np.isnan(column)]) for column in differences.T]
 
 
 def interpolated(model: str, trained: Path, strength: float, folder: Path) -> Path:
