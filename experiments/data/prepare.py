@@ -2,16 +2,18 @@
 
     python experiments/data/prepare.py AUDIO OUT [--no-rooms] [--no-cache]
 
-AUDIO holds train/ and more/, each with speech.csv, noise.csv, rir.csv and the files that they list. OUT receives, for
-NAME in {train,more}-{speech,noise,rooms}: NAME.jsonl (training) and NAME-development.jsonl; the training side of
-more-speech also in two parts, more-sentences.jsonl and more-commands.jsonl (see README.md); rooms/{short,middle,long,
-development}/rooms.jsonl; cache/, the decoded audio (`data.cache`); and summary.json. The same input gives the same
-manifests, and rooms that are there are kept.
+AUDIO holds train/ and more/, each with speech.csv, noise.csv, rir.csv and the files that they list, and may hold
+fullband/ with the first two, at 48 kHz. OUT receives, for NAME in {train,more}-{speech,noise,rooms} and
+fullband-{speech,noise}: NAME.jsonl (training) and NAME-development.jsonl; the training side of more-speech also in two
+parts, more-sentences.jsonl and more-commands.jsonl (see README.md); rooms/{short,middle,long,development}/rooms.jsonl;
+cache/, the decoded audio (`data.cache`); and summary.json. The same input gives the same manifests, and rooms that are
+there are kept.
 
 Held out: whole speakers of every corpus that names enough of them, whole noise recordings of every set, and rooms.
 - A noise clip is one recording with every clip whose original has the same name but for digits: numbered variants
   (footstep1, footstep2) come from one recording, and collections share originals (boat, wind). Clips joined of several
   originals tie those together.
+- fullband: speech with at least 14 kHz of bandwidth, all but two readers held out (43 s); noise as above.
 - Corpora that do not name each speaker (`_UNNAMED`), or have few of them, are trained on as a whole.
 """
 
@@ -20,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -30,7 +33,7 @@ from stillwave.data.scan import scan
 from stillwave.data.scenes.geometry import SceneConfig
 from stillwave.data.scenes.rir_dataset import write_rooms
 from stillwave.data.split import source_of, split
-from stillwave.schema import Range
+from stillwave.schema import FULL_BAND_RATE, SAMPLE_RATE, Range
 
 HELD_OUT = 0.05
 """Of the time of each corpus of speech and each set of noise."""
@@ -55,7 +58,12 @@ _COLUMNS = {
         "noise": {"source": "source"},
         "rooms": {"source": "source", "label": "t60_est"},
     },
+    "fullband": {"speech": {"label": "bandwidth_hz", "source": "source"}, "noise": {"source": "source"}},
 }
+LEAST_BANDWIDTH = 14_000
+"""In Hz, of speech at 48 kHz."""
+READERS = 2
+"""Readers of most of the speech at 48 kHz, which is trained on; the others are held out."""
 _LICENCE_OF_TRAIN = "free for any use with citation (speechocean762)"
 """Its table of speech has no column for it."""
 
@@ -70,7 +78,10 @@ def main() -> None:
     parser.add_argument("--no-cache", action="store_true", help="do not decode")
     options = parser.parse_args()
     written = {
-        f"{part}-{kind}": one(options.audio, part, kind) for part in _COLUMNS for kind in _COLUMNS[part]
+        f"{part}-{kind}": one(options.audio, part, kind)
+        for part in _COLUMNS
+        for kind in _COLUMNS[part]
+        if part != "fullband" or (options.audio / part).is_dir()
     }
     for name, (kept, held) in written.items():
         kind = cast(Kind, name.partition("-")[2])
@@ -87,8 +98,13 @@ def main() -> None:
     if not options.no_rooms:
         simulate(options.output / "rooms")
     if not options.no_cache:
-        mixed = [both for name, both in written.items() if not name.endswith("rooms")]
-        decode(options.output / "cache", [r for both in mixed for side in both for r in side])
+        for rate, full_band in ((SAMPLE_RATE, False), (FULL_BAND_RATE, True)):
+            mixed = [
+                both
+                for name, both in written.items()
+                if not name.endswith("rooms") and name.startswith("fullband") == full_band
+            ]
+            decode(options.output / "cache", [r for both in mixed for side in both for r in side], rate)
 
 
 def one(audio: Path, part: str, kind: str) -> tuple[list[Recording], list[Recording]]:
@@ -98,7 +114,7 @@ def one(audio: Path, part: str, kind: str) -> tuple[list[Recording], list[Record
     if kind == "speech":
         if part == "train":
             recordings = [r.model_copy(update={"licence": _LICENCE_OF_TRAIN}) for r in recordings]
-        return speech(recordings, table.parent)
+        return full_band_speech(recordings) if part == "fullband" else speech(recordings, table.parent)
     if kind == "noise":
         return noise(recordings, table.parent)
     usable = [r for r in recordings if r.path.stem not in _UNUSABLE_ROOMS]
@@ -112,6 +128,16 @@ def speech(recordings: Sequence[Recording], folder: Path) -> tuple[list[Recordin
         if corpus not in _UNNAMED and len({r.speaker for r in own}) >= FEWEST_SPEAKERS:
             held |= {r.speaker for r in split(own, HELD_OUT, by="speaker")[1]}
     return [r for r in recordings if r.speaker not in held], [r for r in recordings if r.speaker in held]
+
+
+def full_band_speech(recordings: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:
+    """Hold out all speakers but the two of whom there is most."""
+    wide = [r for r in recordings if int(r.label) >= LEAST_BANDWIDTH]
+    seconds: dict[str, float] = defaultdict(float)
+    for recording in wide:
+        seconds[recording.speaker] += recording.seconds
+    readers = set(sorted(seconds, key=seconds.__getitem__)[-READERS:])
+    return [r for r in wide if r.speaker in readers], [r for r in wide if r.speaker not in readers]
 
 
 def noise(recordings: Sequence[Recording], folder: Path) -> tuple[list[Recording], list[Recording]]:
@@ -182,9 +208,9 @@ def simulate(folder: Path) -> None:
             write_rooms(folder / name, count, config=config, seed=seed)
 
 
-def decode(folder: Path, recordings: Iterable[Recording]) -> None:
+def decode(folder: Path, recordings: Iterable[Recording], rate: int) -> None:
     """Decode what a training run would decode on its start."""
-    DecodedAudioCache(folder).prepare(recordings)
+    DecodedAudioCache(folder, rate).prepare(recordings)
 
 
 def figures(recordings: Sequence[Recording]) -> dict[str, Any]:

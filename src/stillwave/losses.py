@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from stillwave.perceptual import PerceptualDistance
-from stillwave.schema import LossConfig
+from stillwave.schema import SAMPLE_RATE, LossConfig
 from stillwave.stft import Stft
 
 _POWER = 1e-8
@@ -31,11 +31,13 @@ _CEILING = 1e-6
 class EnhancementLoss(nn.Module):
     """The weighted sum of the terms that the `loss` section of a recipe enables."""
 
-    def __init__(self, config: LossConfig) -> None:
+    def __init__(self, config: LossConfig, sample_rate: int = SAMPLE_RATE) -> None:
         super().__init__()
         self.config = config
-        self.compressed = CompressedSpectrum(config.compression, config.magnitude_share)
-        self.multi_resolution = MultiResolution()
+        more = sample_rate // SAMPLE_RATE
+        stft = Stft(512 * more, 256 * more)
+        self.compressed = CompressedSpectrum(config.compression, config.magnitude_share, stft)
+        self.multi_resolution = MultiResolution((256 * more, 512 * more, 1024 * more))
         self.perceptual = PerceptualDistance()
 
     def forward(self, estimate: Tensor, clean: Tensor) -> dict[str, Tensor]:
@@ -72,11 +74,13 @@ class CompressedSpectrum(nn.Module):
     inconsistent parts of a masked spectrum, which overlap-add removes, have no effect.
     """
 
-    def __init__(self, compression: float = 0.3, magnitude_share: float = 0.7) -> None:
+    def __init__(
+        self, compression: float = 0.3, magnitude_share: float = 0.7, stft: Stft | None = None
+    ) -> None:
         super().__init__()
         self.compression = compression
         self.magnitude_share = magnitude_share
-        self.stft = Stft()
+        self.stft = stft or Stft()
 
     def forward(self, estimate: Tensor, clean: Tensor) -> Tensor:
         """Return the mean over batch, frames and bins."""

@@ -24,6 +24,10 @@ SMALL = {
     "bsrnn level-normalized": ModelConfig(
         name="bsrnn", channels=8, causal=True, norm="frame", bands=12, compression=0.3, level_normalized=True
     ),
+    "fullband": ModelConfig(
+        name="fullband", channels=8, causal=True, norm="frame", bands=12, compression=0.3, level_normalized=True,
+        upper_bands=4, upper_channels=8,
+    ),
     "dpdcrn level-normalized": ModelConfig(
         channels=8, microphones=2, causal=True, norm="batch", past_frames=3, depth=1, compression=0.3,
         level_normalized=True,
@@ -49,7 +53,7 @@ def network(name: str) -> Denoiser:
 
 def spectrum(model: Denoiser, frames: int = FRAMES, batch: int = 1, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(batch, 2 * model.microphones, frames, 257, generator=generator)
+    return torch.randn(batch, 2 * model.microphones, frames, model.stft.bins, generator=generator)
 
 
 @torch.no_grad()

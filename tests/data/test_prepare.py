@@ -57,6 +57,18 @@ def test_speakers_are_held_out_where_each_has_a_name(prepare):
     assert {r.speaker for r in kept}.isdisjoint(r.speaker for r in held)
 
 
+def test_the_two_readers_of_whom_there_is_most_are_trained_on_at_48_khz(prepare):
+    clips = [
+        clip(f"/x/speech/{i}.opus", speaker=speaker, label=bandwidth)
+        for i, (speaker, bandwidth) in enumerate(
+            [("a", "18000"), ("b", "16000"), ("c", "24000"), ("b", "18000"), ("a", "18000"), ("d", "8000")]
+        )
+    ]
+    kept, held = prepare.full_band_speech(clips)
+    assert {r.speaker for r in kept} == {"a", "b"}
+    assert [r.speaker for r in held] == ["c"]
+
+
 def test_the_script_is_deterministic(prepare, tmp_path, world, monkeypatch):
     for part in ("train", "more"):
         folder = tmp_path / "audio" / part

@@ -217,7 +217,7 @@ def hour(name: str) -> tuple[list[float], float]:
     with streaming(model), streaming(exact):
         for first in range(0, frames, block):
             level = 0.01 + (first // block) % 7
-            x = level * torch.randn(1, 2, block, 257, generator=generator)
+            x = level * torch.randn(1, 2, block, model.stft.bins, generator=generator)
             estimate = exact.estimate(x.double())
             worst.append(float((model.estimate(x) - estimate).abs().max()))
             loudest = max(loudest, float(estimate.abs().max()))

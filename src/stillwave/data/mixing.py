@@ -14,8 +14,8 @@ Steps, in this order:
 4. *Level*: both are scaled to the drawn level (RMS) of the noisy signal; `level_change` changes the level of both
    within the segment.
 5. *Clipping*: the noisy signal only, 1 to 9 dB below its peak; the target stays unclipped.
-6. *Band-limiting*: noisy signal *and* target, at 3 to 7.5 kHz. A mask cannot restore an empty band, so with a full-band
-   target the loss would have a term that the network cannot reduce.
+6. *Band-limiting*: noisy signal *and* target, at a frequency within `band_limit_hz`. A mask cannot restore an empty
+   band, so with a full-band target the loss would have a term that the network cannot reduce.
 7. *Codec*: the noisy signal only, encoded and decoded (`effects.CODECS`).
 8. *Peak*: if noisy signal or target exceeds 0.99, both are scaled by the same factor.
 
@@ -49,7 +49,6 @@ _BEFORE = 0.5
 _CLEAN_SNR_DB = (40.0, 60.0)
 _CHANGE_SECONDS = (0.02, 1.0)
 _CLIPPED_DB = (1.0, 9.0)
-_BAND_EDGES = (3000.0, 7500.0)
 
 
 class Mixer:
@@ -215,7 +214,7 @@ class Mixer:
             noisy = effects.clip(noisy, float(np.abs(noisy).max()) * float(effects.amplitude(-down)))
             names.append(f"clipping {down:.1f} dB")
         if rng.random() < self.config.band_limit:
-            edge = float(rng.uniform(*_BAND_EDGES))
+            edge = float(rng.uniform(self.config.band_limit_hz.low, self.config.band_limit_hz.high))
             noisy = effects.band_limit(noisy, edge, self.store.rate)
             clean = effects.band_limit(clean, edge, self.store.rate)
             names.append(f"band limit {edge:.0f} Hz")

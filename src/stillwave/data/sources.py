@@ -25,7 +25,7 @@ from stillwave.data.sampling import BABBLERS, speaker_of
 from stillwave.data.scan import load
 from stillwave.errors import RecipeError
 from stillwave.files import identity
-from stillwave.schema import DataConfig, MixingConfig, Pairs, Sources, WeightedSource
+from stillwave.schema import SAMPLE_RATE, DataConfig, MixingConfig, Pairs, Sources, WeightedSource
 
 HELD_OUT = 0.1
 _SPLIT_SEED = 0
@@ -42,6 +42,7 @@ def build_source(
     seed: int = 0,
     base: Path | str = ".",
     *,
+    rate: int = SAMPLE_RATE,
     prepare: bool = True,
     must_exist: bool = True,
 ) -> Mixer | PairedSegments:
@@ -51,6 +52,7 @@ def build_source(
     `build_mixer` does, and for pairs with too few channels or a file or speaker of the development set.
     """
     if isinstance(data.train, Pairs):
+        _refuse_rate(rate, "data.train.pairs: a corpus of pairs")
         pairs = read_pairs(Path(base) / data.train.pairs, must_exist=must_exist)
         _refuse_known(pairs, data, Path(base))
         return PairedSegments(pairs, data.segment_seconds, microphones, seed)
@@ -59,7 +61,7 @@ def build_source(
             "model.microphones: mixtures made during training have one microphone; set it to 1, or name a corpus of "
             "several in data.train.pairs"
         )
-    return build_mixer(data, seed=seed, base=base, prepare=prepare, must_exist=must_exist)
+    return build_mixer(data, seed=seed, base=base, rate=rate, prepare=prepare, must_exist=must_exist)
 
 
 def build_mixer(
@@ -69,21 +71,22 @@ def build_mixer(
     base: Path | str = ".",
     *,
     whole: bool = False,
+    rate: int = SAMPLE_RATE,
     prepare: bool = True,
     must_exist: bool = True,
 ) -> Mixer:
     """Return the mixer of the training or development sources; relative paths are relative to `base`.
 
-    `whole` makes mixtures as long as their utterances instead of `segment_seconds`; `prepare` decodes all recordings
-    first. Raises ManifestError for sources that cannot be used or share speakers or noises, and for `development` if
-    the recipe names fixed mixtures.
+    `whole` makes mixtures as long as their utterances instead of `segment_seconds`; `rate` is that of the mixtures in
+    Hz; `prepare` decodes all recordings first. Raises ManifestError for sources that cannot be used or share speakers
+    or noises, and for `development` if the recipe names fixed mixtures.
     """
     if isinstance(data.train, Pairs):
         raise ManifestError("data.train names pairs, which are not mixed")
     if split == "development" and isinstance(data.development, str):
         raise ManifestError("data.development names fixed mixtures, so there is nothing to mix")
     material = gather(data, split, Path(base), must_exist=must_exist)
-    store = DecodedAudioCache(None if data.cache is None else Path(base) / data.cache)
+    store = DecodedAudioCache(None if data.cache is None else Path(base) / data.cache, rate)
     if prepare:
         store.prepare([*recordings_of(material["speech"]), *recordings_of(material["noise"])])
     return Mixer(
@@ -103,6 +106,7 @@ def development_pairs(
     base: Path | str = ".",
     microphones: int = 1,
     *,
+    rate: int = SAMPLE_RATE,
     must_exist: bool = True,
 ) -> list[Mixture]:
     """Return the `development_items` mixtures that a run is scored on, which are fixed for a recipe.
@@ -111,13 +115,21 @@ def development_pairs(
     there are enough.
     """
     if isinstance(data.development, str):
+        _refuse_rate(rate, "data.development: a set of fixed mixtures")
         pairs = read_pairs(Path(base) / data.development)
         count = min(data.development_items, len(pairs))
         return [load_pair(pairs[i * len(pairs) // count], microphones) for i in range(count)]
     if microphones != 1:
         raise RecipeError("data.development: sources mixed here have one microphone; name a set of several")
-    mixer = build_mixer(data, "development", seed, base, whole=True, prepare=False, must_exist=must_exist)
+    mixer = build_mixer(
+        data, "development", seed, base, whole=True, rate=rate, prepare=False, must_exist=must_exist
+    )
     return [mixer(0, index) for index in range(data.development_items)]
+
+
+def _refuse_rate(rate: int, what: str) -> None:
+    if rate != SAMPLE_RATE:
+        raise RecipeError(f"{what} has {SAMPLE_RATE} Hz and the network {rate} Hz; name sources to mix")
 
 
 def _without_babble(mixing: MixingConfig, speech: Sequence[WeightedPool]) -> MixingConfig:

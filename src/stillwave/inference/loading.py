@@ -51,6 +51,13 @@ def open_model(model: Path | str | bytes | None, device: str | None) -> OnnxMode
     return TorchOfflineBackend(network, str(model))
 
 
+def full_band_default() -> str | None:
+    """Return the name of the default model for 48 kHz, if it ships."""
+    from stillwave import pretrained
+
+    return pretrained.SHIPPED.full_band()
+
+
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|meta)(:\d+)?")
 
 

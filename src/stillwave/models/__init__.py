@@ -9,14 +9,16 @@ from stillwave.models.bsrnn import BSRNN
 from stillwave.models.denoiser import Denoiser
 from stillwave.models.dpdcrn import DPDCRN
 from stillwave.models.framenet import FrameNet
+from stillwave.models.full_band import FullBand
 from stillwave.schema import PRESETS, ModelConfig
 
-__all__ = ["BSRNN", "DPDCRN", "NETWORKS", "PRESETS", "Denoiser", "FrameNet", "build"]
+__all__ = ["BSRNN", "DPDCRN", "NETWORKS", "PRESETS", "Denoiser", "FrameNet", "FullBand", "build"]
 
 NETWORKS: dict[str, Callable[[ModelConfig], Denoiser]] = {
     "bsrnn": BSRNN,
     "dpdcrn": DPDCRN,
     "framenet": FrameNet,
+    "fullband": FullBand,
 }
 """Networks by `ModelConfig.name`. Add an entry to register another network."""
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from stillwave.errors import StillwaveError
 from stillwave.models.layers import compress
 from stillwave.models.norms import RunningLevel
-from stillwave.schema import SAMPLE_RATE, ModelConfig
+from stillwave.schema import ModelConfig
 from stillwave.stft import Stft
 
 
@@ -25,11 +25,10 @@ class Denoiser(nn.Module, ABC):
 
     """
 
-    sample_rate: int = SAMPLE_RATE
-
     def __init__(self, config: ModelConfig, stft: Stft) -> None:
         super().__init__()
         self.config = config
+        self.sample_rate = config.sample_rate
         self.microphones = config.microphones
         self.causal = config.causal
         self.stft = stft

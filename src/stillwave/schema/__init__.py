@@ -12,6 +12,7 @@ from stillwave.schema.data import DataConfig, MixingConfig, Pairs, Sources, Weig
 from stillwave.schema.methods import I2srfTfckdConfig, MethodConfig, method_section
 
 __all__ = [
+    "FULL_BAND_RATE",
     "PRESETS",
     "SAMPLE_RATE",
     "Count",
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 SAMPLE_RATE = 16_000
+FULL_BAND_RATE = 48_000
 MODEL_KEYS = {"levelled": "level_normalized"}
 """Keys of `ModelConfig` in recipes and cards of earlier versions, and their names now."""
 
@@ -63,6 +65,15 @@ class ModelConfig(Frozen):
     default a mask for one microphone and filters for several, which measured better (docs/multichannel.md)."""
     bands: Annotated[int, Field(ge=8, le=64)] = 32
     """Bands of a band-split network."""
+    upper_bands: Annotated[int, Field(ge=2, le=64)] = 16
+    """Bands from 8 to 24 kHz of a network for 48 kHz."""
+    upper_channels: Annotated[int, Field(ge=8, le=512)] = 64
+    """Units of the layer that estimates their gains."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of the input and output, in Hz."""
+        return FULL_BAND_RATE if self.name == "fullband" else SAMPLE_RATE
 
     @model_validator(mode="before")
     @classmethod
@@ -100,6 +111,7 @@ PRESETS = {
     "bsrnn-m": _causal("bsrnn", 64, "frame", blocks=3),
     "bsrnn-s": _causal("bsrnn", 48, "frame", blocks=2),
     "bsrnn-xs": _causal("bsrnn", 24, "frame", blocks=2, bands=28),
+    "bsrnn-m-48k": _causal("fullband", 64, "frame", blocks=3),
     "framenet-m": _causal("framenet", 48, "batch", blocks=3, bands=24),
     "framenet-xs": _causal("framenet", 16, "batch", blocks=2, bands=16),
 }
@@ -244,6 +256,21 @@ class Recipe(Frozen):
     optimiser: OptimiserConfig = OptimiserConfig()
     train: TrainConfig = TrainConfig()
     distill: DistillConfig | None = None
+
+    @model_validator(mode="after")
+    def _fits_the_rate(self) -> Recipe:
+        rate = self.model.sample_rate
+        if rate == SAMPLE_RATE:
+            return self
+        if self.distill is not None:
+            raise ValueError(
+                f"distill: needs a network at {SAMPLE_RATE} Hz; '{self.model.name}' has {rate} Hz"
+            )
+        if self.loss.perceptual:
+            raise ValueError(
+                f"loss.perceptual: is defined at {SAMPLE_RATE} Hz; set it to 0 for '{self.model.name}' ({rate} Hz)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _restarts_ascend(self) -> Recipe:

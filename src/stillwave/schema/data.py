@@ -26,6 +26,8 @@ class MixingConfig(Frozen):
     """The target keeps the direct sound and reflections up to this long after it."""
     clipping: Fraction = 0.05
     band_limit: Fraction = 0.1
+    band_limit_hz: Range = Range(low=3000, high=7500)
+    """Edges of the band, between which one is drawn."""
     codec: Fraction = 0.0
     """Share of examples whose noisy signal passes a lossy codec."""
     gain_db: Range = Range(low=-6, high=6)

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from stillwave import checkpoint
 from stillwave.errors import CheckpointError
-from stillwave.models import Denoiser, build
-from stillwave.schema import SAMPLE_RATE, DistillConfig, Recipe
+from stillwave.models import Denoiser, FullBand, build
+from stillwave.schema import DistillConfig, Recipe
 from stillwave.training.teachers import distils, load_teacher
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def build_networks(recipe: Recipe, example: Tensor, *, fresh: bool = True) -> Ne
         torch.manual_seed(recipe.seed)
         student = build(recipe.model)
     if fresh and recipe.train.start_from is not None:
-        student.load_state_dict(_initial_weights(recipe, recipe.train.start_from))
+        student.load_state_dict(_initial_weights(recipe, recipe.train.start_from, student))
     if recipe.distill is None or not distils(recipe):
         return Networks(student, None)
     with torch.random.fork_rng(devices=[]):
@@ -44,25 +44,29 @@ def build_networks(recipe: Recipe, example: Tensor, *, fresh: bool = True) -> Ne
         return Networks(student, _build_distiller(recipe, recipe.distill, student, example))
 
 
-def _initial_weights(recipe: Recipe, place: str) -> dict[str, Tensor]:
+def _initial_weights(recipe: Recipe, place: str, student: Denoiser) -> dict[str, Tensor]:
     try:
         found, card = checkpoint.load(place)
     except CheckpointError as error:
         raise CheckpointError(f"train.start_from: {error}") from None
+    narrow = isinstance(student, FullBand) and card.model.name == "bsrnn"
     found_config, wanted_config = card.model.model_dump(), recipe.model.model_dump()
-    other = [key for key, value in wanted_config.items() if found_config[key] != value]
+    ignored = ("name", "upper_bands", "upper_channels") if narrow else ()
+    other = [key for key in wanted_config if found_config[key] != wanted_config[key] and key not in ignored]
     if other:
         raise CheckpointError(
             f"train.start_from: {place} has model.{other[0]} {found_config[other[0]]} and the recipe "
             f"{wanted_config[other[0]]}; "
             "give a checkpoint of the recipe's network"
         )
+    if narrow:
+        return {**student.state_dict(), **{f"narrow.{name}": x for name, x in found.state_dict().items()}}
     return found.state_dict()
 
 
 def input_shape(recipe: Recipe) -> tuple[int, ...]:
     """Return the shape of the noisy signal of a training example: [N], or [M, N] for M > 1 microphones."""
-    samples = round(recipe.data.segment_seconds * SAMPLE_RATE)
+    samples = round(recipe.data.segment_seconds * recipe.model.sample_rate)
     return (samples,) if recipe.model.microphones == 1 else (recipe.model.microphones, samples)
 
 

@@ -24,9 +24,18 @@ class RunLog:
     Opened at a step, it removes later events, and a validation at this step unless it is `validated`.
     """
 
-    def __init__(self, folder: Path, *, step: int, tensorboard: bool, validated: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        step: int,
+        tensorboard: bool,
+        validated: bool = True,
+        sample_rate: int = SAMPLE_RATE,
+    ) -> None:
         file = folder / "log.jsonl"
         _truncate(file, step, validated)
+        self._rate = sample_rate
         self._lines = file.open("a", encoding="utf-8")
         self._board = _open_board(folder / "tensorboard", step) if tensorboard else None
         self._logged: set[int] = set()
@@ -48,12 +57,12 @@ class RunLog:
             return
         for number, estimate in estimates.items():
             noisy, clean = np.atleast_2d(items[number].noisy)[0], items[number].clean
-            self._board.add_audio(f"{number}/estimate", estimate.clip(-1, 1), step, sample_rate=SAMPLE_RATE)
+            self._board.add_audio(f"{number}/estimate", estimate.clip(-1, 1), step, sample_rate=self._rate)
             if number not in self._logged:
                 self._logged.add(number)
-                self._board.add_audio(f"{number}/noisy", noisy.clip(-1, 1), step, sample_rate=SAMPLE_RATE)
-                self._board.add_audio(f"{number}/clean", clean.clip(-1, 1), step, sample_rate=SAMPLE_RATE)
-            figure = spectrograms({"noisy": noisy, "estimate": estimate, "clean": clean})
+                self._board.add_audio(f"{number}/noisy", noisy.clip(-1, 1), step, sample_rate=self._rate)
+                self._board.add_audio(f"{number}/clean", clean.clip(-1, 1), step, sample_rate=self._rate)
+            figure = spectrograms({"noisy": noisy, "estimate": estimate, "clean": clean}, self._rate)
             self._board.add_figure(f"{number}/spectrograms", figure, step)
 
     def sync(self) -> None:
@@ -88,7 +97,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
     return [event for _, event in _events(file)] if file.exists() else []
 
 
-def spectrograms(signals: Mapping[str, Samples]) -> Any:
+def spectrograms(signals: Mapping[str, Samples], sample_rate: int = SAMPLE_RATE) -> Any:
     """Return a figure with the spectrogram in dB of each signal, on a common scale."""
     from matplotlib.figure import Figure  # not pyplot: no global state, no display
 
@@ -99,7 +108,7 @@ def spectrograms(signals: Mapping[str, Samples]) -> Any:
         # Faint noise, because log 0 has no colour.
         padded = 1e-5 * np.random.default_rng(0).standard_normal(max(1024, len(signal)))
         padded[: len(signal)] += signal
-        axis.specgram(padded, NFFT=512, noverlap=256, Fs=SAMPLE_RATE, vmin=-120, vmax=-30, cmap="magma")
+        axis.specgram(padded, NFFT=512, noverlap=256, Fs=sample_rate, vmin=-120, vmax=-30, cmap="magma")
         axis.set(title=name, xlabel="seconds")
     return figure
 

@@ -23,7 +23,8 @@ def mixtures(recipe: Recipe, world: World, *, must_exist: bool = True) -> Source
     The main process fills the decoded-audio cache while the others wait.
     """
     microphones = recipe.model.microphones
-    build = partial(build_source, recipe.data, microphones, recipe.seed, must_exist=must_exist)
+    rate = recipe.model.sample_rate
+    build = partial(build_source, recipe.data, microphones, recipe.seed, rate=rate, must_exist=must_exist)
     source = build() if world.is_main else None
     world.barrier()
     return with_outputs(source or build(), recipe)
@@ -38,7 +39,10 @@ def with_outputs(source: Source, recipe: Recipe) -> Source:
 
 def development(recipe: Recipe, *, must_exist: bool = True) -> Sequence[Signals]:
     """Return the development set, the same for every seed. Raise StillwaveError, also for a missing recording."""
-    return development_pairs(recipe.data, microphones=recipe.model.microphones, must_exist=must_exist)
+    model = recipe.model
+    return development_pairs(
+        recipe.data, microphones=model.microphones, rate=model.sample_rate, must_exist=must_exist
+    )
 
 
 def trained_on(recipe: Recipe) -> str:

@@ -127,7 +127,7 @@ def _passes(recipe: Recipe, world: World) -> Callable[[], None]:
         rows = share(recipe.train.batch_size, world)
         noisy = 0.1 * torch.randn(rows, *input_shape(recipe))
         clean = 0.1 * torch.randn(rows, noisy.shape[-1])
-    loss = EnhancementLoss(recipe.loss)
+    loss = EnhancementLoss(recipe.loss, recipe.model.sample_rate)
     teacher = None
     if recipe.distill is not None and distils(recipe) and is_checkpoint(recipe.distill):
         teacher = checkpoint.load(recipe.distill.teacher)[0]

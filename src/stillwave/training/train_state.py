@@ -53,7 +53,7 @@ class TrainState:
         example = torch.zeros(share(recipe.train.batch_size, world), *input_shape(recipe))
         self.student, self.distiller = build_networks(recipe, example, fresh=fresh)
         (self.distiller or self.student).to(world.device)
-        self.loss = EnhancementLoss(recipe.loss).to(world.device)
+        self.loss = EnhancementLoss(recipe.loss, recipe.model.sample_rate).to(world.device)
         self.parameters = [p for p in self.student.parameters() if p.requires_grad]
         self.connectors = [] if self.distiller is None else list(self.distiller.connectors())
         self.optimiser = _optimiser(recipe, [*self.parameters, *self.connectors])

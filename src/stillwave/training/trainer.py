@@ -15,7 +15,7 @@ from stillwave.console import note
 from stillwave.data.dataset import Batch, Signals, Source, batches
 from stillwave.distill.external_teacher import EstimateTeacher
 from stillwave.errors import StillwaveError
-from stillwave.schema import SAMPLE_RATE, Recipe
+from stillwave.schema import Recipe
 from stillwave.training import gradient_monitor, run, sources, state, validation
 from stillwave.training.distributed import World
 from stillwave.training.interrupts import Interrupts, Stopped
@@ -74,6 +74,7 @@ class Trainer:
                 step=self.progress.step,
                 tensorboard=settings.tensorboard,
                 validated=validated,
+                sample_rate=self.recipe.model.sample_rate,
             )
         snapshots = Snapshots(self.recipe, self.folder, self.state.distiller, development)
         if log is not None and not self.progress.step:
@@ -112,7 +113,7 @@ class Trainer:
         result = self.state.step(group, self.progress.step)
         self.progress.step += 1
         self.progress.pending, self._scores = True, self.progress.scores()
-        seconds = sum(b.clean.numel() for b in group) * self.world.size / SAMPLE_RATE
+        seconds = sum(b.clean.numel() for b in group) * self.world.size / self.recipe.model.sample_rate
         speed = round(seconds / (time.perf_counter() - started), 2)
         values = self._log(result, speed, log)
         self.skipped.files([fault for batch in group for fault in batch.faults], self.progress, log)
@@ -246,6 +247,7 @@ class Trainer:
         best = progress.best_score if progress.best_step == progress.step else None
         return checkpoint.Card(
             model=recipe.model,
+            sample_rate=recipe.model.sample_rate,
             step=progress.step,
             scores={} if best is None else {recipe.train.metric: best},
             recipe=recipe.model_dump(mode="json"),
