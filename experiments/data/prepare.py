@@ -132,7 +132,8 @@ def speech(recordings: Sequence[Recording], folder: Path) -> tuple[list[Recordin
 
 def full_band_speech(recordings: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:
     """Hold out all speakers but the two of whom there is most."""
-    wide = [r for r in recordings if int(r.label) >= LEAST_BANDWIDTH]
+    named = [r.model_copy(update={"bandwidth_hz": float(r.label), "label": ""}) for r in recordings]
+    wide = [r for r in named if r.bandwidth_hz >= LEAST_BANDWIDTH]
     seconds: dict[str, float] = defaultdict(float)
     for recording in wide:
         seconds[recording.speaker] += recording.seconds

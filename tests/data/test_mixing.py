@@ -169,6 +169,27 @@ def test_a_band_limit_is_applied_to_both(mixer):
         assert spectrum[edge + 20 :].sum() < 1e-6 * spectrum.sum()
 
 
+@pytest.mark.parametrize("noise_only", [0.0, 1.0])
+def test_noise_above_the_bandwidth_of_the_speech_is_removed_if_there_is_speech(mixer, world, noise_only):
+    narrow = [r.model_copy(update={"bandwidth_hz": 4000.0}) for r in world["speech"]]
+    mixture = mixer(with_(noise_only=noise_only), speech=narrow)(0, 1)
+    noise = mixture.noisy - mixture.clean
+    power = np.abs(np.fft.rfft(noise)) ** 2
+    share = power[4_000:].sum() / power.sum()  # of one second
+    assert share == pytest.approx(0.5 * noise_only, abs=0.02)
+    if not noise_only:
+        assert effects.snr_db(mixture.clean, noise) == pytest.approx(mixture.facts.snr_db, abs=0.05)
+
+
+def test_the_bandwidth_of_the_speech_moves_with_its_speed(mixer, world):
+    narrow = [r.model_copy(update={"bandwidth_hz": 3000.0}) for r in world["speech"]]
+    config = with_(speed=1.0, speed_range=Range(low=1.5, high=1.5))
+    mixture = mixer(config, speech=narrow)(0, 1)
+    power = np.abs(np.fft.rfft(mixture.noisy - mixture.clean)) ** 2
+    assert power[4_510:].sum() < 1e-4 * power.sum()
+    assert power[3_000:4_000].sum() > 0.1 * power.sum()
+
+
 def silent_then_loud(tmp_path, name, loud_at, **fields):
     samples = np.zeros(20 * RATE, np.float32)
     samples[loud_at : loud_at + 1600] = 0.3 * np.sin(np.arange(1600) / 3)

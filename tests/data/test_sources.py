@@ -5,9 +5,10 @@ from stillwave.data import sources
 from stillwave.data.manifest import ManifestError, read_manifest, write_manifest
 from stillwave.data.pair_sets import write_mixtures
 from stillwave.data.pools import recordings_of
-from stillwave.data.sources import build_mixer, development_pairs
+from stillwave.data.sources import build_mixer, build_source, development_pairs
 from stillwave.data.split import split
-from stillwave.schema import DataConfig, MixingConfig, Sources
+from stillwave.errors import RecipeError
+from stillwave.schema import DataConfig, MixingConfig, Pairs, Sources
 
 QUIET = MixingConfig(babble=0)
 
@@ -104,6 +105,25 @@ def test_development_pairs_of_a_folder_are_spread_over_it(manifests):
     assert len(gather(data, "train", manifests)["speech"]) == 24
     with pytest.raises(ManifestError, match=r"^data\.development .*mixtures"):
         build_mixer(data, "development", 0, manifests)
+
+
+def test_mixtures_have_the_rate_that_is_asked_for(manifests):
+    slow, fast = (build_mixer(config(), "train", 0, manifests, rate=rate)(0, 0) for rate in (16_000, 48_000))
+    assert (len(slow.noisy), len(fast.noisy)) == (8_000, 24_000)
+    assert fast.facts.speech == slow.facts.speech
+    power = np.abs(np.fft.rfft(fast.clean)) ** 2
+    assert power[4_000:].sum() < 1e-3 * power.sum()  # recordings at 16 kHz have nothing above 8 kHz
+    (item, *_) = development_pairs(config(), 0, manifests, rate=48_000)
+    assert len(item.noisy) == 3 * len(development_pairs(config(), 0, manifests)[0].noisy)
+
+
+def test_sets_at_16_khz_are_refused_at_48_khz(manifests):
+    fixed = config().model_copy(update={"development": "fixed"})
+    with pytest.raises(RecipeError, match=r"^data\.development: .* 16000 Hz and the network 48000 Hz"):
+        development_pairs(fixed, 0, manifests, rate=48_000)
+    pairs = config().model_copy(update={"train": Pairs(pairs="pairs.jsonl"), "development": "fixed"})
+    with pytest.raises(RecipeError, match=r"^data\.train\.pairs: .* 16000 Hz and the network 48000 Hz"):
+        build_source(pairs, base=manifests, rate=48_000)
 
 
 def test_folders_are_scanned_where_manifests_are_expected(world):

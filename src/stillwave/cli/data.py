@@ -147,7 +147,12 @@ def mix(
         raise ManifestError(f"{output}: is not empty; give another folder, or --overwrite to replace it")
     loaded = load(recipe, overrides or ())
     mixer = build_mixer(
-        loaded.data, side, loaded.seed if seed is None else seed, whole=not segments, prepare=False
+        loaded.data,
+        side,
+        loaded.seed if seed is None else seed,
+        whole=not segments,
+        rate=loaded.model.sample_rate,
+        prepare=False,
     )
     write_mixtures(mixer, count, output)
     show({"folder": str(output), "mixtures": count, "utterances": len(mixer)}, as_json)

@@ -45,6 +45,8 @@ class Recording(Frozen):
     licence: str = ""
     label: str = ""
     """Class, such as that of a noise."""
+    bandwidth_hz: Positive | None = None
+    """Frequency above which speech has no content although its rate would allow it; null if it is not known."""
     source: str = ""
     """The longer recording that this one was cut from; a split keeps recordings of one source together."""
 

@@ -10,7 +10,8 @@ Steps, in this order:
 3. *Noise*: 1 to `noises` recordings, each with its own gain; with `babble`, the first of them is four to eight other
    speakers in the same room; with `synthetic_noise`, the last is synthetic. `equaliser` filters their sum with a curve
    of its own. The sum is scaled to the drawn SNR (`effects.snr_db`) relative to the reverberant speech; 40 to 60 dB
-   with `clean`. With `noise_only` there is no speech and the target is silence.
+   with `clean`. With `noise_only` there is no speech and the target is silence. Noise above the bandwidth of the speech
+   (`Recording.bandwidth_hz`) is removed first: the clean signal is not known there.
 4. *Level*: both are scaled to the drawn level (RMS) of the noisy signal; `level_change` changes the level of both
    within the segment.
 5. *Clipping*: the noisy signal only, 1 to 9 dB below its peak; the target stays unclipped.
@@ -114,8 +115,10 @@ class Mixer:
         snr_db = rng.uniform(config.snr_db.low, config.snr_db.high)
         if happens(rng, config.clean):
             snr_db = rng.uniform(*_CLEAN_SNR_DB)
-        noise = effects.at_snr(reverberant, noise, snr_db)
         has_speech = not (self.frames is not None and happens(rng, config.noise_only))
+        if has_speech and speech.bandwidth_hz < self.store.rate / 2:
+            noise = effects.band_limit(noise, speech.bandwidth_hz, self.store.rate)
+        noise = effects.at_snr(reverberant, noise, snr_db)
         noisy, clean = (reverberant + noise, clean) if has_speech else (noise, np.zeros_like(clean))
         if happens(rng, config.level_change):
             noisy, clean = self._change_level(rng, noisy, clean)
@@ -156,7 +159,7 @@ class Mixer:
         if self.frames is not None:
             samples = samples[: self.frames + before]
             samples = np.pad(samples, (0, self.frames + before - len(samples)))
-        return replace(drawn, samples=samples), before
+        return replace(drawn, samples=samples, speed=factor), before
 
     def _change_level(
         self, rng: np.random.Generator, noisy: Samples, clean: Samples

@@ -6,6 +6,7 @@ too, an error names the recording.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,14 @@ class Excerpt:
 
     samples: Samples
     recordings: tuple[Recording, ...]
+    speed: float = 1.0
+    """Factor by which they are played faster, which raises all frequencies."""
+
+    @property
+    def bandwidth_hz(self) -> float:
+        """Least bandwidth of the recordings; infinite if none is known."""
+        known = [r.bandwidth_hz for r in self.recordings if r.bandwidth_hz is not None]
+        return min(known, default=math.inf) * self.speed
 
 
 def speaker_of(recording: Recording) -> str:

@@ -53,7 +53,7 @@ class FullBand(Denoiser):
         """Map `[B, 2, T, 769]` to `[B, 2, T, 769]`, T ≥ 1. See `Denoiser.estimate`."""
         self.check_spectrum(spectrum)
         scale = self.sample_rate / self.narrow.sample_rate  # a window at 48 kHz has three times the samples
-        low, upper = spectrum.split([SHARED_BINS, spectrum.shape[3] - SHARED_BINS], dim=3)
+        low, upper = spectrum[..., :SHARED_BINS], spectrum[..., SHARED_BINS:]
         estimate, hidden = self.narrow.estimate_and_hidden(low / scale)
         features = self.preprocess(spectrum)[..., SHARED_BINS:]
         magnitudes = (features.square().sum(1) + 1e-8).sqrt() @ self.means  # [B, T, U]
