@@ -57,6 +57,7 @@ def test_above_8_khz_the_input_is_attenuated_and_nothing_is_added():
     model, x = network(), spectrum()
     x[..., 500:] = 0
     with torch.no_grad():
+        model.correction.weight.normal_()
         y = model.estimate(x)
     real, imaginary = (y / x.where(x != 0, 1)).unbind(1)
     torch.testing.assert_close(real[..., SHARED_BINS:500], imaginary[..., SHARED_BINS:500])  # no phase
@@ -68,10 +69,19 @@ def test_above_8_khz_the_input_is_attenuated_and_nothing_is_added():
 def test_gains_change_smoothly_from_bin_to_bin():
     model, x = network(), spectrum()
     with torch.no_grad():
-        model.gain.weight.mul_(50)
+        model.correction.weight.normal_()
         gain = (model.estimate(x) / x)[:, 0, :, SHARED_BINS:]
     assert float(gain.diff(dim=2).abs().max()) < 0.12
     assert float(gain.max() - gain.min()) > 0.3
+
+
+def test_before_training_all_bands_have_the_gain_from_5_to_7500_hz():
+    model, x = network(), spectrum()
+    with torch.no_grad():
+        y = model.estimate(x)
+    before, after = (s[..., 160:240].square().sum((1, 3)).sqrt() for s in (x, y))
+    expected = (after / before)[:, None, :, None]
+    torch.testing.assert_close((y / x)[..., SHARED_BINS:], expected.expand(2, 2, 12, 512), atol=3e-3, rtol=0)
 
 
 @pytest.mark.parametrize("bands", [2, 16, 64])
@@ -88,7 +98,7 @@ def test_only_the_gains_are_trained():
     model = network().train()
     model(torch.randn(1, 4_800)).square().sum().backward()
     trained = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
-    assert trained == {"inward", "time", "gain"}
+    assert trained == {"inward", "time", "correction"}
     assert {name for name, p in model.named_parameters() if not p.requires_grad} == {
         f"narrow.{name}" for name, _ in model.narrow.named_parameters()
     }

@@ -20,6 +20,7 @@ from stillwave.cli.options import (
     BandwidthOption,
     Device,
     GuardOption,
+    KeepCleanOption,
     LimitDb,
     Overwrite,
     Purpose,
@@ -66,6 +67,7 @@ def enhance(
     purpose: PurposeOption = Purpose.listening,
     guard: GuardOption = None,
     bandwidth: BandwidthOption = Bandwidth.full,
+    keep_clean: KeepCleanOption = False,
     rate: Annotated[
         int | None,
         typer.Option(
@@ -104,10 +106,11 @@ def enhance(
     Reads and writes wav, flac, ogg, opus, mp3, aiff and caf of any rate, length
     and number of channels; with ffmpeg on the PATH also m4a, mp4, mkv, mov,
     webm, wma, aac and others. In a video, the first audio track is enhanced;
-    pictures, other tracks, subtitles and chapters are kept. The network runs at
-    16 kHz; above 8 kHz, noise is attenuated as between 5 and 7.5 kHz
-    (--bandwidth). Samples beyond full scale are kept in floating-point and lossy
-    files, and clipped and counted in integer files. Output to a pipe is WAV.
+    pictures, other tracks, subtitles and chapters are kept. For rates above
+    16 kHz the default is a network at 48 kHz; the others attenuate what lies
+    above 8 kHz as the band below it. Samples beyond full scale are kept in
+    floating-point and lossy files, and clipped and counted in integer files.
+    Output to a pipe is WAV.
 
     Folders are searched recursively; files named NAME-enhanced are skipped. A
     file that fails is reported, and the others are enhanced.
@@ -133,7 +136,7 @@ def enhance(
     options: dict[str, Any] = {"limit_db": limit_db, "rate_out": rate}
     if PIPE in inputs or output == PIPE:
         _check_pipe(inputs, output, as_json or dry_run)
-        _pipe(load(model, device, bandwidth=bandwidth.value), options, quiet)
+        _pipe(load(model, device, bandwidth=bandwidth.value, keep_clean=keep_clean), options, quiet)
         return
     if overwrite and skip_existing:
         raise StillwaveError("--overwrite and --skip-existing exclude each other; choose one")
@@ -144,7 +147,7 @@ def enhance(
     if dry_run:
         _show_plan(work, overwrite, as_json)
         return
-    enhancer = load(model, device, bandwidth=bandwidth.value)
+    enhancer = load(model, device, bandwidth=bandwidth.value, keep_clean=keep_clean)
     decide = _guarded(enhancer, guard) if guard else None
     view = _run(enhancer, work, jobs, quiet, decide=decide, overwrite=overwrite, **options)
     if output is None and not quiet and not view.failed:

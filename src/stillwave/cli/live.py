@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillwave.cli.options import AsJson, Bandwidth, BandwidthOption, CausalModel, LimitDb
+from stillwave.cli.options import AsJson, Bandwidth, BandwidthOption, CausalModel, KeepCleanOption, LimitDb
 from stillwave.cli.pipes import print_json
 from stillwave.console import err, note
 
@@ -22,6 +22,7 @@ def live(
     model: CausalModel = None,
     limit_db: LimitDb = None,
     bandwidth: BandwidthOption = Bandwidth.full,
+    keep_clean: KeepCleanOption = False,
     listing: Annotated[
         bool, typer.Option("--list", rich_help_panel=DEVICES, help="List the sound devices and exit.")
     ] = False,
@@ -96,7 +97,9 @@ def live(
     from stillwave.live.processor import LiveProcessor, LiveWorker
 
     microphone, speaker = find(source, "input"), find(sink, "output")
-    stream = load(model, "cpu", bandwidth=bandwidth.value).open(rate or speaker.rate, limit_db=limit_db)
+    stream = load(model, "cpu", bandwidth=bandwidth.value, keep_clean=keep_clean).open(
+        rate or speaker.rate, limit_db=limit_db
+    )
     processor = LiveProcessor(stream, max(1, round(block_ms * stream.rate / 1000)), lag)
     note(
         f"{microphone.name} → {speaker.name}, {stream.rate} Hz, {1000 * processor.delay_samples / stream.rate:.0f} ms "

@@ -165,8 +165,16 @@ BandwidthOption = Annotated[
     typer.Option(
         "--bandwidth",
         rich_help_panel=SIGNAL,
-        help="Bandwidth of the output: full keeps what lies above the model's band (8 kHz) and attenuates it as the "
-        "model's uppermost third; model removes it.",
+        help="Bandwidth of the output: full keeps what lies above 8 kHz; model removes it.",
+    ),
+]
+KeepCleanOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-clean",
+        rich_help_panel=SIGNAL,
+        help="Leave recordings and passages as they are in which the model removes almost nothing (22 dB less than it "
+        "keeps).",
     ),
 ]
 Device = Annotated[

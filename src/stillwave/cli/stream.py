@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillwave.cli.options import SIGNAL, Bandwidth, BandwidthOption, CausalModel, LimitDb
+from stillwave.cli.options import SIGNAL, Bandwidth, BandwidthOption, CausalModel, KeepCleanOption, LimitDb
 from stillwave.cli.pipes import check_pipes
 from stillwave.console import note
 from stillwave.errors import AudioError
@@ -53,6 +53,7 @@ def stream(
     ] = PcmFormat.s16le,
     limit_db: LimitDb = None,
     bandwidth: BandwidthOption = Bandwidth.full,
+    keep_clean: KeepCleanOption = False,
     block: Annotated[
         int,
         typer.Option(
@@ -76,7 +77,7 @@ def stream(
     """Remove noise from raw PCM, from stdin to stdout, as it arrives.
 
     Samples are written as soon as their window of 32 ms is complete: the delay
-    is constant, 511 samples at 16 kHz and 35.9 ms at 48 kHz. The output has the
+    is constant, 511 samples at 16 kHz and 1535 at 48 kHz. The output has the
     length of the input and is aligned with it. Raw PCM has no header: state
     --rate and --channels.
 
@@ -89,7 +90,9 @@ def stream(
     from stillwave.inference import load
     from stillwave.live.pcm import run
 
-    opened = _open(load(model, "cpu", bandwidth=bandwidth.value), rate, channels, limit_db)
+    opened = _open(
+        load(model, "cpu", bandwidth=bandwidth.value, keep_clean=keep_clean), rate, channels, limit_db
+    )
     with _quiet_pipe():
         done = run(
             opened,

@@ -13,7 +13,8 @@ from stillwave.audio import Samples, check, check_channels, check_rate
 from stillwave.errors import AudioError, StateError, StillwaveError
 from stillwave.inference.causal_file import causal_blocks
 from stillwave.inference.chunked_input import checked_blocks
-from stillwave.inference.loading import full_band_default, make_backend, open_model
+from stillwave.inference.keep_clean import KeepClean
+from stillwave.inference.loading import causal_backend, full_band_default, make_backend, open_model
 from stillwave.inference.offline_file import GRID, OfflineBlocks
 from stillwave.inference.pipeline import dry_mix_of
 from stillwave.inference.upper_band import has_upper_band
@@ -40,6 +41,7 @@ def load(
     overlap_seconds: float = OVERLAP_SECONDS,
     batch: int | None = None,
     bandwidth: Bandwidth = "full",
+    keep_clean: bool = False,
 ) -> Enhancer:
     """Return an enhancer with a trained network.
 
@@ -53,15 +55,20 @@ def load(
         overlap_seconds: See `Enhancer`.
         batch: See `Enhancer`.
         bandwidth: See `Enhancer`.
+        keep_clean: Leave recordings and passages that are clean already as they are; for causal networks.
 
     Raises:
         CheckpointError: `model` is unknown or cannot be read, or `device` is no device.
         MissingExtraError: A checkpoint folder is given and PyTorch is not installed.
+        StillwaveError: `keep_clean` is set and the network is not causal.
 
     """
     network = open_model(model, device)
     options = {"window_seconds": window_seconds, "overlap_seconds": overlap_seconds}
+    if keep_clean:
+        network = KeepClean(causal_backend(network, "keep_clean"))
     enhancer = Enhancer(network, **options, batch=batch, bandwidth=bandwidth)
+    enhancer.keep_clean = keep_clean
     enhancer.full_band_model = full_band_default() if model is None and bandwidth == "full" else None
     return enhancer
 
@@ -94,6 +101,7 @@ class Enhancer:
         sample_rate: Rate of the network, in Hz.
         microphones: Number of input channels of the network.
         name: Name of the shipped model or file, or the class of the module.
+        keep_clean: Whether clean recordings are left as they are; see `load`.
         full_band_model: Name of the model that recordings with a rate above `sample_rate` are enhanced with, or None.
 
     Raises:
@@ -142,6 +150,7 @@ class Enhancer:
         self.batch = batch or (1 if self.device == "cpu" else 8)
         self.bandwidth = bandwidth
         self.name = str(getattr(network, "name", type(network).__name__))
+        self.keep_clean = False
         self.full_band_model: str | None = None
         self._full_band: Enhancer | None = None
         self.concurrent = bool(getattr(network, "concurrent", False))
@@ -161,7 +170,7 @@ class Enhancer:
         if self.full_band_model is None or not has_upper_band(self.sample_rate, rate, rate_out or rate):
             return self
         if self._full_band is None:
-            self._full_band = load(self.full_band_model)
+            self._full_band = load(self.full_band_model, keep_clean=self.keep_clean)
         return self._full_band
 
     def open(self, rate: int | None = None, streams: int = 1, limit_db: float | None = None) -> Stream:

@@ -51,6 +51,16 @@ def open_model(model: Path | str | bytes | None, device: str | None) -> OnnxMode
     return TorchOfflineBackend(network, str(model))
 
 
+def causal_backend(model: Any, option: str) -> Backend:
+    """Return the backend for a causal network. Raise StillwaveError, which names the option that needs one."""
+    backend, _ = make_backend(model)
+    if backend is None:
+        raise StillwaveError(
+            f"{option}: needs a causal network, such as 'bsrnn-s'; this one needs the whole signal"
+        )
+    return backend
+
+
 def full_band_default() -> str | None:
     """Return the name of the default model for 48 kHz, if it ships."""
     from stillwave import pretrained

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from stillwave.models.bsrnn import BSRNN, BandBlock, BandLinear
 
 
-def estimate_and_hidden(model: BSRNN, spectrum: Tensor) -> tuple[Tensor, Tensor]:
-    """Map `[B, 2, T, F]` to `[B, 2, T, F]` and `[B, T, K, C]`, as `BSRNN.estimate_and_hidden`."""
+def estimate(model: BSRNN, spectrum: Tensor) -> Tensor:
+    """Map `[B, 2, T, F]` to `[B, 2, T, F]`, as `BSRNN.estimate`."""
     frames, bins = spectrum.shape[2], model.stft.bins
     real, imaginary = model.preprocess(spectrum).unbind(1)
     magnitude = (real * real + imaginary * imaginary + 1e-8).sqrt()
@@ -30,8 +30,7 @@ def estimate_and_hidden(model: BSRNN, spectrum: Tensor) -> tuple[Tensor, Tensor]
         x = _block(block, x, model.split.bands, frames)  # type: ignore[arg-type]
     hidden = nn.functional.silu(model.mask_hidden(model.mask_norm(x)))
     mask = _out_of_bands(model.mask, hidden, model.to_bins).reshape(2, bins, -1, frames).permute(2, 0, 3, 1)
-    bands = hidden.reshape(len(hidden), -1, frames, hidden.shape[2]).permute(1, 2, 0, 3)
-    return apply_mask(mask, spectrum), bands
+    return apply_mask(mask, spectrum)
 
 
 def _into_bands(layer: BandLinear, features: Tensor, order: Tensor) -> Tensor:

@@ -54,13 +54,9 @@ class BSRNN(Denoiser):
 
     def estimate(self, spectrum: Tensor) -> Tensor:
         """Map `[B, 2, T, 257]` to `[B, 2, T, 257]`, T ≥ 1. See `Denoiser.estimate`."""
-        return self.estimate_and_hidden(spectrum)[0]
-
-    def estimate_and_hidden(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the estimate and the vectors of the bands before the masks, `[B, T, bands, channels]`."""
         self.check_spectrum(spectrum)
         if self.folded:
-            return band_major.estimate_and_hidden(self, spectrum)
+            return band_major.estimate(self, spectrum)
         features = self.preprocess(spectrum)
         magnitude = (features.square().sum(1, keepdim=True) + 1e-8).sqrt()
         features = torch.cat([*features.unbind(1), magnitude.squeeze(1)], dim=2)  # [B, T, 3·F]
@@ -70,7 +66,7 @@ class BSRNN(Denoiser):
         hidden = nn.functional.silu(self.mask_hidden(self.mask_norm(x)))
         parts = self.mask(hidden)[:, :, self.to_bins]  # [B, T, 2·F]
         mask = torch.stack(parts.chunk(2, dim=2), dim=1)
-        return apply_mask(mask, spectrum), hidden
+        return apply_mask(mask, spectrum)
 
     def fold(self) -> None:
         """Compute in the layout of `band_major` from now on; layers can no longer be tapped."""

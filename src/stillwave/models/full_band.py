@@ -2,14 +2,16 @@
 
 Frames of 32 ms have the same bins below 8 kHz at both rates, so the part for 16 kHz (`narrow`) is a `BSRNN` with the
 weights of a trained one. They stay as they are: recordings at 48 kHz are few, and the band below 8 kHz keeps what was
-learnt from many more speakers and noises. Above 8 kHz, `upper_bands` real gains of 0 … 1 are estimated from the
-magnitudes of the input there and from the vectors of the uppermost bands below. A gain amplifies nothing, so that a
-band that is empty in the input stays empty.
+learnt from many more speakers and noises. Above 8 kHz, each of `upper_bands` bands has a real gain of 0 … 1. It starts
+from the gain that the narrow part applied from 5 to 7.5 kHz, as in `inference/upper_band.py`, and a recurrent layer
+corrects its logit from what is heard above 4 kHz. A gain amplifies nothing, so that a band that is empty in the input
+stays empty.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +25,11 @@ from stillwave.stft import Stft
 
 SHARED_BINS = 257
 """Bins of a frame of 32 ms from 0 to 8 kHz."""
-NEIGHBOURS = 8
-"""Uppermost bands of the narrow network whose vectors the gains depend on; with 32 bands, 4 to 8 kHz."""
+FIRST, GROUPS, WIDTH = 129, 8, 16
+"""Bins from 4 to 8 kHz, in groups whose magnitudes and gains are inputs of the recurrent layer."""
+START = slice(160, 240)
+"""Bins from 5 to 7.5 kHz, whose gain the gains above 8 kHz start from."""
+_LEAST = 1e-10
 
 
 class FullBand(Denoiser):
@@ -38,10 +43,11 @@ class FullBand(Denoiser):
         if not config.causal:
             raise RecipeError("model.causal: 'fullband' has a causal recurrent layer; set it to true")
         self.narrow = BSRNN(config.model_copy(update={"name": "bsrnn"})).requires_grad_(requires_grad=False)
-        inputs = config.upper_bands + min(NEIGHBOURS, config.bands) * config.channels
-        self.inward = nn.Linear(inputs, config.upper_channels)
+        self.inward = nn.Linear(config.upper_bands + 2 * GROUPS, config.upper_channels)
         self.time = UnidirectionalGRU(config.upper_channels, config.upper_channels)
-        self.gain = nn.Linear(config.upper_channels, config.upper_bands)
+        self.correction = nn.Linear(config.upper_channels, config.upper_bands)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)
         shapes = band_shapes(self.stft.bins - SHARED_BINS, config.upper_bands)
         self.register_buffer("shapes", shapes, persistent=False)
         self.register_buffer("means", (shapes / shapes.sum(1, keepdim=True)).T.contiguous(), persistent=False)
@@ -54,17 +60,20 @@ class FullBand(Denoiser):
         self.check_spectrum(spectrum)
         scale = self.sample_rate / self.narrow.sample_rate  # a window at 48 kHz has three times the samples
         low, upper = spectrum[..., :SHARED_BINS], spectrum[..., SHARED_BINS:]
-        estimate, hidden = self.narrow.estimate_and_hidden(low / scale)
-        features = self.preprocess(spectrum)[..., SHARED_BINS:]
-        magnitudes = (features.square().sum(1) + 1e-8).sqrt() @ self.means  # [B, T, U]
-        gains = self._gains(torch.cat([magnitudes, hidden[:, :, -NEIGHBOURS:].flatten(2)], dim=2))
-        return torch.cat([estimate * scale, upper * gains[:, None]], dim=3)
+        estimate = self.narrow.estimate(low / scale) * scale
+        return torch.cat([estimate, upper * self._gains(spectrum, estimate)[:, None]], dim=3)
 
-    def _gains(self, x: Tensor) -> Tensor:
-        """Map `[B, T, inputs]` to the gains of the bins, `[B, T, 512]`."""
-        x = nn.functional.silu(self.inward(x))
-        x = self.time(x[:, :, None], axis=1)[:, :, 0]
-        return torch.sigmoid(self.gain(x)) @ self.shapes
+    def _gains(self, spectrum: Tensor, estimate: Tensor) -> Tensor:
+        """Return the gains of the bins above 8 kHz, `[B, T, 512]`, from the input and the estimate below."""
+        magnitudes = (self.preprocess(spectrum).square().sum(1) + 1e-8).sqrt()
+        grouped = magnitudes[..., FIRST:SHARED_BINS].unflatten(2, (GROUPS, WIDTH)).mean(3)
+        before, after = (x.square().sum(1) for x in (spectrum[..., :SHARED_BINS], estimate))
+        parts = [_gain(x[..., FIRST:].unflatten(2, (GROUPS, WIDTH)).sum(3) for x in (before, after))]
+        features = [magnitudes[..., SHARED_BINS:] @ self.means, grouped, *parts]
+        x = nn.functional.silu(self.inward(torch.cat(features, dim=2)))
+        x = self.correction(self.time(x[:, :, None], axis=1)[:, :, 0])
+        start = 0.998 * _gain(p[..., START].sum(2, keepdim=True) for p in (before, after)) + 0.001
+        return torch.sigmoid(torch.log(start / (1 - start)) + x) @ self.shapes
 
     def fold(self) -> None:
         """Compute the narrow part as `BSRNN.fold` does."""
@@ -74,6 +83,12 @@ class FullBand(Denoiser):
         """Return tap sets: those of the narrow part."""
         found = self.narrow.default_taps()
         return {name: [f"narrow.{layer}" for layer in layers] for name, layers in found.items()}
+
+
+def _gain(powers: Iterable[Tensor]) -> Tensor:
+    """Return the amplitude ratio of two powers, the second over the first, at most 1; 1 for silence."""
+    before, after = powers
+    return ((after + _LEAST) / (before + _LEAST)).clamp(max=1).sqrt()
 
 
 def band_shapes(bins: int, bands: int) -> Tensor:
