@@ -19,6 +19,8 @@ from stillwave.cli.options import (
     Bandwidth,
     BandwidthOption,
     Device,
+    Executor,
+    ExecutorOption,
     GuardOption,
     KeepCleanOption,
     LimitDb,
@@ -98,6 +100,7 @@ def enhance(
             "Files enhanced in parallel; default: one per core (1 for a checkpoint, which uses all cores)."
         ),
     ] = None,
+    executor: ExecutorOption = Executor.local,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -149,7 +152,12 @@ def enhance(
         return
     enhancer = load(model, device, bandwidth=bandwidth.value, keep_clean=keep_clean)
     decide = _guarded(enhancer, guard) if guard else None
-    view = _run(enhancer, work, jobs, quiet, decide=decide, overwrite=overwrite, **options)
+    if executor is Executor.ray:
+        if guard:
+            raise StillwaveError("--guard runs on this machine; leave out --executor ray")
+        view = _run_on_ray(enhancer, work, quiet, overwrite=overwrite, **options)
+    else:
+        view = _run(enhancer, work, jobs, quiet, decide=decide, overwrite=overwrite, **options)
     if output is None and not quiet and not view.failed:
         for job in work.jobs:
             note(printable(f"{job.source} → {job.target}"))
@@ -216,6 +224,18 @@ def _run(enhancer: Enhancer, work: FileBatch, jobs: int | None, quiet: bool, **o
     threads = jobs or (cores() if enhancer.concurrent else 1)
     with library_noise_hidden(), _stopped_by_sigterm(), view.shown():
         for outcome in run(enhancer, work.jobs, threads, view, **options):
+            view.add(outcome)
+    view.close()
+    return view
+
+
+def _run_on_ray(enhancer: Enhancer, work: FileBatch, quiet: bool, **options: Any) -> BatchView:
+    from stillwave.cli.batch_view import BatchView
+    from stillwave.inference.cluster import run_on_ray
+
+    view = BatchView(work, quiet, options["rate_out"] is not None)
+    with library_noise_hidden(), _stopped_by_sigterm(), view.shown():
+        for outcome in run_on_ray(enhancer, work.jobs, view, **options):
             view.add(outcome)
     view.close()
     return view

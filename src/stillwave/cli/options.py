@@ -153,6 +153,24 @@ GuardOption = Annotated[
 ]
 
 
+class Executor(str, Enum):
+    """Where files are enhanced."""
+
+    local = "local"
+    ray = "ray"
+
+
+ExecutorOption = Annotated[
+    Executor,
+    typer.Option(
+        "--executor",
+        rich_help_panel=RUNNING,
+        help="Where files are enhanced: local (this machine) or ray (a Ray cluster, one file for each core, with the "
+        "same paths on all machines; --jobs has no effect).",
+    ),
+]
+
+
 class Bandwidth(str, Enum):
     """Bandwidth of the output, as `bandwidth` of `stillwave.load`."""
 

@@ -8,7 +8,6 @@ Ctrl-C or after the parent was killed, and peak memory and the number of threads
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stillwave.compare.work import Job, encode
-from stillwave.errors import MissingExtraError, StillwaveError
+from stillwave.ray_cluster import connected
 
 Stop = Callable[[], bool]
 Executor = Callable[[Sequence[Job], int, Stop], Iterator["JobResult"]]
@@ -141,21 +140,8 @@ def with_ray(jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResul
 
     The grid's folder, the recordings and the test set must have the same paths on all machines.
     """
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtraError("--executor ray", "cluster") from None
-    started_here = not ray.is_initialized()
-    if started_here:
-        try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise StillwaveError(f"cannot connect to or start a Ray cluster: {error}") from None
-    try:
+    with connected("--executor ray") as ray:
         yield from _on_ray(ray, jobs, at_once, stop)
-    finally:
-        if started_here:
-            ray.shutdown()
 
 
 def _on_ray(ray: Any, jobs: Sequence[Job], at_once: int, stop: Stop) -> Iterator[JobResult]:

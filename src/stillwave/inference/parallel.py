@@ -85,6 +85,11 @@ def run(
         pool.shutdown(cancel_futures=True)
 
 
+def enhance_one(enhancer: Enhancer, job: FileJob, options: dict[str, Any]) -> FileResult:
+    """Enhance a file; a failure is the result."""
+    return _Batch(enhancer, Watcher(), None, options).enhance(job)
+
+
 class _Batch:
     def __init__(
         self,
