@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from stillwave.inference.enhancer import Enhancer
 
 
+_END_SECONDS = 30
+"""Time in which cancelled tasks remove their unfinished output."""
+
+
 def run_on_ray(
     enhancer: Enhancer, jobs: Sequence[FileJob], watcher: Watcher | None = None, **options: Any
 ) -> Iterator[FileResult]:
@@ -48,6 +52,8 @@ def run_on_ray(
         finally:
             for _, reference in waiting:
                 ray.cancel(reference, force=False)  # no effect on what is done
+            references = [reference for _, reference in waiting]
+            ray.wait(references, num_returns=len(references), timeout=_END_SECONDS)
 
 
 def _result(ray: Any, reference: Any, job: FileJob) -> FileResult:
