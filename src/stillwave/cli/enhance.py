@@ -109,11 +109,10 @@ def enhance(
     Reads and writes wav, flac, ogg, opus, mp3, aiff and caf of any rate, length
     and number of channels; with ffmpeg on the PATH also m4a, mp4, mkv, mov,
     webm, wma, aac and others. In a video, the first audio track is enhanced;
-    pictures, other tracks, subtitles and chapters are kept. For rates above
-    16 kHz the default is a network at 48 kHz; the others attenuate what lies
-    above 8 kHz as the band below it. Samples beyond full scale are kept in
-    floating-point and lossy files, and clipped and counted in integer files.
-    Output to a pipe is WAV.
+    pictures, other tracks, subtitles and chapters are kept. The network runs at
+    16 kHz; above 8 kHz, noise is attenuated as between 5 and 7.5 kHz
+    (--bandwidth). Samples beyond full scale are kept in floating-point and lossy
+    files, and clipped and counted in integer files. Output to a pipe is WAV.
 
     Folders are searched recursively; files named NAME-enhanced are skipped. A
     file that fails is reported, and the others are enhanced.

@@ -183,7 +183,8 @@ BandwidthOption = Annotated[
     typer.Option(
         "--bandwidth",
         rich_help_panel=SIGNAL,
-        help="Bandwidth of the output: full keeps what lies above 8 kHz; model removes it.",
+        help="Bandwidth of the output: full keeps what lies above the model's band (8 kHz) and attenuates it as the "
+        "model's uppermost third; model removes it.",
     ),
 ]
 KeepCleanOption = Annotated[

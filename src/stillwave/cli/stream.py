@@ -77,7 +77,7 @@ def stream(
     """Remove noise from raw PCM, from stdin to stdout, as it arrives.
 
     Samples are written as soon as their window of 32 ms is complete: the delay
-    is constant, 511 samples at 16 kHz and 1535 at 48 kHz. The output has the
+    is constant, 511 samples at 16 kHz and 35.9 ms at 48 kHz. The output has the
     length of the input and is aligned with it. Raw PCM has no header: state
     --rate and --channels.
 

@@ -14,10 +14,9 @@ from stillwave.errors import AudioError, StateError, StillwaveError
 from stillwave.inference.causal_file import causal_blocks
 from stillwave.inference.chunked_input import checked_blocks
 from stillwave.inference.keep_clean import KeepClean
-from stillwave.inference.loading import causal_backend, full_band_default, make_backend, open_model
+from stillwave.inference.loading import causal_backend, make_backend, open_model
 from stillwave.inference.offline_file import GRID, OfflineBlocks
 from stillwave.inference.pipeline import dry_mix_of
-from stillwave.inference.upper_band import has_upper_band
 
 if TYPE_CHECKING:
     from stillwave.inference.backend import Backend
@@ -48,8 +47,7 @@ def load(
     Args:
         model: Name of a shipped model (`stillwave models` lists them; `NAME-int8` has weights in 8 bits), an exported
             `.onnx` file, or, with PyTorch installed, a checkpoint or run folder. Existing paths take precedence over
-            names. By default the default model, which needs no PyTorch: `bsrnn-m`, and `bsrnn-m-48k` for recordings
-            and streams with a rate above 16 kHz.
+            names. By default the default model, which needs no PyTorch.
         device: PyTorch device of a checkpoint; by default a GPU if there is one.
         window_seconds: See `Enhancer`.
         overlap_seconds: See `Enhancer`.
@@ -67,10 +65,7 @@ def load(
     options = {"window_seconds": window_seconds, "overlap_seconds": overlap_seconds}
     if keep_clean:
         network = KeepClean(causal_backend(network, "keep_clean"))
-    enhancer = Enhancer(network, **options, batch=batch, bandwidth=bandwidth)
-    enhancer.keep_clean = keep_clean
-    enhancer.full_band_model = full_band_default() if model is None and bandwidth == "full" else None
-    return enhancer
+    return Enhancer(network, **options, batch=batch, bandwidth=bandwidth)
 
 
 class Enhancer:
@@ -101,8 +96,6 @@ class Enhancer:
         sample_rate: Rate of the network, in Hz.
         microphones: Number of input channels of the network.
         name: Name of the shipped model or file, or the class of the module.
-        keep_clean: Whether clean recordings are left as they are; see `load`.
-        full_band_model: Name of the model that recordings with a rate above `sample_rate` are enhanced with, or None.
 
     Raises:
         StillwaveError: An option is out of range, or `model` is not a network.
@@ -150,9 +143,6 @@ class Enhancer:
         self.batch = batch or (1 if self.device == "cpu" else 8)
         self.bandwidth = bandwidth
         self.name = str(getattr(network, "name", type(network).__name__))
-        self.keep_clean = False
-        self.full_band_model: str | None = None
-        self._full_band: Enhancer | None = None
         self.concurrent = bool(getattr(network, "concurrent", False))
         """Whether several threads can enhance at once, each on its core; PyTorch uses all cores for one call."""
 
@@ -164,14 +154,6 @@ class Enhancer:
             delay = 2 * self.backend.hop - 1
             mode = f"streams with a delay of {delay} samples ({1000 * delay / self.sample_rate:.1f} ms)"
         return f"<Enhancer {self.name}: {self.sample_rate} Hz, {inputs}, {mode}>"
-
-    def at(self, rate: int, rate_out: int | None = None) -> Enhancer:
-        """Return the enhancer for recordings of a rate: this one, or one with `full_band_model`."""
-        if self.full_band_model is None or not has_upper_band(self.sample_rate, rate, rate_out or rate):
-            return self
-        if self._full_band is None:
-            self._full_band = load(self.full_band_model, keep_clean=self.keep_clean)
-        return self._full_band
 
     def open(self, rate: int | None = None, streams: int = 1, limit_db: float | None = None) -> Stream:
         """Open a stream for live signals. All streams share the network, not its state.
@@ -188,8 +170,6 @@ class Enhancer:
         """
         from stillwave.inference.stream import Stream
 
-        if rate is not None and self.at(rate) is not self:
-            return self.at(rate).open(rate, streams, limit_db)
         if self.backend is None:
             raise StateError(
                 "this network needs the whole signal, so it cannot stream; use a causal one, such as 'bsrnn-s'"
@@ -309,10 +289,6 @@ class Enhancer:
 
         """
         rates = check_rate(rate), check_rate(rate if rate_out is None else rate_out)
-        chosen = self.at(*rates)
-        if chosen is not self:
-            yield from chosen.enhance_blocks(blocks, rate, channels, limit_db=limit_db, rate_out=rate_out)
-            return
         outputs = self.channels_out(channels)
         dry_mix, full_band = dry_mix_of(limit_db), self.bandwidth == "full"
         blocks = checked_blocks(blocks, channels)

@@ -61,13 +61,6 @@ def causal_backend(model: Any, option: str) -> Backend:
     return backend
 
 
-def full_band_default() -> str | None:
-    """Return the name of the default model for 48 kHz, if it ships."""
-    from stillwave import pretrained
-
-    return pretrained.SHIPPED.full_band()
-
-
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|meta)(:\d+)?")
 
 

@@ -14,8 +14,6 @@ from stillwave.errors import CheckpointError
 
 INT8 = "-int8"
 """Suffix of a name for the file with weights in 8 bits."""
-FULL_BAND = "-48k"
-"""Suffix of the name of the network at 48 kHz whose part below 8 kHz is the network without it."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -33,11 +31,6 @@ class ModelRegistry:
     def has(self, name: str) -> bool:
         """Return whether there is a model `name`, with or without `-int8`."""
         return _split_name(name)[0] in self.names()
-
-    def full_band(self) -> str | None:
-        """Return the name of the default model for 48 kHz, or None if there is none."""
-        name = self.default + FULL_BAND
-        return name if self.has(name) else None
 
     def known(self, name: str) -> ModelCard | None:
         """Return the card of a model, or None if there is none. Raises CheckpointError for an invalid card."""
