@@ -108,7 +108,7 @@ def test_future_input_changes_nothing_before_it():
     np.testing.assert_array_equal(one, two)
 
 
-def test_silence_counts_as_noise_until_something_is_heard():
+def test_silence_counts_as_noise_until_there_is_a_signal():
     assert share_of_input(np.float32([0]), np.float32([0])).item() == 0
 
 

@@ -23,7 +23,7 @@ SECONDS = 2.0
 """Time constant of both sums."""
 KEPT, REMOVED = "keep_clean.kept", "keep_clean.removed"
 _LEAST = np.float32(1e-12)
-"""Added to both sums, so that silence counts as noise until something is heard."""
+"""Added to both sums, so that silence counts as noise until there is a signal."""
 
 
 class KeepClean:

@@ -4,7 +4,7 @@ Frames of 32 ms have the same bins below 8 kHz at both rates, so the part for 16
 weights of a trained one. They stay as they are: recordings at 48 kHz are few, and the band below 8 kHz keeps what was
 learnt from many more speakers and noises. Above 8 kHz, each of `upper_bands` bands has a real gain of 0 … 1. It starts
 from the gain that the narrow part applied from 5 to 7.5 kHz, as in `inference/upper_band.py`, and a recurrent layer
-corrects its logit from what is heard above 4 kHz. A gain amplifies nothing, so that a band that is empty in the input
+corrects its logit from the spectrum above 4 kHz. A gain amplifies nothing, so that a band that is empty in the input
 stays empty.
 """
 
