@@ -133,7 +133,7 @@ def speech(recordings: Sequence[Recording], folder: Path) -> tuple[list[Recordin
 def full_band_speech(recordings: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:
     """Hold out all speakers but the two of whom there is most."""
     named = [r.model_copy(update={"bandwidth_hz": float(r.label), "label": ""}) for r in recordings]
-    wide = [r for r in named if r.bandwidth_hz >= LEAST_BANDWIDTH]
+    wide = [r for r in named if (r.bandwidth_hz or 0) >= LEAST_BANDWIDTH]
     seconds: dict[str, float] = defaultdict(float)
     for recording in wide:
         seconds[recording.speaker] += recording.seconds

@@ -66,9 +66,9 @@ class FullBand(Denoiser):
     def _gains(self, spectrum: Tensor, estimate: Tensor) -> Tensor:
         """Return the gains of the bins above 8 kHz, `[B, T, 512]`, from the input and the estimate below."""
         magnitudes = (self.preprocess(spectrum).square().sum(1) + 1e-8).sqrt()
-        grouped = magnitudes[..., FIRST:SHARED_BINS].unflatten(2, (GROUPS, WIDTH)).mean(3)
+        grouped = _grouped(magnitudes[..., :SHARED_BINS]) / WIDTH
         before, after = (x.square().sum(1) for x in (spectrum[..., :SHARED_BINS], estimate))
-        parts = [_gain(x[..., FIRST:].unflatten(2, (GROUPS, WIDTH)).sum(3) for x in (before, after))]
+        parts = [_gain(_grouped(x) for x in (before, after))]
         features = [magnitudes[..., SHARED_BINS:] @ self.means, grouped, *parts]
         x = nn.functional.silu(self.inward(torch.cat(features, dim=2)))
         x = self.correction(self.time(x[:, :, None], axis=1)[:, :, 0])
@@ -83,6 +83,11 @@ class FullBand(Denoiser):
         """Return tap sets: those of the narrow part."""
         found = self.narrow.default_taps()
         return {name: [f"narrow.{layer}" for layer in layers] for name, layers in found.items()}
+
+
+def _grouped(x: Tensor) -> Tensor:
+    """Return the sums of the groups of bins, `[B, T, GROUPS]`, of `[B, T, 257]`."""
+    return x[..., FIRST:].reshape(*x.shape[:2], GROUPS, WIDTH).sum(3)
 
 
 def _gain(powers: Iterable[Tensor]) -> Tensor:
