@@ -46,6 +46,8 @@ NOT_RUN = {
     "stillwave evaluate runs/student --on test/ --recogniser models": "needs a model of faster-whisper",
     "stillwave evaluate bsrnn-m --on test/ --recogniser faster-whisper": "needs a recogniser that is not a package",
     "stillwave enhance calls/ -o for-asr/ --for asr --guard": "needs a model of faster-whisper",
+    "stillwave enhance SET/SIDE": "needs a test set",
+    "stillwave evaluate --clean SET/clean": "needs a test set",
     "stillwave web": "serves until it is stopped; tests/web runs it",
     "stillwave enhance talk.mp4": "needs ffmpeg",
     "stillwave enhance lecture.wav -o lecture.m4a": "needs ffmpeg",
