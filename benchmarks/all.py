@@ -2,8 +2,9 @@
 
     python benchmarks/all.py --audio AUDIO --checkpoint RUN [--work scratch] [--only mixer evaluation] [--threads 2]
 
-AUDIO holds train/ (speech/, noise/, rir/) and test/ (noisy/, clean/, mixtures.csv); RUN is a trained network; WORK is
-where `sizes.py` trains its networks. A section that is not run keeps what it held before.
+AUDIO holds train/ (speech/, noise/, rir/), and test/, test_diverse/ and fullband/test/ (noisy/, clean/,
+mixtures.csv); RUN is a trained network; WORK is where `sizes.py` trains its networks. A section that is not run keeps
+what it held before.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
             [str(options.checkpoint), str(audio / "test/noisy"), "--clean", str(audio / "test/clean")],
         ),
         ("files", "Speed of files", ["weights/bsrnn-m"]),
+        ("keep_clean", "Clean recordings", [str(audio)]),
         ("overlap", "Overlap of parts", [str(options.work / "asr" / "train-noisy" / "noisy")]),
     ]
 

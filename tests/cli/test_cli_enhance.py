@@ -38,6 +38,25 @@ def test_options_reach_the_enhancer(tmp_path, run_enhance):
     assert np.abs(found - audio.resample(samples, 16_000, 8_000)).max() < 2**-15
 
 
+def test_a_strength_is_a_limit(tmp_path, run_enhance):
+    source = recording(tmp_path / "a.wav")
+    for name, options in {
+        "b": ("--strength", 0.75),
+        "c": ("--limit-db", 12.0412),
+        "d": ("--strength", 1),
+        "e": (),
+        "f": ("--strength", 0),
+    }.items():
+        assert run_enhance(source, "-o", tmp_path / f"{name}.wav", *options).exit_code == 0
+    found = {name: audio.read(tmp_path / f"{name}.wav")[0] for name in "abcdef"}
+    assert np.abs(found["b"] - found["c"]).max() < 2**-14
+    assert np.array_equal(found["d"], found["e"])
+    assert np.array_equal(found["f"], found["a"])
+    result = run_enhance(source, "-o", tmp_path / "g.wav", "--strength", 0.5, "--limit-db", 6)
+    assert result.exit_code == 2
+    assert "give one of them" in " ".join(result.stderr.split())
+
+
 def test_nothing_is_overwritten_without_the_option(tmp_path, run_enhance):
     source = recording(tmp_path / "a.wav")
     target = tmp_path / "b.wav"

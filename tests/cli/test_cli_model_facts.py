@@ -10,10 +10,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from stillwave import checkpoint
+from stillwave import checkpoint, pretrained
 from stillwave.errors import CheckpointError
 from stillwave.models import DPDCRN
 from stillwave.schema import ModelConfig
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -83,3 +85,13 @@ def test_a_mistyped_preset_names_the_nearest(run) -> None:
 
 def test_look_ahead_in_milliseconds(run) -> None:
     assert re.search(r"look-ahead\W+31\.9 ms", run("framenet-xs", "--seconds", "0.5").stdout)  # 510 samples
+
+
+@pytest.mark.parametrize("name", [*pretrained.names(), *map(str, sorted((ROOT / "weights").iterdir()))])
+def test_every_model_and_checkpoint_states_what_it_does_with_the_room(run, name) -> None:
+    text = " ".join(run(name, "--seconds", "0.5").stdout.replace("│", " ").split())
+    assert "50 ms after the direct sound" in text, text
+
+
+def test_a_checkpoint_without_a_recipe_states_that_the_room_was_not_recorded(run, folder) -> None:
+    assert re.search(r"room\W+not recorded", run(str(folder), "--seconds", "0.5").stdout)

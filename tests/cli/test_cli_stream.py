@@ -67,6 +67,14 @@ def test_the_output_equals_that_of_a_file(run, model, rate, channels, limit):
     assert np.abs(found - expected).max() < 1e-5
 
 
+def test_options_of_the_signal_are_those_of_files(run, model):
+    noisy = sound(5_000)
+    options = "--format", "f32le", "--strength", 0.5, "--keep-clean"
+    found = np.frombuffer(run(*options, input=noisy.tobytes()).stdout_bytes, "<f4")
+    expected = stillwave.load(model, "cpu", keep_clean=True).enhance(noisy, 16_000, limit_db=20 * np.log10(2))
+    assert np.abs(found - expected[0]).max() < 1e-5
+
+
 def test_keep_delay_prepends_silence(run):
     noisy = (sound(3_000) * 2**15).astype("<i2").tobytes()
     aligned = np.frombuffer(run(input=noisy).stdout_bytes, "<i2")

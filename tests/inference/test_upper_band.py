@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from denoisers import Toy, half, nothing
@@ -30,6 +32,22 @@ class Gains:
         frames = state["frame"][:, :1].astype(int) + np.arange(spectrum.shape[2])
         gains = self.gains[np.minimum(frames, len(self.gains) - 1)]
         return spectrum * gains[:, None, :, None], {"frame": state["frame"] + spectrum.shape[2]}
+
+
+class Bands:
+    """A causal network that keeps some bins and removes the others."""
+
+    sample_rate, n_fft, hop, microphones, fingerprint = 16_000, 512, 256, 1, "bands"
+
+    def __init__(self, kept: slice):
+        self.gains = np.zeros(257, np.float32)
+        self.gains[kept] = 1
+
+    def begin(self, streams):
+        return {"frame": np.zeros((streams, 1), np.float32)}
+
+    def step(self, spectrum, state):
+        return spectrum * self.gains, state
 
 
 def noise(samples: int, channels: int = 1) -> np.ndarray:
@@ -104,6 +122,49 @@ def test_the_limit_holds_in_both_bands(limit):
         noisy = tone(hertz)
         out = Enhancer(Gains(0)).enhance(noisy, 48_000, limit_db=limit)
         assert np.abs(out - noisy * 10 ** (-limit / 20)).max() < 1e-6
+
+
+@pytest.mark.parametrize("limit", [3, 12, 30])
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+@pytest.mark.parametrize("network", [Gains(0), Toy(nothing)])
+def test_noise_alone_is_reduced_by_the_limit_in_every_band(network, rate, limit):
+    noisy = noise(2 * rate)[0]
+    out = Enhancer(network).enhance(noisy, rate, limit_db=limit)
+    edges = [100, 1_000, 4_000, 7_000, 7_800, 8_200, 9_000, 14_000, 21_000]
+    for low, high in pairwise(edges):
+        reduced = level_db(noisy, rate, low, high) - level_db(out, rate, low, high)
+        assert reduced == pytest.approx(limit, abs=0.1), (low, high)
+
+
+@pytest.mark.parametrize(
+    ("kept", "speech", "noise_bands"),
+    [
+        (slice(20, 44), [1_000], [(2_000, 5_000), (5_000, 7_800), (8_200, 11_000), (11_000, 20_000)]),
+        (slice(160, 240), [6_000, 12_000], [(300, 1_000), (1_000, 4_000)]),
+    ],
+)
+def test_in_bands_without_speech_noise_is_reduced_by_the_limit(kept, speech, noise_bands):
+    voice = sum(tone(hertz, seconds=2) for hertz in speech)
+    noisy = voice + 0.1 * noise(96_000)[0]
+    out = Enhancer(Bands(kept)).enhance(noisy, 48_000, limit_db=12)
+    reduced = [
+        level_db(noisy, 48_000, low, high) - level_db(out, 48_000, low, high)
+        for low, high in (*noise_bands, *((hertz - 50, hertz + 50) for hertz in speech))
+    ]
+    assert reduced == pytest.approx([12] * len(noise_bands) + [0] * len(speech), abs=0.1)
+
+
+def test_a_shipped_model_never_exceeds_the_limit_and_reaches_it_where_it_removes_all():
+    noisy = noise(3 * 48_000)[0]
+    enhancer = stillwave.load()
+    all_removed, out = (enhancer.enhance(noisy, 48_000, limit_db=limit) for limit in (None, 12))
+    for low, high in pairwise([100, 1_000, 4_000, 7_800, 8_200, 14_000, 21_000]):
+        before, unlimited, limited = (
+            level_db(signal[48_000:], 48_000, low, high) for signal in (noisy, all_removed, out)
+        )
+        assert before - limited <= 12.1, (low, high)
+        if before - unlimited > 55:
+            assert before - limited == pytest.approx(12, abs=0.1), (low, high)
 
 
 @pytest.mark.parametrize("rate", [44_100, 48_000])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile
+from voices import voice
 from web_client import MODEL, noise, problem_of, samples_of, wav
 
 import stillwave
@@ -55,6 +56,15 @@ def test_options_are_those_of_the_command(client, tmp_path, limit, rate):
     stillwave.load("bsrnn-xs-int8").enhance_file(source, target, limit_db=limit, rate=rate)
     assert response.content == target.read_bytes()
     assert response.headers["stillwave-rate"] == str(rate or 48_000)
+
+
+def test_clean_recordings_are_kept_on_request(client, tmp_path):
+    source, target = tmp_path / "a.wav", tmp_path / "b.wav"
+    source.write_bytes(wav(voice(1)[None], 16_000))
+    usual = client.post("/v1/enhance", content=source.read_bytes())
+    response = client.post("/v1/enhance", params={"keep_clean": 1}, content=source.read_bytes())
+    stillwave.load(MODEL, keep_clean=True).enhance_file(source, target)
+    assert response.content == target.read_bytes() != usual.content
 
 
 def test_metadata_is_kept(client, tmp_path):

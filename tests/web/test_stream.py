@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from starlette.testclient import WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
+from voices import voice
 from web_client import MODEL, noise, served
 
 import stillwave
@@ -70,6 +71,14 @@ def test_channels_models_and_limits(client):
     _, data, _ = exchanged(client, samples.T.astype("<f4").tobytes(), 8, **options)
     expected = stillwave.load("bsrnn-xs-int8").enhance(samples, 16_000, limit_db=6.0)
     assert np.abs(np.frombuffer(data, "<f4").reshape(-1, 2).T - expected).max() < 1e-5
+
+
+def test_clean_signals_are_kept_on_request(client):
+    samples = voice(1)
+    _, data, _ = exchanged(client, samples.astype("<f4").tobytes(), 4, keep_clean=True)
+    expected = stillwave.load(MODEL, keep_clean=True).enhance(samples, 16_000)
+    assert np.abs(np.frombuffer(data, "<f4") - expected).max() < 1e-5
+    assert np.abs(stillwave.load(MODEL).enhance(samples, 16_000) - expected).max() > 1e-3
 
 
 def test_integers_are_rounded_and_clipped(client):

@@ -28,7 +28,9 @@ from stillwave.cli.options import (
     Purpose,
     PurposeOption,
     Quiet,
+    Strength,
     jobs_option,
+    limit_of,
     model_option,
     output_option,
 )
@@ -66,6 +68,7 @@ def enhance(
         ),
     ] = None,
     limit_db: LimitDb = None,
+    strength: Strength = None,
     purpose: PurposeOption = Purpose.listening,
     guard: GuardOption = None,
     bandwidth: BandwidthOption = Bandwidth.full,
@@ -131,6 +134,7 @@ def enhance(
 
     if output is None and inputs == [PIPE]:
         output = PIPE
+    limit_db = limit_of(limit_db, strength)
     if purpose is Purpose.asr:
         limit_db = _limit_for_asr(limit_db, guard, PIPE in inputs, quiet)
     elif guard:
@@ -169,7 +173,7 @@ def enhance(
 def _limit_for_asr(limit_db: float | None, guard: str | None, pipe: bool, quiet: bool) -> float:
     """Return the limit of `--for asr`: none of the mixes that were measured lowers the word error rate."""
     if limit_db is not None:
-        raise StillwaveError("--for asr sets the limit; leave out --limit-db")
+        raise StillwaveError("--for asr sets the limit; leave out --limit-db and --strength")
     if guard and pipe:
         raise StillwaveError("--guard reads a recording twice; give files, not a pipe")
     if not guard and not quiet:

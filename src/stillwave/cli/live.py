@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillwave.cli.options import AsJson, Bandwidth, BandwidthOption, CausalModel, KeepCleanOption, LimitDb
+from stillwave.cli.options import (
+    AsJson,
+    Bandwidth,
+    BandwidthOption,
+    CausalModel,
+    KeepCleanOption,
+    LimitDb,
+    Strength,
+    limit_of,
+)
 from stillwave.cli.pipes import print_json
 from stillwave.console import err, note
 
@@ -21,6 +30,7 @@ DEVICES = "Devices"
 def live(
     model: CausalModel = None,
     limit_db: LimitDb = None,
+    strength: Strength = None,
     bandwidth: BandwidthOption = Bandwidth.full,
     keep_clean: KeepCleanOption = False,
     listing: Annotated[
@@ -98,7 +108,7 @@ def live(
 
     microphone, speaker = find(source, "input"), find(sink, "output")
     stream = load(model, "cpu", bandwidth=bandwidth.value, keep_clean=keep_clean).open(
-        rate or speaker.rate, limit_db=limit_db
+        rate or speaker.rate, limit_db=limit_of(limit_db, strength)
     )
     processor = LiveProcessor(stream, max(1, round(block_ms * stream.rate / 1000)), lag)
     note(

@@ -64,6 +64,8 @@ def show(target: str, facts: ModelFacts) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from stillwave.reports.card_tables import room
+
     config = facts.config
     table = Table(title=Text(target), show_header=False, title_justify="left")
     table.add_column(justify="left")
@@ -71,6 +73,7 @@ def show(target: str, facts: ModelFacts) -> None:
     network = [
         ("network", f"{config.name}, {config.channels} channels, {config.blocks} block(s)"),
         ("input", f"{config.microphones} microphone(s), {facts.sample_rate} Hz"),
+        *([("room", room(facts.card))] if facts.card else []),
         ("parameters", f"{facts.cost.parameters:,}"),
     ]
     rows = [*_card_rows(facts.card), *network, *cost_rows(facts.cost, facts.sample_rate, facts.delay_ms)]

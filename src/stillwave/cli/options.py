@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 from stillwave.cli.complete import complete_model, complete_recipe
 from stillwave.cli.defaults import DEVICE, JOBS, MODEL, RECOGNISER
+from stillwave.errors import StillwaveError
 
 OUTPUT, RUNNING, SIGNAL = "Output", "Running", "Model and signal"
 """Help panels of verbs with many options."""
@@ -103,6 +105,28 @@ LimitDb = Annotated[
         help="Reduce noise by at most this many dB; default: no limit.",
     ),
 ]
+Strength = Annotated[
+    float | None,
+    typer.Option(
+        "--strength",
+        min=0,
+        max=1,
+        metavar="SHARE",
+        rich_help_panel=SIGNAL,
+        help="Share of the output that is the estimate, the rest is the input; 0.75 is --limit-db 12; default: 1.",
+    ),
+]
+
+
+def limit_of(limit_db: float | None, strength: float | None) -> float | None:
+    """Return the limit in dB that `--limit-db` or `--strength` sets. Raises StillwaveError if both are given."""
+    if strength is None:
+        return limit_db
+    if limit_db is not None:
+        raise StillwaveError("--strength and --limit-db set the same limit; give one of them")
+    if strength == 0:
+        return 0.0
+    return None if strength == 1 else -20 * math.log10(1 - strength)
 
 
 References = Annotated[
@@ -192,8 +216,8 @@ KeepCleanOption = Annotated[
     typer.Option(
         "--keep-clean",
         rich_help_panel=SIGNAL,
-        help="Leave recordings and passages as they are in which the model removes almost nothing (22 dB less than it "
-        "keeps).",
+        help="Leave recordings and passages as they are in which the model removes almost nothing (30 dB less than the "
+        "level of the speech).",
     ),
 ]
 Device = Annotated[

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillwave.cli.options import SIGNAL, Bandwidth, BandwidthOption, CausalModel, KeepCleanOption, LimitDb
+from stillwave.cli.options import (
+    SIGNAL,
+    Bandwidth,
+    BandwidthOption,
+    CausalModel,
+    KeepCleanOption,
+    LimitDb,
+    Strength,
+    limit_of,
+)
 from stillwave.cli.pipes import check_pipes
 from stillwave.console import note
 from stillwave.errors import AudioError
@@ -52,6 +61,7 @@ def stream(
         ),
     ] = PcmFormat.s16le,
     limit_db: LimitDb = None,
+    strength: Strength = None,
     bandwidth: BandwidthOption = Bandwidth.full,
     keep_clean: KeepCleanOption = False,
     block: Annotated[
@@ -90,9 +100,8 @@ def stream(
     from stillwave.inference import load
     from stillwave.live.pcm import run
 
-    opened = _open(
-        load(model, "cpu", bandwidth=bandwidth.value, keep_clean=keep_clean), rate, channels, limit_db
-    )
+    enhancer = load(model, "cpu", bandwidth=bandwidth.value, keep_clean=keep_clean)
+    opened = _open(enhancer, rate, channels, limit_of(limit_db, strength))
     with _quiet_pipe():
         done = run(
             opened,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stillwave.card import ModelCard, TestScores, Training
+from stillwave.card import Card, ModelCard, TestScores, Training
 from stillwave.schema.data import MixingConfig
 
 Rows = list[tuple[str, str]]
@@ -37,7 +37,7 @@ def scores(tested: TestScores) -> list[list[str]]:
     return rows
 
 
-def room(card: ModelCard) -> str:
+def room(card: Card) -> str:
     """Return what the network was trained to do with the reverberation of a room."""
     data = (card.recipe or {}).get("data") or {}
     if "mixing" not in data or "pairs" in data.get("train", {}):

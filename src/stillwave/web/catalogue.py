@@ -8,6 +8,7 @@ from typing import Any
 
 from stillwave import pretrained
 from stillwave.card import ModelCard
+from stillwave.errors import StillwaveError
 from stillwave.inference import Enhancer, load
 from stillwave.web.problems import Problem
 
@@ -25,7 +26,7 @@ class Catalogue:
 
     def __init__(self, default: str | None = None) -> None:
         self._lock = threading.Lock()
-        self._open: dict[str, Enhancer] = {}
+        self._open: dict[tuple[str, bool], Enhancer] = {}
         self._file: Path | None = None
         self.default = default or pretrained.default()
         if not pretrained.SHIPPED.has(self.default):
@@ -37,13 +38,21 @@ class Catalogue:
         """Return the names of the models, the default first."""
         return [self.default, *(name for name in pretrained.names() if name != self.default)]
 
-    def enhancer(self, name: str | None = None) -> Enhancer:
-        """Return the enhancer of a model, by default of the default one. Raises Problem for an unknown name."""
+    def enhancer(self, name: str | None = None, keep_clean: bool = False) -> Enhancer:
+        """Return the enhancer of a model, by default of the default one; `keep_clean` as in `stillwave.load`.
+
+        Raises Problem for an unknown name.
+        """
         name = self.checked(name)
         with self._lock:
-            if name not in self._open:
-                self._open[name] = load(self._path(name))
-            return self._open[name]
+            if (name, keep_clean) not in self._open:
+                try:
+                    self._open[name, keep_clean] = load(self._path(name), keep_clean=keep_clean)
+                except StillwaveError as error:
+                    if not keep_clean:
+                        raise
+                    raise Problem("bad-option", str(error)) from None
+            return self._open[name, keep_clean]
 
     def checked(self, name: str | None) -> str:
         """Return the name of a model; None for the default one. Raises Problem if it is unknown."""

@@ -40,6 +40,7 @@ class EnhanceOptions(Options):
 
     model: Annotated[str | None, Field(description="Name of a model; default: the default model.")] = None
     limit_db: Annotated[float | None, Field(ge=0, description="Reduce noise by at most this many dB.")] = None
+    keep_clean: Annotated[bool, Field(description="Leave clean recordings as they are.")] = False
     rate: Annotated[
         int | None, Field(ge=8_000, le=192_000, description="Sampling rate of the output in Hz.")
     ] = None
@@ -111,7 +112,7 @@ async def enhance(request: Request, options: Annotated[EnhanceOptions, Query()])
 
     def work(upload: Upload, output: Output) -> None:
         seconds = recordings.enhance(
-            service.catalogue.enhancer(name),
+            service.catalogue.enhancer(name, options.keep_clean),
             recordings.Request(
                 upload, upload.path.parent, options.format, options.limit_db, options.rate, options.original
             ),

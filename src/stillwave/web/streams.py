@@ -14,6 +14,9 @@ from stillwave.web.client_stream import ClientStream
 from stillwave.web.problems import Problem
 from stillwave.web.stream_thread import StreamThread
 
+_KEEP_CLEAN = "+keep_clean"
+"""Suffix of the model of streams that keep clean sound: they share calls of the network among themselves."""
+
 
 class Streams:
     """Live streams of all models. Creating it measures the cost of a stream of each, unless `most` is given.
@@ -40,7 +43,8 @@ class Streams:
 
     def backend(self, model: str) -> Backend:
         """Return the backend of a model. Raises StillwaveError for one that cannot stream."""
-        found = self._catalogue.enhancer(model).backend
+        name = model.removesuffix(_KEEP_CLEAN)
+        found = self._catalogue.enhancer(name, keep_clean=name != model).backend
         if found is None or found.microphones != 1:
             raise StillwaveError(f"{model}: cannot stream; choose a causal model for one microphone")
         return found
@@ -67,15 +71,16 @@ class Streams:
 
     @contextmanager
     def open(
-        self, model: str, rate: int, channels: int, format: str, dry_mix: float
+        self, model: str, rate: int, channels: int, format: str, dry_mix: float, keep_clean: bool = False
     ) -> Iterator[ClientStream]:
-        """Open a stream; see `ClientStream`. Raises Problem if it does not fit."""
+        """Open a stream; see `ClientStream`; `keep_clean` as in `load`. Raises Problem if it does not fit."""
         base = model.removesuffix("-int8") if model not in self.admission.costs else model
         if base not in self.admission.costs:
             raise Problem("bad-option", "model: cannot stream; choose a causal model for one microphone")
         cost = self.admission.add(base, channels)
         thread = min(self._threads, key=lambda thread: thread.load)
         thread.load += cost
+        model += _KEEP_CLEAN if keep_clean else ""
         client = ClientStream(model, rate, channels, format, dry_mix, thread.wake)
         thread.add(client)
         try:

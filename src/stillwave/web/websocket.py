@@ -43,6 +43,7 @@ class Greeting(Frozen):
     channels: Annotated[int, Field(ge=1, le=64)] = 1
     model: str | None = None
     limit_db: NotNegative | None = None
+    keep_clean: bool = False
     sequence: bool = False
 
 
@@ -99,7 +100,7 @@ class Connection:
         dry_mix = 0.0 if greeting.limit_db is None else 10.0 ** (-greeting.limit_db / 20)
         with (
             self._service.streams.open(
-                model, greeting.rate, greeting.channels, greeting.format, dry_mix
+                model, greeting.rate, greeting.channels, greeting.format, dry_mix, greeting.keep_clean
             ) as client,
             self._service.metrics.streams.track_inprogress(),
         ):
