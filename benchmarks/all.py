@@ -1,6 +1,6 @@
 """Run every benchmark and put what they print into docs/benchmarks.md: no figure there is typed by hand.
 
-    python benchmarks/all.py --audio AUDIO --checkpoint RUN [--work scratch] [--only mixer evaluation] [--threads 2]
+    python benchmarks/all.py --audio AUDIO --checkpoint RUN [--work scratch] [--graphs PEERS] [--only mixer evaluation] [--threads 2]
 
 AUDIO holds train/ (speech/, noise/, rir/), and test/, test_diverse/ and fullband/test/ (noisy/, clean/,
 mixtures.csv); RUN is a trained network; WORK is where `sizes.py` trains its networks. A section that is not run keeps
@@ -37,7 +37,12 @@ def main() -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{name} failed:\n{done.stderr}")
-        names = {str(options.audio): "AUDIO", str(options.checkpoint): "RUN", str(options.work): "WORK"}
+        names = {
+            str(options.graphs): "PEERS",
+            str(options.audio): "AUDIO",
+            str(options.checkpoint): "RUN",
+            str(options.work): "WORK",
+        }
         shown = " ".join(["python", *(_named(part, names) for part in command[1:])])
         day = datetime.date.today().isoformat()
         sections[title] = f"`{shown}`, {day}\n\n{_demote(done.stdout.strip())}\n"
@@ -57,6 +62,8 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
         ("network_step", "Training step by network", ["--threads", threads]),
         ("busy_cores", "Busy cores", []),
         ("latency", "Streaming latency", []),
+        *_streaming_cost(options.graphs),
+        ("io_binding", "I/O binding", []),
         ("export_forms", "Export precision", _forms(options)),
         ("base_install", "Base install", []),
         (
@@ -75,6 +82,15 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
         ("files", "Speed of files", ["weights/bsrnn-m"]),
         ("keep_clean", "Clean recordings", [str(audio)]),
         ("overlap", "Overlap of parts", [str(options.work / "asr" / "train-noisy" / "noisy")]),
+    ]
+
+
+def _streaming_cost(graphs: Path | None) -> list[tuple[str, str, list[str]]]:
+    if graphs is None:
+        return []
+    return [
+        ("streaming_cost", "Streaming cost", ["--graphs", str(graphs)]),
+        ("streaming_cost", "Streaming cost under load", ["--graphs", str(graphs), "--load", "1"]),
     ]
 
 
@@ -112,6 +128,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--audio", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=Path("scratch"))
+    parser.add_argument("--graphs", type=Path, help="streaming graphs of peers, see streaming_cost.py")
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()

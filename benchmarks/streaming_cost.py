@@ -37,6 +37,7 @@ from stillwave.external.peers import FrameDenoiser
 from stillwave.inference import Backend, Stream
 
 WARM = 3  # turns
+EXPLAINED = "10 or 16 ms at 16 kHz, or 10 ms at 48 kHz; `free shapes`: without the session of fixed shapes"
 
 
 class System(NamedTuple):
@@ -63,7 +64,8 @@ def main() -> None:
         systems = dict(all_systems(options.models, options.graphs, stack))
         stack.enter_context(busy(options.load))
         found = measure(systems, options.seconds, time.perf_counter if options.load else time.thread_time)
-    print(provenance.machine())
+    facts = provenance.machine()
+    print(f"{facts['processor']}, one of {facts['cores']} cores, {facts['system']}; blocks of {EXPLAINED}\n")
     print("| system | real-time factor | ratio to GTCRN | p99 of a block |\n| --- | --- | --- | --- |")
     factors = {
         name: seconds.mean(1) * systems[name].rate / systems[name].block for name, seconds in found.items()
