@@ -1,6 +1,6 @@
 """Run every benchmark and put what they print into docs/benchmarks.md: no figure there is typed by hand.
 
-    python benchmarks/all.py --audio AUDIO --checkpoint RUN [--work scratch] [--graphs PEERS] [--only mixer evaluation] [--threads 2]
+    python benchmarks/all.py --audio AUDIO --checkpoint RUN [--work scratch] [--graphs PEERS] [--only mixer evaluation]
 
 AUDIO holds train/ (speech/, noise/, rir/), and test/, test_diverse/ and fullband/test/ (noisy/, clean/,
 mixtures.csv); RUN is a trained network; WORK is where `sizes.py` trains its networks. A section that is not run keeps
