@@ -8,6 +8,7 @@ from stillwave.audio.contract import (
     check_channels,
     check_finite,
     check_rate,
+    energy,
     silence_faults,
 )
 from stillwave.audio.ffmpeg import MEDIA
@@ -32,6 +33,7 @@ __all__ = [
     "check_channels",
     "check_finite",
     "check_rate",
+    "energy",
     "measure",
     "nearest_rate",
     "open_reader",

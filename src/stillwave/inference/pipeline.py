@@ -5,12 +5,13 @@ A `StreamingPipeline` returns samples as soon as they are complete; `stream.py` 
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stillwave.audio import Samples
+from stillwave.audio import Samples, energy
 from stillwave.errors import AudioError
 from stillwave.inference.backend import Backend, Spectra, State
 from stillwave.inference.streaming_resampler import StreamingResampler
@@ -74,7 +75,8 @@ class StreamingPipeline:
             self._adder.push(self._estimate(frames[:, first : first + FRAMES_AT_ONCE]))
             for first in range(0, frames.shape[1], FRAMES_AT_ONCE)
         ]
-        wet = self._down.push(np.concatenate([*parts, np.zeros((self.streams, 0), np.float32)], axis=1))
+        empty = np.zeros((self.streams, 0), np.float32)
+        wet = self._down.push(parts[0] if len(parts) == 1 else np.concatenate([*parts, empty], axis=1))
         # Kept for any `dry_mix`, so that states fit streams with another one.
         self._kept = np.concatenate([self._kept, self._dry.push(block[:, 0])], axis=1)
         dry, self._kept = self._kept[:, : wet.shape[1]], self._kept[:, wet.shape[1] :].copy()
@@ -143,20 +145,23 @@ def estimate_frames(backend: Backend, frames: Samples, state: State) -> Estimate
     """
     streams = len(frames) // backend.microphones
     spectra = analyze_frames(frames).reshape(streams, backend.microphones, frames.shape[1], -1)
-    parts = np.concatenate([spectra.real, spectra.imag], axis=1)
-    output, state = backend.step(np.ascontiguousarray(parts, np.float32), state)
+    output, state = backend.step(np.concatenate([spectra.real, spectra.imag], axis=1), state)
     output, state, restarts = _without_faults(backend, output, state)
-    by_stream = frames.reshape(streams, -1, *frames.shape[1:])
-    active: NDArray[np.bool_] = (by_stream != 0).any(axis=(1, 3))
-    estimate: Spectrum = (output[:, 0] + 1j * output[:, 1]) * active[:, :, None]
+    estimate: Spectrum = np.empty_like(spectra[:, 0])
+    estimate.real, estimate.imag = output[:, 0], output[:, 1]
+    if not frames[:, :, backend.hop].all():  # a frame of digital silence has a zero there
+        active: NDArray[np.bool_] = (
+            (frames != 0).any(axis=2).reshape(streams, -1, frames.shape[1]).any(axis=1)
+        )
+        estimate[~active] = 0
     return Estimated(estimate, spectra[:, 0], state, restarts)
 
 
 def _without_faults(backend: Backend, output: Spectra, state: State) -> tuple[Spectra, State, int]:
     """Replace invalid frames by silence and reset the state of their streams."""
+    if math.isfinite(energy(output)):  # then no magnitude exceeds 2e19
+        return output, state, 0
     with np.errstate(invalid="ignore"):
-        if output.min() >= -GREATEST and output.max() <= GREATEST:  # false for NaN
-            return output, state, 0
         values: NDArray[np.bool_] = np.abs(output) <= GREATEST
     finite: NDArray[np.bool_] = np.logical_and.reduce(values, axis=(1, 3))
     invalid: NDArray[np.bool_] = ~np.logical_and.reduce(finite, axis=1)

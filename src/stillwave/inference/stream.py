@@ -196,8 +196,10 @@ class Stream:
             raise AudioError(f"block: expected the shape {self._shapes()}, got {list(block.shape)}{hint}")
         if block.dtype.kind != "f" and block.size:
             return check(block.reshape(-1, block.shape[-1]), "block").reshape(*wanted, -1)
-        with np.errstate(over="ignore"):
-            rows = block.reshape(*wanted, block.shape[-1]).astype(np.float32, copy=False)
+        rows = block.reshape(*wanted, block.shape[-1])
+        if rows.dtype != np.float32:
+            with np.errstate(over="ignore"):
+                rows = rows.astype(np.float32)
         rows, count = silence_faults(rows)
         self.repaired += count
         return rows

@@ -70,7 +70,7 @@ class StreamingResampler:
         return max(0, (last * self.up + self.up - 1 - self.numerator) // self.down + 1) if last >= 0 else 0
 
     def _outputs(self, signal: Samples, numerator: int, count: int) -> Samples:
-        windows = np.lib.stride_tricks.sliding_window_view(signal, 2 * self.reach + 1, axis=1)
+        windows = _windows(signal, 2 * self.reach + 1)
         if self.up <= _FEW_PHASES:
             return self._by_phase(windows, numerator, count)
         position = numerator + np.arange(count, dtype=np.int64) * self.down
@@ -107,6 +107,16 @@ class StreamingResampler:
     def needed(self, outputs: Ints) -> Ints:
         """Return the number of input samples that complete the first `outputs` outputs (at least 1)."""
         return outputs if self.same else (outputs - 1) * self.down // self.up + self.reach + 1
+
+
+def _windows(signal: Samples, length: int) -> Samples:
+    """Return all windows `[R, n − length + 1, length]` of a contiguous signal `[R, n]`, without a copy.
+
+    NumPy's `sliding_window_view` takes as long as a whole block of a live stream.
+    """
+    rows, count = signal.shape
+    shape = rows, count - length + 1, length
+    return np.ndarray(shape, np.float32, signal, 0, (*signal.strides, signal.itemsize))
 
 
 @lru_cache(maxsize=16)

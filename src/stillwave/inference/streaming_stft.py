@@ -50,6 +50,8 @@ class Framer:
         signal = np.concatenate([self.held, block], axis=1)
         count = signal.shape[1] // self.hop - 1
         self.held = signal[:, count * self.hop :].copy()
+        if count == 1:
+            return signal[:, None, : 2 * self.hop]
         halves = signal[:, : (count + 1) * self.hop].reshape(len(signal), count + 1, self.hop)
         return np.concatenate([halves[:, :-1], halves[:, 1:]], axis=2)
 
@@ -74,6 +76,10 @@ class OverlapAdder:
     def add(self, frames: Samples) -> Samples:
         """Return the same for frames `[R, T, n_fft]` of `synthesize_frames`, T ≥ 1."""
         hop = self.n_fft // 2
+        if frames.shape[1] == 1 and self.held.shape[1]:
+            ready: Samples = frames[:, 0, :hop] + self.held
+            self.held = frames[:, 0, hop:]
+            return ready
         summed = frames[..., :hop].copy()
         summed[:, 1:] += frames[:, :-1, hop:]
         begun = self.held.shape[1] > 0

@@ -10,6 +10,7 @@ The band and the exponent of g were compared on mixtures at 48 kHz: docs/fullban
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from stillwave.inference.streaming_stft import (
 
 LOWEST, HIGHEST = 5 / 8, 15 / 16
 """Edges of the bins that give the gain, as shares of the network's band."""
+_TABLE = 2**16
+"""Longest table of the window."""
 
 
 def frame_gains(noisy: Spectrum, estimate: Spectrum) -> Samples:
@@ -36,8 +39,7 @@ def frame_gains(noisy: Spectrum, estimate: Spectrum) -> Samples:
 
 
 def _power(spectra: Spectrum) -> NDArray[np.float64]:
-    power: NDArray[np.float64] = np.sum(np.square(spectra.real, dtype=np.float64), axis=-1)
-    power += np.sum(np.square(spectra.imag, dtype=np.float64), axis=-1)
+    power: NDArray[np.float64] = np.square(spectra.view(spectra.real.dtype), dtype=np.float64).sum(axis=-1)
     return power
 
 
@@ -76,12 +78,23 @@ class GainEnvelope:
         if not count:
             return np.zeros((len(self.gains), 0), np.float32)
         frame, rest = np.divmod(self.position + np.arange(count, dtype=np.int64) * self._step, self._frame)
-        rising = np.square(np.sin(rest * (0.5 * math.pi / self._frame))).astype(np.float32)
+        rising = _rising(self._frame)[rest] if self._frame <= _TABLE else _sin2(rest, self._frame)
         before = self.gains[:, frame]
         factors: Samples = before + rising * (self.gains[:, frame + 1] - before)
         passed, self.position = divmod(self.position + count * self._step, self._frame)
         self.gains = self.gains[:, passed:].copy()
         return factors
+
+
+def _sin2(place: NDArray[np.int64], frame: int) -> Samples:
+    """Return the rising half of the window of a frame, at places of 1/`frame` of it."""
+    rising: Samples = np.square(np.sin(place * (0.5 * math.pi / frame))).astype(np.float32)
+    return rising
+
+
+@lru_cache(maxsize=16)
+def _rising(frame: int) -> Samples:
+    return _sin2(np.arange(frame, dtype=np.int64), frame)
 
 
 def separate_upper_band(noisy: Samples, estimate: Samples, n_fft: int) -> Samples:
