@@ -166,6 +166,9 @@ class _Timed:
 
 def folders(data: bytes, folder: Path, options: argparse.Namespace) -> Iterator[str]:
     """Time of a folder by the clock with one job, and with several."""
+    if options.jobs < 2:
+        yield "Folders: not measured; --jobs 2 or more compares with one job."
+        return
     if options.jobs > cores():
         yield f"Folders: to be measured on a machine with {options.jobs} idle cores (here: {cores()})."
         return
