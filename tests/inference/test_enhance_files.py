@@ -244,6 +244,31 @@ def test_an_hour_takes_no_more_memory_than_five_minutes(tmp_path, rate):
     assert peaks[60] < peaks[5] + 20
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory from /proc")
+def test_the_command_takes_less_than_400_mb_for_stereo_at_48_khz(tmp_path):
+    """Ten minutes: that an hour takes no more is tested above."""
+    source, target = tmp_path / "in.wav", tmp_path / "out.wav"
+    with audio.open_writer(source, 48_000, 2) as writer:
+        generator = np.random.default_rng(0)
+        for _ in range(600):
+            writer.write(generator.uniform(-0.1, 0.1, (2, 48_000)).astype(np.float32))
+    script = f"""
+        import sys
+        from stillwave.cli import main
+        sys.argv = ["stillwave", "enhance", {str(source)!r}, "-o", {str(target)!r}, "--keep-clean", "-q"]
+        try:
+            main()
+        finally:
+            print([line for line in open("/proc/self/status") if line.startswith("VmHWM")][0].split()[1])
+    """
+    out = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+    )
+    assert audio.probe(target).frames == 600 * 48_000
+    assert int(out.stdout.split()[-1]) / 1024 < 400
+
+
 def test_a_suffix_that_is_no_format_is_refused(tmp_path):
     (tmp_path / "in.wav").write_bytes(b"")
     with pytest.raises(AudioError, match=r"out\.xyz: .*'\.xyz'.*\.aif"):

@@ -179,6 +179,19 @@ def test_a_state_names_every_part_and_its_first_axis_counts_streams(name: str) -
 
 
 @torch.no_grad()
+def test_dilated_convolutions_keep_what_they_made_of_past_frames() -> None:
+    """One frame of `channels` maps for each frame of the dilation, however many inputs a layer has."""
+    name = "dpdcrn frame"
+    model, config = network(name), SMALL[name]
+    with torch.no_grad(), streaming(model):
+        model.estimate(spectrum(model))
+        dense = {key: value.shape for key, value in get_state(model).items() if ".pasts." in key}
+    assert len(dense) == 2 * config.depth
+    for key, shape in dense.items():
+        layer = int(key.split(".pasts.")[1].split(".")[0])
+        assert shape[1:3] == (config.channels, 2**layer)
+
+
 def test_states_are_cleared_when_streaming_ends() -> None:
     model = network("dpdcrn batch")
     x = spectrum(model)

@@ -25,7 +25,10 @@ class ConvStage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `[B, C, T, D]` to `[B, out_channels, T', D']`."""
-        x = self.conv(x)
+        return self.finish(self.conv(x))
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Return norm and activation of what was convolved."""
         if isinstance(self.norm, nn.InstanceNorm2d):
             return norm_prelu(x, self.norm, self.activation)
         y: Tensor = self.activation(self.norm(x))
@@ -37,6 +40,8 @@ class DilatedDense(nn.Module):
 
     Inputs of layer k are all earlier outputs, newest first, at a frame and at the frame 2^k before it. The output is
     that of the last layer.
+
+    A stream keeps what the earlier tap of each layer made of past frames, not its inputs: (k + 1) times fewer channels.
     """
 
     def __init__(self, channels: int, depth: int = 4, norm: str = "instance") -> None:
@@ -55,8 +60,19 @@ class DilatedDense(nn.Module):
         for k, layer in enumerate(self.layers):
             if k:
                 inputs = torch.cat([newest, inputs], dim=1)
-            newest = layer(self.pasts[k](inputs))
+            past = cast(CausalPad, self.pasts[k])
+            newest = self._streamed(k, inputs) if past.memory.open else layer(past(inputs))
         return newest
+
+    def _streamed(self, k: int, inputs: Tensor) -> Tensor:
+        """Return layer k of a block `[B, (k+1)·C, T, D]` of a stream: both taps at once, the earlier one delayed."""
+        layer = cast(ConvStage, self.layers[k])
+        weight = torch.cat([layer.conv.weight[:, :, :1], layer.conv.weight[:, :, 1:]])
+        taps = functional.conv2d(inputs, weight, padding=(0, 1))
+        past, present = taps.chunk(2, dim=1)
+        delayed = self.pasts[k](past)[:, :, : -(2**k)]
+        bias = cast(Tensor, layer.conv.bias)[:, None, None]
+        return layer.finish(present + delayed + bias)
 
 
 class Attention(nn.Module):
