@@ -18,7 +18,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c require
 unexport PYTHONDONTWRITEBYTECODE
 test test-all coverage: export OMP_NUM_THREADS ?= 1
 
-.PHONY: help quickstart test test-all coverage lint docs docs-serve wheel web-assets clean
+.PHONY: help quickstart test test-all coverage lint docs docs-serve wheel web-assets plugin clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -68,6 +68,11 @@ docs-serve: $(DEV_STAMP)  ## the site on http://127.0.0.1:8000, rebuilt as you w
 
 web-assets:  ## ONNX Runtime Web for the page's in-browser mode, from npm by its lock file; before `make wheel`
 	cd packages/stillwave-web && npm ci --no-audit --no-fund --ignore-scripts && npm run --silent assets
+
+plugin:  ## the LADSPA plug-in for PipeWire and PulseAudio, needs a C compiler; MODEL=FILE.onnx, ORT_LIB=FILE.so
+	@$(MAKE) --no-print-directory -C packages/stillwave-ladspa \
+	    PYTHON='$(if $(wildcard $(BIN)/python),$(abspath $(BIN)/python),$(PYTHON))' \
+	    $(if $(MODEL),MODEL='$(abspath $(MODEL))') $(if $(ORT_LIB),ORT_LIB='$(abspath $(ORT_LIB))')
 
 wheel: $(DEV_STAMP)  ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
