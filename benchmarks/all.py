@@ -64,6 +64,7 @@ def _plan(options: argparse.Namespace) -> list[tuple[str, str, list[str]]]:
         ("latency", "Streaming latency", []),
         *_streaming_cost(options.graphs),
         ("io_binding", "I/O binding", []),
+        ("ladspa_plugin", "Plug-in", []),
         ("export_forms", "Export precision", _forms(options)),
         ("base_install", "Base install", []),
         (

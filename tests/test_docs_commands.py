@@ -37,6 +37,7 @@ OTHER_PAGES = {
     "docs/how-to/gpu.md": "needs a GPU",
     "docs/how-to/multichannel.md": "needs corpora and an extra; tests/data, tests/baselines",
     "docs/how-to/streaming.md": "needs sound devices; tests/live",
+    "docs/how-to/system-audio.md": "needs a sound server; tests/ladspa, tests/live",
     "docs/how-to/web.md": "serves until it is stopped; tests/web/test_docs.py runs its examples",
 }
 NOT_RUN = {

@@ -181,7 +181,7 @@ static void *instantiate(const Descriptor *descriptor, unsigned long rate) {
 enum { CONTROL_IN = PORT_INPUT | PORT_CONTROL, CONTROL_OUT = PORT_OUTPUT | PORT_CONTROL };
 static const int KINDS[] = {PORT_INPUT | PORT_AUDIO, PORT_OUTPUT | PORT_AUDIO, CONTROL_IN, CONTROL_IN, CONTROL_IN,
                             CONTROL_OUT, CONTROL_OUT};
-static const char *const NAMES[] = {"Input", "Output", "Limit (dB)", "Bypass", "Wait", "latency", "Late blocks"};
+static const char *const NAMES[] = {"Input", "Output", "Attenuation limit (dB)", "Bypass", "Wait", "latency", "Late blocks"};
 static const PortRange RANGES[] = {[LIMIT] = {HINT_BELOW | HINT_ABOVE | DEFAULT_MAXIMUM, 0, NO_LIMIT_DB},
                                    [BYPASS] = {HINT_TOGGLED | DEFAULT_0, 0, 0},
                                    [WAIT] = {HINT_TOGGLED | DEFAULT_0, 0, 0},

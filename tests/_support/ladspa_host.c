@@ -1,5 +1,5 @@
-/* A host that runs a LADSPA plug-in on noise and prints, as JSON, what its callbacks did: allocations and locks of their
- * thread, their time, and the share of a core that all threads took. For glibc.
+/* A host that runs a LADSPA plug-in on noise and prints, as JSON, what its callbacks did: their time, allocations and
+ * locks, those of other threads per second of sound, and the share of a core that all threads took. For glibc.
  *
  * Arguments: library, samples per block, sampling rate, seconds, and 1 for callbacks in real time, by a thread with
  * real-time priority where that is permitted, as in audio servers.
@@ -18,26 +18,32 @@ extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_real
 extern void *__libc_memalign(size_t, size_t);
 extern void __libc_free(void *);
 
-static __thread long counting; /* of the thread of the callback only */
-static long allocations, locks;
+static __thread int callback, host; /* in a callback; in the thread of the host */
+static long allocations, locks;     /* in callbacks */
+static _Atomic long other_allocations, other_locks;
 
-void *malloc(size_t size) { return allocations += counting, __libc_malloc(size); }
-void *calloc(size_t count, size_t size) { return allocations += counting, __libc_calloc(count, size); }
-void *realloc(void *old, size_t size) { return allocations += counting, __libc_realloc(old, size); }
-void *aligned_alloc(size_t unit, size_t size) { return allocations += counting, __libc_memalign(unit, size); }
-void *memalign(size_t unit, size_t size) { return allocations += counting, __libc_memalign(unit, size); }
+static void allocated(void) {
+    if (callback) allocations++;
+    if (!host) other_allocations++;
+}
+void *malloc(size_t size) { return allocated(), __libc_malloc(size); }
+void *calloc(size_t count, size_t size) { return allocated(), __libc_calloc(count, size); }
+void *realloc(void *old, size_t size) { return allocated(), __libc_realloc(old, size); }
+void *aligned_alloc(size_t unit, size_t size) { return allocated(), __libc_memalign(unit, size); }
+void *memalign(size_t unit, size_t size) { return allocated(), __libc_memalign(unit, size); }
 int posix_memalign(void **new, size_t unit, size_t size) {
-    allocations += counting;
+    allocated();
     return (*new = __libc_memalign(unit, size)) ? 0 : ENOMEM;
 }
 void free(void *old) {
-    allocations += old ? counting : 0;
+    if (old && callback) allocations++;
     __libc_free(old);
 }
 int pthread_mutex_lock(pthread_mutex_t *mutex) {
     static int (*lock)(pthread_mutex_t *);
     if (!lock) *(void **)&lock = dlsym(RTLD_NEXT, "pthread_mutex_lock");
-    locks += counting;
+    if (callback) locks++;
+    if (!host) other_locks++;
     return lock(mutex);
 }
 
@@ -53,6 +59,7 @@ static int by_value(const void *a, const void *b) {
 
 int main(int count, char **words) {
     if (count != 6) return 2;
+    host = 1;
     int block = atoi(words[2]), rate = atoi(words[3]), paced = atoi(words[5]), calls = (int)(atof(words[4]) * rate / block);
     void *library = dlopen(words[1], RTLD_NOW);
     const Descriptor *(*entry)(unsigned long) = NULL;
@@ -73,16 +80,18 @@ int main(int count, char **words) {
         struct timespec pause = {.tv_sec = (time_t)wait, .tv_nsec = (long)(1e9 * (wait - (double)(time_t)wait))};
         if (paced && wait > 0) nanosleep(&pause, NULL);
         double start = seconds(CLOCK_MONOTONIC);
-        counting = 1;
+        callback = 1;
         plugin->run(handle, block);
-        counting = 0;
+        callback = 0;
         times[call] = seconds(CLOCK_MONOTONIC) - start;
         for (int i = 0; i < block; i++) peak = out[i] > peak ? out[i] : peak;
     }
     used = seconds(CLOCK_PROCESS_CPUTIME_ID) - used;
     qsort(times, calls, sizeof(double), by_value);
-    printf("{\"allocations\": %ld, \"locks\": %ld, \"late\": %g, \"latency\": %g, \"peak\": %g, \"core\": %.5f, ", allocations,
-           locks, controls[6], controls[5], peak, used / ((double)calls * block / rate));
+    double sound = (double)calls * block / rate;
+    printf("{\"other_allocations\": %.0f, \"other_locks\": %.0f, ", other_allocations / sound, other_locks / sound);
+    printf("\"allocations\": %ld, \"locks\": %ld, \"late\": %g, \"latency\": %g, \"peak\": %g, \"core\": %.5f, ", allocations,
+           locks, controls[6], controls[5], peak, used / sound);
     printf("\"priority\": %d, \"median_us\": %.2f, \"p99_us\": %.2f, \"most_us\": %.2f}\n", server, 1e6 * times[calls / 2], 1e6 * times[calls * 99 / 100],
            1e6 * times[calls - 1]);
     plugin->cleanup(handle);

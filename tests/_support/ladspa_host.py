@@ -60,7 +60,7 @@ class Instance:
         self._plugin = entry(0).contents
         self.names = [self._plugin.port_names[i].decode() for i in range(self._plugin.port_count)]
         self._values = {name: ctypes.c_float(0) for name in self.names}
-        self._values["Limit (dB)"].value = 100
+        self._values["Attenuation limit (dB)"].value = 100
         for name, value in (controls or {}).items():
             self._values[name].value = value
         self._handle = self._plugin.instantiate(entry(0), rate)

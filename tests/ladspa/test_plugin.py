@@ -51,7 +51,7 @@ def opened(library: Path) -> Iterator:
     instances = []
 
     def open_instance(rate: int, **controls: float) -> Instance:
-        names = {"limit": "Limit (dB)", "bypass": "Bypass", "wait": "Wait"}
+        names = {"limit": "Attenuation limit (dB)", "bypass": "Bypass", "wait": "Wait"}
         values = {names[name]: value for name, value in {"wait": 1, **controls}.items()}
         instances.append(Instance(library, rate, values))
         return instances[-1]

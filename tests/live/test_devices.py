@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import fake_sound
@@ -91,6 +92,61 @@ def test_without_the_library_the_error_names_the_extra_or_the_package(monkeypatc
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(StillwaveError, match=r"PortAudio.*apt install libportaudio2"):
         devices()
+
+
+SINKS = "12\tclean_speech\tPipeWire\tfloat32le 2ch 48000Hz\tIDLE\n"
+SOURCES = (
+    "7\tclean_speech.monitor\tPipeWire\tfloat32le 2ch 48000Hz\tIDLE\n"
+    "9\talsa_input.usb-Mic\tmodule-alsa-card.c\ts16le 1ch 44100Hz\tRUNNING\n"
+    "no row\n"
+)
+
+
+@pytest.fixture
+def server(monkeypatch, tmp_path):
+    """A sound server with one sink, which a `pactl` lists, beside a sound card."""
+    program = tmp_path / "pactl"
+    program.write_text(f"#!/bin/sh\n[ $3 = sinks ] && printf '{SINKS}' || printf '{SOURCES}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    made = fake_sound.module(fake_sound.device("hw:0", 2, 2), fake_sound.device("pulse", 32, 32))
+    monkeypatch.setitem(sys.modules, "sounddevice", made)
+    return made
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+def test_sinks_and_sources_of_the_sound_server_are_devices(server) -> None:
+    found = [(d.number, d.name, d.inputs, d.outputs, d.rate, d.through) for d in devices()]
+    assert found[:2] == [(0, "hw:0", 2, 2, 48_000, None), (1, "pulse", 32, 32, 48_000, None)]
+    assert found[2:] == [
+        (2, "clean_speech.monitor", 2, 0, 48_000, 1),
+        (3, "alsa_input.usb-Mic", 1, 0, 44_100, 1),
+        (4, "clean_speech", 0, 2, 48_000, 1),
+    ]
+    assert find("clean", "output").number == 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+def test_live_opens_sinks_and_sources_by_name(server, run, file, monkeypatch) -> None:
+    opened = []
+
+    class Stream(server.Stream):
+        def __init__(self, **options):
+            opened.append((os.environ["PULSE_SOURCE"], os.environ["PULSE_SINK"], options["device"]))
+            super().__init__(**options)
+
+    monkeypatch.setattr(server, "Stream", Stream)
+    monkeypatch.setenv("PULSE_SINK", "another")
+    result = run("-m", file, "-i", "usb", "-o", "clean_speech", "--seconds", 0.1)
+    assert result.exit_code == 0, result.stderr
+    assert opened == [("alsa_input.usb-Mic", "clean_speech", (1, 1))]
+    assert os.environ["PULSE_SINK"] == "another"
+    assert "PULSE_SOURCE" not in os.environ
+
+
+def test_without_pactl_the_sound_server_has_no_devices(server, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert [device.name for device in devices()] == ["hw:0", "pulse"]
 
 
 def test_live_runs_and_counts(sound, run, file):

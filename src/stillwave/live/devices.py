@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from stillwave.errors import AudioError, MissingExtraError, StillwaveError
+from stillwave.live import sound_server
 from stillwave.live.processor import LiveProcessor
 
 Kind = Literal["input", "output"]
@@ -26,10 +27,15 @@ class Device:
     rate: int
     """Default sampling rate, in Hz."""
     default: tuple[Kind, ...] = ()
+    through: int | None = None
+    """Number of the device that reaches it, for a sink or source of PulseAudio or PipeWire."""
 
 
 def devices() -> list[Device]:
-    """Return all devices. Raises MissingExtraError without sounddevice, StillwaveError without PortAudio."""
+    """Return all devices, then the sinks and sources of PulseAudio or PipeWire.
+
+    Raises MissingExtraError without sounddevice, StillwaveError without PortAudio.
+    """
     sound = _sounddevice()
     chosen = dict(zip(("input", "output"), sound.default.device, strict=True))
     found = []
@@ -38,7 +44,20 @@ def devices() -> list[Device]:
         channels = int(entry["max_input_channels"]), int(entry["max_output_channels"])
         rate = round(entry["default_samplerate"])
         found.append(Device(number, str(entry["name"]), *channels, rate, default))  # type: ignore[arg-type]
-    return found
+    return found + _of_sound_server(found)
+
+
+def _of_sound_server(found: list[Device]) -> list[Device]:
+    """Return a device for each sink and source that the ALSA device of the sound server reaches."""
+    through = next((device.number for device in found if device.name == sound_server.ALSA_DEVICE), None)
+    if through is None:
+        return []
+    sources = [(node, node.channels, 0) for node in sound_server.nodes("sources")]
+    sinks = [(node, 0, node.channels) for node in sound_server.nodes("sinks")]
+    return [
+        Device(number, node.name, inputs, outputs, node.rate, through=through)
+        for number, (node, inputs, outputs) in enumerate(sources + sinks, len(found))
+    ]
 
 
 def find(wanted: str | None, kind: Kind) -> Device:
@@ -84,16 +103,21 @@ def running(processor: LiveProcessor, source: Device, sink: Device) -> Iterator[
         processor.statistics.device_faults += bool(status)
         outdata[:] = processor.exchange(indata.T)[:, None]
 
+    names = [None if device.through is None else device.name for device in (source, sink)]
+    numbers = [device.number if device.through is None else device.through for device in (source, sink)]
     try:
-        with sound.Stream(
-            samplerate=processor.stream.rate,
-            blocksize=processor.block,
-            device=(source.number, sink.number),
-            channels=(microphones, min(2, sink.outputs)),
-            dtype="float32",
-            latency="low",
-            callback=callback,
-        ) as opened:
+        with (
+            sound_server.selected(*names),
+            sound.Stream(
+                samplerate=processor.stream.rate,
+                blocksize=processor.block,
+                device=tuple(numbers),
+                channels=(microphones, min(2, sink.outputs)),
+                dtype="float32",
+                latency="low",
+                callback=callback,
+            ) as opened,
+        ):
             yield opened
     except sound.PortAudioError as error:
         raise AudioError(
