@@ -84,7 +84,7 @@ def test_output_equals_the_streams(opened, rate: int, limit_db: float | None) ->
     assert plugin["latency"] == stream.delay_samples + slack
     expected = delayed(stream.process(noisy), slack)
     assert np.abs(expected).max() > 0.05
-    assert np.abs(found - expected).max() < 1e-5
+    assert np.abs(found - expected).max() < 5e-5  # two resamplers in float32 and a network
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])
