@@ -5,6 +5,7 @@
 #include <complex.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,21 +89,21 @@ static bool resampler_next(Resampler *r, float *y) {
 }
 
 /* Number of inputs that complete `outputs` outputs (at least 1), and of outputs that `inputs` inputs complete. */
-static long resampler_needed(const Resampler *r, long outputs) {
+static int64_t resampler_needed(const Resampler *r, int64_t outputs) {
     return r->reach ? (outputs - 1) * r->down / r->up + r->reach + 1 : outputs;
 }
 
-static long resampler_ready(const Resampler *r, long inputs) {
-    long last = inputs - r->reach - 1;
+static int64_t resampler_ready(const Resampler *r, int64_t inputs) {
+    int64_t last = inputs - r->reach - 1;
     return !r->reach ? inputs : last < 0 ? 0 : (last * r->up + r->up - 1) / r->down + 1;
 }
 
 /* The least delay with which blocks of any size can be returned (`delay` in inference/stream.py). */
-static long least_delay(const Resampler *up, const Resampler *down, int hop) {
-    long most = 0, frames = up->up + 2L * (up->reach + down->reach) / hop + 8;
-    for (long frame = 1; frame < frames; frame++) {
-        long before = resampler_needed(up, frame * hop) - 1;
-        long ready = resampler_ready(down, (frame > 2 ? frame - 2 : 0) * hop);
+static int64_t least_delay(const Resampler *up, const Resampler *down, int hop) {
+    int64_t most = 0, frames = up->up + 2LL * (up->reach + down->reach) / hop + 8;
+    for (int64_t frame = 1; frame < frames; frame++) {
+        int64_t before = resampler_needed(up, frame * hop) - 1;
+        int64_t ready = resampler_ready(down, (frame > 2 ? frame - 2 : 0) * hop);
         if (before - ready > most) most = before - ready;
     }
     return most;

@@ -12,11 +12,11 @@ enum { GAINS = 64 };
 /* The last samples of a signal by their number; numbers below 0 are silence. */
 typedef struct {
     float *samples;
-    long mask, count;
+    int64_t mask, count;
 } History;
 
-static bool history_open(History *h, long length) {
-    long size = 1;
+static bool history_open(History *h, int64_t length) {
+    int64_t size = 1;
     while (size < length) size *= 2;
     h->samples = calloc(size, sizeof(float));
     h->mask = size - 1;
@@ -29,20 +29,20 @@ static void history_reset(History *h) {
 }
 
 static void history_push(History *h, float x) { h->samples[h->count++ & h->mask] = x; }
-static float history_at(const History *h, long number) { return number < 0 ? 0 : h->samples[number & h->mask]; }
+static float history_at(const History *h, int64_t number) { return number < 0 ? 0 : h->samples[number & h->mask]; }
 
 typedef struct {
     Network network;
     Resampler up, down;
     History noisy, clean;
-    long delay;
+    int64_t delay;
     double complex *bins, *roots;          /* [2 hop] */
     float *window, *frame, *overlap;       /* [2 hop], [2 hop], [hop] */
     int filled;
-    long frames;
+    int64_t frames;
     bool upper_band;
     float gains[GAINS];                    /* by the number of the frame */
-    long gain_frame, gain_rest, gain_step, gain_length;
+    int64_t gain_frame, gain_rest, gain_step, gain_length;
 } Pipeline;
 
 static void pipeline_reset(Pipeline *p) {
@@ -68,8 +68,8 @@ static bool pipeline_open(Pipeline *p, int rate, const char *model, const char *
     }
     p->delay = least_delay(&p->up, &p->down, hop);
     p->upper_band = rate > n->rate;
-    long common = common_divisor(n->rate, rate * (long)hop % n->rate);
-    p->gain_step = n->rate / common, p->gain_length = (long)rate * hop / common;
+    int64_t common = common_divisor(n->rate, rate * (int64_t)hop % n->rate);
+    p->gain_step = n->rate / common, p->gain_length = (int64_t)rate * hop / common;
     p->bins = calloc(size, sizeof *p->bins), p->roots = calloc(size, sizeof *p->roots);
     p->window = calloc(size, sizeof(float)), p->frame = calloc(size, sizeof(float));
     p->overlap = calloc(hop, sizeof(float));
@@ -171,7 +171,7 @@ static float pipeline_next(Pipeline *p, float x, float *dry) {
         memcpy(p->frame, p->frame + hop, hop * sizeof(float));
         p->filled = 0;
     }
-    long number = p->noisy.count - 1 - p->delay;
+    int64_t number = p->noisy.count - 1 - p->delay;
     *dry = history_at(&p->noisy, number);
     return history_at(&p->clean, number);
 }

@@ -3,7 +3,7 @@
  * ONNX Runtime allocates memory and takes locks for every frame, so a thread of the plug-in runs the network. The
  * callback of the host, `run`, only copies samples to and from two rings and posts a semaphore. The output is later by
  * the largest block of the host, which is the time that the thread has, and by 10 ms at least. If a frame is late
- * nevertheless, the input is played, with the same delay.
+ * nevertheless, the input is played, with the same delay. Hosts that compute ahead of time let the callback wait.
  */
 #define _GNU_SOURCE /* dladdr */
 
@@ -28,13 +28,13 @@ typedef struct {
     sem_t wake;
     atomic_bool stop;
     float input[RING], output[RING]; /* sample `number` lies at number & MASK */
-    atomic_long written, produced;   /* samples in `input` and `output`, each changed by one of the threads */
-    atomic_long valid;               /* the first sample of `output` since samples were skipped */
-    long slack, late;
-    long patience;                   /* samples until the estimate is played again */
-    bool clean;                      /* the last block was the estimate */
-    float mix;                       /* share of the input in the output; below 0 before the first block */
-    float last, step;                /* last value of the output, and the rest of a step that is being faded */
+    _Atomic int64_t written, produced; /* samples in `input` and `output`, each changed by one of the threads */
+    _Atomic int64_t valid;             /* the first sample of `output` since samples were skipped */
+    int64_t slack, largest, late;      /* added delay; the largest block of the host, or the least slack; late blocks */
+    int64_t patience;                  /* samples until the estimate is played again */
+    bool clean;                        /* the last block was the estimate */
+    float mix;                         /* share of the input in the output; below 0 before the first block */
+    float last, step;                  /* last value of the output, and the rest of a step that is being faded */
 } Plugin;
 
 /* The thread of the plug-in: process the samples that are waiting, or skip them if they are too many. */
@@ -42,8 +42,8 @@ static void *work(void *handle) {
     Plugin *plugin = handle;
     Pipeline *pipeline = &plugin->pipeline;
     float dry;
-    for (long done = 0; !atomic_load(&plugin->stop);) {
-        long written = atomic_load_explicit(&plugin->written, memory_order_acquire);
+    for (int64_t done = 0; !atomic_load(&plugin->stop);) {
+        int64_t written = atomic_load_explicit(&plugin->written, memory_order_acquire);
         if (written == done) {
             sem_wait(&plugin->wake);
             continue;
@@ -53,7 +53,7 @@ static void *work(void *handle) {
             done = written - 1;
             atomic_store(&plugin->valid, done + pipeline->delay);
         }
-        for (long end = written < done + STEP ? written : done + STEP; done < end; done++)
+        for (int64_t end = written < done + STEP ? written : done + STEP; done < end; done++)
             plugin->output[done & MASK] = pipeline_next(pipeline, plugin->input[done & MASK], &dry);
         atomic_store_explicit(&plugin->produced, done, memory_order_release);
     }
@@ -77,10 +77,10 @@ static void activate(void *handle) {
     pipeline_reset(&plugin->pipeline);
     atomic_store(&plugin->written, 0);
     atomic_store(&plugin->produced, 0);
-    atomic_store(&plugin->valid, LONG_MIN);
+    atomic_store(&plugin->valid, INT64_MIN);
     atomic_store(&plugin->stop, false);
-    plugin->slack = lround(LEAST_SLACK * plugin->rate);
-    plugin->late = plugin->patience = 0;
+    plugin->largest = lround(LEAST_SLACK * plugin->rate);
+    plugin->slack = plugin->late = plugin->patience = 0;
     plugin->clean = true;
     plugin->last = plugin->step = 0;
     plugin->mix = -1;
@@ -98,16 +98,16 @@ static float wanted_mix(const Plugin *plugin) {
     return limit > 0 ? (float)pow(10, -limit / 20) : 1;
 }
 
-/* Wait until the thread has processed `count` samples, for hosts that process files. */
-static void wait_for(const Plugin *plugin, long count) {
+/* Wait until the thread has processed `count` samples. */
+static void wait_for(const Plugin *plugin, int64_t count) {
     const struct timespec pause = {.tv_nsec = 50000};
     while (atomic_load_explicit(&plugin->produced, memory_order_acquire) < count) nanosleep(&pause, NULL);
 }
 
-static float at(const float *ring, long number) { return number < 0 ? 0 : ring[number & MASK]; }
+static float at(const float *ring, int64_t number) { return number < 0 ? 0 : ring[number & MASK]; }
 
 /* Return whether the estimate of `count` samples from `first` on is played: it is complete, and has been for a while. */
-static bool in_time(Plugin *plugin, long first, long count) {
+static bool in_time(Plugin *plugin, int64_t first, int64_t count) {
     bool complete = first + count <= atomic_load_explicit(&plugin->produced, memory_order_acquire) &&
                     first >= atomic_load(&plugin->valid);
     plugin->late += !complete;
@@ -115,28 +115,30 @@ static bool in_time(Plugin *plugin, long first, long count) {
     return complete && plugin->patience <= 0;
 }
 
-static void process(Plugin *plugin, const float *in, float *out, long count) {
-    long begun = atomic_load_explicit(&plugin->written, memory_order_relaxed);
-    if (plugin->ports[WAIT] && *plugin->ports[WAIT] > 0) wait_for(plugin, begun);
-    for (long i = 0; i < count; i++) plugin->input[(begun + i) & MASK] = audible(in[i]);
+static void process(Plugin *plugin, const float *in, float *out, int64_t count) {
+    int64_t begun = atomic_load_explicit(&plugin->written, memory_order_relaxed);
+    for (int64_t i = 0; i < count; i++) plugin->input[(begun + i) & MASK] = audible(in[i]);
     atomic_store_explicit(&plugin->written, begun + count, memory_order_release);
     sem_post(&plugin->wake);
-    bool longer = count > plugin->slack;
-    if (longer) plugin->slack = count;
-    long first = begun - plugin->slack, delay = plugin->pipeline.delay;
+    bool waits = plugin->ports[WAIT] && *plugin->ports[WAIT] > 0;
+    if (waits) wait_for(plugin, begun + count);
+    if (!count) return;
+    if (!waits && count > plugin->largest) plugin->largest = count;
+    int64_t slack = waits ? 0 : plugin->largest, first = begun - slack, delay = plugin->pipeline.delay;
     bool clean = in_time(plugin, first, count);
     float target = wanted_mix(plugin), change = (float)(1 / (FADE * plugin->rate));
     float decay = (float)exp(-1 / (DECLICK * plugin->rate));
     if (plugin->mix < 0) plugin->mix = target;
-    for (long i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++) {
         float dry = at(plugin->input, first + i - delay), wet = clean ? at(plugin->output, first + i) : dry;
         plugin->mix += fmaxf(-change, fminf(change, target - plugin->mix));
         float y = plugin->mix <= 0 ? wet : plugin->mix >= 1 ? dry : wet + plugin->mix * (dry - wet);
-        if (i == 0 && (longer || clean != plugin->clean)) plugin->step = plugin->last - y;
+        if (i == 0 && (slack != plugin->slack || clean != plugin->clean)) plugin->step = plugin->last - y;
         out[i] = plugin->last = y + plugin->step;
         plugin->step = fabsf(plugin->step) > 1e-6f ? plugin->step * decay : 0;
     }
     plugin->clean = clean;
+    plugin->slack = slack;
 }
 
 static void run(void *handle, unsigned long samples) {
