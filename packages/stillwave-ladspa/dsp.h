@@ -109,24 +109,37 @@ static int64_t least_delay(const Resampler *up, const Resampler *down, int hop) 
     return most;
 }
 
-/* The discrete Fourier transform of n = 2^k values in place; `roots` are e^(-2 pi i j / n). Conjugate them to invert. */
-static void fourier(double complex *x, const double complex *roots, int n, bool inverse) {
-    for (int i = 1, j = 0; i < n; i++) {
-        int bit = n >> 1;
-        for (; j & bit; bit >>= 1) j ^= bit;
-        j |= bit;
-        if (i < j) {
-            double complex other = x[i];
-            x[i] = x[j], x[j] = other;
+enum { MOST_FACTOR = 31 };
+
+static int least_factor(int n) {
+    for (int p = 2; p * p <= n; p++)
+        if (n % p == 0) return p;
+    return n;
+}
+
+static int largest_factor(int n) {
+    int most = 1;
+    for (; n > 1; n /= most) most = least_factor(n);
+    return most;
+}
+
+/* Write the discrete Fourier transform of n values x[i * stride] to y. `roots` are e^(-2 pi i j / total), or their
+ * conjugates for the inverse times n; n divides total and has prime factors of at most MOST_FACTOR. */
+static void fourier(const double complex *x, int stride, double complex *y, int n, const double complex *roots, int total) {
+    if (n == 1) {
+        y[0] = x[0];
+        return;
+    }
+    int p = least_factor(n), m = n / p;
+    double complex parts[MOST_FACTOR];
+    for (int q = 0; q < p; q++) fourier(x + q * stride, stride * p, y + q * m, m, roots, total);
+    for (int k = 0; k < m; k++) {
+        for (int q = 0; q < p; q++) parts[q] = y[q * m + k] * roots[(int64_t)q * k * (total / n)];
+        for (int r = 0; r < p; r++) {
+            y[k + r * m] = parts[0];
+            for (int q = 1; q < p; q++) y[k + r * m] += parts[q] * roots[q * r % p * (total / p)];
         }
     }
-    for (int size = 2; size <= n; size *= 2)
-        for (int first = 0; first < n; first += size)
-            for (int j = 0; j < size / 2; j++) {
-                double complex root = roots[j * (n / size)], *a = x + first + j, *b = a + size / 2;
-                double complex turned = *b * (inverse ? conj(root) : root);
-                *b = *a - turned, *a += turned;
-            }
 }
 
 #endif

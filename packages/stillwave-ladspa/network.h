@@ -164,7 +164,7 @@ static bool memory_open(Network *n, size_t inputs, char **names) {
         if (!spectrum && strncmp(names[i], "state.", 6) == 0) n->floats += floats;
     }
     n->hop = n->bins - 1;
-    if (n->hop < 2 || n->hop & (n->hop - 1) || !n->floats)
+    if (n->hop < 1 || !n->floats)
         return network_fail(n, "is not a streaming model for one microphone; export one without --offline");
     n->spectrum = calloc(2 * n->bins, sizeof(float));
     n->estimate = calloc(2 * n->bins, sizeof(float));

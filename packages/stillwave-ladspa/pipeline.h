@@ -36,7 +36,8 @@ typedef struct {
     Resampler up, down;
     History noisy, clean;
     int64_t delay;
-    double complex *bins, *roots;          /* [2 hop] */
+    double complex *wave, *bins;           /* [2 hop] */
+    double complex *roots, *inverse;       /* [2 hop]: roots of one, and their conjugates */
     float *window, *frame, *overlap;       /* [2 hop], [2 hop], [hop] */
     int filled;
     int64_t frames;
@@ -62,6 +63,7 @@ static bool pipeline_open(Pipeline *p, int rate, const char *model, const char *
     Network *n = &p->network;
     if (!network_open(n, model, folder)) return false;
     int hop = n->hop, size = 2 * hop;
+    if (largest_factor(size) > MOST_FACTOR) return network_fail(n, "its frames have a length that is not supported");
     if (rate < 1000 || !resampler_open(&p->up, rate, n->rate) || !resampler_open(&p->down, n->rate, rate)) {
         snprintf(n->why, sizeof n->why, "cannot convert between %d Hz and the model's %d Hz; use 48000 Hz", rate, n->rate);
         return false;
@@ -70,15 +72,18 @@ static bool pipeline_open(Pipeline *p, int rate, const char *model, const char *
     p->upper_band = rate > n->rate;
     int64_t common = common_divisor(n->rate, rate * (int64_t)hop % n->rate);
     p->gain_step = n->rate / common, p->gain_length = (int64_t)rate * hop / common;
-    p->bins = calloc(size, sizeof *p->bins), p->roots = calloc(size, sizeof *p->roots);
+    double complex **each[] = {&p->wave, &p->bins, &p->roots, &p->inverse};
+    for (int i = 0; i < 4; i++)
+        if (!(*each[i] = calloc(size, sizeof **each[i]))) return network_fail(n, "there is no memory left");
     p->window = calloc(size, sizeof(float)), p->frame = calloc(size, sizeof(float));
     p->overlap = calloc(hop, sizeof(float));
-    if (!p->bins || !p->roots || !p->window || !p->frame || !p->overlap || !history_open(&p->noisy, p->delay + 2) ||
+    if (!p->window || !p->frame || !p->overlap || !history_open(&p->noisy, p->delay + 2) ||
         !history_open(&p->clean, p->delay + 2))
         return network_fail(n, "there is no memory left");
     for (int i = 0; i < size; i++) {
         p->window[i] = (float)sin(PI * i / size);
         p->roots[i] = cexp(-2 * PI * I * i / size);
+        p->inverse[i] = conj(p->roots[i]);
     }
     pipeline_reset(p);
     return true;
@@ -90,8 +95,10 @@ static void pipeline_close(Pipeline *p) {
     resampler_close(&p->down);
     free(p->noisy.samples);
     free(p->clean.samples);
+    free(p->wave);
     free(p->bins);
     free(p->roots);
+    free(p->inverse);
     free(p->window);
     free(p->frame);
     free(p->overlap);
@@ -110,16 +117,16 @@ static float separate_upper_band(Network *n) {
     return gain;
 }
 
-/* Transform the frame, run the network, and leave the windowed estimate of the frame in `bins`. */
+/* Transform the frame, run the network, and leave the windowed estimate of the frame in `wave`. */
 static void estimate_frame(Pipeline *p) {
     Network *n = &p->network;
     int size = 2 * n->hop, bins = n->bins;
     bool active = false;
     for (int i = 0; i < size; i++) {
         active = active || p->frame[i] != 0;
-        p->bins[i] = p->frame[i] * p->window[i];
+        p->wave[i] = p->frame[i] * p->window[i];
     }
-    fourier(p->bins, p->roots, size, false);
+    fourier(p->wave, 1, p->bins, size, p->roots, size);
     for (int k = 0; k < bins; k++)
         n->spectrum[k] = (float)creal(p->bins[k]), n->spectrum[bins + k] = (float)cimag(p->bins[k]);
     if (!network_step(n) || !active) memset(n->estimate, 0, 2 * bins * sizeof(float));
@@ -129,8 +136,8 @@ static void estimate_frame(Pipeline *p) {
         p->bins[k] = n->estimate[k] + I * imaginary;
         if (k) p->bins[size - k] = conj(p->bins[k]);
     }
-    fourier(p->bins, p->roots, size, true);
-    for (int i = 0; i < size; i++) p->bins[i] = (float)creal(p->bins[i] / size) * p->window[i];
+    fourier(p->bins, 1, p->wave, size, p->inverse, size);
+    for (int i = 0; i < size; i++) p->wave[i] = (float)(creal(p->wave[i]) / size) * p->window[i];
 }
 
 /* Return the factor of the next sample's upper band: gains of two frames, joined by the squared window. */
@@ -147,8 +154,8 @@ static void process_frame(Pipeline *p) {
     int hop = p->network.hop;
     estimate_frame(p);
     for (int i = 0; i < hop; i++) {
-        float y, sample = (float)creal(p->bins[i]) + p->overlap[i];
-        p->overlap[i] = (float)creal(p->bins[hop + i]);
+        float y, sample = (float)creal(p->wave[i]) + p->overlap[i];
+        p->overlap[i] = (float)creal(p->wave[hop + i]);
         if (!p->frames) continue; /* before the signal */
         for (resampler_push(&p->down, sample); resampler_next(&p->down, &y);)
             history_push(&p->clean, p->upper_band ? y + next_gain(p) * history_at(&p->noisy, p->clean.count) : y);

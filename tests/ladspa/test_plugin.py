@@ -82,7 +82,28 @@ def test_output_equals_the_streams(opened, rate: int, limit_db: float | None) ->
     assert plugin["latency"] == stream.delay_samples
     expected = stream.process(noisy)
     assert np.abs(expected).max() > 0.05
-    assert np.abs(found - expected).max() < 5e-5  # two resamplers in float32 and a network
+    # Below 16 kHz the upper bins are rounding errors of the resampler, which the network's compression amplifies.
+    assert np.abs(found - expected).max() < (1e-5 if rate >= 16_000 else 5e-5)
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_a_model_for_48_khz(opened, tmp_path, monkeypatch, rate: int) -> None:
+    pytest.importorskip("onnx")
+    torch = pytest.importorskip("torch")
+    from exported import export
+
+    from stillwave.models import build
+    from stillwave.schema import ModelConfig
+
+    torch.manual_seed(0)
+    options = {"channels": 8, "blocks": 1, "bands": 16, "causal": True, "norm": "frame", "compression": 0.3}
+    model = export(build(ModelConfig(name="fullband", **options)), tmp_path / "model.onnx")
+    monkeypatch.setenv("STILLWAVE_MODEL", str(model))
+    noisy = signal(rate, seconds=0.5)
+    found = opened(rate).process_blocks(noisy, itertools.repeat(480))
+    expected = stillwave.load(model).open(rate).process(noisy)
+    assert np.abs(expected).max() > 0.05
+    assert np.abs(found - expected).max() < 1e-5
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])
