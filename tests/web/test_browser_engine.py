@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from voices import noisy, voice
 
 import stillwave
 from stillwave import pretrained
-from stillwave.audio import Samples
+from stillwave.audio import Samples, resample
 
 PACKAGE = Path(__file__).parents[2] / "packages" / "stillwave-web"
 NODE = shutil.which("node")
@@ -59,6 +60,20 @@ def test_output_equals_pythons(tmp_path: Path) -> None:
         assert found.shape == expected.shape
         assert np.abs(expected).max() > 0.05
         assert np.abs(found - expected).max() < TOLERANCE, (model, rate, limit_db)
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_clean_sound_is_kept_as_in_python(tmp_path: Path, rate: int) -> None:
+    clean = resample(voice(3)[None], 16_000, rate)[0]
+    mixed = np.concatenate([clean, noisy(clean, 20), clean])
+    mixed.tofile(tmp_path / "in")
+    job = {"model": str(pretrained.find("bsrnn-m")), "rate": rate, "channels": 1, "keepClean": True}
+    job |= {"input": str(tmp_path / "in"), "output": str(tmp_path / "out")}
+    command = [str(NODE), "test/enhance-raw.mjs"]
+    subprocess.run(command, cwd=PACKAGE, input=json.dumps(job) + "\n", text=True, check=True)
+    expected = stillwave.load("bsrnn-m", keep_clean=True).enhance(mixed, rate)
+    assert np.abs(np.fromfile(tmp_path / "out", np.float32) - expected).max() < TOLERANCE
+    assert np.abs(stillwave.load("bsrnn-m").enhance(mixed, rate) - expected).max() > 10 * TOLERANCE
 
 
 def test_package() -> None:

@@ -55,6 +55,24 @@ test("limitDb mixes the input into the output", async () => {
   assert.ok(greatestDifference(dry, x) < 1e-6);
 });
 
+test("keepClean returns what is clean, and a stream gives what a recording gives", async () => {
+  const x = Float32Array.from({ length: 48000 }, (_, n) => {
+    const syllables = Math.max(0, Math.sin((2 * Math.PI * 3 * n) / 16000)) ** 2;
+    let voice = 0;
+    for (let k = 1; k < 20; k++) voice += Math.sin((2 * Math.PI * 140 * k * n) / 16000) / k;
+    return 0.05 * voice * syllables;
+  });
+  const [usual] = await enhance(model, [x], 16000);
+  const [kept] = await enhance(model, [x], 16000, { keepClean: true });
+  const error = (y) => y.reduce((sum, value, n) => sum + (value - x[n]) ** 2, 0);
+  assert.ok(error(kept) < 0.5 * error(usual));
+  const stream = new Stream(model, { keepClean: true });
+  const y = [];
+  for (let at = 0; at < x.length; at += 480) y.push(...(await stream.process([x.slice(at, at + 480)]))[0]);
+  y.push(...(await stream.flush())[0]);
+  assert.ok(greatestDifference(y.slice(stream.delaySamples), kept) < 1e-5);
+});
+
 test("digital silence gives digital silence, and faults do not spread", async () => {
   const [silent] = await enhance(model, [new Float32Array(4000)], 16000);
   assert.ok(silent.every((value) => value === 0));

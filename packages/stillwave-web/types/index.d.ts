@@ -16,6 +16,8 @@ export interface Metadata {
 export interface EnhanceOptions {
   /** Greatest reduction of noise in dB; null (the default) sets no limit, 0 returns the input. */
   limitDb?: number | null;
+  /** Leave clean sound as it is; by default false. */
+  keepClean?: boolean;
 }
 
 /** A causal network, executed by ONNX Runtime Web in the calling thread. */

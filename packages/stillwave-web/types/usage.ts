@@ -5,7 +5,7 @@ import { enhance, EnhancerWorker, LiveProcessor, Network, Stream } from "stillwa
 export async function usage(ort: object, model: ArrayBuffer, noisy: Float32Array, context: AudioContext, mic: MediaStream) {
   const network = await Network.open(ort, model);
   const [clean] = await enhance(network, [noisy], 48_000, { limitDb: 20, progress: (share) => console.log(share) });
-  const stream = new Stream(network, { rate: 48_000 });
+  const stream = new Stream(network, { rate: 48_000, keepClean: true });
   const [block] = await stream.process([noisy.subarray(0, 480)]);
   const worker = await EnhancerWorker.open({ model, ort: "/vendor/ort.wasm.bundle.min.mjs", rate: 48_000 });
   const parts = [await worker.push([noisy]), await worker.end()];

@@ -24,9 +24,9 @@ export function dryMixOf(limitDb) {
  * @param {import("./network.js").Network} network
  * @param {Float32Array[]} channels One array a channel.
  * @param {number} rate Sampling rate in Hz.
- * @param {{limitDb?: number | null, signal?: AbortSignal, progress?: (share: number) => void}} options
+ * @param {{limitDb?: number | null, keepClean?: boolean, signal?: AbortSignal, progress?: (share: number) => void}} options
  */
-export async function enhance(network, channels, rate, { limitDb = null, signal, progress } = {}) {
+export async function enhance(network, channels, rate, { limitDb = null, keepClean, signal, progress } = {}) {
   const length = checked(channels);
   const size = BLOCK_SECONDS * checkedRate(rate);
   const blocks = (function* () {
@@ -34,7 +34,7 @@ export async function enhance(network, channels, rate, { limitDb = null, signal,
   })();
   const output = channels.map(() => new Float32Array(length));
   let at = 0;
-  for await (const samples of enhanceBlocks(network, blocks, rate, channels.length, { limitDb })) {
+  for await (const samples of enhanceBlocks(network, blocks, rate, channels.length, { limitDb, keepClean })) {
     signal?.throwIfAborted();
     samples.forEach((row, c) => output[c].set(row, at));
     at += samples[0].length;
@@ -49,10 +49,10 @@ export async function enhance(network, channels, rate, { limitDb = null, signal,
  * @param {Iterable<Float32Array[]> | AsyncIterable<Float32Array[]>} blocks
  * @param {number} rate Sampling rate in Hz.
  * @param {number} channels Number of channels.
- * @param {{limitDb?: number | null}} options
+ * @param {{limitDb?: number | null, keepClean?: boolean}} options
  */
-export async function* enhanceBlocks(network, blocks, rate, channels, { limitDb = null } = {}) {
-  const pipeline = new StreamingPipeline(network, channels, checkedRate(rate), rate, dryMixOf(limitDb));
+export async function* enhanceBlocks(network, blocks, rate, channels, { limitDb = null, keepClean = false } = {}) {
+  const pipeline = new StreamingPipeline(network, channels, checkedRate(rate), rate, dryMixOf(limitDb), keepClean);
   let received = 0;
   let returned = 0;
   for await (const block of blocks) {
@@ -78,13 +78,14 @@ export async function* enhanceBlocks(network, blocks, rate, channels, { limitDb 
 export class Stream {
   /**
    * @param {import("./network.js").Network} network
-   * @param {{rate?: number, channels?: number, limitDb?: number | null}} options
+   * @param {{rate?: number, channels?: number, limitDb?: number | null, keepClean?: boolean}} options
    */
-  constructor(network, { rate = network.sampleRate, channels = 1, limitDb = null } = {}) {
+  constructor(network, { rate = network.sampleRate, channels = 1, limitDb = null, keepClean = false } = {}) {
     this.network = network;
     this.rate = checkedRate(rate);
     this.channels = channels;
     this.dryMix = dryMixOf(limitDb);
+    this.keepClean = keepClean;
     /** Delay of the output in samples at `rate`. */
     this.delaySamples = delayOf(network.sampleRate, rate, network.hop);
     this.reset();
@@ -92,7 +93,8 @@ export class Stream {
 
   /** Start a new signal with the next block. */
   reset() {
-    this.pipeline = new StreamingPipeline(this.network, this.channels, this.rate, this.rate, this.dryMix);
+    const { network, channels, rate, dryMix, keepClean } = this;
+    this.pipeline = new StreamingPipeline(network, channels, rate, rate, dryMix, keepClean);
     /** Complete, not yet returned. */
     this.ahead = Array.from({ length: this.channels }, () => new Float32Array(this.delaySamples));
   }

@@ -15,6 +15,7 @@ export class EnhancerWorker {
    * @param {number} options.rate Sampling rate of input and output in Hz.
    * @param {number} [options.channels] Number of channels.
    * @param {number | null} [options.limitDb] Greatest reduction of noise in dB.
+   * @param {boolean} [options.keepClean] Leave clean sound as it is.
    * @param {Worker} [options.worker] Worker to use instead of `worker.js` beside this file.
    * @param {MessagePort} [options.port] Port of an audio worklet, for live signals.
    * @param {SharedArrayBuffer} [options.ring] Ring buffer of the worklet.
@@ -22,9 +23,10 @@ export class EnhancerWorker {
    */
   static async open(options) {
     const { model, ort, rate, channels = 1, limitDb = null, worker = makeWorker(), port } = options;
-    const { wasmPaths, record, ring } = options;
+    const { keepClean = false, wasmPaths, record, ring } = options;
     const opened = new EnhancerWorker(worker);
-    const message = { type: "open", model, ort: absolute(ort), wasmPaths, rate, channels, limitDb, port, ring, record };
+    const signal = { rate, channels, limitDb, keepClean };
+    const message = { type: "open", model, ort: absolute(ort), wasmPaths, ...signal, port, ring, record };
     try {
       const ready = await opened.request(message, "ready", port ? [port] : []);
       return Object.assign(opened, {

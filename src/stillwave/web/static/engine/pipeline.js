@@ -4,6 +4,7 @@
  * The output equals that of the Python package (`stillwave.inference.pipeline`) to 1e-4 of full scale.
  */
 
+import { KeepClean } from "./keep-clean.js";
 import { StreamingResampler } from "./resampler.js";
 import { FrameAnalyzer, Framer, joined, OverlapAdder } from "./stft.js";
 import { hasUpperBand, UpperBand } from "./upper-band.js";
@@ -26,8 +27,9 @@ export class StreamingPipeline {
    * @param {number} rateIn Rate of the input in Hz.
    * @param {number} rateOut Rate of the output in Hz.
    * @param {number} dryMix Amplitude factor, 0 … 1, of the dry signal in the output.
+   * @param {boolean} keepClean Leave clean sound as it is.
    */
-  constructor(network, streams, rateIn, rateOut = rateIn, dryMix = 0) {
+  constructor(network, streams, rateIn, rateOut = rateIn, dryMix = 0, keepClean = false) {
     const each = (make) => Array.from({ length: streams }, make);
     this.network = network;
     this.streams = streams;
@@ -44,6 +46,7 @@ export class StreamingPipeline {
     const upper = hasUpperBand(network.sampleRate, rateIn, rateOut);
     /** One a stream, or null where the network processes all of the input's band. */
     this.upper = upper ? each(() => new UpperBand(network.hop, network.sampleRate, rateOut)) : null;
+    this.clean = keepClean ? each(() => new KeepClean(network.hop, network.sampleRate)) : null;
     this.state = network.begin(streams);
   }
 
@@ -89,8 +92,10 @@ export class StreamingPipeline {
     this.state = state;
     return this.adders.map((adder, s) => {
       const [re, im] = parts(estimate, s, size);
+      const noisy = parts(spectrum, s, size);
+      this.clean?.[s].mix(re, im, ...noisy, count);
       this.#silence(re, im, active[s], s);
-      this.upper?.[s].separate(re, im, ...parts(spectrum, s, size), count);
+      this.upper?.[s].separate(re, im, ...noisy, count);
       return adder.push(re, im, count);
     });
   }
@@ -112,6 +117,7 @@ export class StreamingPipeline {
     });
     if (valid) return;
     this.restarts += 1;
+    this.clean?.[s].reset();
     for (const tensor of this.state.values()) {
       const each = tensor.data.length / this.streams;
       tensor.data.fill(0, s * each, (s + 1) * each);

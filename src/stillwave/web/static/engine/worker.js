@@ -26,12 +26,12 @@ let returned = 0;
 let queue = Promise.resolve();
 
 const handlers = {
-  async open({ ort: url, wasmPaths, model, rate: wanted, channels, limitDb, port, ring, record }) {
+  async open({ ort: url, wasmPaths, model, rate: wanted, channels, limitDb, keepClean, port, ring, record }) {
     const ort = await import(url);
     if (wasmPaths) ort.env.wasm.wasmPaths = wasmPaths;
     const network = await Network.open(ort, model);
     rate = wanted;
-    const make = () => new StreamingPipeline(network, channels, rate, rate, dryMixOf(limitDb));
+    const make = () => new StreamingPipeline(network, channels, rate, rate, dryMixOf(limitDb), keepClean);
     if (port) await warmUp(make());
     pipeline = make();
     const delaySamples = delayOf(network.sampleRate, rate, network.hop);
