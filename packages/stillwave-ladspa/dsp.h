@@ -133,7 +133,11 @@ static void fourier(const double complex *x, int stride, double complex *y, int 
     int p = least_factor(n), m = n / p;
     double complex parts[MOST_FACTOR];
     for (int q = 0; q < p; q++) fourier(x + q * stride, stride * p, y + q * m, m, roots, total);
-    for (int k = 0; k < m; k++) {
+    for (int k = 0; k < m && p == 2; k++) {
+        double complex turned = y[m + k] * roots[k * (total / n)];
+        y[m + k] = y[k] - turned, y[k] += turned;
+    }
+    for (int k = 0; k < m && p > 2; k++) {
         for (int q = 0; q < p; q++) parts[q] = y[q * m + k] * roots[(int64_t)q * k * (total / n)];
         for (int r = 0; r < p; r++) {
             y[k + r * m] = parts[0];
