@@ -251,3 +251,17 @@ def test_options_for_asr_that_contradict_each_other_are_refused(tmp_path, run_en
     result = run_enhance(recording(tmp_path / "a.wav"), "-o", tmp_path / "b.wav", *options)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-", "-o", "-"), "leave it out with a pipe"),
+        (("a.wav", "-o", "-"), "leave it out with a pipe"),
+        (("a.wav", "-m", "missing", "--for", "asr", "--guard", "any"), "leave it out with --guard"),
+    ],
+)
+def test_a_cluster_takes_files_only_and_says_so_before_a_model_is_loaded(run_enhance, arguments, message):
+    result = run_enhance(*arguments, "--executor", "ray")
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())

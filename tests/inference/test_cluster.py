@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -43,6 +44,74 @@ def test_without_ray_the_extra_is_named(jobs, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"--executor ray .*stillwave\[cluster\]"):
         list(run_on_ray(stillwave.load("bsrnn-xs"), jobs))
+
+
+class OneProcess:
+    """What `run_on_ray` uses of Ray, within this process; a task runs when its result is asked for."""
+
+    class RayError(Exception):
+        """The base of Ray's errors."""
+
+    def __init__(self, lost=()):
+        self.exceptions = SimpleNamespace(RayError=self.RayError)
+        self.lost, self.asked, self.cancelled, self.waited, self.running = set(lost), [], [], [], False
+
+    def is_initialized(self):
+        return self.running
+
+    def init(self, **_options):
+        self.running = True
+
+    def shutdown(self):
+        self.running = False
+
+    def put(self, value):
+        return value
+
+    def remote(self, **_options):
+        return lambda function: SimpleNamespace(remote=lambda *arguments: (function, arguments))
+
+    def get(self, task):
+        function, (network, job, options) = task
+        self.asked.append(job.source.stem)
+        if job.source.stem in self.lost:
+            raise self.RayError("task failed\nthe node died")
+        return function(network, job, options)
+
+    def cancel(self, task, *, force):
+        assert not force, "a killed task leaves half a file"
+        self.cancelled.append(task[1][1].source.stem)
+
+    def wait(self, tasks, *, num_returns, timeout):
+        assert num_returns == len(tasks)
+        assert timeout > 0
+        self.waited = [task[1][1].source.stem for task in tasks]
+
+
+def test_results_come_in_order_and_a_lost_machine_fails_its_file_only(jobs, monkeypatch):
+    ray = OneProcess(lost={"b"})
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    seen = Seen()
+    results = list(run_on_ray(stillwave.load("bsrnn-xs"), jobs, seen, limit_db=12.0))
+    assert [result.job for result in results] == jobs
+    assert results[1].error == f"{jobs[1].source}: Ray: the node died"
+    assert "c.wav" in results[2].error
+    assert [name for what, name in seen.events if what == "end"] == ["a", "b", "c", "d"]
+    assert [job.target.exists() for job in jobs] == [True, False, False, True]
+    assert not ray.running, "a cluster that was started is stopped"
+
+
+def test_an_early_end_cancels_and_waits_for_the_tasks_left(jobs, monkeypatch):
+    ray = OneProcess()
+    ray.init()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    results = run_on_ray(stillwave.load("bsrnn-xs"), jobs)
+    next(results)
+    results.close()
+    assert ray.asked == ["a"]
+    assert {"b", "c", "d"} <= set(ray.cancelled)
+    assert {"b", "c", "d"} <= set(ray.waited)
+    assert ray.running, "a cluster that was there is left there"
 
 
 @pytest.mark.slow

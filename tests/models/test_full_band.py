@@ -115,7 +115,7 @@ def test_training_starts_from_a_network_for_16_khz(tmp_path):
     checkpoint.save(tmp_path / "narrow", source, Card(model=narrow))
     example = torch.zeros(1, 96_000)
     found = build_networks(recipe(train={"start_from": str(tmp_path / "narrow")}), example).student
-    fresh = build_networks(recipe(), example).student
+    fresh = build_networks(recipe(train={"start_from": "x"}), example, fresh=False).student
     for name, tensor in found.state_dict().items():
         wanted = source if name.startswith("narrow.") else fresh
         assert torch.equal(tensor, wanted.state_dict()[name.removeprefix("narrow.")])
@@ -131,5 +131,7 @@ def test_what_is_not_possible_at_48_khz_is_refused():
         recipe(loss={"perceptual": 0.01})
     with pytest.raises(ValidationError, match="distill: needs a network at 16000 Hz"):
         recipe(distill={"teacher": "x"})
+    with pytest.raises(ValidationError, match=r"train\.start_from: is required.*above 8 kHz"):
+        recipe()
     with pytest.raises(RecipeError, match=r"model.causal"):
         build(ModelConfig(name="fullband", causal=False, norm="frame", channels=8))

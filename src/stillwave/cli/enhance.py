@@ -139,6 +139,9 @@ def enhance(
         limit_db = _limit_for_asr(limit_db, guard, PIPE in inputs, quiet)
     elif guard:
         raise StillwaveError("--guard chooses for speech recognition; add --for asr")
+    if executor is Executor.ray and (guard or PIPE in inputs or output == PIPE):
+        what = "--guard" if guard else "a pipe"
+        raise StillwaveError(f"--executor ray distributes files; leave it out with {what}")
     options: dict[str, Any] = {"limit_db": limit_db, "rate_out": rate}
     if PIPE in inputs or output == PIPE:
         _check_pipe(inputs, output, as_json or dry_run)
@@ -156,8 +159,6 @@ def enhance(
     enhancer = load(model, device, bandwidth=bandwidth.value, keep_clean=keep_clean)
     decide = _guarded(enhancer, guard) if guard else None
     if executor is Executor.ray:
-        if guard:
-            raise StillwaveError("--guard runs on this machine; leave out --executor ray")
         view = _run_on_ray(enhancer, work, quiet, overwrite=overwrite, **options)
     else:
         view = _run(enhancer, work, jobs, quiet, decide=decide, overwrite=overwrite, **options)

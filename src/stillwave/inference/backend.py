@@ -42,7 +42,7 @@ class Backend(Protocol):
         """SHA-256 of the weights in hexadecimal, which identifies the model that a state belongs to."""
 
     def begin(self, streams: int) -> State:
-        """Return the initial state of `streams` streams: zeros."""
+        """Return the state of `streams` streams before their first frame."""
 
     def step(self, spectrum: Spectra, state: State) -> tuple[Spectra, State]:
         """Process the next frames.

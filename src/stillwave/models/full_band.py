@@ -11,7 +11,6 @@ stays empty.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -68,11 +67,11 @@ class FullBand(Denoiser):
         magnitudes = (self.preprocess(spectrum).square().sum(1) + 1e-8).sqrt()
         grouped = _grouped(magnitudes[..., :SHARED_BINS]) / WIDTH
         before, after = (x.square().sum(1) for x in (spectrum[..., :SHARED_BINS], estimate))
-        parts = [_gain(_grouped(x) for x in (before, after))]
-        features = [magnitudes[..., SHARED_BINS:] @ self.means, grouped, *parts]
+        gains = _gain(_grouped(before), _grouped(after))
+        features = [magnitudes[..., SHARED_BINS:] @ self.means, grouped, gains]
         x = nn.functional.silu(self.inward(torch.cat(features, dim=2)))
         x = self.correction(self.time(x[:, :, None], axis=1)[:, :, 0])
-        start = 0.998 * _gain(p[..., START].sum(2, keepdim=True) for p in (before, after)) + 0.001
+        start = 0.998 * _gain(*(p[..., START].sum(2, keepdim=True) for p in (before, after))) + 0.001
         return torch.sigmoid(torch.log(start / (1 - start)) + x) @ self.shapes
 
     def fold(self) -> None:
@@ -90,9 +89,8 @@ def _grouped(x: Tensor) -> Tensor:
     return x[..., FIRST:].reshape(*x.shape[:2], GROUPS, WIDTH).sum(3)
 
 
-def _gain(powers: Iterable[Tensor]) -> Tensor:
-    """Return the amplitude ratio of two powers, the second over the first, at most 1; 1 for silence."""
-    before, after = powers
+def _gain(before: Tensor, after: Tensor) -> Tensor:
+    """Return the amplitude ratio of two powers, `after` over `before`, at most 1; 1 for silence."""
     return ((after + _LEAST) / (before + _LEAST)).clamp(max=1).sqrt()
 
 

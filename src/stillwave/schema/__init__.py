@@ -270,6 +270,11 @@ class Recipe(Frozen):
             raise ValueError(
                 f"loss.perceptual: is defined at {SAMPLE_RATE} Hz; set it to 0 for '{self.model.name}' ({rate} Hz)"
             )
+        if self.model.name == "fullband" and self.train.start_from is None:
+            raise ValueError(
+                f"train.start_from: is required, as '{self.model.name}' trains only the part above 8 kHz; name a "
+                f"checkpoint, a run or a shipped model of the network below, such as weights/bsrnn-m"
+            )
         return self
 
     @model_validator(mode="after")
