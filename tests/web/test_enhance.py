@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile
-from voices import voice
+from voices import noisy, voice
 from web_client import MODEL, noise, problem_of, samples_of, wav
 
 import stillwave
@@ -65,6 +65,30 @@ def test_clean_recordings_are_kept_on_request(client, tmp_path):
     response = client.post("/v1/enhance", params={"keep_clean": 1}, content=source.read_bytes())
     stillwave.load(MODEL, keep_clean=True).enhance_file(source, target)
     assert response.content == target.read_bytes() != usual.content
+
+
+@pytest.mark.parametrize("limit", [None, 12.0])
+def test_clean_sound_is_kept_as_in_python(client, limit):
+    """With the input first, as the page asks for it, in stereo at 48 kHz: noisy and clean passages."""
+    clean = resample(voice(3)[None], 16_000, 48_000)[0]
+    mixed = np.stack([np.concatenate([clean, noisy(clean, 15)]), np.concatenate([noisy(clean, 15), clean])])
+    params = {"keep_clean": 1, "original": 1} | ({} if limit is None else {"limit_db": limit})
+    response = client.post("/v1/enhance", params=params, content=wav(mixed, 48_000, "FLOAT"))
+    found = samples_of(response.content)[2:]
+    expected = stillwave.load(MODEL, keep_clean=True).enhance(mixed, 48_000, limit_db=limit)
+    assert np.abs(found - expected).max() < 1e-6  # blocks differ, and so does rounding
+    usual = stillwave.load(MODEL).enhance(mixed, 48_000, limit_db=limit)
+    assert np.abs(found - usual).max() > 1e-3
+
+
+@pytest.mark.parametrize(("strength", "limit"), [(0.75, 20 * np.log10(4)), (1, None), (0, 0.0)])
+def test_a_strength_is_a_limit(client, strength, limit):
+    samples = noise(1, 9_000)
+    response = client.post(
+        "/v1/enhance", params={"strength": strength}, content=wav(samples, 16_000, "FLOAT")
+    )
+    expected = stillwave.load(MODEL).enhance(samples, 16_000, limit_db=limit)
+    assert np.abs(samples_of(response.content) - expected).max() < 1e-6
 
 
 def test_metadata_is_kept(client, tmp_path):

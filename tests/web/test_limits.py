@@ -21,13 +21,19 @@ TOKEN = "a-token-of-some-length"
         ("model=../../etc/passwd", "bad-option"),
         ("model=nothing", "bad-option"),
         ("strength=3", "bad-option"),
+        ("strength=-0.1", "bad-option"),
+        ("strength=nan", "bad-option"),
+        ("strength=0.5&limit_db=6", "bad-option"),
+        ("keep_clean=perhaps", "bad-option"),
         ("original=1&format=mp3", "bad-option"),
     ],
 )
 def test_options_are_checked(client, query, type):
     response = client.post(f"/v1/enhance?{query}", content=GOOD)
     assert problem_of(response) == (400, type)
-    assert query.partition("=")[0] in response.json()["detail"]
+    detail = response.json()["detail"]
+    assert query.partition("=")[0] in detail
+    assert "\n" not in detail
 
 
 @pytest.mark.parametrize(

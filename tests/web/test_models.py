@@ -53,7 +53,7 @@ def test_openapi_describes_files_problems_and_examples(client):
     example = operation["responses"]["429"]["content"]["application/problem+json"]["example"]
     assert example["type"] == "urn:stillwave:problem:full"
     options = {one["name"] for one in operation["parameters"]}
-    assert options == {"name", "model", "limit_db", "keep_clean", "rate", "format", "original"}
+    assert options == {"name", "model", "limit_db", "strength", "keep_clean", "rate", "format", "original"}
     assert "example" in json.dumps(found["paths"]["/v1/models"])
     assert client.get("/docs").status_code == 404
 

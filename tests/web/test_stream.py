@@ -73,6 +73,13 @@ def test_channels_models_and_limits(client):
     assert np.abs(np.frombuffer(data, "<f4").reshape(-1, 2).T - expected).max() < 1e-5
 
 
+def test_a_strength_is_a_limit(client):
+    samples = noise(1, 20_000)
+    _, data, _ = exchanged(client, samples.astype("<f4").tobytes(), 4, strength=0.75)
+    expected = stillwave.load(MODEL).enhance(samples, 16_000, limit_db=20 * np.log10(4))
+    assert np.abs(np.frombuffer(data, "<f4") - expected[0]).max() < 1e-5
+
+
 def test_clean_signals_are_kept_on_request(client):
     samples = voice(1)
     _, data, _ = exchanged(client, samples.astype("<f4").tobytes(), 4, keep_clean=True)
@@ -116,6 +123,9 @@ def test_nan_and_infinity_become_silence(client):
         (greeting(model="../x"), None, 1008, "bad-option"),
         (greeting(other=1), None, 1008, "bad-option"),
         (greeting(limit_db=-1), None, 1008, "bad-option"),
+        (greeting(strength=1.5), None, 1008, "bad-option"),
+        (greeting(strength=0.5, limit_db=6), None, 1008, "bad-option"),
+        (greeting(keep_clean="perhaps"), None, 1008, "bad-option"),
         (greeting(), b"\0\0\0", 1008, "bad-request"),
         (greeting(), "no flush", 1008, "bad-request"),
         (greeting(sequence=True), b"\0\0", 1008, "bad-request"),

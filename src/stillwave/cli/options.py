@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -124,9 +123,9 @@ def limit_of(limit_db: float | None, strength: float | None) -> float | None:
         return limit_db
     if limit_db is not None:
         raise StillwaveError("--strength and --limit-db set the same limit; give one of them")
-    if strength == 0:
-        return 0.0
-    return None if strength == 1 else -20 * math.log10(1 - strength)
+    from stillwave.inference.pipeline import limit_of_strength
+
+    return limit_of_strength(strength)
 
 
 References = Annotated[

@@ -34,6 +34,16 @@ def dry_mix_of(limit_db: float | None) -> float:
     return float(10.0 ** (-limit_db / 20))
 
 
+def limit_of_strength(strength: float) -> float | None:
+    """Return the greatest reduction of noise in dB at which `strength`, 0 … 1, of the output is the estimate.
+
+    The rest is the input. None, no limit, for a strength of 1.
+    """
+    if strength == 0:
+        return 0.0
+    return None if strength == 1 else -20 * math.log10(1 - strength)
+
+
 class StreamingPipeline:
     """Enhance S streams of M microphones from `rate_in` to `rate_out`, aligned with the input.
 

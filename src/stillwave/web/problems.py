@@ -97,6 +97,8 @@ def invalid(faults: list[Any]) -> Problem:
     reason = str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         reason = "is not an option"
+    elif fault["type"] in ("bool_parsing", "bool_type"):
+        reason = "Input should be true or false"
     return Problem("bad-option", f"{name}: {reason}")
 
 

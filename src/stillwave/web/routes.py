@@ -16,6 +16,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from stillwave.audio.ffmpeg import found as ffmpeg_found
 from stillwave.web import recordings
 from stillwave.web.jobs import Cancellation, JobCancelledError
+from stillwave.web.noise_limit import limit_of
 from stillwave.web.outputs import Output
 from stillwave.web.problems import TITLES, Problem
 from stillwave.web.responses import OutputResponse
@@ -40,6 +41,10 @@ class EnhanceOptions(Options):
 
     model: Annotated[str | None, Field(description="Name of a model; default: the default model.")] = None
     limit_db: Annotated[float | None, Field(ge=0, description="Reduce noise by at most this many dB.")] = None
+    strength: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="Share of the output that is the estimate; 0.75 is limit_db=12."),
+    ] = None
     keep_clean: Annotated[bool, Field(description="Leave clean recordings as they are.")] = False
     rate: Annotated[
         int | None, Field(ge=8_000, le=192_000, description="Sampling rate of the output in Hz.")
@@ -109,12 +114,13 @@ async def enhance(request: Request, options: Annotated[EnhanceOptions, Query()])
         raise Problem("bad-option", "original: needs format=wav")
     service: Service = request.app.state.service
     name = service.catalogue.checked(options.model)
+    limit_db = limit_of(options.limit_db, options.strength)
 
     def work(upload: Upload, output: Output) -> None:
         seconds = recordings.enhance(
             service.catalogue.enhancer(name, options.keep_clean),
             recordings.Request(
-                upload, upload.path.parent, options.format, options.limit_db, options.rate, options.original
+                upload, upload.path.parent, options.format, limit_db, options.rate, options.original
             ),
             service.settings,
             output,

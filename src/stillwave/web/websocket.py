@@ -16,9 +16,11 @@ from pydantic import Field, ValidationError
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 from uvicorn.protocols.utils import ClientDisconnected
 
+from stillwave.inference.pipeline import dry_mix_of
 from stillwave.inference.stream import delay
 from stillwave.schema.base import Frozen, NotNegative
 from stillwave.web.client_stream import ClientStream
+from stillwave.web.noise_limit import limit_of
 from stillwave.web.problems import Problem, invalid
 from stillwave.web.recordings import RATES
 from stillwave.web.service import Service
@@ -43,6 +45,7 @@ class Greeting(Frozen):
     channels: Annotated[int, Field(ge=1, le=64)] = 1
     model: str | None = None
     limit_db: NotNegative | None = None
+    strength: Annotated[float, Field(ge=0, le=1)] | None = None
     keep_clean: bool = False
     sequence: bool = False
 
@@ -97,7 +100,7 @@ class Connection:
         """Serve the stream until its end. Raises Problem, WebSocketDisconnect."""
         greeting = await self._greeting()
         model = self._service.catalogue.checked(greeting.model)
-        dry_mix = 0.0 if greeting.limit_db is None else 10.0 ** (-greeting.limit_db / 20)
+        dry_mix = dry_mix_of(limit_of(greeting.limit_db, greeting.strength))
         with (
             self._service.streams.open(
                 model, greeting.rate, greeting.channels, greeting.format, dry_mix, greeting.keep_clean
