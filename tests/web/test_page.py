@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from voices import noisy, voice
 from web_client import MODEL, running
 
 import stillwave
@@ -85,6 +86,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     talk = speech(6, 16_000)
     soundfile.write(audio / "talk.wav", talk, 16_000, subtype="FLOAT")
     soundfile.write(audio / "talk48.wav", speech(3, 48_000), 48_000, subtype="FLOAT")
+    soundfile.write(
+        audio / "clean.wav",
+        np.concatenate([voice(3), noisy(voice(3), 15), voice(3)]),
+        16_000,
+        subtype="FLOAT",
+    )
     soundfile.write(audio / "microphone.wav", speech(30, 48_000), 48_000)
     soundfile.write(audio / "stereo.flac", np.stack([talk[:32_000], talk[32_000:64_000]], 1), 16_000)
     soundfile.write(audio / "long.wav", speech(300, 48_000), 48_000)
@@ -102,8 +109,8 @@ def best_correlation(signal: Samples, piece: Samples) -> float:
     return float(np.corrcoef(signal[at : at + len(piece)], piece)[0, 1])
 
 
-def enhanced(samples: Samples, rate: int, limit_db: float | None = None) -> Samples:
-    return stillwave.load(MODEL).enhance(samples, rate, limit_db=limit_db)
+def enhanced(samples: Samples, rate: int, limit_db: float | None = None, keep_clean: bool = False) -> Samples:
+    return stillwave.load(MODEL, keep_clean=keep_clean).enhance(samples, rate, limit_db=limit_db)
 
 
 def test_files(bench: Bench) -> None:
@@ -127,6 +134,13 @@ def test_files(bench: Bench) -> None:
         found, found_rate = bench.read(f"browser-{Path(name).stem}.wav")
         assert (found.shape, found_rate) == (samples.T.shape, rate)
         assert np.abs(found - enhanced(samples.T, rate)).max() < TOLERANCE, name
+
+    clean, _ = soundfile.read(bench.audio / "clean.wav", dtype="float32")
+    for name, limit_db in {"server": None, "browser": None, "same": 12}.items():
+        found, _ = bench.read(f"kept-{name}.wav")
+        expected = enhanced(clean, 16_000, limit_db, keep_clean=True)
+        assert np.abs(found[0] - expected).max() < TOLERANCE, name
+        assert np.abs(found[0] - enhanced(clean, 16_000, limit_db)).max() > 10 * TOLERANCE, name
 
 
 def test_microphone(bench: Bench) -> None:

@@ -119,6 +119,43 @@ test("another model enhances again", async (t) => {
   assert.notEqual(await inViews(page, ([view]) => view.recording.model), used);
 });
 
+test("clean sound is kept on request, on the server and in this browser", async (t) => {
+  const page = await open(t);
+  await choose(page, "clean.wav");
+  const card = await status(page, "clean.wav", "done");
+  assert.doesNotMatch(await card.locator(".facts").innerText(), /clean sound kept/);
+  assert.ok(await card.locator(".again").isHidden());
+
+  await page.locator("#settings summary").click();
+  await page.getByRole("switch", { name: "Keep clean sound" }).check();
+  assert.match(await page.locator("#chosen").innerText(), /clean sound kept/);
+  await again(page, card, /, clean sound kept$/);
+  await card.locator(".format").selectOption("wav32");
+  await download(page, card.locator(".download"), "kept-server.wav");
+  await setNoise(card, -12);
+  assert.match(await card.locator(".words").innerText(), /at most 12 dB \(strength 0\.75\)/);
+  await card.locator(".format").selectOption("same");
+  await download(page, card.locator(".download"), "kept-same.wav");
+
+  await page.locator(".choice", { hasText: "In this browser" }).click();
+  await again(page, card, /, clean sound kept$/);
+  await setNoise(card, -41);
+  await card.locator(".format").selectOption("wav32");
+  await download(page, card.locator(".download"), "kept-browser.wav");
+
+  await page.reload();
+  await page.waitForSelector("body.ready");
+  assert.ok(await page.locator("#keep-clean").isChecked(), "the choice is remembered");
+});
+
+/** Enhance a recording again with the settings that are chosen now. */
+async function again(page, card, words) {
+  assert.match(await card.locator(".again").innerText(), words);
+  await card.locator(".again").click();
+  await status(page, await card.locator(".name").innerText(), "done");
+  assert.match(await card.locator(".facts").innerText(), /clean sound kept/);
+}
+
 test("in this browser, nothing is sent", async (t) => {
   const page = await open(t);
   const sent = [];

@@ -44,13 +44,14 @@ async function problem(response) {
 
 /**
  * Enhance a WAV file or decoded samples with a network in a worker.
- * @param {{file?: Blob, decoded?: {rate: number, rows: Float32Array[]}, model: ArrayBuffer, ort: string}} source
+ * @param {object} source Either `file` (a WAV file) or `decoded` (`{rate, rows}`), and `model`, `ort` and `keepClean` as for
+ *   `EnhancerWorker.open`.
  */
-export async function* fromBrowser({ file, decoded, model, ort }, signal, begin) {
+export async function* fromBrowser({ file, decoded, model, ort, keepClean }, signal, begin) {
   const blocks = decoded ? decodedBlocks(decoded) : wavBlocks(file);
   const first = await blocks.next();
   const { rate, channels, frames } = first.value;
-  const enhancer = await EnhancerWorker.open({ model, ort, rate, channels });
+  const enhancer = await EnhancerWorker.open({ model, ort, rate, channels, keepClean });
   signal.addEventListener("abort", () => enhancer.close(), { once: true });
   begin({ rate, channels, frames });
   const pairs = new Pairs(channels);

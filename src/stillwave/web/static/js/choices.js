@@ -1,4 +1,4 @@
-/** The choice of the model and of where it runs. */
+/** The choice of the model, of where it runs, and of what happens to clean sound. */
 
 import { change, settings } from "./settings.js";
 import { t } from "./texts.js";
@@ -21,6 +21,9 @@ export function showChoices(service, engine) {
     choice("where", "browser", t("whereBrowser"), engine ? t("whereBrowserLine") : t("browserMissing"), !engine),
   ];
   document.querySelector("#places").replaceChildren(...places);
+  const keepClean = document.querySelector("#keep-clean");
+  keepClean.checked = settings.keepClean;
+  keepClean.onchange = () => change({ keepClean: keepClean.checked });
   const update = () => summarize();
   settings.addEventListener("change", update);
   update();
@@ -64,7 +67,8 @@ function choice(name, value, title, line, disabled = false) {
 /** Show in one line what is chosen. */
 function summarize() {
   const place = settings.where === "browser" ? t("whereBrowser") : serverName();
-  document.querySelector("#chosen").textContent = `${settings.model} · ${place}`;
+  const chosen = [settings.model, place, ...(settings.keepClean ? [t("keptClean")] : [])];
+  document.querySelector("#chosen").textContent = chosen.join(" · ");
   const key = settings.where === "browser" ? "privateBrowser" : isLocal() ? "privateLocal" : "privateServer";
   document.querySelector("#limits").hidden = settings.where === "browser";
   document.querySelector("#privacy").textContent = t(key, { host: location.host });

@@ -29,7 +29,8 @@ export async function makeFile(recording, { format, dry }) {
   const name = (ending) => `${stem}-enhanced.${ending}`;
   if (format === "same") {
     const limit = dry > 0 ? (-20 * Math.log10(dry)).toFixed(6) : null;
-    const options = { model: recording.model, limit_db: limit, format: "same", name: recording.name };
+    const { model, keepClean, name: file } = recording;
+    const options = { model, keep_clean: keepClean, limit_db: limit, format: "same", name: file };
     return { name: name(suffix), blob: await enhanceAgain(recording.file, options) };
   }
   if (LOCAL[format]) return { name: name("wav"), blob: await wav(recording, dry, LOCAL[format].float) };

@@ -29,7 +29,8 @@ export class FileList {
   add(files) {
     const first = this.views.length === 0 && files.length === 1;
     for (const file of files) {
-      const recording = new Recording({ file, name: file.name, model: settings.model, where: settings.where });
+      const { model, where, keepClean } = settings;
+      const recording = new Recording({ file, name: file.name, model, where, keepClean });
       this.show(recording, first || this.views.length === 0);
       this.#check(recording);
     }

@@ -31,7 +31,10 @@ export class Microphone {
     this.recording = null;
     this.count = 0;
     this.find("#mic-start").onclick = () => (this.live ? this.stop() : this.start());
-    this.find("#mic-record").onclick = () => this.record();
+    this.find("#mic-record").onclick = async () => {
+      await this.record();
+      this.#settings(); // what was changed during the recording
+    };
     this.find("#mic-monitor").onchange = () => this.live?.monitor(this.find("#mic-monitor").checked);
     for (const radio of this.panel.querySelectorAll('[name="mic-version"]')) {
       radio.onchange = () => this.hear(radio.value);
@@ -61,7 +64,7 @@ export class Microphone {
       this.context = new AudioContext({ latencyHint: "interactive" });
       await this.context.resume();
       const source = new MediaStreamAudioSourceNode(this.context, { mediaStream: this.stream });
-      const options = { model: null, ort: ORT, record, modelName: settings.model };
+      const options = { model: null, ort: ORT, record, modelName: settings.model, keepClean: settings.keepClean };
       if (this.engine) options.model = await modelFile(settings.model);
       else options.open = openServerStream;
       const live = await LiveProcessor.start(source, options);
@@ -78,6 +81,7 @@ export class Microphone {
   #begin(live) {
     this.live = live;
     this.model = settings.model;
+    this.keepClean = settings.keepClean;
     live.addEventListener("meter", ({ detail }) => this.#meter(detail));
     // The load of the server is not that of this computer.
     if (this.place === "browser") live.addEventListener("load", ({ detail }) => (this.load = detail.load));
@@ -131,7 +135,7 @@ export class Microphone {
   #beginRecording() {
     this.count += 1;
     const name = t("micRecordingName", { number: this.count });
-    this.recording = new Recording({ name, model: settings.model, where: "live" });
+    this.recording = new Recording({ name, model: settings.model, where: "live", keepClean: settings.keepClean });
     this.recorded = 0;
     this.writer = this.recording.live(this.context.sampleRate);
   }
@@ -196,7 +200,8 @@ export class Microphone {
 
   #settings() {
     this.find("#mic-model").textContent = settings.model ?? "";
-    if (this.live && settings.model !== this.model && !this.recording) this.#restart();
+    const changed = settings.model !== this.model || settings.keepClean !== this.keepClean;
+    if (this.live && changed && !this.recording) this.#restart();
   }
 
   #state() {

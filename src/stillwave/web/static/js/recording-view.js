@@ -31,7 +31,7 @@ export class RecordingView {
     find(".remove").onclick = list.remove;
     find(".cancel").onclick = list.remove;
     find(".retry").onclick = list.retry;
-    find(".again").onclick = () => list.again({ model: settings.model, where: settings.where });
+    find(".again").onclick = () => list.again(chosen());
     find(".toggle").onclick = () => this.expand(this.element.classList.contains("closed"));
     recording.addEventListener("change", () => this.update());
     recording.addEventListener("begin", () => this.#begin());
@@ -77,10 +77,17 @@ export class RecordingView {
       announce(`${recording.name}: ${recording.error}`);
     }
     parts.facts.textContent = this.#facts();
-    const { model, where } = settings;
-    const other = recording.file && recording.status === "done" && (model !== recording.model || where !== recording.where);
-    parts.again.hidden = !other;
-    if (other) parts.again.textContent = t("again", { model });
+    this.#offerAgain();
+  }
+
+  /** Offer to enhance again if other settings are chosen than were used. */
+  #offerAgain() {
+    const { recording, parts } = this;
+    const values = chosen();
+    const other = Object.keys(values).some((name) => values[name] !== recording[name]);
+    parts.again.hidden = !other || !recording.file || recording.status !== "done";
+    const { model, keepClean } = values;
+    parts.again.textContent = t(keepClean ? "againKeepClean" : "again", { model });
   }
 
   #progress() {
@@ -105,6 +112,7 @@ export class RecordingView {
       const speed = frames / rate / recording.seconds;
       const values = { model: recording.model, time: duration(recording.seconds), speed: speed.toFixed(speed < 10 ? 1 : 0) };
       facts.push(t(speed >= 1.05 ? "took" : "tookSlow", values));
+      if (recording.keepClean) facts.push(t("keptClean"));
     }
     return facts.join(" · ");
   }
@@ -198,9 +206,10 @@ export class RecordingView {
     const db = -Number(parts.noise.value);
     const words = dry === 0 ? "noiseNone" : db === 0 ? "noiseAll" : "noiseDb";
     const short = dry === 0 ? "noiseShortNone" : db === 0 ? "noiseShortAll" : "noiseShort";
-    parts.noise.ariaValueText = t(words, { db });
-    parts.amount.textContent = t(short, { db });
-    parts.words.textContent = t(words, { db });
+    const values = { db, strength: (1 - dry).toFixed(2) };
+    parts.noise.ariaValueText = t(words, values);
+    parts.amount.textContent = t(short, values);
+    parts.words.textContent = t(words, values);
     parts.noise.style.setProperty("--share", (Number(parts.noise.value) - NONE) / -NONE);
     this.player.set({ dry });
     clearTimeout(this.later);
@@ -256,4 +265,10 @@ export class RecordingView {
     settings.removeEventListener("change", this.onSettings);
     this.element.remove();
   }
+}
+
+/** Return the settings that new recordings use. */
+function chosen() {
+  const { model, where, keepClean } = settings;
+  return { model, where, keepClean };
 }

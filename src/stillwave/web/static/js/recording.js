@@ -14,10 +14,12 @@ const RETRY_SECONDS = 3;
  * `done`.
  */
 export class Recording extends EventTarget {
-  /** @param {{file?: File, name: string, model: string, where: "server" | "browser" | "live"}} options */
-  constructor({ file = null, name, model, where }) {
+  /**
+   * @param {{file?: File, name: string, model: string, where: "server" | "browser" | "live", keepClean: boolean}} options
+   */
+  constructor({ file = null, name, model, where, keepClean }) {
     super();
-    Object.assign(this, { file, name, model, where });
+    Object.assign(this, { file, name, model, where, keepClean });
     this.#reset();
   }
 
@@ -83,10 +85,10 @@ export class Recording extends EventTarget {
 
   async #source() {
     if (this.where === "server") {
-      const options = { model: this.model, format: "wav", original: 1, name: this.name };
+      const options = { model: this.model, keep_clean: this.keepClean, format: "wav", original: 1, name: this.name };
       return [{ kind: "server", url: enhanceUrl(options), file: this.file }];
     }
-    const source = { kind: "browser", ort: ORT, model: await modelFile(this.model) };
+    const source = { kind: "browser", ort: ORT, model: await modelFile(this.model), keepClean: this.keepClean };
     if (await isWav(this.file)) return [{ ...source, file: this.file }];
     const decoded = await decode(this.file);
     return [{ ...source, decoded }, decoded.rows.map((row) => row.buffer)];

@@ -7,14 +7,15 @@ const ROUND_TRIP_SECONDS = 0.04;
 
 let link = null;
 
-function open({ url, rate, model, port, ring, record }) {
+function open({ url, rate, model, keepClean, port, ring, record }) {
   const socket = new WebSocket(url);
   socket.binaryType = "arraybuffer";
   const send = async (block) => {
     if (socket.readyState === WebSocket.OPEN) socket.send(block);
     return new Float32Array(0);
   };
-  socket.onopen = () => socket.send(JSON.stringify({ format: "f32le", rate, channels: 1, model }));
+  const greeting = { format: "f32le", rate, channels: 1, model, keep_clean: keepClean };
+  socket.onopen = () => socket.send(JSON.stringify(greeting));
   socket.onmessage = ({ data }) => {
     if (data instanceof ArrayBuffer) {
       link?.take(new Float32Array(data));

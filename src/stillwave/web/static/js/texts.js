@@ -33,6 +33,9 @@ const TEXTS = {
   whereBrowser: "In this browser",
   whereBrowserLine: "No recording leaves this page",
   browserMissing: "The in-browser mode is not installed with this copy of stillwave.",
+  keepClean: "Keep clean sound",
+  keepCleanHint: "Leaves recordings and passages as they are in which the model removes almost nothing.",
+  keptClean: "clean sound kept",
   settings: "Settings",
 
   items: "Recordings",
@@ -59,6 +62,7 @@ const TEXTS = {
   took: "{model}, {time}, {speed}× faster than real time",
   tookSlow: "{model}, {time}",
   again: "Enhance again with {model}",
+  againKeepClean: "Enhance again with {model}, clean sound kept",
 
   play: "Play",
   pause: "Pause",
@@ -76,7 +80,7 @@ const TEXTS = {
 
   noiseLeft: "Noise to leave",
   noiseNone: "None: as much noise as possible is removed",
-  noiseDb: "Noise is reduced by at most {db} dB",
+  noiseDb: "Noise is reduced by at most {db} dB (strength {strength})",
   noiseAll: "All: the recording as it was",
   noiseShort: "−{db} dB",
   noiseShortNone: "none",
