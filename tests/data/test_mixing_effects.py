@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from stillwave.audio import write
 from stillwave.data import effects
+from stillwave.data.manifest import Recording
 from stillwave.data.mixing import Mixer
 from stillwave.data.mixture import silence
 from stillwave.errors import RecipeError
@@ -141,7 +143,21 @@ def test_all_effects_together_are_finite_and_deterministic(mixer):
     np.testing.assert_array_equal(make(0, 59).noisy, mixture.noisy)
 
 
-def test_an_extreme_speed_is_refused():
-    text = "data: {train: {speech: a, noise: n}, development: d, mixing: {speed_range: {low: 0, high: 1}}}"
-    with pytest.raises(RecipeError, match=r"data\.mixing: speed_range .*0\.5 and 2"):
+@pytest.mark.parametrize("factor", [0.6, 1.6])
+def test_noise_is_played_at_another_speed(tmp_path, world, store, factor):
+    write(tmp_path / "noise.wav", tone(1_000, seconds=8.0)[None], RATE)
+    noise = [Recording(path=tmp_path / "noise.wav", sample_rate=RATE, channels=1, seconds=8.0)]
+    changes = {"noise_speed": 1.0, "noise_speed_range": Range(low=factor, high=factor)}
+    config = PLAIN.model_copy(update={**changes, "noises": 1, "snr_db": Range(low=-60, high=-60)})
+    mixture = Mixer(world["speech"], noise, (), config, 2.0, 0, store)(0, 0)
+    assert f"noise speed {factor:.2f}" in mixture.facts.effects
+    assert pitch(mixture.noisy) == pytest.approx(1_000 * factor, abs=0.5)
+
+
+@pytest.mark.parametrize("name", ["speed_range", "noise_speed_range"])
+def test_an_extreme_speed_is_refused(name):
+    text = (
+        f"data: {{train: {{speech: a, noise: n}}, development: d, mixing: {{{name}: {{low: 0, high: 1}}}}}}"
+    )
+    with pytest.raises(RecipeError, match=rf"data\.mixing: {name} .*0\.5 and 2"):
         loads(text)

@@ -7,11 +7,12 @@ Steps, in this order:
 2. *Room* (`reverberation`, if there are rooms): the noisy signal gets the whole response, the target only the direct
    sound and the first `early_ms`. Half a second before the crop is included for its reverberation. `equaliser` filters
    both alike.
-3. *Noise*: 1 to `noises` recordings, each with its own gain; with `babble`, the first of them is four to eight other
-   speakers in the same room; with `synthetic_noise`, the last is synthetic. `equaliser` filters their sum with a curve
-   of its own. The sum is scaled to the drawn SNR (`effects.snr_db`) relative to the reverberant speech; 40 to 60 dB
-   with `clean`. With `noise_only` there is no speech and the target is silence. Noise above the bandwidth of the speech
-   (`Recording.bandwidth_hz`) is removed first: the clean signal is not known there.
+3. *Noise*: 1 to `noises` recordings, each with its own gain and, with `noise_speed`, its own speed; with `babble`, the
+   first of them is four to eight other speakers in the same room; with `synthetic_noise`, the last is synthetic.
+   `equaliser` filters their sum with a curve of its own. The sum is scaled to the drawn SNR (`effects.snr_db`) relative
+   to the reverberant speech; 40 to 60 dB with `clean`. With `noise_only` there is no speech and the target is silence.
+   Noise above the bandwidth of the speech (`Recording.bandwidth_hz`) is removed first: the clean signal is not known
+   there.
 4. *Level*: both are scaled to the drawn level (RMS) of the noisy signal; `level_change` changes the level of both
    within the segment.
 5. *Clipping*: the noisy signal only, 1 to 9 dB below its peak; the target stays unclipped.
@@ -198,15 +199,24 @@ class Mixer:
                 samples, kind = draw_synthetic(rng, frames, self.store.rate)
                 used.append(kind)
             else:
-                drawn = self.noise.draw(rng, frames)
-                samples = drawn.samples
-                used.extend(str(recording.path) for recording in drawn.recordings)
+                samples, source = self._recorded(rng, frames, names)
+                used.append(source)
             gain = effects.amplitude(rng.uniform(*gains) - effects.decibels(effects.level(samples)))
             total += samples * gain
         if happens(rng, config.equaliser):
             total = equalise(total, draw_curve(rng, config.equaliser_db), self.store.rate)
             names.append("equalised noise")
         return total, tuple(used)
+
+    def _recorded(self, rng: np.random.Generator, frames: int, names: list[str]) -> tuple[Samples, str]:
+        """Return a crop of a noise recording `[frames]`, and the path of the recording."""
+        if not happens(rng, self.config.noise_speed):
+            drawn = self.noise.draw(rng, frames)
+            return drawn.samples, str(drawn.recordings[0].path)
+        factor = float(rng.uniform(self.config.noise_speed_range.low, self.config.noise_speed_range.high))
+        names.append(f"noise speed {factor:.2f}")
+        drawn = self.noise.draw(rng, math.ceil(frames * factor) + 1)
+        return effects.change_speed(drawn.samples, factor)[:frames], str(drawn.recordings[0].path)
 
     def _degrade(
         self, rng: np.random.Generator, noisy: Samples, clean: Samples

@@ -42,6 +42,10 @@ class MixingConfig(Frozen):
     speed: Fraction = 0.0
     """Share of examples whose speech is played faster or slower, by a factor of `speed_range`, pitch included."""
     speed_range: Range = Range(low=0.85, high=1.15)
+    noise_speed: Fraction = 0.0
+    """Share of the noise recordings that are played faster or slower, by a factor of `noise_speed_range`, pitch
+    included."""
+    noise_speed_range: Range = Range(low=0.6, high=1.6)
     level_change: Fraction = 0.0
     """Share of examples whose level changes within the example, in noisy signal and target alike."""
     level_change_db: Positive = 12.0
@@ -62,8 +66,10 @@ class MixingConfig(Frozen):
 
     @model_validator(mode="after")
     def _playable(self) -> MixingConfig:
-        if not 0.5 <= self.speed_range.low <= self.speed_range.high <= 2:
-            raise ValueError("speed_range must lie within 0.5 and 2; 1 leaves the speed as it is")
+        for name in ("speed_range", "noise_speed_range"):
+            given: Range = getattr(self, name)
+            if not 0.5 <= given.low <= given.high <= 2:
+                raise ValueError(f"{name} must lie within 0.5 and 2; 1 leaves the speed as it is")
         return self
 
 
