@@ -54,7 +54,7 @@ SECTIONS = (
     Section(
         "Streaming latency",
         "latency",
-        "--presets dpdcrn-m dpdcrn-s dpdcrn-xs bsrnn-m bsrnn-s bsrnn-xs --frames 800 --streams 64",
+        "--presets dpdcrn-m dpdcrn-s dpdcrn-xs bsrnn-m bsrnn-s bsrnn-xs --frames 800 --streams 64 --processor-time",
     ),
     Section("Streaming cost", "streaming_cost", "--graphs PEERS --seconds 60"),
     Section(

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 
 from stillwave import checkpoint
 from stillwave.errors import StillwaveError
+from stillwave.inference.stream import Stream
 from stillwave.inference.torch_backend import TorchBackend
 from stillwave.models import PRESETS, build
 from stillwave.models.streaming import get_state, streaming
@@ -158,6 +160,15 @@ def test_a_worker_excludes_the_warm_up(folder: Path) -> None:
     stream = worker.streams[2]
     worker.frames(count=1, warmup=0, streams=2)
     assert worker.streams[2] is stream  # a stream continues from turn to turn
+
+
+def test_processor_time_leaves_out_waiting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = Stream.process
+    monkeypatch.setattr(Stream, "process", lambda self, block: (time.sleep(0.2), process(self, block))[1])
+    for processor_time in (False, True):
+        spec = {"backend": "torch", "path": str(folder), "core": None, "processor_time": processor_time}
+        measured = LatencyWorker(spec, None).frames(count=3, warmup=3, streams=1)
+        assert (min(measured["frame"]) < 0.2) == processor_time
 
 
 def test_noise_of_several_microphones_and_streams(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -69,7 +70,11 @@ def test_notes_state_what_depends_on_the_machine() -> None:
         assert words in message
     assert "Skipped: net, ONNX int8: no." in message
     assert "Other programs" not in message
-    assert "had it for 50 %" in " ".join(notes(latency(row(core_share=0.5))))
+    shared = latency(row(core_share=0.5))
+    assert "had it for 50 %" in " ".join(notes(shared))
+    counted = " ".join(notes(dataclasses.replace(shared, processor_time=True)))
+    assert "Times are processor time; a backend had the core for at least 50 % of the time." in counted
+    assert "too long" not in counted
 
 
 def test_the_page_contains_every_table_and_the_figure() -> None:

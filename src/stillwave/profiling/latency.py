@@ -99,6 +99,8 @@ class Latency:
     frames: int
     rounds: int
     pinned: bool
+    processor_time: bool = False
+    """Whether times are processor time."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the results for JSON."""
@@ -115,6 +117,7 @@ def measure(
     rounds: int = 5,
     streams: int = 256,
     core: int | None = None,
+    processor_time: bool = False,
     progress: Progress | None = None,
 ) -> Latency:
     """Measure models on every backend that supports them.
@@ -126,6 +129,7 @@ def measure(
         rounds: Number of turns that these frames are divided into; backends take turns.
         streams: Greatest number of streams in one batch to try; 0 for none.
         core: Core to run on; by default the last one that this process may use.
+        processor_time: Time frames by processor time, which does not include that of other programs on the core.
         progress: Called before each step.
 
     Raises:
@@ -139,13 +143,14 @@ def measure(
             raise StillwaveError(f"nothing to measure: {'; '.join(': '.join(why) for why in skipped)}")
         with contextlib.ExitStack() as stack:
             chosen = core if core is not None else _last_core()
-            starts = [stack.enter_context(_process(variant.spec, chosen, variant.title)) for variant in found]
+            clock = {"processor_time": processor_time}
+            starts = [stack.enter_context(_process({**v.spec, **clock}, chosen, v.title)) for v in found]
             turns = _take_turns(starts, max(1, frames // rounds), rounds, report)
             memory = [process.ask(do="memory") for process in starts]
             loads = [_streams(process, streams, report) for process in starts]
             rows = [_row(*parts) for parts in zip(found, starts, turns, memory, loads, strict=True)]
             pinned = all(process.facts["pinned"] for process in starts)
-    return Latency(rows, skipped, max(1, frames // rounds) * rounds, rounds, pinned)
+    return Latency(rows, skipped, max(1, frames // rounds) * rounds, rounds, pinned, processor_time)
 
 
 @dataclass

@@ -78,7 +78,11 @@ def notes(found: Latency) -> list[str]:
         where + ".",
     ]
     shared = min(row.core_share for row in found.rows)
-    if shared < SHARED:
+    if found.processor_time:
+        lines.append(
+            f"Times are processor time; a backend had the core for at least {100 * shared:.0f} % of the time."
+        )
+    elif shared < SHARED:
         lines.append(
             f"Other programs used the core: a backend had it for {100 * shared:.0f} % of the time, so the "
             "times are too long. Repeat the measurement without other programs."
