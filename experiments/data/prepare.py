@@ -12,7 +12,8 @@ there are kept.
 Held out: whole speakers of every corpus that names enough of them, whole noise recordings of every set, and rooms.
 - A noise clip is one recording with every clip whose original has the same name but for digits: numbered variants
   (footstep1, footstep2) come from one recording, and collections share originals (boat, wind). Clips joined of several
-  originals tie those together.
+  originals tie those together. A group of more than ten minutes is a session of many recordings under one name: its
+  last quarter in the order of the files is held out, the rest is trained on.
 - fullband: speech with at least 14 kHz of bandwidth, all but two readers held out (43 s); noise as above.
 - Corpora that do not name each speaker (`_UNNAMED`), or have few of them, are trained on as a whole.
 """
@@ -38,6 +39,8 @@ from stillwave.schema import FULL_BAND_RATE, SAMPLE_RATE, Range
 HELD_OUT = 0.05
 """Of the time of each corpus of speech and each set of noise."""
 HELD_OUT_ROOMS = 0.1
+SESSION_SECONDS = 600.0
+"""A group of noise clips that is longer is a session, not one recording."""
 FEWEST_SPEAKERS = 10
 """A corpus of fewer is not shared out."""
 ROOMS = {"short": (0.15, 0.35, 140), "middle": (0.35, 0.55, 140), "long": (0.55, 0.8, 140)}
@@ -149,7 +152,20 @@ def noise(recordings: Sequence[Recording], folder: Path) -> tuple[list[Recording
         done = hours([r for r in own if r.source in held]) >= HELD_OUT * hours(own)
         if not done and len({r.source for r in own}) > 1:  # a group may reach over several sets
             held |= {r.source for r in split(own, HELD_OUT, by="recording")[1]}
-    return [r for r in grouped if r.source not in held], [r for r in grouped if r.source in held]
+    whole = [r for r in grouped if r.source in held]
+    early = early_in_sessions(whole)
+    paths = {r.path for r in early}
+    return [r for r in grouped if r.source not in held] + early, [r for r in whole if r.path not in paths]
+
+
+def early_in_sessions(recordings: Sequence[Recording]) -> list[Recording]:
+    """Return the first three quarters of every group that is longer than `SESSION_SECONDS`, as a group of its own."""
+    groups: dict[str, list[Recording]] = defaultdict(list)
+    for recording in sorted(recordings, key=lambda r: r.path):
+        groups[recording.source].append(recording)
+    sessions = [own for own in groups.values() if sum(r.seconds for r in own) > SESSION_SECONDS]
+    early = [recording for own in sessions for recording in own[: len(own) * 3 // 4]]
+    return [r.model_copy(update={"source": f"{r.source} (early)"}) for r in early]
 
 
 def parts_of_more(recordings: Sequence[Recording], folder: Path) -> tuple[list[Recording], list[Recording]]:

@@ -44,6 +44,18 @@ def test_noise_is_held_out_of_every_set_by_recording(prepare):
     assert len(kept) + len(held) == 24
 
 
+def test_of_a_long_session_the_last_quarter_is_held_out(prepare):
+    session = [
+        clip(f"/x/noise/s/{i:03}.opus", "s:one-name").model_copy(update={"seconds": 20.0}) for i in range(40)
+    ]
+    other = [clip("/x/noise/s/900.opus", "s:other.ogg"), clip("/x/noise/s/901.opus", "s:third.ogg")]
+    kept, held = prepare.noise([*session, *other], Path("/x"))
+    late = [r for r in held if r.source == "onename"]
+    assert [r.path for r in late] == [r.path for r in session[30:]]
+    assert {r.path for r in session[:30]} <= {r.path for r in kept}
+    assert {r.source for r in kept}.isdisjoint(r.source for r in held)
+
+
 def test_speakers_are_held_out_where_each_has_a_name(prepare):
     names = {"an4_en": 12, "picovoice_wakewords": 12, "kerstin_de": 1}
     clips = [
