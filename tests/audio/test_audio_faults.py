@@ -45,6 +45,11 @@ def test_a_truncated_file_is_refused(tmp_path, suffix, keep):
     assert any(word in message for word in ("cut short", "empty", "decoded"))
 
 
+def test_a_flac_file_that_ends_within_a_frame_is_named_plainly(tmp_path):
+    with pytest.raises(AudioError, match=r"cannot be decoded as audio: it is damaged or cut short$"):
+        audio.read(broken(tmp_path, ".flac", 0.5))
+
+
 def test_truncation_is_detected_from_the_header(tmp_path):
     with pytest.raises(AudioError, match=r"cut\.\w+: cut short: \d+ bytes"):
         audio.probe(broken(tmp_path, ".wav", 0.5))

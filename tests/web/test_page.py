@@ -98,6 +98,15 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     soundfile.write(audio / "stereo.flac", np.stack([talk[:32_000], talk[32_000:64_000]], 1), 16_000)
     soundfile.write(audio / "long.wav", speech(300, 48_000), 48_000)
     (audio / "broken.mp3").write_bytes(b"\xff\xfb" + bytes(range(256)) * 40)
+    faulty = talk.copy()
+    faulty[50_000] = np.nan
+    soundfile.write(audio / "nan.wav", faulty, 16_000, subtype="FLOAT")
+    soundfile.write(audio / "silent.wav", np.zeros(16_000), 16_000)
+    soundfile.write(audio / "short.wav", talk[:1], 16_000)
+    for name, whole in (("cut.wav", "talk.wav"), ("cut.flac", "stereo.flac")):
+        content = (audio / whole).read_bytes()
+        (audio / name).write_bytes(content[: len(content) // 2])
+    (audio / "text.wav").write_text("no recording, but text\n" * 99)
     (audio / "empty.wav").write_bytes(b"")
     with running(temporary) as service:
         yield Bench(service.address, audio, out)

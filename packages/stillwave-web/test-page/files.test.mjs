@@ -172,6 +172,37 @@ test("in this browser, nothing is sent", async (t) => {
   assert.deepEqual(sent, []);
 });
 
+for (const place of ["On this computer", "In this browser"]) {
+  test(`what the command refuses is refused with a sentence: ${place}`, async (t) => {
+    const page = await open(t);
+    await page.locator("#settings summary").click();
+    await page.locator(".choice", { hasText: place }).click();
+    const words = {
+      "nan.wav": /NaN or infinite/,
+      "cut.wav": /cut short/i,
+      "cut.flac": /cut short/i,
+      "text.wav": /decoded|damaged/,
+      "silent.wav": null,
+      "short.wav": null,
+    };
+    await choose(page, ...Object.keys(words));
+    for (const [name, expected] of Object.entries(words)) {
+      if (!expected) await status(page, name, "done");
+      else assert.match(await failure(page, name), expected, name);
+    }
+  });
+}
+
+/** Wait until a recording has failed and return its sentence. */
+async function failure(page, name) {
+  const card = page.locator(".recording", { has: page.locator(".name", { hasText: name }) });
+  await card.locator(".sentence").waitFor();
+  const sentence = await card.locator(".sentence").innerText();
+  assert.match(sentence, /^[^\n]{10,}\.$/, name);
+  assert.ok(await card.locator(".display").isHidden(), name);
+  return sentence;
+}
+
 /** Drop a file from the desktop on the page. */
 async function drop(page, name) {
   const bytes = [...(await readFile(audio(name)))];

@@ -56,3 +56,15 @@ test("other files are refused with one sentence", () => {
   compressed[20] = 2;
   assert.throws(() => new WavReader().push(compressed), /compressed/);
 });
+
+test("the end of the samples is known unless the header was written before their number", () => {
+  const bytes = encodeWav([noise(301)], 16000);
+  const endOf = (size) => {
+    const reader = new WavReader();
+    if (size !== undefined) new DataView(bytes.buffer).setUint32(40, size, true);
+    reader.push(bytes.slice(0, 300));
+    return reader.end;
+  };
+  assert.equal(endOf(), bytes.length);
+  assert.deepEqual([0, 0x7ffff000, 0xffffffff].map(endOf), [null, null, null]);
+});

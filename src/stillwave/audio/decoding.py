@@ -161,6 +161,7 @@ _PLAINER = {
     7: "it has no audio",
     24: "its header has no sampling rate",
     29: "its content is not of the format that its header states",
+    158: "it is damaged or cut short",
 }
 """Messages by libsndfile's error code, for codes whose own message misleads ("does not exist")."""
 

@@ -157,7 +157,7 @@ function checkedRate(rate) {
 }
 
 /** Return `row` with NaN, infinity and values beyond ±2³² replaced by silence. */
-function withoutFaults(row) {
+export function withoutFaults(row) {
   let valid = true;
   for (let n = 0; valid && n < row.length; n++) valid = Math.abs(row[n]) <= LOUDEST;
   return valid ? row : row.map((value) => (Math.abs(value) <= LOUDEST ? value : 0));

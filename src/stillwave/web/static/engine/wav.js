@@ -7,6 +7,8 @@ const FLOAT = 3;
 const EXTENSIBLE = 0xfffe;
 /** Size in a header that was written before the size was known. */
 const UNKNOWN = 0xffffffff;
+/** The smallest size that programs write to a pipe for an unknown one (SoX). */
+const STREAMED = 0x7ffff000;
 /** A header with more metadata than this is refused. */
 const LONGEST_HEADER = 2 ** 24;
 
@@ -15,6 +17,8 @@ export class WavReader {
   constructor() {
     /** Facts of the header, `{rate, channels, bits, float, frames}`, or null before it is complete. */
     this.format = null;
+    /** Offset of the end of the samples by the header; null if it does not state one. */
+    this.end = null;
     this.held = new Uint8Array(0);
     this.left = Infinity;
   }
@@ -63,6 +67,8 @@ export class WavReader {
         if (format === null) throw new StillwaveError("the WAV file has no format before its samples");
         this.left = size === UNKNOWN ? (long ?? Infinity) : size || Infinity;
         const frame = (format.channels * format.bits) / 8;
+        const stated = this.left < STREAMED || (name(0) === "RF64" && this.left < Infinity);
+        if (stated) this.end = at + 8 + this.left;
         this.format = { ...format, frames: this.left === Infinity ? null : Math.floor(this.left / frame) };
         return at + 8;
       }

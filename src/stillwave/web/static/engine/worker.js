@@ -5,7 +5,7 @@
  * Out: `ready`, `samples`, `ended`, `recorded`, `load`, `error`. `live-link.js` handles the port.
  */
 
-import { delayOf, dryMixOf } from "./enhance.js";
+import { delayOf, dryMixOf, withoutFaults } from "./enhance.js";
 import { LiveLink } from "./live-link.js";
 import { Network } from "./network.js";
 import { StreamingPipeline } from "./pipeline.js";
@@ -36,7 +36,8 @@ const handlers = {
     pipeline = make();
     const delaySamples = delayOf(network.sampleRate, rate, network.hop);
     if (port) {
-      link = new LiveLink(port, rate, (block) => pipeline.push([block]).then(([samples]) => samples), post, ring);
+      const enhance = async (block) => (await pipeline.push([withoutFaults(block)]))[0];
+      link = new LiveLink(port, rate, enhance, post, ring);
       if (record) link.record(true);
     }
     post({ type: "ready", delaySamples, sampleRate: network.sampleRate });
@@ -44,7 +45,7 @@ const handlers = {
 
   async push({ block }) {
     received += block[0].length;
-    const samples = await pipeline.push(block);
+    const samples = await pipeline.push(block.map(withoutFaults));
     returned += samples[0].length;
     post({ type: "samples", samples });
   },

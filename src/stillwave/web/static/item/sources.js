@@ -58,6 +58,7 @@ export async function* fromBrowser({ file, decoded, model, ort, keepClean }, sig
   try {
     for await (const rows of blocks) {
       signal.throwIfAborted();
+      if (!rows.every((row) => row.every(Number.isFinite))) throw textError("notNumbers");
       pairs.wait(rows);
       const values = pairs.join(await enhancer.push(rows));
       if (values.length) yield values;
@@ -122,14 +123,16 @@ async function* wavBlocks(file) {
     if (!begun) {
       begun = true;
       const { rate, channels, bits, frames } = reader.format;
+      if (reader.end > file.size) throw textError("cutShort");
       const most = Math.floor(file.size / ((channels * bits) / 8));
       yield { rate, channels, frames: Math.min(frames ?? most, most) };
     }
     if (rows[0].length) yield rows;
   }
-  if (!begun) {
-    const error = new Error("brokenWav");
-    error.name = "Texts";
-    throw error;
-  }
+  if (!begun) throw textError("brokenWav");
+}
+
+/** Return an error whose sentence the page has (`js/problems.js`). */
+function textError(message) {
+  return Object.assign(new Error(message), { name: "Texts" });
 }

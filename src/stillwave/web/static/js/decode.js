@@ -21,6 +21,7 @@ export async function decode(file) {
   if (seconds > most) throw sentenceError("errorTooLong", { minutes: Math.floor(most / 60) });
   const context = new OfflineAudioContext(1, 1, rate);
   const buffer = await context.decodeAudioData(await file.arrayBuffer());
+  if (buffer.length < (await flacFrames(file))) throw sentenceError("errorCutShort");
   const rows = Array.from({ length: buffer.numberOfChannels }, (_, c) => buffer.getChannelData(c).slice());
   return { rate, rows };
 }
@@ -40,6 +41,13 @@ async function ownRate(file) {
   const version = (second >> 3) & 3; // 3: MPEG 1, 2: MPEG 2, 0: MPEG 2.5
   const base = [44100, 48000, 32000][(third >> 2) & 3];
   return base && version !== 1 ? base / { 3: 1, 2: 2, 0: 4 }[version] : null;
+}
+
+/** Return the number of frames that a FLAC file states; 0 for other formats or an unknown number. */
+async function flacFrames(file) {
+  const head = new Uint8Array(await file.slice(0, 26).arrayBuffer());
+  if (head.length < 26 || String.fromCharCode(...head.subarray(0, 4)) !== "fLaC") return 0;
+  return (head[21] & 15) * 2 ** 32 + new DataView(head.buffer).getUint32(22);
 }
 
 /** Return the duration that the browser finds in a file, or 0. */

@@ -11,7 +11,14 @@ const BY_NAME = {
   NotReadableError: "errorNoMic",
   OverconstrainedError: "errorNoMic",
 };
-const BY_TEXT = { noSound: "errorNoSound", brokenWav: "errorBroken", secure: "errorSecure", empty: "errorEmpty" };
+const BY_TEXT = {
+  noSound: "errorNoSound",
+  brokenWav: "errorBroken",
+  cutShort: "errorCutShort",
+  notNumbers: "errorNotNumbers",
+  secure: "errorSecure",
+  empty: "errorEmpty",
+};
 
 /** Return the sentence for an error. Messages of the server and of the engine are sentences themselves. */
 export function reason(error) {

@@ -75,6 +75,7 @@ export class RecordingView {
     if (recording.status === "failed" && parts.sentence.textContent !== recording.error) {
       parts.sentence.textContent = recording.error;
       announce(`${recording.name}: ${recording.error}`);
+      this.close(); // what was shown until the fault
     }
     parts.facts.textContent = this.#facts();
     this.#offerAgain();

@@ -132,6 +132,8 @@ const TEXTS = {
   errorStorage: "The browser's storage is full; remove a recording, or free space on the disk.",
   errorNoSound: "There is no sound in this file.",
   errorBroken: "The file is damaged, or no audio or video file that this browser can read.",
+  errorCutShort: "The file is cut short; copy it again.",
+  errorNotNumbers: "The file has samples that are not numbers (NaN or infinite); export it again.",
   errorTooLong: "This file is too long to be decoded in the browser ({minutes} minutes at most; WAV may be longer).",
   errorSize: "The file has {size}, the server takes at most {limit}.",
   errorEmpty: "The file is empty.",
