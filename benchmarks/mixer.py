@@ -32,7 +32,7 @@ from stillwave.schema import MixingConfig
 SECONDS = 2.0
 BATCH = 8
 AUGMENTATIONS = ("reverberation", "babble", "codec", "clipping", "band_limit", "synthetic_noise", "equaliser", "speed",
-                 "level_change", "joined", "clean", "noise_only", "silence")  # fmt: skip
+                 "noise_speed", "level_change", "joined", "clean", "noise_only", "silence")  # fmt: skip
 """Fields of `MixingConfig` that are a share of the examples."""
 
 
