@@ -93,6 +93,24 @@ def test_mix_writes_what_evaluate_reads_and_does_not_overwrite(run, tmp_path, re
     assert [pair.noisy.read_bytes() for pair in read_pairs(tmp_path / "again")] == first
 
 
+def test_mix_replaces_nothing_but_mixtures(run, tmp_path, recipe):
+    (tmp_path / "talks").mkdir()
+    (tmp_path / "talks" / "mine.wav").touch()
+    refused = run("mix", recipe, "-o", "talks", "--count", "1", "--overwrite", code=2).stderr
+    assert "talks: contains 'mine.wav', which is no part of a set of mixtures" in " ".join(refused.split())
+    assert [path.name for path in (tmp_path / "talks").iterdir()] == ["mine.wav"]
+    refused = run("mix", recipe, "-o", "talks/mine.wav", "--overwrite", code=2).stderr
+    assert "mine.wav: is a file; expected a folder" in " ".join(refused.split())
+
+
+def test_scan_refuses_an_output_that_cannot_be_written_before_it_reads(run, tmp_path, world, monkeypatch):
+    monkeypatch.setattr("stillwave.data.corpora.scan_corpus", lambda *_, **__: pytest.fail("has read"))
+    (tmp_path / "file").touch()
+    for output in (".", "file/m.jsonl"):
+        refused = run("scan", world["folder"] / "speech", "-o", output, code=2).stderr
+        assert "expected a folder" in refused or "is a folder; give the name of a file" in refused
+
+
 def test_summary_as_text_and_json(run, world):
     assert "speakers             6" in run("summary", world["folder"] / "speech").stdout
     assert json.loads(run("summary", world["folder"] / "rooms", "--json").stdout)["channels"] == {

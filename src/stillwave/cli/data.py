@@ -11,6 +11,7 @@ from stillwave.cli.data_report import show
 from stillwave.cli.options import AsJson, Overrides, Overwrite, RecipeName, output_option
 from stillwave.cli.scan import Jobs, scan
 from stillwave.cli.simulate import rooms, simulate
+from stillwave.output_paths import check_output_file
 
 if TYPE_CHECKING:
     pass
@@ -138,13 +139,11 @@ def mix(
         stillwave data mix small-teacher -o mixtures --count 20 --seed 1
 
     """
-    from stillwave.data.manifest import ManifestError
     from stillwave.data.pair_sets import write_mixtures
     from stillwave.data.sources import build_mixer
     from stillwave.recipe import load
 
-    if output.exists() and not overwrite and (not output.is_dir() or any(output.iterdir())):
-        raise ManifestError(f"{output}: is not empty; give another folder, or --overwrite to replace it")
+    _check_mixtures(output, overwrite)
     loaded = load(recipe, overrides or ())
     mixer = build_mixer(
         loaded.data,
@@ -156,6 +155,21 @@ def mix(
     )
     write_mixtures(mixer, count, output)
     show({"folder": str(output), "mixtures": count, "utterances": len(mixer)}, as_json)
+
+
+def _check_mixtures(output: Path, overwrite: bool) -> None:
+    """Raise ManifestError if mixtures cannot be written into a folder; only mixtures are replaced."""
+    from stillwave.data.manifest import ManifestError
+
+    check_output_file(output / "mixtures.csv")
+    there = sorted(path.name for path in output.iterdir()) if output.exists() else []
+    if there and not overwrite:
+        raise ManifestError(f"{output}: is not empty; give another folder, or --overwrite to replace it")
+    others = [name for name in there if name not in ("noisy", "clean", "mixtures.csv")]
+    if others:
+        raise ManifestError(
+            f"{output}: contains '{others[0]}', which is no part of a set of mixtures; give another folder"
+        )
 
 
 @app.command("summary")

@@ -25,6 +25,7 @@ from stillwave.cli.pipes import print_json
 from stillwave.console import library_noise_hidden, no_display, note
 from stillwave.errors import StillwaveError
 from stillwave.files import printable
+from stillwave.output_paths import make_folder
 
 if TYPE_CHECKING:
     from stillwave.evaluation import Item, Summary
@@ -133,7 +134,7 @@ def evaluate(
     requested = [key.strip() for key in metrics.split(",") if key.strip()] if metrics else None
     keys = choose(requested or (*DEFAULT, *(WORDS if asr else ())), asr is not None)
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)  # fail before the work
+        make_folder(output)  # fail before the work
     columns = [column.strip() for column in by.split(",") if column.strip()] if by else []
     if columns and on is None:
         raise StillwaveError("--by: needs --on DIR with a mixtures.csv")

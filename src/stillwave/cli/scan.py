@@ -10,6 +10,7 @@ import typer
 from stillwave.cli.data_report import left_out, scan_report, show
 from stillwave.cli.options import AsJson, jobs_option, output_option
 from stillwave.console import library_noise_hidden, note
+from stillwave.output_paths import check_output_file
 
 if TYPE_CHECKING:
     from stillwave.data.manifest import Kind
@@ -86,6 +87,7 @@ def scan(
     from stillwave.data.corpora import find, scan_corpus
     from stillwave.data.manifest import write_manifest
 
+    check_output_file(output)
     if find(corpus).KINDS == ("pairs",):
         _scan_pairs(corpus, folder, output, microphones, convention, not headers_only, jobs, as_json)
         return

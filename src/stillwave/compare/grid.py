@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from stillwave import recipe as recipes
 from stillwave.errors import RecipeError, StillwaveError
 from stillwave.files import atomic_folder, write_json
+from stillwave.output_paths import make_folder
 from stillwave.recipe_faults import explain
 from stillwave.schema import ModelConfig, Recipe
 
@@ -162,12 +163,7 @@ def read(folder: Path) -> Grid | None:
 
 
 def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise StillwaveError(f"{folder}: is a file; expected a folder") from None
-    except OSError as error:
-        raise StillwaveError(f"{folder}: cannot be created ({error.strerror or error})") from None
+    make_folder(folder)
     others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
     if others and not (folder / FILE).exists():
         raise StillwaveError(f"{folder}: contains '{others[0]}' but no grid; use a new or empty folder")
