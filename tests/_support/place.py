@@ -35,7 +35,8 @@ def write_place(folder: Path, count: int = 6, seconds: float = 16.0) -> Path:
 def write_network(folder: Path, seed: int = 0, config: ModelConfig = TINY) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        checkpoint.save(folder, build(config), checkpoint.Card(model=config))
+        network = build(config)
+        checkpoint.save(folder, network, checkpoint.Card(model=config, sample_rate=network.sample_rate))
     return folder
 
 

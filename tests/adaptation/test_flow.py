@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from place import RATE, recording, write_network, write_place
+from place import RATE, TINY, recording, write_network, write_place
 
 import stillwave
 from stillwave import checkpoint
@@ -184,8 +184,55 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_read(
     settings.output.touch()
     with pytest.raises(StillwaveError, match="student: is a file; give a folder"):
         adapt(settings, quiet=True)
-    with pytest.raises(NotADirectoryError, match="student/below"):
+    with pytest.raises(StillwaveError, match="student: is a file; expected a folder"):
         adapt(replace(settings, output=settings.output / "below"), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"data": "no-recipe.yaml"}, "no-recipe.yaml: no such file"),
+        ({"teacher": "no-teacher"}, "no-teacher: no such file or folder"),
+        ({"teacher": "python:no_module:f"}, "no_module"),
+    ],
+)
+def test_a_wrong_name_is_reported_before_anything_is_read_or_written(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str], sentence: str
+):
+    monkeypatch.setattr(flow, "collect", lambda *_: pytest.fail("has read the recordings"))
+    with pytest.raises(StillwaveError, match=sentence):
+        adapt(replace(settings, **wrong), quiet=True)
+    assert not settings.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ({"name": "fullband"}, "1 microphone.* at 48000 Hz"),
+        ({"name": "dpdcrn", "depth": 1, "microphones": 2, "output": "filters"}, "2 microphone.* at 16000 Hz"),
+    ],
+)
+def test_a_teacher_for_another_input_is_refused(
+    settings: Settings, tmp_path: Path, other: dict[str, object], sentence: str
+):
+    config = TINY.model_copy(update=other)
+    teacher = write_network(tmp_path / "other", config=config)
+    with pytest.raises(
+        CheckpointError, match=f"other: expects {sentence}; a teacher of an adaptation is for"
+    ):
+        adapt(replace(settings, teacher=str(teacher)), quiet=True)
+
+
+@pytest.mark.usefixtures("any_piece")
+def test_the_share_of_the_recipe_is_printed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    noisy = recording(2.0)
+    monkeypatch.setattr(flow, "ordinary", lambda recipe, seed: lambda epoch, index: Remix(noisy, noisy, 0, 0))
+    adapt(replace(settings, data="mine.yaml", share=0.25))
+    assert "25 % of the examples are mixed in from the recipe mine.yaml" in capsys.readouterr().err
+    with pytest.raises(StillwaveError, match=r"with data mine\.yaml, not unset; give another folder"):
+        adapt(settings, quiet=True)
 
 
 def test_a_folder_with_other_things_is_refused(settings: Settings):

@@ -7,11 +7,12 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from stillwave import checkpoint, pretrained, provenance
 from stillwave.adaptation.averages import moved, weights_sha256
 from stillwave.adaptation.no_reference import compare, verdict
-from stillwave.adaptation.recordings import PIECE, Material, collect
+from stillwave.adaptation.recordings import PIECE, Material, check_folder, collect
 from stillwave.adaptation.remixes import Pieces, Remixes, judge
 from stillwave.adaptation.separation import Separator, from_network, open_teacher, separate
 from stillwave.adaptation.settings import ROUND, WORK, Adapted, Settings
@@ -19,8 +20,10 @@ from stillwave.adaptation.training import Budget, ordinary, round_recipe, train_
 from stillwave.audio import Samples
 from stillwave.card import Card
 from stillwave.console import no_display, note
+from stillwave.data.dataset import Source
 from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.files import locked
+from stillwave.output_paths import make_folder
 from stillwave.pretrained import checkpoints
 from stillwave.schema import SAMPLE_RATE
 
@@ -41,13 +44,34 @@ def adapt(settings: Settings, *, quiet: bool = False) -> Adapted:
     """
     start = starting_point(settings.model)
     settings.check()
-    settings.output.mkdir(parents=True, exist_ok=True)
-    with (
-        no_display(quiet),
-        locked(settings.output, "another process adapts here; wait or give another folder"),
-    ):
-        settings.claim()
-        return settings.finished() or _adapt(settings, start, _silent if quiet else note, quiet=quiet)
+    if (result := settings.finished()) is not None:
+        return result
+    with no_display(quiet):
+        inputs = _opened(settings, start)
+        make_folder(settings.output)
+        with locked(settings.output, "another process adapts here; wait or give another folder"):
+            settings.claim()
+            return settings.finished() or _adapt(settings, inputs, _silent if quiet else note, quiet=quiet)
+
+
+class _Inputs(NamedTuple):
+    """What an adaptation reads beside the recordings of the place."""
+
+    start: Path
+    """Checkpoint of the model."""
+    teacher: Separator | None
+    """None for the model itself."""
+    others: Source | None
+    """Examples of a recipe that are mixed in."""
+
+
+def _opened(settings: Settings, start: Path) -> _Inputs:
+    """Open teacher and recipe, so that a wrong name is reported before the recordings are read."""
+    check_folder(settings.recordings, settings.output)
+    others = None if settings.data is None else ordinary(settings.data, settings.seed)
+    if settings.teacher == SELF:
+        return _Inputs(start, None, others)
+    return _Inputs(start, open_teacher(settings.teacher or str(checkpoints.teacher())), others)
 
 
 def starting_point(model: str) -> Path:
@@ -72,13 +96,15 @@ def starting_point(model: str) -> Path:
     return checkpoint.resolve(place)
 
 
-def _adapt(settings: Settings, start: Path, say: Say, *, quiet: bool) -> Adapted:
+def _adapt(settings: Settings, inputs: _Inputs, say: Say, *, quiet: bool) -> Adapted:
     work = settings.output / WORK
     work.mkdir(exist_ok=True)
     material = collect(settings.recordings, work, settings.seed, settings.output)
     _report_recordings(material, say)
-    trained, speech, pieces = _trained(settings, start, material, work, say, quiet=quiet)
-    original, card = checkpoint.load(start)
+    if settings.data is not None:
+        say(f"{100 * settings.share:.3g} % of the examples are mixed in from the recipe {settings.data}")
+    trained, speech, pieces = _trained(settings, inputs, material, work, say, quiet=quiet)
+    original, card = checkpoint.load(inputs.start)
     weights = moved(original.state_dict(), checkpoint.load(trained)[0].state_dict(), settings.strength)
     adapted = copy.deepcopy(original)
     adapted.load_state_dict(weights)
@@ -100,17 +126,14 @@ def _adapt(settings: Settings, start: Path, say: Say, *, quiet: bool) -> Adapted
 
 
 def _trained(
-    settings: Settings, start: Path, material: Material, work: Path, say: Say, *, quiet: bool
+    settings: Settings, inputs: _Inputs, material: Material, work: Path, say: Say, *, quiet: bool
 ) -> tuple[Path, Samples, Pieces]:
     """Run all rounds; return the last checkpoint, the first estimates of speech, and their pieces."""
-    follows = settings.teacher == SELF
+    start, teacher, others = inputs
+    follows = teacher is None
     rounds = settings.rounds if follows else 1
     budget = Budget(math.ceil(settings.steps / rounds), settings.learning_rate)
-    others = None if settings.data is None else ordinary(settings.data, settings.seed)
     network, card = checkpoint.load(start)
-    teacher: Separator | None = (
-        None if follows else open_teacher(settings.teacher or str(checkpoints.teacher()))
-    )
     first: tuple[Samples, Pieces] | None = None
     for number in range(1, rounds + 1):
         separator = teacher or from_network("the model itself", weights_sha256(network), network)

@@ -90,6 +90,11 @@ def collect(folder: Path, work: Path, seed: int, leave_out: Path | None = None) 
     return Material(samples, stretches, unusable, facts["unread"], digest)
 
 
+def check_folder(folder: Path, leave_out: Path | None = None) -> None:
+    """Raise StillwaveError if `folder` is no folder or contains no recordings; `leave_out` as in `collect`."""
+    _files(folder, leave_out)
+
+
 def _files(folder: Path, leave_out: Path | None) -> list[Path]:
     if not folder.is_dir():
         raise StillwaveError(f"{folder}: is not a folder; give the folder with the recordings of the place")

@@ -12,6 +12,7 @@ import numpy as np
 from stillwave.adaptation.recordings import Material, Stretch
 from stillwave.audio import Samples
 from stillwave.console import progress_bar
+from stillwave.errors import CheckpointError
 from stillwave.files import atomic_file, read_json, write_json
 from stillwave.schema import SAMPLE_RATE
 
@@ -33,7 +34,7 @@ def open_teacher(name: str) -> Separator:
     """Open a teacher: a checkpoint or run folder, a shipped model, or an external denoiser (`external.resolve`).
 
     Raises:
-        CheckpointError: It is unknown or cannot be read.
+        CheckpointError: It is unknown, cannot be read, or is not for one microphone at 16 kHz.
         ExternalError: An external denoiser cannot be used.
 
     """
@@ -45,6 +46,11 @@ def open_teacher(name: str) -> Separator:
     if place.is_file():
         return _exported(name, place)
     network, card = checkpoint.load(place)
+    if card.model.microphones != 1 or card.sample_rate != SAMPLE_RATE:
+        raise CheckpointError(
+            f"{name}: expects {card.model.microphones} microphone(s) at {card.sample_rate} Hz; "
+            f"a teacher of an adaptation is for one microphone at {SAMPLE_RATE} Hz"
+        )
     return from_network(name, card.sha256, network)
 
 
@@ -65,6 +71,10 @@ def _exported(name: str, place: Path) -> Separator:
     from stillwave.inference import load
 
     enhancer = load(place)
+    if enhancer.microphones != 1:
+        raise CheckpointError(
+            f"{name}: expects {enhancer.microphones} microphones; a teacher of an adaptation is for one"
+        )
     return Separator(name, sha256(place), lambda samples: enhancer.enhance(np.array(samples), SAMPLE_RATE))
 
 

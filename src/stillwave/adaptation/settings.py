@@ -112,8 +112,8 @@ class Settings:
         for key, value in self._identity().items():
             if before.get(key) != value:
                 raise StillwaveError(
-                    f"{self.output}: holds an adaptation with {key} {before.get(key)}, not {value}; "
-                    "give another folder"
+                    f"{self.output}: holds an adaptation with {key} {_shown(before.get(key))}, "
+                    f"not {_shown(value)}; give another folder"
                 )
         return False
 
@@ -141,3 +141,7 @@ class Settings:
         found = {**asdict(self), "recordings": str(self.recordings.resolve())}
         del found["output"]
         return found
+
+
+def _shown(value: Any) -> Any:
+    return "unset" if value is None else value
