@@ -14,7 +14,7 @@ from stillwave.console import note
 from stillwave.data.dataset import Signals, Source
 from stillwave.files import as_path
 from stillwave.schema import Recipe
-from stillwave.training import data_lists, run, sources, threads
+from stillwave.training import data_lists, inputs, run, sources, threads
 from stillwave.training.distributed import World, join
 from stillwave.training.faults import explained
 from stillwave.training.trainer import Trainer
@@ -76,6 +76,8 @@ def train(
         recipe = world.broadcast(recipe)  # waits until the main process has prepared the folder
         stack.enter_context(torch.random.fork_rng([world.device] if world.device.type == "cuda" else []))
         stack.enter_context(explained(recipe))
+        if not run.holds_checkpoint(folder):
+            inputs.check(recipe, data=data is None)
         stack.enter_context(threads.chosen(recipe, folder, world, _no_status if quiet else _print_status))
         _run(recipe, folder, world, data, quiet=quiet, allow_changed_data=allow_changed_data)
         world.barrier()  # the result is complete before any process returns
