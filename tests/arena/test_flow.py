@@ -47,6 +47,19 @@ def test_scores_have_right_values_and_reasons(result):
     assert summary.means["perfect"]["fwsegsnr"].interval.mean == 35
 
 
+def test_scores_are_kept_if_there_is_nothing_to_listen_to(place, tmp_path):
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    shutil.copy(place / "mixtures" / "clean" / "0.wav", absent / "another.wav")
+    settings = ArenaSettings(metrics=KEYS, jobs=1, trials=3, tests=("p835",))
+    found = run(parse([f"none={absent}"]), place / "mixtures", tmp_path / "out", settings)
+    assert found.no_tests == "no recording has a mono file of every system, so no listening test was written"
+    assert found.summary.means["noisy"]["snr"].interval is not None
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "index.html" in written
+    assert not written & {"blind.html", "p835"}
+
+
 def test_differences_are_paired_and_groups_found(result):
     summary = result[0].summary
     assert summary.differences["crash"]["snr"].count == 2

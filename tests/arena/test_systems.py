@@ -56,6 +56,9 @@ def test_a_command_keeps_its_equals_signs():
         (("a=rnnoise", "a=nsnet2"), "the name 'a' is given twice"),
         (("noisy=rnnoise",), "'noisy' cannot be the name of a system"),
         (("cmd:",), "cannot be the name of a system"),
+        (("cmd: tool '{in} {out}",), r"cmd: tool '.*: cannot be split into words \(No closing quotation\)"),
+        (("outputs/",), "outputs/: there is no such file or folder"),
+        (("mine=absent/run",), "absent/run: there is no such file or folder"),
     ],
 )
 def test_names_are_checked(values, message):

@@ -61,7 +61,7 @@ def test_markdown_has_every_part(scores):
         "- my_net|v2: late by 40 samples (2.5 ms at 16 kHz): 1 of 2 estimates; the scores count this as"
         in text
     )
-    assert '- my_net|v2: 1 without STOI: too "short", it is' in text
+    assert '- my_net|v2: b without STOI: too "short", it is' in text
 
 
 def test_every_row_of_a_table_has_as_many_cells():
@@ -73,8 +73,20 @@ def test_notes_are_one_line_per_reason_and_bounded():
     rows = tuple(row(str(i), "net", (f"reason {i}",) * 2) for i in range(REASONS + 4))
     found = notes(summarise(Scores(("net",), METRICS, rows)))
     assert len(found) == REASONS + 1
-    assert found[0] == "net: 1 without any score: reason 0"
-    assert found[-1] == "net: 4 further reasons (scores.csv has all)"
+    assert found[0] == "net: 0 without any score: reason 0"
+
+
+def test_a_reason_names_its_first_recording():
+    rows = tuple(row(name, "net", ("silent",) * 2) for name in ("x", "y", "z"))
+    assert notes(summarise(Scores(("net",), METRICS, rows))) == [
+        "net: x and 2 more without any score: silent"
+    ]
+
+
+def test_further_reasons_are_counted():
+    rows = tuple(row(str(i), "net", (f"reason {i}",) * 2) for i in range(REASONS + 4))
+    found = notes(summarise(Scores(("net",), METRICS, rows)))
+    assert found[-1] == "net: 4 further reasons; with --output, scores.csv has all"
 
 
 def test_latex_escapes():

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -19,15 +19,17 @@ from stillwave.arena.systems import ArenaSystem, SystemCost
 from stillwave.console import progress_bar
 from stillwave.cores import cores
 from stillwave.data.pair_sets import by_name
-from stillwave.errors import MissingExtraError, StillwaveError
+from stillwave.errors import MissingExtraError
 from stillwave.evaluation import DEFAULT, NOISY, Item, Scores, Summary, score_pairs, summarise
 from stillwave.evaluation.metrics import NO_REFERENCE, WORDS, choose
 from stillwave.evaluation.summary import check_baseline
 from stillwave.evaluation.transcripts import AsrConfig
 from stillwave.files import write_json
+from stillwave.output_paths import make_folder
 from stillwave.reports.markup import json_values
 from stillwave.reports.score_report import write_report
 
+NO_CLIPS = "no recording has a mono file of every system, so no listening test was written"
 ListeningTest = Literal["webmushra", "p835"]
 
 
@@ -63,10 +65,11 @@ class ArenaSettings:
 
 @dataclass(frozen=True)
 class ArenaResult:
-    """The result: summary and costs by system."""
+    """The result: summary and costs by system, and why listening tests were not written, if they were asked for."""
 
     summary: Summary
     costs: Mapping[str, SystemCost]
+    no_tests: str = ""
 
 
 def run(
@@ -96,15 +99,15 @@ def run(
     if output is not None:
         if importlib.util.find_spec("jinja2") is None:
             raise MissingExtraError("the page of the arena", "train")
-        output.mkdir(parents=True, exist_ok=True)
+        make_folder(output)
     with tempfile.TemporaryDirectory(prefix="stillwave-arena") as scratch:
         work = (output or Path(scratch)) / "audio"
         items, costs = enhanced(items, systems, work, settings.limits, jobs)
         scores = score_pairs(items, keys, jobs, asr=settings.asr)
         summary = summarise(scores, settings.baseline, settings.seed, labels)
         result = ArenaResult(summary, costs)
-        if output is not None:
-            _write(output, items, scores, result, settings)
+        if output is not None and not _write(output, items, scores, result, settings):
+            result = replace(result, no_tests=NO_CLIPS)
     return result
 
 
@@ -148,19 +151,21 @@ def enhanced(
 
 def _write(
     output: Path, items: Sequence[Item], scores: Scores, result: ArenaResult, settings: ArenaSettings
-) -> None:
+) -> bool:
+    """Write everything; return False if there are no clips for the listening tests that `settings` ask for."""
     from stillwave.arena import blind, listening_tests, page
     from stillwave.arena.clips import choose as choose_clips
 
     write_report(scores, result.summary, output)
     write_json(output / "costs.json", json_values(result.costs))
     clips = choose_clips(items, result.summary.systems, settings.listen)
-    page.write(output, result, clips, bool(settings.trials))
+    page.write(output, result, clips, bool(settings.trials and clips))
+    if not clips:
+        return not (settings.trials or settings.tests)
     if settings.trials:
         blind.write(output, clips, settings.trials, settings.seed)
     if "webmushra" in settings.tests:
         listening_tests.write_webmushra(output / "webmushra", clips)
     if "p835" in settings.tests:
         listening_tests.write_p835(output / "p835", clips, settings.seed)
-    if (settings.trials or settings.tests) and not clips:
-        raise StillwaveError("no recording has a mono file of every system, so there is nothing to listen to")
+    return True

@@ -74,6 +74,7 @@ def parse(values: Sequence[str]) -> list[ArenaSystem]:
     for value in values:
         match = _NAMED.fullmatch(value)
         name, place = (match[1], match[2].strip()) if match else ("", value.strip())
+        _check_place(place)
         name = name or _default_name(place)
         if not re.fullmatch(r"[\w.+-]+", name) or name.startswith(".") or name in (NOISY, "clean"):
             raise StillwaveError(f"{value}: '{name}' cannot be the name of a system; write NAME=PLACE")
@@ -85,12 +86,20 @@ def parse(values: Sequence[str]) -> list[ArenaSystem]:
     return list(systems.values())
 
 
-def _default_name(place: str) -> str:
+def _check_place(place: str) -> None:
+    """Raise StillwaveError for a command line with an open quotation, or a path of which nothing exists."""
     if place.startswith(COMMAND):
         try:
-            words = shlex.split(place.removeprefix(COMMAND))
-        except ValueError:
-            words = []
+            shlex.split(place.removeprefix(COMMAND))
+        except ValueError as error:
+            raise StillwaveError(f"{place}: cannot be split into words ({error})") from None
+    elif not place.startswith("python:") and Path(place).name != place and not as_path(place).exists():
+        raise StillwaveError(f"{place}: there is no such file or folder")
+
+
+def _default_name(place: str) -> str:
+    if place.startswith(COMMAND):
+        words = shlex.split(place.removeprefix(COMMAND))
         return Path(words[0]).name if words else ""
     if place.startswith("python:"):
         return place.rpartition(":")[2]

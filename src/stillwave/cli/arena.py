@@ -175,6 +175,8 @@ def arena(
         typer.echo(printable("".join(f"{line}\n" for line in cost_table(result.costs))), nl=False)
     if not any(cell.interval for cells in result.summary.means.values() for cell in cells.values()):
         raise StillwaveError("no recording could be scored; the reasons are above")
+    if result.no_tests:
+        raise StillwaveError(result.no_tests)
 
 
 def _words(text: str | None) -> list[str] | None:

@@ -108,6 +108,8 @@ class TableCell:
 
     interval: Interval | None
     reasons: Mapping[str, int]
+    examples: Mapping[str, str] = field(default_factory=dict)
+    """Id of the first recording with each reason."""
 
     @property
     def failed(self) -> int:
@@ -213,8 +215,10 @@ def _cells(rows: Sequence[ScoreRow], metrics: Sequence[str], seed: int) -> dict[
     cells = {}
     for metric in metrics:
         values = list(_values(rows, metric).values())
-        reasons = Counter(reason for row in rows if (reason := row.scores[metric].reason) is not None)
-        cells[metric] = TableCell(bootstrap(values, seed) if values else None, dict(reasons.most_common()))
+        missing = [(row.id, reason) for row in rows if (reason := row.scores[metric].reason) is not None]
+        reasons = dict(Counter(reason for _, reason in missing).most_common())
+        examples = {reason: name for name, reason in reversed(missing)}
+        cells[metric] = TableCell(bootstrap(values, seed) if values else None, reasons, examples)
     return cells
 
 

@@ -153,16 +153,24 @@ def notes(summary: Summary) -> list[str]:
         if lags
     ]
     for system in summary.systems:
-        found: dict[tuple[str, int], list[str]] = {}
-        for metric in summary.metrics:
-            for reason, count in summary.means[system][metric].reasons.items():
-                found.setdefault((reason, count), []).append(METRICS[metric].name)
-        lines += [
-            f"{system}: {count} without {_names(names, summary)}: {reason}"
-            for (reason, count), names in list(found.items())[:REASONS]
-        ]
-        if len(found) > REASONS:
-            lines.append(f"{system}: {len(found) - REASONS} further reasons (scores.csv has all)")
+        lines += _without_score(system, summary)
+    return lines
+
+
+def _without_score(system: str, summary: Summary) -> list[str]:
+    """Return a line for each reason of missing scores, with the recordings that have it."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for metric in summary.metrics:
+        cell = summary.means[system][metric]
+        for reason, count in cell.reasons.items():
+            others = f" and {count - 1} more" if count > 1 else ""
+            found.setdefault((reason, f"{cell.examples[reason]}{others}"), []).append(METRICS[metric].name)
+    lines = [
+        f"{system}: {recordings} without {_names(names, summary)}: {reason}"
+        for (reason, recordings), names in list(found.items())[:REASONS]
+    ]
+    if len(found) > REASONS:
+        lines.append(f"{system}: {len(found) - REASONS} further reasons; with --output, scores.csv has all")
     return lines
 
 
