@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -53,6 +54,26 @@ def test_sub_commands_show_examples(group: str) -> None:
 
 def test_errors_that_a_user_can_correct_are_single_sentences() -> None:
     assert end(StillwaveError("a.wav: is [empty]")) == (2, "error: a.wav: is [empty]")
+
+
+def test_ctrl_c_while_the_command_starts_is_one_sentence() -> None:
+    """As `python -m stillwave`, interrupted by the import of typer, which the command line begins with."""
+    code = """
+import importlib.abc, runpy, sys
+class Interrupt(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+runpy.run_module("stillwave", run_name="__main__")
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "error: interrupted before any work\n")
+
+
+def test_the_installed_command_is_that_of_the_module() -> None:
+    text = Path(__file__).parents[2].joinpath("pyproject.toml").read_text(encoding="utf-8")
+    assert 'stillwave = "stillwave.__main__:main"' in text
 
 
 def test_a_full_disk_names_the_file() -> None:
