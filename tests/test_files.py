@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stillwave.errors import StillwaveError
 from stillwave.files import atomic_file, atomic_folder, walk, write_json, write_text
 
 
@@ -43,6 +44,19 @@ def test_errors_name_the_target_and_not_the_temporary_file(tmp_path: Path, write
     with pytest.raises(OSError) as raised, writer(target) as temporary:  # noqa: PT011 # which of them depends on the writer
         (temporary / "missing" / "part").write_text("")
     assert raised.value.filename == str(target / "missing" / "part")
+
+
+@pytest.mark.parametrize("writer", [atomic_file, atomic_folder])
+def test_a_full_disk_names_the_target(tmp_path: Path, writer) -> None:
+    with pytest.raises(OSError, match="No space left") as caught, writer(tmp_path / "out"):
+        raise OSError(28, "No space left on device")  # as write() raises it: without a name
+    assert caught.value.filename == str(tmp_path / "out")
+
+
+def test_a_sentence_from_within_a_folder_names_the_target(tmp_path: Path) -> None:
+    with pytest.raises(StillwaveError) as caught, atomic_folder(tmp_path / "out") as temporary:
+        raise StillwaveError(f"{temporary / 'a.flac'}: cannot be written")
+    assert str(caught.value) == f"{tmp_path / 'out' / 'a.flac'}: cannot be written"
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:

@@ -63,8 +63,10 @@ def atomic_file(path: Path | str, *, replace: bool = True, sync: bool = True) ->
 
 
 def _name_target(error: OSError, temporary: Path, target: Path) -> None:
-    """Replace the temporary path in an error by the path that the user asked for."""
-    if isinstance(error.filename, str) and Path(error.filename).is_relative_to(temporary):
+    """Name the path that the user asked for in an error that names the temporary one, or none (a full disk)."""
+    if error.filename is None and error.errno is not None:
+        error.filename = str(target)
+    elif isinstance(error.filename, str) and Path(error.filename).is_relative_to(temporary):
         error.filename = str(target / Path(error.filename).relative_to(temporary))
 
 
@@ -142,6 +144,9 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         _name_target(error, temporary, target)
+        raise
+    except StillwaveError as error:
+        error.args = tuple(str(part).replace(str(temporary), str(target)) for part in error.args)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

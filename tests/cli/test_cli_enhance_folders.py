@@ -116,8 +116,9 @@ main()
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 3])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interruption_keeps_complete_files_only(tmp_path, number, code):
+def test_an_interruption_keeps_complete_files_only(tmp_path, number, code, times):
     for index in range(40):
         recording(tmp_path / "in" / f"{index:02d}.wav", 16_000 * 20)
     command = [sys.executable, "-c", PROGRAM, "enhance", tmp_path / "in", "-o", tmp_path / "out", "-j", "2"]
@@ -125,7 +126,9 @@ def test_an_interruption_keeps_complete_files_only(tmp_path, number, code):
         deadline = time.monotonic() + 60
         while not list((tmp_path / "out").glob("??.wav")) and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.send_signal(number)
+        for _ in range(times):
+            process.send_signal(number)
+            time.sleep(0.002)
         _, message = process.communicate(timeout=60)
     assert process.returncode == code
     assert number != signal.SIGINT or "interrupted; finished output is kept" in message

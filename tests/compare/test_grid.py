@@ -111,7 +111,7 @@ def test_folders_of_something_else_are_refused(describe, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(StillwaveError, match="file: is a file"):
         opened(describe(tmp_path / "file"))
-    with pytest.raises(StillwaveError, match="file/grid: is a file"):
+    with pytest.raises(StillwaveError, match="file: is a file; expected a folder"):
         opened(describe(tmp_path / "file" / "grid"))
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/cat.png").write_text("x")

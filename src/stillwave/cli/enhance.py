@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +34,7 @@ from stillwave.cli.options import (
     output_option,
 )
 from stillwave.cli.pipes import check_pipes, print_json
+from stillwave.cli.signals import stopped_once
 from stillwave.console import library_noise_hidden, note
 from stillwave.errors import StillwaveError
 from stillwave.files import printable
@@ -226,8 +226,9 @@ def _run(enhancer: Enhancer, work: FileBatch, jobs: int | None, quiet: bool, **o
 
     view = BatchView(work, quiet, options["rate_out"] is not None)
     threads = jobs or (cores() if enhancer.concurrent else 1)
-    with library_noise_hidden(), _stopped_by_sigterm(), view.shown():
-        for outcome in run(enhancer, work.jobs, threads, view, **options):
+    outcomes = run(enhancer, work.jobs, threads, view, **options)
+    with library_noise_hidden(), stopped_once(), view.shown(), closing(outcomes):
+        for outcome in outcomes:
             view.add(outcome)
     view.close()
     return view
@@ -238,25 +239,12 @@ def _run_on_ray(enhancer: Enhancer, work: FileBatch, quiet: bool, **options: Any
     from stillwave.inference.cluster import run_on_ray
 
     view = BatchView(work, quiet, options["rate_out"] is not None)
-    with library_noise_hidden(), _stopped_by_sigterm(), view.shown():
-        for outcome in run_on_ray(enhancer, work.jobs, view, **options):
+    outcomes = run_on_ray(enhancer, work.jobs, view, **options)
+    with library_noise_hidden(), stopped_once(), view.shown(), closing(outcomes):
+        for outcome in outcomes:
             view.add(outcome)
     view.close()
     return view
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """End the batch on SIGTERM as on Ctrl-C, so that no partial file remains."""
-
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _show_plan(work: FileBatch, overwrite: bool, as_json: bool) -> None:

@@ -5,7 +5,7 @@ The files must have the same paths on all machines. The bytes of the outputs are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stillwave.files import remove_left_over
@@ -23,7 +23,7 @@ _END_SECONDS = 30
 
 def run_on_ray(
     enhancer: Enhancer, jobs: Sequence[FileJob], watcher: Watcher | None = None, **options: Any
-) -> Iterator[FileResult]:
+) -> Generator[FileResult, None, None]:
     """Enhance files on a cluster and yield their results in the order of `jobs`.
 
     Arguments, failures and an early end are as in `parallel.run`; progress is reported file by file. Raises

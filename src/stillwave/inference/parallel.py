@@ -6,7 +6,7 @@ Each file is one task, independent of the others: any number of threads gives th
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +63,7 @@ def run(
     watcher: Watcher | None = None,
     decide: Callable[[Path], Decision] | None = None,
     **options: Any,
-) -> Iterator[FileResult]:
+) -> Generator[FileResult, None, None]:
     """Enhance files in parallel and yield their results in the order of `jobs`.
 
     `decide` returns how a source is enhanced, from the threads; its decision and reason are in the report.
