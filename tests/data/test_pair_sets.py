@@ -8,7 +8,7 @@ from stillwave.audio import write
 from stillwave.data import effects
 from stillwave.data.manifest import ManifestError
 from stillwave.data.mixing import Mixer
-from stillwave.data.pair_sets import COLUMNS, load_pair, pair_folders, read_pairs, write_mixtures
+from stillwave.data.pair_sets import WRITTEN, load_pair, pair_folders, read_pairs, write_mixtures
 from stillwave.schema import MixingConfig
 
 RATE = 16_000
@@ -18,7 +18,8 @@ TONE = (0.3 * np.sin(np.arange(RATE) / 7)).astype(np.float32)
 @pytest.fixture
 def mixer(world, store):
     config = MixingConfig(clipping=0, band_limit=0, reverberation=0.5, babble=0.2)
-    return Mixer(world["speech"], world["noise"], world["rooms"], config, None, 3, store)
+    noise = [r.model_copy(update={"label": f"class {i}"}) for i, r in enumerate(world["noise"])]
+    return Mixer(world["speech"], noise, world["rooms"], config, None, 3, store)
 
 
 def test_what_is_written_is_read_back(tmp_path, mixer):
@@ -36,7 +37,11 @@ def test_what_is_written_is_read_back(tmp_path, mixer):
         assert read.facts.level_dbfs == pytest.approx(mixture.facts.level_dbfs, abs=0.01)
     assert soundfile.info(pairs[0].noisy).subtype == "PCM_24"
     with (tmp_path / "set/mixtures.csv").open() as handle:
-        assert tuple(next(csv.reader(handle))) == COLUMNS
+        rows = list(csv.DictReader(handle))
+    assert tuple(rows[0]) == WRITTEN
+    classes = [row["noise_class"] for row in rows]
+    assert classes == ["+".join(mixer(0, index).facts.noise_classes) for index in range(5)]
+    assert all(classes)
 
 
 def test_an_interrupted_write_keeps_the_old_set(tmp_path, mixer, monkeypatch):

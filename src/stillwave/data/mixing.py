@@ -36,7 +36,7 @@ from stillwave.audio import Samples
 from stillwave.data import effects
 from stillwave.data.decoded_cache import DecodedAudioCache
 from stillwave.data.effects import CODECS, draw_curve, equalise, through
-from stillwave.data.manifest import ManifestError
+from stillwave.data.manifest import ManifestError, Recording
 from stillwave.data.mixture import Mixture, MixtureRecord, happens, joined, silence
 from stillwave.data.pools import Pool, SamplingOrder, Utterance, parts_of
 from stillwave.data.sampling import BABBLERS, Excerpt, Noises, Rooms, Speech, speaker_of
@@ -135,7 +135,8 @@ class Mixer:
             level_dbfs=effects.decibels(effects.level(noisy)),
             speaker=speech.recordings[0].speaker if has_speech else "",
             speech=tuple(str(recording.path) for recording in speech.recordings) if has_speech else (),
-            noises=used,
+            noises=tuple(source for source, _ in used),
+            noise_classes=tuple(dict.fromkeys(name for _, name in used if name)),
             room=str(room.recordings[0].path) if room else None,
             effects=(*names, *degraded),
             text=speech.recordings[0].text if self.frames is None else "",
@@ -180,43 +181,43 @@ class Mixer:
 
     def _noise(
         self, rng: np.random.Generator, frames: int, speaker: str, room: Excerpt | None, names: list[str]
-    ) -> tuple[Samples, tuple[str, ...]]:
-        """Return the sum of all noises `[frames]`, and their sources."""
+    ) -> tuple[Samples, list[tuple[str, str]]]:
+        """Return the sum of all noises `[frames]`, and the source and class of each."""
         config = self.config
         gains = (config.gain_db.low, config.gain_db.high)
         babbles = bool(rng.random() < config.babble)
         names += ["babble"] * babbles
         computes = happens(rng, config.synthetic_noise)
         total = np.zeros(frames, np.float32)
-        used: list[str] = []
+        used: list[tuple[str, str]] = []
         count = int(rng.integers(1, config.noises + 1))
         for i in range(count):
             if babbles and i == 0:
                 drawn = self.speech.babble(rng, frames, gains, speaker)
                 samples = effects.convolve(drawn.samples, room.samples) if room else drawn.samples
-                used.extend(str(recording.path) for recording in drawn.recordings)
+                used.extend((str(recording.path), "babble") for recording in drawn.recordings)
             elif computes and i == count - 1:
                 samples, kind = draw_synthetic(rng, frames, self.store.rate)
-                used.append(kind)
+                used.append((kind, kind))
             else:
-                samples, source = self._recorded(rng, frames, names)
-                used.append(source)
+                samples, recording = self._recorded(rng, frames, names)
+                used.append((str(recording.path), recording.label))
             gain = effects.amplitude(rng.uniform(*gains) - effects.decibels(effects.level(samples)))
             total += samples * gain
         if happens(rng, config.equaliser):
             total = equalise(total, draw_curve(rng, config.equaliser_db), self.store.rate)
             names.append("equalised noise")
-        return total, tuple(used)
+        return total, used
 
-    def _recorded(self, rng: np.random.Generator, frames: int, names: list[str]) -> tuple[Samples, str]:
-        """Return a crop of a noise recording `[frames]`, and the path of the recording."""
+    def _recorded(self, rng: np.random.Generator, frames: int, names: list[str]) -> tuple[Samples, Recording]:
+        """Return a crop `[frames]` of a noise recording."""
         if not happens(rng, self.config.noise_speed):
             drawn = self.noise.draw(rng, frames)
-            return drawn.samples, str(drawn.recordings[0].path)
+            return drawn.samples, drawn.recordings[0]
         factor = float(rng.uniform(self.config.noise_speed_range.low, self.config.noise_speed_range.high))
         names.append(f"noise speed {factor:.2f}")
         drawn = self.noise.draw(rng, math.ceil(frames * factor) + 1)
-        return effects.change_speed(drawn.samples, factor)[:frames], str(drawn.recordings[0].path)
+        return effects.change_speed(drawn.samples, factor)[:frames], drawn.recordings[0]
 
     def _degrade(
         self, rng: np.random.Generator, noisy: Samples, clean: Samples

@@ -27,6 +27,8 @@ class MixtureRecord:
     effects: tuple[str, ...]
     text: str = ""
     """Transcript, if the mixture contains one whole utterance."""
+    noise_classes: tuple[str, ...] = ()
+    """Labels of the noise recordings, `babble`, and kinds of synthetic noise, each once."""
 
 
 @dataclass(frozen=True)

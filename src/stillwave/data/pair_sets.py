@@ -30,6 +30,9 @@ from stillwave.files import atomic_folder, printable, walk, write_text
 from stillwave.schema import SAMPLE_RATE
 
 COLUMNS = ("id", "speaker", "snr_db", "noise", "rir", "seconds", "text")
+"""Of `mixtures.csv`, as far as a `Pair` has them."""
+WRITTEN = (*COLUMNS, "noise_class")
+"""Of `mixtures.csv` as `write_mixtures` writes it; scores can be grouped by any of them."""
 
 
 def read_pairs(folder: Path | str, *, must_exist: bool = True) -> list[Pair]:
@@ -154,13 +157,14 @@ def _row(name: str, mixture: Mixture, rate: int) -> tuple[object, ...]:
     noise = "+".join(dict.fromkeys(Path(path).stem for path in facts.noises))
     room = Path(facts.room).stem if facts.room else ""
     seconds = round(len(mixture.noisy) / rate, 4)
-    return name, facts.speaker, round(facts.snr_db, 2), noise, room, seconds, facts.text
+    classes = "+".join(facts.noise_classes)
+    return name, facts.speaker, round(facts.snr_db, 2), noise, room, seconds, facts.text, classes
 
 
 def _table(rows: Iterable[Sequence[object]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(WRITTEN)
     writer.writerows(rows)
     return buffer.getvalue()
 
