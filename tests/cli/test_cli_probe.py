@@ -36,8 +36,8 @@ def test_the_table_states_the_perturbations() -> None:
 
 
 def test_expected_look_ahead_decides_the_exit() -> None:
-    assert call(probe, "bsrnn-xs", "--seconds", "0.3", "--expect-ms", "32").exit_code == 0
-    late = call(probe, "bsrnn-xs", "--seconds", "0.3", "--expect-ms", "31")
+    assert call(probe, "bsrnn-xs", "--seconds", "1", "--expect-ms", "32").exit_code == 0
+    late = call(probe, "bsrnn-xs", "--seconds", "1", "--expect-ms", "31")
     assert late.exit_code == 1
     assert "look-ahead is 510 samples, 31.9 ms, more than --expect-ms 31" in " ".join(late.stderr.split())
 
