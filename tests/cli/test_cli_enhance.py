@@ -241,6 +241,7 @@ def test_a_guard_says_which_version_it_wrote_and_why(tmp_path, run_enhance, monk
     ("options", "message"),
     [
         (("--for", "asr", "--limit-db", 6), "leave out --limit-db"),
+        (("--for", "asr", "--strength", 1), "leave out --limit-db and --strength"),
         (("--guard", "faster-whisper:x"), "add --for asr"),
         (("--for", "asr", "--guard", "pocketsphinx"), "confidence"),
     ],

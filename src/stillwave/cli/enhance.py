@@ -134,9 +134,10 @@ def enhance(
 
     if output is None and inputs == [PIPE]:
         output = PIPE
+    given = limit_db is not None or strength is not None
     limit_db = limit_of(limit_db, strength)
     if purpose is Purpose.asr:
-        limit_db = _limit_for_asr(limit_db, guard, PIPE in inputs, quiet)
+        limit_db = _limit_for_asr(given, guard, PIPE in inputs, quiet)
     elif guard:
         raise StillwaveError("--guard chooses for speech recognition; add --for asr")
     if executor is Executor.ray and (guard or PIPE in inputs or output == PIPE):
@@ -171,9 +172,9 @@ def enhance(
         raise typer.Exit(1)
 
 
-def _limit_for_asr(limit_db: float | None, guard: str | None, pipe: bool, quiet: bool) -> float:
+def _limit_for_asr(given: bool, guard: str | None, pipe: bool, quiet: bool) -> float:
     """Return the limit of `--for asr`: none of the mixes that were measured lowers the word error rate."""
-    if limit_db is not None:
+    if given:
         raise StillwaveError("--for asr sets the limit; leave out --limit-db and --strength")
     if guard and pipe:
         raise StillwaveError("--guard reads a recording twice; give files, not a pipe")
