@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from stillwave import shipped_checkpoints
 from stillwave.card import Card as Card
 from stillwave.card import read_card as read
 from stillwave.errors import CheckpointError, StillwaveError
@@ -84,16 +85,19 @@ def load(folder: Path | str, device: str | torch.device = "cpu") -> tuple[Denois
 
 
 def resolve(folder: Path | str) -> Path:
-    """Return the checkpoint folder of a path: itself, or the best, else the last, of a run folder.
+    """Return the checkpoint folder of a path, or of a shipped model's name where there is no such path.
 
-    Raises CheckpointError.
+    Of a path: itself, or the best, else the last, of a run folder. Raises CheckpointError.
     """
     path = Path(folder)
+    if not path.exists() and str(folder) in shipped_checkpoints.NAMES:
+        return shipped_checkpoints.find(str(folder))
     if path.is_file():
         kind = "a pickled file, which could run any code when read" if _pickled(path) else "a file"
         raise CheckpointError(f"{path}: is {kind}; a checkpoint is a folder with {WEIGHTS} and {CARD}")
     if not path.is_dir():
-        raise CheckpointError(f"{path}: no such folder; give a checkpoint or a run folder")
+        names = ", ".join(shipped_checkpoints.NAMES)
+        raise CheckpointError(f"{path}: no such folder; give a checkpoint, a run folder or one of {names}")
     if (path / CARD).exists() or (path / WEIGHTS).exists():
         return path
     inside = path / "checkpoints" if (path / "checkpoints").is_dir() else path

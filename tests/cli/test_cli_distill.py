@@ -38,7 +38,7 @@ def test_train_and_distill_refer_to_each_other(place, tmp_path):
 def test_a_missing_teacher_is_reported(place, tmp_path):
     result = call(distill, place / "taught.yaml", "-o", tmp_path / "run")
     assert result.exit_code == 2
-    assert "absent: no such folder; give a checkpoint or a run folder" in result.stderr
+    assert "absent: no such folder; give a checkpoint, a run folder or one of bsrnn-m" in result.stderr
 
 
 def test_a_missing_recipe_or_run_folder_is_reported(place):

@@ -93,7 +93,7 @@ def test_a_single_file_report_is_self_contained(tiny: tuple[Settings, flow.Quick
 
 def test_the_shipped_teacher_is_used(tiny: tuple[Settings, flow.QuickstartResult]) -> None:
     from stillwave import recipe
-    from stillwave.pretrained import checkpoints
+    from stillwave import shipped_checkpoints as checkpoints
 
     settings, result = tiny
     used = recipe.load(settings.output / "runs" / "distilled" / "recipe.yaml").distill

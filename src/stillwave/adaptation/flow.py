@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from stillwave import checkpoint, pretrained, provenance
+from stillwave import checkpoint, pretrained, provenance, shipped_checkpoints
 from stillwave.adaptation.averages import moved, weights_sha256
 from stillwave.adaptation.no_reference import compare, verdict
 from stillwave.adaptation.recordings import PIECE, Material, check_folder, collect
@@ -24,7 +24,6 @@ from stillwave.data.dataset import Source
 from stillwave.errors import CheckpointError, StillwaveError
 from stillwave.files import locked
 from stillwave.output_paths import make_folder
-from stillwave.pretrained import checkpoints
 from stillwave.schema import SAMPLE_RATE
 
 SELF = "self"
@@ -71,7 +70,7 @@ def _opened(settings: Settings, start: Path) -> _Inputs:
     others = None if settings.data is None else ordinary(settings.data, settings.seed)
     if settings.teacher == SELF:
         return _Inputs(start, None, others)
-    return _Inputs(start, open_teacher(settings.teacher or str(checkpoints.teacher())), others)
+    return _Inputs(start, open_teacher(settings.teacher or str(shipped_checkpoints.teacher())), others)
 
 
 def starting_point(model: str) -> Path:
@@ -80,7 +79,11 @@ def starting_point(model: str) -> Path:
     Raises CheckpointError if there is none, or if it is for several microphones.
     """
     name = model if Path(model).exists() else model.removesuffix(pretrained.INT8)
-    place = checkpoints.find(name) if name in pretrained.names() and not Path(name).exists() else Path(model)
+    place = (
+        shipped_checkpoints.find(name)
+        if name in pretrained.names() and not Path(name).exists()
+        else Path(model)
+    )
     if place.is_file():
         raise CheckpointError(
             f"{model}: is an exported file, which cannot be trained; give its checkpoint folder"
@@ -177,7 +180,7 @@ def _check(pieces: Pieces, settings: Settings, say: Say) -> None:
 
 def _card(settings: Settings, card: Card, material: Material) -> Card:
     minutes = material.seconds(held_out=False) / 60
-    teacher = settings.teacher or checkpoints.TEACHER
+    teacher = settings.teacher or shipped_checkpoints.TEACHER
     learnt = "remixes of the estimates" if settings.remixed else "the estimates"
     mixed_in = "" if settings.data is None else f", with a share of {settings.share:g} of {settings.data}"
     return card.model_copy(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from stillwave.pretrained import checkpoints as weights
+from stillwave import shipped_checkpoints as weights
 from stillwave.quickstart.data import QuickstartData
 from stillwave.quickstart.page import ReportSystem
 from stillwave.quickstart.pictures import Curve

@@ -177,7 +177,8 @@ class TrainConfig(Frozen):
     measurement when the run starts; a resumed run keeps its number."""
     tensorboard: bool = True
     start_from: str | None = None
-    """A checkpoint of the same network with the initial weights (fine-tuning); null for random ones."""
+    """A checkpoint of the same network, or a shipped model's name, with the initial weights (fine-tuning); null
+    for random ones."""
 
 
 class TapSet(Frozen):

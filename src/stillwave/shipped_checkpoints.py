@@ -11,6 +11,7 @@ from stillwave.errors import CheckpointError
 
 TEACHER = "denoiser-teacher"
 """The non-causal network that the shipped models were distilled from."""
+NAMES = ("bsrnn-m", "bsrnn-s", "bsrnn-xs", TEACHER)
 
 
 def teacher() -> Path:
@@ -21,7 +22,10 @@ def teacher() -> Path:
 def find(name: str) -> Path:
     """Return the checkpoint folder of a shipped model or of the teacher. Raises CheckpointError if it is missing."""
     here = Path(__file__).resolve()
-    folders = [here.parent / "checkpoints", here.parents[3] / "weights"]  # in a wheel; in a checkout
+    folders = [
+        here.parent / "pretrained" / "checkpoints",
+        here.parents[2] / "weights",
+    ]  # in a wheel; in a checkout
     for folder in folders:
         if (folder / name / "card.json").is_file():
             return folder / name
