@@ -274,7 +274,7 @@ class Recipe(Frozen):
         if self.model.name == "fullband" and self.train.start_from is None:
             raise ValueError(
                 f"train.start_from: is required, as '{self.model.name}' trains only the part above 8 kHz; name a "
-                f"checkpoint, a run or a shipped model of the network below, such as weights/bsrnn-m"
+                f"checkpoint, a run or a shipped model of the network below, such as bsrnn-m"
             )
         return self
 
