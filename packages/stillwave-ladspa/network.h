@@ -71,6 +71,8 @@ static bool session_open(Network *n, const char *path) {
                   passed(n, api->SetIntraOpNumThreads(options, 1)) &&
                   passed(n, api->AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0")) &&
                   passed(n, api->AddSessionConfigEntry(options, "session.x64quantprecision", "1")) &&
+                  passed(n, api->AddSessionConfigEntry(options, "optimization.disable_specified_optimizers",
+                                                       "MatmulTransposeFusion")) && /* as inference/onnx_model.py */
                   passed(n, api->AddFreeDimensionOverrideByName(options, "streams", 1)) &&
                   passed(n, api->AddFreeDimensionOverrideByName(options, "frames", 1)) &&
                   passed(n, api->CreateSession(n->env, path, options, &n->session)) &&

@@ -182,6 +182,17 @@ def test_a_closed_reader_ends_it_without_an_error(process):
     assert process.stderr.read() == b""
 
 
+def test_a_full_device_is_named(model):
+    code = "from stillwave.cli import main; main()"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "stream", "-m", str(model)], input=bytes(16_000), stdout=full,
+            stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert "stdout: No space left on device" in done.stderr.decode()
+
+
 def test_ctrl_c_ends_it_with_a_message(process):
     import signal
 

@@ -33,7 +33,7 @@ from stillwave.cli.options import (
     model_option,
     output_option,
 )
-from stillwave.cli.pipes import check_pipes, print_json
+from stillwave.cli.pipes import check_pipes, naming_stdout, print_json
 from stillwave.cli.signals import stopped_once
 from stillwave.console import library_noise_hidden, note
 from stillwave.errors import StillwaveError
@@ -213,7 +213,7 @@ def _pipe(enhancer: Enhancer, options: dict[str, Any], quiet: bool) -> None:
     from stillwave.cli.batch_view import remarks
     from stillwave.inference import enhance_pipe
 
-    with library_noise_hidden():
+    with library_noise_hidden(), naming_stdout():
         report = enhance_pipe(enhancer, sys.stdin.buffer, sys.stdout.buffer, **options)
     for line in () if quiet else remarks(report, options["rate_out"] is not None):
         note(f"stdout: {line}", "yellow")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,8 @@ import typer
 
 from stillwave.errors import StillwaveError
 from stillwave.files import printable
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def replace_closed_streams() -> None:
@@ -37,3 +42,17 @@ def check_pipes(how: str) -> None:
             raise StillwaveError(f"{name} is closed; {remedy}")
         if stream.isatty():
             raise StillwaveError(f"{name} is a terminal; {remedy}")
+
+
+@contextmanager
+def naming_stdout() -> Iterator[None]:
+    """Name stdout in the error of a full device; redirect it if its reader is closed, so that Python is quiet at exit."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = "stdout"
+        raise

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +19,7 @@ from stillwave.cli.options import (
     Strength,
     limit_of,
 )
-from stillwave.cli.pipes import check_pipes
+from stillwave.cli.pipes import check_pipes, naming_stdout
 from stillwave.console import note
 from stillwave.errors import AudioError
 
@@ -102,7 +100,7 @@ def stream(
 
     enhancer = load(model, "cpu", bandwidth=bandwidth.value, keep_clean=keep_clean)
     opened = _open(enhancer, rate, channels, limit_of(limit_db, strength))
-    with _quiet_pipe():
+    with naming_stdout():
         done = run(
             opened,
             sys.stdin.buffer,
@@ -127,16 +125,6 @@ def _open(enhancer: object, rate: int, channels: int, limit_db: float | None) ->
     if enhancer.microphones not in (1, channels):
         raise AudioError(f"--channels {channels}: this network needs {enhancer.microphones} microphones")
     return enhancer.open(rate, channels // enhancer.microphones, limit_db)
-
-
-@contextmanager
-def _quiet_pipe() -> Iterator[None]:
-    """Redirect stdout when its reader is closed, so that Python does not report an error at exit."""
-    try:
-        yield
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
 
 
 def _watch(stream: Stream) -> Callable[[Piped], None]:
