@@ -5,7 +5,8 @@
 AUDIO holds train/ and more/, each with speech.csv, noise.csv, rir.csv and the files that they list, and may hold
 fullband/ with the first two, at 48 kHz. OUT receives, for NAME in {train,more}-{speech,noise,rooms} and
 fullband-{speech,noise}: NAME.jsonl (training) and NAME-development.jsonl; the training side of more-speech also in two
-parts, more-sentences.jsonl and more-commands.jsonl (see README.md); rooms/{short,middle,long,development}/rooms.jsonl;
+parts, more-sentences.jsonl and more-commands.jsonl, and the former in two parts, more-many-speakers.jsonl and
+more-few-speakers.jsonl (see README.md); rooms/{short,middle,long,development}/rooms.jsonl;
 cache/, the decoded audio (`data.cache`); and summary.json. The same input gives the same manifests, and rooms that are
 there are kept.
 
@@ -51,6 +52,8 @@ _UNNAMED = ("picovoice_sti", "picovoice_wakewords", "vctk_ljs_libritts_demo_clip
 """Corpora in which one speaker may have several labels, or one label several speakers."""
 COMMANDS = ("an4_en", "picovoice_sti", "picovoice_wakewords", "arabic_speech_commands")
 """Corpora of letters, single words and short commands: 2.0 of the 4.7 hours, but 60 % of the files."""
+MANY_SPEAKERS = ("librispeech_resemblyzer", "vctk_ljs_libritts_demo_clips", "watson_stt_samples")
+"""Corpora of sentences with a speaker for almost every recording; those of the others have up to 300."""
 
 _UNUSABLE_ROOMS = frozenset({"deep_space", "on_a_star", "rays"})
 """Cut too short, or no rooms."""
@@ -90,9 +93,8 @@ def main() -> None:
         kind = cast(Kind, name.partition("-")[2])
         write_manifest(options.output / f"{name}.jsonl", kept, kind)
         write_manifest(options.output / f"{name}-development.jsonl", held, kind)
-    commands, sentences = parts_of_more(written["more-speech"][0], options.audio / "more")
-    write_manifest(options.output / "more-commands.jsonl", commands, "speech")
-    write_manifest(options.output / "more-sentences.jsonl", sentences, "speech")
+    for name, recordings in parts_of_more(written["more-speech"][0], options.audio / "more").items():
+        write_manifest(options.output / f"more-{name}.jsonl", recordings, "speech")
     report = {
         name: {"train": figures(kept), "development": figures(held)} for name, (kept, held) in written.items()
     }
@@ -168,11 +170,20 @@ def early_in_sessions(recordings: Sequence[Recording]) -> list[Recording]:
     return [r.model_copy(update={"source": f"{r.source} (early)"}) for r in early]
 
 
-def parts_of_more(recordings: Sequence[Recording], folder: Path) -> tuple[list[Recording], list[Recording]]:
-    """Short commands, and everything else."""
+def parts_of_more(recordings: Sequence[Recording], folder: Path) -> dict[str, list[Recording]]:
+    """Short commands, and sentences: all, those of many speakers, and those of few."""
     sets = by_set(recordings, folder)
-    commands = [r for name, own in sets.items() if name in COMMANDS for r in own]
-    return commands, [r for name, own in sets.items() if name not in COMMANDS for r in own]
+
+    def of(names: Iterable[str]) -> list[Recording]:
+        return [r for name in sets if name in names for r in sets[name]]
+
+    sentences = set(sets) - set(COMMANDS)
+    return {
+        "commands": of(COMMANDS),
+        "sentences": of(sentences),
+        "many-speakers": of(MANY_SPEAKERS),
+        "few-speakers": of(sentences - set(MANY_SPEAKERS)),
+    }
 
 
 def by_set(recordings: Iterable[Recording], folder: Path) -> dict[str, list[Recording]]:

@@ -53,3 +53,36 @@ test("record from the microphone in the browser", (t) => record(t, "browser"));
 test("record from the microphone through the server", (t) => record(t, "server"));
 test("keep clean sound from the microphone in the browser", (t) => record(t, "browser", true));
 test("keep clean sound from the microphone through the server", (t) => record(t, "server", true));
+
+test("leave noise in live sound, not in its recording", async (t) => {
+  const page = await open(t, { path: "#microphone" });
+  const panel = page.locator("#panel-microphone");
+  await page.locator("#mic-start").click();
+  await page.waitForSelector("#panel-microphone.on");
+  await setNoise(panel, 0);
+  assert.equal(await page.locator("#panel-microphone .words").innerText(), "All: the recording as it was");
+  await page.waitForFunction(difference, { than: 1e-4, less: true });
+  await setNoise(panel, -41);
+  await page.waitForFunction(difference, { than: 1e-3, less: false });
+  await setNoise(panel, -12);
+  await clickWhile(page, "on", "#mic-record");
+  await page.waitForFunction(() => Number(document.querySelector("#mic-time").textContent.split(":")[1]) >= 2);
+  await clickWhile(page, "is-recording", "#mic-record");
+  const card = await status(page, "Recording 1", "done");
+  assert.equal(await card.locator(".noise").inputValue(), "-12");
+  assert.match(await card.locator(".words").innerText(), /at most 12 dB/);
+});
+
+/** Return whether what is shown as after differs from before by less or more than a share of its level. */
+async function difference({ than, less }) {
+  const { page } = await import(new URL("static/js/app.js", location.href).href);
+  const [before, after] = ["before", "after"].map((which) => {
+    const samples = new Float32Array(2048);
+    page.microphone.live[which].getFloatTimeDomainData(samples);
+    return samples;
+  });
+  const rms = (values) => Math.hypot(...values) / Math.sqrt(values.length);
+  const level = rms(before);
+  const ratio = rms(before.map((value, n) => value - after[n])) / level;
+  return level > 1e-3 && (less ? ratio < than : ratio > than);
+}

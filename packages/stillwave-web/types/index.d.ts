@@ -127,6 +127,8 @@ export class LiveProcessor extends EventTarget {
   readonly latency: number;
   /** How often samples were not ready in time. */
   readonly underruns: number;
+  /** Set the greatest reduction of noise in dB (null: no limit) of what is heard and measured; recordings keep all of it removed. */
+  limit(limitDb: number | null): void;
   listen(which: "before" | "after"): void;
   monitor(on: boolean): void;
   record(on: boolean): void;

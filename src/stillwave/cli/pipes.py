@@ -46,7 +46,7 @@ def check_pipes(how: str) -> None:
 
 @contextmanager
 def naming_stdout() -> Iterator[None]:
-    """Name stdout in the error of a full device; redirect it if its reader is closed, so that Python is quiet at exit."""
+    """Name stdout in the error of a full device; redirect it if its reader is closed: Python is quiet at exit."""
     try:
         yield
     except BrokenPipeError:

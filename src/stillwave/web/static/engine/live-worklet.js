@@ -15,11 +15,13 @@ const METERS_PER_SECOND = 20;
 /** By how much an underrun lengthens the delay, and how long it may become. */
 const STEP_SECONDS = 0.01;
 const LONGEST_SECONDS = 1;
+/** Time constant of a change of the dry mix, so that it does not click. */
+const MIX_SECONDS = 0.02;
 /** How long samples must have been waiting before the delay is shortened. */
 const CALM_SECONDS = 5;
 
 class LiveWorklet extends AudioWorkletProcessor {
-  constructor({ processorOptions: { delay, block, ring } }) {
+  constructor({ processorOptions: { delay, block, ring, dryMix } }) {
     super();
     this.delay = delay;
     this.size = 2 ** Math.ceil(Math.log2(RING_SECONDS * sampleRate));
@@ -32,6 +34,7 @@ class LiveWorklet extends AudioWorkletProcessor {
     this.underruns = 0;
     this.missing = false;
     this.listen = "after";
+    this.dry = { now: dryMix, wanted: dryMix };
     this.meter = emptyMeter();
     this.shortest = delay;
     this.calm = { samples: 0, waiting: Infinity };
@@ -39,12 +42,13 @@ class LiveWorklet extends AudioWorkletProcessor {
     this.port.onmessage = ({ data }) => this.#control(data);
   }
 
-  #control({ port, listen, stop }) {
+  #control({ port, listen, dryMix, stop }) {
     if (port) {
       this.link = port;
       this.link.onmessage = ({ data }) => this.ring.write(data);
     }
     if (listen) this.listen = listen;
+    if (dryMix !== undefined) this.dry.wanted = dryMix;
     if (stop) this.running = false;
   }
 
@@ -77,7 +81,8 @@ class LiveWorklet extends AudioWorkletProcessor {
 
   #play(heard, before, after) {
     const mask = this.size - 1;
-    const { meter } = this;
+    const { meter, dry } = this;
+    const step = 1 - Math.exp(-1 / (MIX_SECONDS * sampleRate));
     const { received } = this.ring;
     if (received === 0) this.#waitForFirst();
     let missing = false;
@@ -86,7 +91,9 @@ class LiveWorklet extends AudioWorkletProcessor {
       const old = at < 0 ? 0 : this.before[at & mask];
       const late = at >= received;
       missing ||= late;
-      const enhanced = at < 0 || late ? 0 : this.ring.samples[at & mask];
+      dry.now += step * (dry.wanted - dry.now);
+      const wet = this.ring.samples[at & mask];
+      const enhanced = at < 0 || late ? 0 : wet + dry.now * (old - wet);
       before[n] = old;
       after[n] = enhanced;
       heard[n] = this.listen === "before" ? old : enhanced;

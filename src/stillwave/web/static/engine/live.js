@@ -1,5 +1,6 @@
 /** Enhance a live signal in the browser: an audio worklet, and a worker that runs the network. */
 
+import { dryMixOf } from "./enhance.js";
 import { EnhancerWorker } from "./enhancer-worker.js";
 import { StillwaveError } from "./errors.js";
 
@@ -22,7 +23,8 @@ export class LiveProcessor extends EventTarget {
   /**
    * Start to enhance what `source` plays.
    * @param {AudioNode} source For example `context.createMediaStreamSource(stream)`.
-   * @param {object} options As for `EnhancerWorker.open`, without rate, channels and port.
+   * @param {object} options As for `EnhancerWorker.open`, without rate, channels and port. `limitDb` can be changed
+   *   later (`limit`); it does not apply to recordings, which hold what the network makes.
    */
   static async start(source, options) {
     const { context } = source;
@@ -33,11 +35,13 @@ export class LiveProcessor extends EventTarget {
     const channel = new MessageChannel();
     const open = options.open ?? EnhancerWorker.open;
     const ring = sharedRing(context.sampleRate);
-    const worker = await open({ ...options, rate: context.sampleRate, channels: 1, port: channel.port2, ring });
-    return new LiveProcessor(source, worker, channel.port1, ring);
+    const { limitDb, ...rest } = options;
+    const dryMix = dryMixOf(limitDb);
+    const worker = await open({ ...rest, rate: context.sampleRate, channels: 1, port: channel.port2, ring });
+    return new LiveProcessor(source, worker, channel.port1, ring, dryMix);
   }
 
-  constructor(source, worker, port, ring) {
+  constructor(source, worker, port, ring, dryMix = 0) {
     super();
     const { context } = source;
     Object.assign(this, { source, context, worker });
@@ -49,7 +53,7 @@ export class LiveProcessor extends EventTarget {
       numberOfInputs: 1,
       numberOfOutputs: 3,
       outputChannelCount: [1, 1, 1],
-      processorOptions: { delay: this.latencySamples, block: BLOCK, ring },
+      processorOptions: { delay: this.latencySamples, block: BLOCK, ring, dryMix },
     });
     /** What is listened to; silent until its gain is 1. */
     this.output = new GainNode(context, { gain: 0 });
@@ -76,6 +80,11 @@ export class LiveProcessor extends EventTarget {
   /** Listen to the signal before or after, through `output`. */
   listen(which) {
     this.node.port.postMessage({ listen: which });
+  }
+
+  /** Set the greatest reduction of noise in dB (null: no limit) from now on. */
+  limit(limitDb) {
+    this.node.port.postMessage({ dryMix: dryMixOf(limitDb) });
   }
 
   /** Set whether `output` is audible; use headphones, or the microphone picks it up again. */

@@ -6,6 +6,7 @@ import { modelFile, ORT } from "./api.js";
 import { clock } from "./format.js";
 import { LivePicture } from "./live-picture.js";
 import { Meter } from "./meter.js";
+import { NoiseSlider } from "./noise-slider.js";
 import { reason } from "./problems.js";
 import { Recording } from "./recording.js";
 import { openServerStream } from "./server-stream.js";
@@ -39,6 +40,7 @@ export class Microphone {
     for (const radio of this.panel.querySelectorAll('[name="mic-version"]')) {
       radio.onchange = () => this.hear(radio.value);
     }
+    this.slider = new NoiseSlider(this.find(".noise-box"), () => this.live?.limit(this.slider.limitDb));
     this.find("#mic-device").onchange = () => this.live && this.#restart();
     settings.addEventListener("change", () => this.#settings());
     this.#devices();
@@ -65,6 +67,7 @@ export class Microphone {
       await this.context.resume();
       const source = new MediaStreamAudioSourceNode(this.context, { mediaStream: this.stream });
       const options = { model: null, ort: ORT, record, modelName: settings.model, keepClean: settings.keepClean };
+      options.limitDb = this.slider.limitDb;
       if (this.engine) options.model = await modelFile(settings.model);
       else options.open = openServerStream;
       const live = await LiveProcessor.start(source, options);
@@ -153,6 +156,7 @@ export class Microphone {
 
   #recorded() {
     const { recording } = this;
+    recording.noise = this.slider.value; // where its own slider begins
     this.recording = null;
     for (const { element } of this.files.views) element.classList.add("closed");
     this.files.show(recording);

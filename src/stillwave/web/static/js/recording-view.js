@@ -3,14 +3,13 @@
 import { announce } from "./announce.js";
 import { formatChoices, makeFile, save } from "./downloads.js";
 import { clock, duration } from "./format.js";
+import { NoiseSlider } from "./noise-slider.js";
 import { Player } from "./player.js";
 import { reason } from "./problems.js";
 import { change, settings } from "./settings.js";
 import { SpectrogramView } from "./spectrogram-view.js";
 import { fillTexts, t } from "./texts.js";
 
-/** Value of the slider that leaves no noise; above it, dB. */
-const NONE = -41;
 const template = document.querySelector("#recording");
 let count = 0;
 
@@ -26,6 +25,8 @@ export class RecordingView {
     const find = (selector) => this.element.querySelector(selector);
     this.parts = new Proxy({}, { get: (_, name) => find(`.${name}`) });
     this.#identify();
+    this.slider = new NoiseSlider(find(".noise-box"), () => this.player && this.#noise());
+    if (recording.noise) this.slider.value = recording.noise;
     find(".name").textContent = recording.name;
     find(".remove").ariaLabel = t("remove", { name: recording.name });
     find(".remove").onclick = list.remove;
@@ -60,8 +61,7 @@ export class RecordingView {
 
   /** Amplitude of before in what is heard as after. */
   get dry() {
-    const value = Number(this.parts.noise.value);
-    return value <= NONE ? 0 : 10 ** (value / 20);
+    return this.slider.dry;
   }
 
   update() {
@@ -142,7 +142,6 @@ export class RecordingView {
       radio.onchange = () => this.hear(radio.value);
     }
     parts.match.onchange = () => this.#match();
-    parts.noise.oninput = () => this.#noise();
     parts.download.onclick = () => this.#download();
     parts.format.onchange = () => change({ format: parts.format.value });
     const choices = formatChoices(recording, this.list.formats).map(([value, words]) => new Option(words, value));
@@ -203,15 +202,7 @@ export class RecordingView {
   }
 
   #noise() {
-    const { parts, dry } = this;
-    const db = -Number(parts.noise.value);
-    const words = dry === 0 ? "noiseNone" : db === 0 ? "noiseAll" : "noiseDb";
-    const short = dry === 0 ? "noiseShortNone" : db === 0 ? "noiseShortAll" : "noiseShort";
-    const values = { db, strength: (1 - dry).toFixed(2) };
-    parts.noise.ariaValueText = t(words, values);
-    parts.amount.textContent = t(short, values);
-    parts.words.textContent = t(words, values);
-    parts.noise.style.setProperty("--share", (Number(parts.noise.value) - NONE) / -NONE);
+    const { dry } = this;
     this.player.set({ dry });
     clearTimeout(this.later);
     this.later = setTimeout(() => {
