@@ -29,6 +29,10 @@ from stillwave.schema import PRESETS, Recipe
             "distill: {teachers: [t]}",
             "recipe.yaml: distill: distill.teachers names one teacher; name several, or use distill.teacher",
         ),
+        (
+            "distill: {teachers: [t, u, t]}",
+            "recipe.yaml: distill: distill.teachers names t twice; name each once",
+        ),
         ("distill: {teacher: 5}", "recipe.yaml: distill.teacher is 5; it must be text"),
         ("distill: {teacher: a, weight: big}", "it must be a number or 'balanced'"),
         (

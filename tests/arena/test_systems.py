@@ -16,7 +16,8 @@ def kinds(*values):
 
 def test_kinds_and_names(tmp_path):
     write(tmp_path / "out" / "a.wav", np.zeros((1, 100), np.float32), 16_000)
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "recipe.yaml").write_text("")
     (tmp_path / "net.pt").write_bytes(b"")
     assert kinds(
         "bsrnn-xs",
@@ -41,6 +42,11 @@ def test_a_file_is_ours_or_of_others(tmp_path):
     (tmp_path / "net.onnx").write_bytes(b"no graph of ours")
     assert kinds(str(tmp_path / "net.onnx")) == [("net", "external")]
     assert kinds(f"mine={pretrained.find('bsrnn-xs')}") == [("mine", "model")]
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(StillwaveError, match="is empty; a folder is a checkpoint, a run, or estimates"):
+        parse([str(tmp_path)])
 
 
 def test_a_command_keeps_its_equals_signs():

@@ -80,6 +80,14 @@ def test_options_reach_the_adaptation_and_json_has_the_result(given: list[Settin
     assert Adapted.from_figures(found) == replace(RESULT, changes=Adapted.from_figures(found).changes)
 
 
+def test_a_share_needs_data() -> None:
+    result = CliRunner().invoke(build(), ["adapt", "--recordings", "k", "-o", "s", "--share", "0.3"])
+    assert result.exit_code == 2
+    assert "--share: is the share of examples from --data RECIPE, which is not given" in " ".join(
+        result.output.split()
+    )
+
+
 def test_an_error_is_one_sentence(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         build(), ["adapt", "--recordings", str(tmp_path), "-o", str(tmp_path / "student")]

@@ -112,7 +112,12 @@ def _kind(place: str) -> Kind:
         return "command"
     path = as_path(place)
     if path.is_dir():
-        return "outputs" if any(f.suffix.lower() in SUFFIXES for f in walk(path).files) else "model"
+        files = walk(path).files
+        if not files:
+            raise StillwaveError(
+                f"{place}: is empty; a folder is a checkpoint, a run, or estimates of each recording"
+            )
+        return "outputs" if any(f.suffix.lower() in SUFFIXES for f in files) else "model"
     if place not in PEERS and path.suffix.lower() == ".onnx" and path.is_file():
         return "model" if _is_own(path) else "external"
     return "external" if is_external(place) else "model"

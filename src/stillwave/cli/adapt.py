@@ -9,6 +9,7 @@ import typer
 
 from stillwave.cli.complete import complete_recipe
 from stillwave.cli.options import AsJson, Quiet, model_option, output_option
+from stillwave.errors import StillwaveError
 
 TRAINING = "Training"
 
@@ -47,9 +48,14 @@ def adapt(
         ),
     ] = None,
     share: Annotated[
-        float,
-        typer.Option(min=0, max=1, rich_help_panel=TRAINING, help="Share of examples that --data provides."),
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            rich_help_panel=TRAINING,
+            help="Share of examples that --data provides; default: 0.5.",
+        ),
+    ] = None,
     remixed: Annotated[
         float,
         typer.Option(
@@ -99,13 +105,15 @@ def adapt(
     from stillwave.adaptation.report import lines
     from stillwave.cli.pipes import print_json
 
+    if share is not None and data is None:
+        raise StillwaveError("--share: is the share of examples from --data RECIPE, which is not given")
     settings = Settings(
         recordings=recordings,
         output=output,
         model=model,
         teacher=teacher,
         data=data,
-        share=share,
+        share=0.5 if share is None else share,
         remixed=remixed,
         strength=strength,
         steps=steps,

@@ -236,8 +236,12 @@ class DistillConfig(Frozen):
         named = [key for key in ("teacher", "teachers", "teacher_command") if section.get(key)]
         if len(named) > 1:
             raise ValueError(f"distill.{named[0]} and distill.{named[1]} are both set; remove one")
-        if len(set(section.get("teachers") or ("one", "other"))) < 2:
+        several = section.get("teachers") or ()
+        if len(several) == 1:
             raise ValueError("distill.teachers names one teacher; name several, or use distill.teacher")
+        twice = [place for place in several if list(several).count(place) > 1]
+        if twice:
+            raise ValueError(f"distill.teachers names {twice[0]} twice; name each once")
         return section if "teacher" in named or not named else {**section, "teacher": ""}
 
     @field_validator("method", mode="before")
