@@ -15,10 +15,10 @@ from stillwave.schema import SAMPLE_RATE
 from stillwave.stats.crossed import Array
 
 from .levels import lowered_db
-from .scoring import Place, enhance_all, mono
-from .systems import Enhance, Run
-from .tables import WORSE
+from .place import Enhance, Network, Place, enhance_all, mono
 
+WORSE = 0.1
+"""PESQ by which a recording counts as made worse."""
 KEYS = ("pesq_wb", "si_sdr")
 Figures = dict[str, float]
 
@@ -27,14 +27,14 @@ Figures = dict[str, float]
 class Bench:
     """One network and the test set; everything is at 16 kHz, `[N]`."""
 
-    run: Run
+    network: Network
     place: Place
     _enhance: Enhance | None = field(default=None, init=False)
 
     def enhance(self, samples: Samples, rate: int = SAMPLE_RATE) -> Samples:
         """`[N]` or `[channels, N]`."""
         if self._enhance is None:
-            self._enhance = self.run.open()
+            self._enhance = self.network.open()
         return self._enhance(samples, rate)
 
     @cached_property
@@ -50,7 +50,7 @@ class Bench:
     @cached_property
     def usual(self) -> list[Samples]:
         """What the network makes of the mixtures as they are."""
-        return [mono(file) for file in enhance_all(self.run, self.place)]
+        return [mono(file) for file in enhance_all(self.network, self.place)]
 
     @cached_property
     def usual_pesq(self) -> Array:

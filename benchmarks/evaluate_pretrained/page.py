@@ -1,4 +1,4 @@
-"""docs/weights.md: the head, what was written by hand, and the tables."""
+"""docs/weights.md: the discussion, which is written by hand, and the tables."""
 
 from __future__ import annotations
 
@@ -9,88 +9,109 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stillwave.evaluation.recognisers import identity, load
+from stillwave import pretrained
 from stillwave.files import write_text
 from stillwave.profiling.latency import machine
 from stillwave.provenance import versions
 
-from . import robustness, tables, worst
-from .scoring import RECOGNISER, Place, Scored
+from . import robustness, worst
+from .place import Network
+from .tables import head, row
 
-HAND = Path(__file__).parents[1] / "weights"
+DISCUSSION = Path(__file__).parents[1] / "weights" / "discussion.md"
 HEAD = """# Scores of the shipped models
 
-Scores of the shipped networks on recordings that were not used for training, tuning or early stopping: {recordings}
-mixtures ({seconds:.0f} s) at −5 … 15 dB SNR, one in five of them reverberant. Their speakers, noises and rooms are not
-in the training set, but the speech is from the same corpus: English by speakers of Mandarin.
-Intervals are 95 % intervals, over recordings and, where there are several, seeds.
+Scores of the shipped networks and of other denoisers on recordings that were not used for training, tuning or early
+stopping. Intervals are bootstrap 95 % intervals over recordings.
 
-`python benchmarks/weights.py --audio AUDIO --systems systems.yaml`, {day}; {machine}; {versions}
+`python benchmarks/weights.py --audio AUDIO --graphs PEERS --recogniser faster-whisper:FOLDER`, {day}; {machine};
+{versions}
 """
-ABOUT_QUALITY = """PESQ, STOI (not extended) and SI-SDR (means removed) are against the clean reference.
-GTCRN's row was measured on the same mixtures with the weights that its authors trained on DNS3, run offline; scores
-of single recordings are not available, so it has no interval; its cost is as stated by its authors. `gating`
-is `noisereduce`, `wiener` a decision-directed Wiener filter (`benchmarks/peers.py`)."""
-ABOUT_OTHERS = """DNSMOS P.835 rates without a reference (package `speechmos`). WER: {recogniser}, against
-its transcript of the clean recording, clipped to 100 % per recording; it was trained on native speakers, and these
-are not."""
-ABOUT_COSTS = """Causal networks are timed frame by frame, with analysis and synthesis, as ONNX files
-on one thread (`stillwave latency`); others by passes over 4 s. Delay: one window; none has a further look-ahead."""
+ABOUT = """PESQ, STOI (not extended, ×100) and SI-SDR (means removed) are against the clean reference. The others run
+with their authors' weights, GTCRN and UL-UNAS as streaming graphs, DeepFilterNet3 and RNNoise at 48 kHz and back,
+aligned (`benchmarks/peer_networks.py`). `teacher` is the checkpoint `denoiser-teacher`, which is not causal; the Wiener
+filter and spectral gating are in `benchmarks/peers.py`."""
+RATINGS = """### Ratings without a reference{words}
+
+DNSMOS P.835 rates speech, background and the whole from 1 to 5 (package `speechmos`).{about}"""
+WORDS = """ WER: of faster-whisper tiny.en
+against the known texts, each recording clipped at 100 %."""
+
+
+@dataclass
+class Scores:
+    """The two folders that `stillwave evaluate` wrote for a test set."""
+
+    title: str
+    about: str
+    quality: Path
+    others: Path
+    words: bool
 
 
 @dataclass
 class Results:
-    """All that the page tells; what was not asked for is empty."""
+    """Everything on the page."""
 
-    place: Place
-    default: str
-    scores: Mapping[str, Scored] = field(default_factory=dict)
-    costs: Mapping[str, Any] = field(default_factory=dict)
+    networks: Sequence[Network]
+    """The default first."""
+    scores: Sequence[Scores] = ()
     robustness: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     worst: Sequence[Mapping[str, Any]] = ()
 
 
 def write(results: Results, file: Path) -> None:
-    """The whole page."""
-    pairs = results.place.pairs
-    head = HEAD.format(
-        recordings=len(pairs),
-        seconds=sum(pair.seconds or 0.0 for pair in pairs),
+    """Write the page."""
+    shown = ("stillwave", "torch", "onnxruntime", "pesq")
+    intro = HEAD.format(
         day=datetime.date.today().isoformat(),
         machine=f"{os.cpu_count()} cores of {machine()['processor']}",
-        versions=", ".join(
-            f"{name} {version}"
-            for name, version in versions().items()
-            if name in ("stillwave", "torch", "onnxruntime", "pesq")
-        ),
+        versions=", ".join(f"{name} {version}" for name, version in versions().items() if name in shown),
     )
-    hand = (HAND / "discussion.md").read_text(encoding="utf-8").strip()
-    write_text(file, "\n".join([head, hand, "", *lines(results)]) + "\n")
+    discussion = DISCUSSION.read_text(encoding="utf-8").strip()
+    write_text(file, "\n".join([intro, discussion, "", *lines(results)]).rstrip() + "\n")
 
 
 def lines(results: Results) -> Iterator[str]:
-    """The tables of what was measured."""
+    """Yield the lines of the tables."""
+    for scores in results.scores:
+        yield from (f"## {scores.title}", "", scores.about, "", *quality(scores.quality), "")
+        about = RATINGS.format(
+            words=", and words" if scores.words else "", about=WORDS if scores.words else ""
+        )
+        yield from (about, "", *first_table(scores.others), "")
     if results.scores:
-        yield from _scores(results)
+        yield from (ABOUT, "", "## Size and cost", "", *costs(results.networks), "")
     if results.robustness:
         yield from ("## Other signals", "", robustness.ABOUT, "")
         for name, rows in results.robustness.items():
             yield from (f"### {name}", "", *robustness.table(rows), "")
     if results.worst:
-        yield from ("## The ten smallest gains", "", worst.ABOUT.format(name=results.default), "")
+        yield from ("## The ten smallest gains", "", worst.ABOUT.format(name=results.networks[0].name), "")
         yield from (*worst.table(results.worst), "", *worst.pictures(results.worst))
 
 
-def _scores(results: Results) -> Iterator[str]:
-    scores, pairs = results.scores, results.place.pairs
-    yield from ("## Scores", "", *tables.quality(scores), "")
-    yield from (tables.against_gtcrn(scores[results.default]), "", ABOUT_QUALITY, "")
-    yield from (*tables.others(scores), "", ABOUT_OTHERS.format(recogniser=identity(load(RECOGNISER))), "")
-    yield from ("## Gains", "", *tables.gains(scores), "")
-    if any(scored.system.against for scored in scores.values()):
-        yield from (*tables.differences(scores), "")
-    yield from ("## Costs", "", *tables.costs(results.costs["rows"]), "", ABOUT_COSTS, "")
-    yield from ("## By SNR, and in rooms", "")
-    for metric in tables.GROUPED:
-        yield from (*tables.grouped(scores, pairs, metric), "")
-    yield from (*tables.missing(scores), "")
+def quality(folder: Path) -> Iterator[str]:
+    """Yield all tables of a summary.md, headings one level lower, without its title and its remarks."""
+    text = (folder / "summary.md").read_text(encoding="utf-8")
+    body = text.partition("\n| ")[2].partition("\n## Missing scores")[0]
+    for line in f"| {body}".rstrip().splitlines():
+        yield f"#{line}" if line.startswith("## ") else line
+
+
+def first_table(folder: Path) -> Iterator[str]:
+    """Yield the table of the means of a summary.md."""
+    text = (folder / "summary.md").read_text(encoding="utf-8")
+    yield from f"| {text.partition(chr(10) + '| ')[2]}".partition("\n\n")[0].splitlines()
+
+
+def costs(networks: Sequence[Network]) -> Iterator[str]:
+    """Yield facts of the shipped models."""
+    yield from head("model", "parameters", "MMAC/s", "file", "mixtures in training")
+    for network in networks:
+        card = pretrained.card(network.name)
+        size = network.path.stat().st_size / 1024
+        macs = sum(card.cost.macs.values()) / card.cost.seconds / 1e6
+        hours = f"{card.training.hours:,.1f} h"
+        yield row(network.name, f"{card.parameters / 1e3:,.1f} k", f"{macs:,.0f}", f"{size:,.0f} KiB", hours)
+    yield from ("", "Time per frame, beside other networks: [Streaming cost](benchmarks.md#streaming-cost).")

@@ -11,8 +11,7 @@ from stillwave.files import write_json
 
 from .bench import Bench, Figures
 from .cases import CASES, Case
-from .scoring import KEY, Place, read_kept
-from .systems import Run
+from .place import KEY, Network, Place, read_kept
 from .tables import head, row
 
 VERSION = 1
@@ -23,16 +22,14 @@ fixed before the shipped networks were measured
 (`benchmarks/evaluate_pretrained/cases.py`), except "one scene at length", which examines the failure of "at length"."""
 
 
-def measure(run: Run, place: Place) -> list[Mapping[str, Any]]:
+def measure(network: Network, place: Place) -> list[Mapping[str, Any]]:
     """Figures of every case, in their order. Each case is kept as soon as it is done."""
-    file = place.work / "robustness" / f"{run.fingerprint[:KEY]}.json"
+    file = place.work / "robustness" / f"{network.fingerprint[:KEY]}.json"
     key = {"test": place.test, "version": VERSION}
     kept = read_kept(file, key) or {**key, "cases": {}}
-    bench = Bench(run, place)
+    bench = Bench(network, place)
     todo = [case for case in CASES if case.name not in kept["cases"]]
-    if todo:
-        place.compute(f"{len(todo)} cases of robustness of {run.system}")
-    for case in track(todo, f"robustness of {run.system}") if todo else ():
+    for case in track(todo, f"robustness of {network.name}") if todo else ():
         kept["cases"][case.name] = _plain(case.measure(bench))
         write_json(file, kept)
     return [{"case": case.name, "figures": kept["cases"][case.name]} for case in CASES]

@@ -10,18 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluate_pretrained import pictures, robustness, scoring, worst
+from evaluate_pretrained import pictures, robustness, worst
 from evaluate_pretrained.bench import Bench, floored, mean
 from evaluate_pretrained.cases import CASES
-from evaluate_pretrained.scoring import Place
-from evaluate_pretrained.systems import NOISY, Run
+from evaluate_pretrained.place import Network, Place, enhance_all, read_kept
 from stillwave.audio import write
 from stillwave.data.pair_sets import COLUMNS
-from stillwave.errors import StillwaveError
 from stillwave.schema import SAMPLE_RATE
 
 CASE = {case.name: case for case in CASES}
-Network = Callable[[np.ndarray, int], np.ndarray]
+Process = Callable[[np.ndarray, int], np.ndarray]
 
 
 def speech(rng: np.random.Generator, seconds: float = 2.5) -> np.ndarray:
@@ -48,25 +46,25 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 @dataclasses.dataclass(frozen=True)
-class Function(Run):
+class Function(Network):
     """A system that is a function of the samples."""
 
-    network: Network | None = None
+    process: Process | None = None
 
-    def open(self) -> Network:
-        assert self.network
-        return self.network
+    def open(self) -> Process:
+        assert self.process
+        return self.process
 
 
-def bench(place: Place, network: Network) -> Bench:
-    made = Bench(Function("mine", "0" * 64, Path("mine"), network=network), place)
-    made.usual = [network(samples, SAMPLE_RATE) for samples in made.noisy]
+def bench(place: Place, process: Process) -> Bench:
+    made = Bench(Function("mine", "0" * 64, Path("mine"), process=process), place)
+    made.usual = [process(samples, SAMPLE_RATE) for samples in made.noisy]
     return made
 
 
-def met(place: Place, name: str, network: Network) -> str:
+def met(place: Place, name: str, process: Process) -> str:
     case = CASE[name]
-    return robustness.verdict(case, case.measure(bench(place, network)))
+    return robustness.verdict(case, case.measure(bench(place, process)))
 
 
 def same(samples: np.ndarray, _: int) -> np.ndarray:
@@ -92,7 +90,7 @@ def test_the_identity_meets_these_cases(place: Place, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "network"),
+    ("name", "process"),
     [
         ("quiet", gate),
         ("clean speech", lambda x, _: x + 0.02 * np.random.default_rng(1).standard_normal(x.shape[-1])),
@@ -105,8 +103,8 @@ def test_the_identity_meets_these_cases(place: Place, name: str) -> None:
         ("at length", lambda x, _: x * (np.arange(x.shape[-1]) < 5e4)),  # it dies after 3 s
     ],
 )
-def test_degradation_is_detected(place: Place, name: str, network: Network) -> None:
-    assert met(place, name, lambda x, rate: network(x, rate).astype(np.float32)) == "**no**"
+def test_degradation_is_detected(place: Place, name: str, process: Process) -> None:
+    assert met(place, name, lambda x, rate: process(x, rate).astype(np.float32)) == "**no**"
 
 
 @pytest.mark.parametrize("name", ["white noise", "room tone", "noises alone"])
@@ -162,52 +160,52 @@ def test_a_mean_does_not_hide_single_recordings() -> None:
 
 def test_each_case_is_saved(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(robustness, "CASES", (CASE["silence"], CASE["white noise"]))
-    monkeypatch.setattr(Run, "open", lambda _: quieter)
-    run = Run("kept", "1" * 64, Path("kept"))
-    first = robustness.measure(run, place)
-    monkeypatch.setattr(Run, "open", lambda _: pytest.fail("it was kept"))
-    assert robustness.measure(run, place) == first
+    monkeypatch.setattr(Network, "open", lambda _: quieter)
+    network = Network("kept", "1" * 64, Path("kept"))
+    first = robustness.measure(network, place)
+    monkeypatch.setattr(Network, "open", lambda _: pytest.fail("it was kept"))
+    assert robustness.measure(network, place) == first
     assert [row["case"] for row in first] == ["silence", "white noise"]
 
 
 def test_the_smallest_gains_come_first_and_are_drawn(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    gains = {"0": 0.5, "1": -0.2, "2": 0.1}
-
-    def scores(run: Run, _: Place) -> dict:
-        up = {key: 0.0 if run.system == NOISY else value for key, value in gains.items()}
-        rows = {key: {"pesq_wb": 2 + value, "stoi": 0.5, "si_sdr": 1.0} for key, value in up.items()}
-        return {"rows": rows, "heard": dict.fromkeys(gains, "yes")}
-
-    monkeypatch.setattr(worst, "score_run", scores)
-    monkeypatch.setattr(Run, "open", lambda _: quieter)
-    run = Run("mine", "2" * 64, Path("mine"))
-    found = worst.find(run, place, count=2)
-    assert [row["id"] for row in found] == ["1", "2"]
-    assert found[0]["noise"] == "helicopter"
-    assert found[0]["levels"]["pauses"] == pytest.approx(20, abs=0.01)
+    scores = tmp_path / "scores.csv"
+    rows = [f"{name},noisy,2.0,0.5,1.0" for name in "012"]
+    rows += [f"{name},mine,{value},0.6,2.0" for name, value in {"0": 2.5, "1": 1.8, "2": ""}.items()]
+    scores.write_text("\n".join(["id,system,pesq_wb,stoi,si_sdr", *rows]) + "\n", encoding="utf-8")
+    monkeypatch.setattr(Network, "open", lambda _: quieter)
+    network = Network("mine", "2" * 64, Path("mine"))
+    found = worst.find(scores, network, place, count=2)
+    assert [row["id"] for row in found] == ["2", "1"]  # a recording without a score is the worst
+    assert found[1]["levels"]["pauses"] == pytest.approx(-20, abs=0.01)
+    assert found[1]["levels"]["speech"] == pytest.approx(-20, abs=0.1)
+    lines = list(worst.table(found))
+    assert "2.000 → – | 50.00 → 60.00 | 1.00 → 2.00" in lines[2]
+    assert "in a room" in lines[2]
     (tmp_path / "worst-0.png").touch()
-    worst.draw(found, place, run, tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {"worst-1.png", "worst-2.png"}
-    assert max(file.stat().st_size for file in tmp_path.iterdir()) < 150_000
-    assert any("in a room" in line for line in worst.table(found))
+    worst.draw(found, place, network, tmp_path)
+    pictures_drawn = {file.name: file.stat().st_size for file in tmp_path.glob("*.png")}
+    assert set(pictures_drawn) == {"worst-1.png", "worst-2.png"}
+    assert max(pictures_drawn.values()) < 150_000
 
 
 def test_estimates_are_kept_and_named_by_the_weights(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Run, "open", lambda _: quieter)
-    one, other = (scoring.enhance_all(Run("mine", key * 64, Path("mine")), place) for key in "34")
+    monkeypatch.setattr(Network, "open", lambda _: quieter)
+    one, other = (enhance_all(Network("mine", key * 64, Path("mine")), place) for key in "34")
     assert one != other
-    monkeypatch.setattr(Run, "open", lambda _: pytest.fail("it was kept"))
-    assert scoring.enhance_all(Run("mine", "3" * 64, Path("mine")), place) == one
+    monkeypatch.setattr(Network, "open", lambda _: pytest.fail("it was kept"))
+    assert enhance_all(Network("mine", "3" * 64, Path("mine")), place) == one
 
 
-def test_a_page_of_saved_results_computes_nothing(place: Place) -> None:
-    frozen = dataclasses.replace(place, frozen=True)
-    run = Run("mine", "5" * 64, Path("mine"))
-    for part in (scoring.enhance_all, scoring.score_run, robustness.measure):
-        with pytest.raises(StillwaveError, match="without --page"):
-            part(run, frozen)
+def test_results_of_another_test_set_are_not_used(tmp_path: Path) -> None:
+    file = tmp_path / "kept.json"
+    assert read_kept(file, {"test": "a"}) is None
+    file.write_text('{"test": "a", "rows": 1}', encoding="utf-8")
+    assert read_kept(file, {"test": "a"}) == {"test": "a", "rows": 1}
+    assert read_kept(file, {"test": "b"}) is None
+    assert read_kept(file, {"test": "a", "metrics": []}) is None
 
 
 def test_a_full_scale_sine_is_0_db() -> None:

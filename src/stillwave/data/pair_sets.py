@@ -247,8 +247,10 @@ def by_name(folder: Path, by_file_id: bool = False) -> dict[str, Path]:
 
 def _refuse_unpaired(folder: Path, unpaired: Sequence[Path]) -> None:
     if unpaired:
+        others = f" and {len(unpaired) - 1} more" if len(unpaired) > 1 else ""
         raise ManifestError(
-            f"{folder}: {len(unpaired)} files have no counterpart, the first is {unpaired[0]}"
+            f"{unpaired[0]}{others}: no counterpart of the same name in {folder}; a broken link is none: "
+            "add it, or remove this file"
         )
 
 

@@ -1,0 +1,75 @@
+"""The page has the tables of `stillwave evaluate`, and commands name everything that is scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluate_pretrained import page, scores
+from evaluate_pretrained.place import Network, Place
+from stillwave.audio import write
+
+SUMMARY = """# Scores of 2 recordings
+
+Means with bootstrap 95 % intervals over recordings (seed 0).
+
+| system | PESQ-WB |
+| --- | --- |
+| noisy | 1.424 |
+
+## By SNR
+
+| SNR | system | PESQ-WB |
+| --- | --- | --- |
+| 0 … 5 dB | noisy | 1.2 |
+
+## Missing scores and warnings
+
+- noisy: 1
+"""
+
+
+def test_tables_are_those_of_evaluate(tmp_path: Path) -> None:
+    (tmp_path / "summary.md").write_text(SUMMARY, encoding="utf-8")
+    assert list(page.first_table(tmp_path)) == ["| system | PESQ-WB |", "| --- | --- |", "| noisy | 1.424 |"]
+    shown = list(page.quality(tmp_path))
+    assert shown[:3] == list(page.first_table(tmp_path))
+    assert "### By SNR" in shown
+    assert shown[-1] == "| 0 … 5 dB | noisy | 1.2 |"
+
+
+def test_scores_are_kept_for_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = np.zeros(1600, np.float32)
+    for side in ("noisy", "clean"):
+        write(tmp_path / "set" / side / "a.wav", samples, 16_000)
+    place = Place.of(tmp_path / "set", tmp_path / "work", 1)
+    commands: list[list[str]] = []
+
+    def run(command: list[str], check: bool) -> None:
+        assert check
+        commands.append(command)
+        folder = Path(command[command.index("-o") + 1])
+        folder = folder / command[command.index("--only") + 1] if "--only" in command else folder
+        folder.mkdir(parents=True)
+        (folder / ("a.wav" if "--only" in command else "summary.md")).touch()
+
+    monkeypatch.setattr(scores.subprocess, "run", run)
+
+    def request(fingerprint: str) -> scores.Request:
+        return scores.Request(
+            [Network("mine", fingerprint, Path("mine.onnx"))], Path("graphs"), "language", "r"
+        )
+
+    quality, others = scores.score(request("1"), place)
+    assert len(commands) == len(scores.PEERS) + 2
+    evaluate = " ".join(commands[-1])
+    assert "mine=mine.onnx" in evaluate
+    assert all(f"--enhanced {name}=" in evaluate for name in scores.PEERS.values())
+    assert evaluate.count("--recogniser r --references texts") == 1
+    assert "wer" not in " ".join(commands[-2])
+    assert scores.score(request("1"), place) == (quality, others)
+    assert len(commands) == len(scores.PEERS) + 2
+    assert scores.score(request("2"), place) != (quality, others)
+    assert len(commands) == len(scores.PEERS) + 4
