@@ -1,10 +1,14 @@
-/* The steps of a stream, sample by sample, so that no block size matters: resample, frame, network, overlap-add, resample,
- * band above the network's (inference/pipeline.py and upper_band.py). Memory is allocated when it is opened only.
+/* The steps of a stream, sample by sample, so that no block size matters: resample, frame, network, keep clean sound,
+ * overlap-add, resample, band above the network's (inference/pipeline.py and upper_band.py). Memory is allocated when it
+ * is opened only.
  */
 #ifndef STILLWAVE_PIPELINE_H
 #define STILLWAVE_PIPELINE_H
 
+#include <stdatomic.h>
+
 #include "dsp.h"
+#include "keep_clean.h"
 #include "network.h"
 
 enum { GAINS = 64 };
@@ -41,6 +45,8 @@ typedef struct {
     float *window, *frame, *overlap;       /* [2 hop], [2 hop], [hop] */
     int filled;
     int64_t frames;
+    KeepClean levels;
+    atomic_bool keep_clean;                /* set by the callback */
     bool upper_band;
     float gains[GAINS];                    /* by the number of the frame */
     int64_t gain_frame, gain_rest, gain_step, gain_length;
@@ -49,6 +55,7 @@ typedef struct {
 static void pipeline_reset(Pipeline *p) {
     int hop = p->network.hop;
     network_reset(&p->network);
+    keep_clean_reset(&p->levels, hop);
     resampler_reset(&p->up);
     resampler_reset(&p->down);
     history_reset(&p->noisy);
@@ -68,6 +75,7 @@ static bool pipeline_open(Pipeline *p, int rate, const char *model, const char *
         snprintf(n->why, sizeof n->why, "cannot convert between %d Hz and the model's %d Hz; use 48000 Hz", rate, n->rate);
         return false;
     }
+    keep_clean_open(&p->levels, (double)hop / n->rate);
     p->delay = least_delay(&p->up, &p->down, hop);
     p->upper_band = rate > n->rate;
     int64_t common = common_divisor(n->rate, rate * (int64_t)hop % n->rate);
@@ -130,6 +138,9 @@ static void estimate_frame(Pipeline *p) {
     for (int k = 0; k < bins; k++)
         n->spectrum[k] = (float)creal(p->bins[k]), n->spectrum[bins + k] = (float)cimag(p->bins[k]);
     if (!network_step(n) || !active) memset(n->estimate, 0, 2 * bins * sizeof(float));
+    float share = keep_clean_share(&p->levels, n->spectrum, n->estimate, 2 * bins);
+    if (!atomic_load(&p->keep_clean)) share = 0;
+    for (int k = 0; k < 2 * bins && share > 0; k++) n->estimate[k] += share * (n->spectrum[k] - n->estimate[k]);
     if (p->upper_band) p->gains[p->frames % GAINS] = separate_upper_band(n);
     for (int k = 0; k < bins; k++) {
         double imaginary = k == 0 || k == bins - 1 ? 0 : n->estimate[bins + k];

@@ -15,7 +15,7 @@
 
 #include "pipeline.h"
 
-enum { IN, OUT, LIMIT, BYPASS, WAIT, LATENCY, LATE, PORTS };
+enum { IN, OUT, LIMIT, BYPASS, WAIT, KEEP, LATENCY, LATE, PORTS };
 enum { NO_LIMIT_DB = 100, RING = 1 << 16, MASK = RING - 1, MOST_AT_ONCE = 1 << 14, STEP = 64 };
 static const double LEAST_SLACK = 0.01, FADE = 0.02, PATIENCE = 0.25, DECLICK = 0.002; /* seconds */
 
@@ -144,6 +144,7 @@ static void process(Plugin *plugin, const float *in, float *out, int64_t count) 
 static void run(void *handle, unsigned long samples) {
     Plugin *plugin = handle;
     float *in = plugin->ports[IN], *out = plugin->ports[OUT];
+    atomic_store(&plugin->pipeline.keep_clean, plugin->ports[KEEP] && *plugin->ports[KEEP] > 0);
     for (unsigned long i = 0; plugin->running && (i == 0 || i < samples); i += MOST_AT_ONCE)
         process(plugin, in + i, out + i, samples - i < MOST_AT_ONCE ? samples - i : MOST_AT_ONCE);
     if (!plugin->running && in != out) memcpy(out, in, samples * sizeof(float));
@@ -182,11 +183,13 @@ static void *instantiate(const Descriptor *descriptor, unsigned long rate) {
 
 enum { CONTROL_IN = PORT_INPUT | PORT_CONTROL, CONTROL_OUT = PORT_OUTPUT | PORT_CONTROL };
 static const int KINDS[] = {PORT_INPUT | PORT_AUDIO, PORT_OUTPUT | PORT_AUDIO, CONTROL_IN, CONTROL_IN, CONTROL_IN,
-                            CONTROL_OUT, CONTROL_OUT};
-static const char *const NAMES[] = {"Input", "Output", "Attenuation limit (dB)", "Bypass", "Wait", "latency", "Late blocks"};
+                            CONTROL_IN, CONTROL_OUT, CONTROL_OUT};
+static const char *const NAMES[] = {"Input", "Output", "Attenuation limit (dB)", "Bypass", "Wait", "Keep clean sound",
+                                    "latency", "Late blocks"};
 static const PortRange RANGES[] = {[LIMIT] = {HINT_BELOW | HINT_ABOVE | DEFAULT_MAXIMUM, 0, NO_LIMIT_DB},
                                    [BYPASS] = {HINT_TOGGLED | DEFAULT_0, 0, 0},
                                    [WAIT] = {HINT_TOGGLED | DEFAULT_0, 0, 0},
+                                   [KEEP] = {HINT_TOGGLED | DEFAULT_0, 0, 0},
                                    [LATE] = {0}};
 static const Descriptor STILLWAVE = {
     .id = 7361221,

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "abi.h"
@@ -67,9 +68,13 @@ int main(int count, char **words) {
     const Descriptor *plugin = entry(0);
     void *handle = plugin->instantiate(plugin, rate);
     float *in = calloc(block, sizeof(float)), *out = calloc(block, sizeof(float)), controls[16] = {0, 0, 100};
+    int latency = 0, late = 0;
     double *times = calloc(calls, sizeof(double)), peak = 0;
-    for (unsigned long port = 0; port < plugin->ports; port++)
+    for (unsigned long port = 0; port < plugin->ports; port++) {
         plugin->connect_port(handle, port, port == 0 ? in : port == 1 ? out : &controls[port]);
+        if (!strcmp(plugin->port_names[port], "latency")) latency = (int)port;
+        if (!strcmp(plugin->port_names[port], "Late blocks")) late = (int)port;
+    }
     plugin->activate(handle);
     struct sched_param priority = {.sched_priority = 50};
     int server = paced && pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority) == 0;
@@ -91,7 +96,7 @@ int main(int count, char **words) {
     double sound = (double)calls * block / rate;
     printf("{\"other_allocations\": %.0f, \"other_locks\": %.0f, ", other_allocations / sound, other_locks / sound);
     printf("\"allocations\": %ld, \"locks\": %ld, \"late\": %g, \"latency\": %g, \"peak\": %g, \"core\": %.5f, ", allocations,
-           locks, controls[6], controls[5], peak, used / sound);
+           locks, controls[late], controls[latency], peak, used / sound);
     printf("\"priority\": %d, \"median_us\": %.2f, \"p99_us\": %.2f, \"most_us\": %.2f}\n", server, 1e6 * times[calls / 2], 1e6 * times[calls * 99 / 100],
            1e6 * times[calls - 1]);
     plugin->cleanup(handle);

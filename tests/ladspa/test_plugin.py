@@ -50,7 +50,7 @@ def opened(library: Path) -> Iterator:
     instances = []
 
     def open_instance(rate: int, **controls: float) -> Instance:
-        names = {"limit": "Attenuation limit (dB)", "bypass": "Bypass", "wait": "Wait"}
+        names = {"limit": "Attenuation limit (dB)", "bypass": "Bypass", "wait": "Wait", "keep": "Keep clean sound"}
         values = {names[name]: value for name, value in {"wait": 1, **controls}.items()}
         instances.append(Instance(library, rate, values))
         return instances[-1]
@@ -60,11 +60,11 @@ def opened(library: Path) -> Iterator:
         instance.close()
 
 
-def signal(rate: int, seconds: float = 1.0, seed: int = 0) -> Samples:
+def signal(rate: int, seconds: float = 1.0, seed: int = 0, noise: float = 0.05) -> Samples:
     """Harmonics in noise `[n]`."""
     time = np.arange(round(seconds * rate)) / rate
     voice = 0.1 * sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 8)) * (np.sin(8 * time) > 0)
-    return (voice + 0.05 * np.random.default_rng(seed).standard_normal(len(time))).astype(np.float32)
+    return (voice + noise * np.random.default_rng(seed).standard_normal(len(time))).astype(np.float32)
 
 
 def delayed(rows: Samples, count: float) -> Samples:
@@ -84,6 +84,23 @@ def test_output_equals_the_streams(opened, rate: int, limit_db: float | None) ->
     assert np.abs(expected).max() > 0.05
     # Below 16 kHz the upper bins are rounding errors of the resampler, which the network's compression amplifies.
     assert np.abs(found - expected).max() < (1e-5 if rate >= 16_000 else 5e-5)
+
+
+@pytest.mark.parametrize(("rate", "limit_db"), [(16_000, None), (48_000, None), (48_000, 12)])
+def test_clean_sound_is_kept_as_in_the_stream(opened, rate: int, limit_db: float | None) -> None:
+    clean = signal(rate, seconds=3, noise=0.0003)
+    mixed = np.concatenate([clean, signal(rate), clean])
+    plugin = opened(rate, keep=1, limit=100 if limit_db is None else limit_db)
+    found = plugin.process_blocks(mixed, itertools.repeat(480))
+    expected, other = (
+        stillwave.load(MODEL, keep_clean=keep).open(rate, limit_db=limit_db).process(mixed)
+        for keep in (True, False)
+    )
+    assert np.abs(found - expected).max() < 1e-5
+    assert np.abs(other - expected).max() > 1e-2
+    plugin["Keep clean sound"] = 0
+    later = plugin.process_blocks(np.zeros(rate, np.float32), itertools.repeat(480))
+    assert np.isfinite(later).all()
 
 
 @pytest.mark.parametrize("rate", [44_100, 48_000])
@@ -316,7 +333,7 @@ def test_callbacks_neither_allocate_nor_lock(library: Path, tmp_path: Path) -> N
 def test_applyplugin_gives_the_same_samples(library: Path, tmp_path: Path) -> None:
     noisy = signal(48_000)
     soundfile.write(tmp_path / "in.wav", noisy, 48_000, "PCM_16")
-    words = ["in.wav", "out.wav", library, "stillwave", "100", "0", "1"]
+    words = ["in.wav", "out.wav", library, "stillwave", "100", "0", "1", "0"]
     subprocess.run(
         ["applyplugin", *words],
         cwd=tmp_path,
