@@ -49,7 +49,24 @@ def main() -> None:
     if not (scores / "summary.json").is_file():
         command = evaluation(options.models, str(options.test), str(options.work))
         run(*command, "--jobs", str(options.jobs), "--quiet", "-o", str(scores))
+    picture(options.models[0], options.test, options.page.parent / "pictures" / "fullband.png")
     options.page.write_text(page(options.models, scores), encoding="utf-8")
+
+
+def picture(model: str, test: Path, file: Path) -> None:
+    """Draw every second mixture before and after, and its reference."""
+    import stillwave
+    from evaluate_pretrained.pictures import draw_sheet  # type: ignore[import-not-found]
+    from stillwave.audio import Samples, read
+
+    enhancer = stillwave.load(model)
+    rows: dict[str, dict[str, Samples]] = {}
+    for path in sorted((test / "noisy").iterdir())[::2]:
+        noisy, rate = read(path)
+        clean, _ = read(test / "clean" / path.name)
+        enhanced = enhancer.enhance(noisy, rate)
+        rows[path.stem] = {"noisy": noisy[0], f"after {model}": enhanced[0], "clean": clean[0]}
+    draw_sheet(rows, rate, file)
 
 
 def narrow(model: str, test: str, work: str) -> list[str]:
@@ -88,6 +105,10 @@ def page(models: list[str], scores: Path) -> str:
             "## Scores",
             "",
             summary.replace("\n## ", "\n### "),
+            "",
+            "## Ten of them, before and after",
+            "",
+            f"![Spectrograms up to 24 kHz of ten mixtures: noisy, after {models[0]}, clean](pictures/fullband.png)",
             "",
             "## How it was measured",
             "",

@@ -19,11 +19,11 @@ COLOURS = 128
 INK = "#404040"
 
 
-def spectrogram(samples: Samples) -> NDArray[np.float64]:
+def spectrogram(samples: Samples, window: int = WINDOW, hop: int = HOP) -> NDArray[np.float64]:
     """Power in dB, `[bins, frames]`; a full-scale sine is 0 dB."""
     from scipy.signal import stft
 
-    _, _, spectrum = stft(samples, nperseg=WINDOW, noverlap=WINDOW - HOP, boundary=None, padded=False)
+    _, _, spectrum = stft(samples, nperseg=window, noverlap=window - hop, boundary=None, padded=False)
     return np.asarray(20 * np.log10(2 * np.abs(spectrum) + 1e-9))
 
 
@@ -53,6 +53,27 @@ def draw_one(signals: Mapping[str, Samples], title: str, file: Path) -> None:
     bar = figure.colorbar(image, ax=list(axes), label="dB", pad=0.01)
     bar.ax.tick_params(colors=INK)
     bar.ax.yaxis.label.set_color(INK)
+    save(figure, file)
+
+
+def draw_sheet(rows: Mapping[str, Mapping[str, Samples]], rate: int, file: Path) -> None:
+    """Draw one row for each recording, one column for each of its signals, on one scale within a row."""
+    from matplotlib.figure import Figure
+
+    columns = list(next(iter(rows.values())))
+    figure = Figure(figsize=(3.1 * len(columns), 1.25 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), len(columns), squeeze=False, sharey=True)
+    for line, (title, signals) in zip(axes, rows.items(), strict=True):
+        spectra = [spectrogram(samples, 2 * WINDOW, 4 * HOP) for samples in signals.values()]
+        top = float(np.percentile(spectra[0], 99.95))
+        for axis, values in zip(line, spectra, strict=True):
+            extent = (0, len(signals[columns[0]]) / rate, 0, rate / 2000)
+            limits = {"vmin": top - RANGE_DB - 10, "vmax": top, "cmap": "magma"}
+            axis.imshow(values, origin="lower", aspect="auto", extent=extent, **limits)
+            axis.tick_params(colors=INK, labelsize=6)
+        line[0].set_ylabel(f"{title}, kHz", color=INK, fontsize=7)
+    for axis, name in zip(axes[0], columns, strict=True):
+        axis.set_title(name, color=INK, fontsize=9)
     save(figure, file)
 
 
