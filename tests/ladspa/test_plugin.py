@@ -50,7 +50,12 @@ def opened(library: Path) -> Iterator:
     instances = []
 
     def open_instance(rate: int, **controls: float) -> Instance:
-        names = {"limit": "Attenuation limit (dB)", "bypass": "Bypass", "wait": "Wait", "keep": "Keep clean sound"}
+        names = {
+            "limit": "Attenuation limit (dB)",
+            "bypass": "Bypass",
+            "wait": "Wait",
+            "keep": "Keep clean sound",
+        }
         values = {names[name]: value for name, value in {"wait": 1, **controls}.items()}
         instances.append(Instance(library, rate, values))
         return instances[-1]
