@@ -92,11 +92,14 @@ def evaluate(options: argparse.Namespace) -> None:
 def scored(name: str, networks: list[Network], place: Place, options: argparse.Namespace) -> page.Scores:
     """Score a test set, or return what is kept of it."""
     title, by, about = SETS[name]
-    spoken = options.recogniser if name == TEXTS else None
     teacher = Network("teacher", "denoiser-teacher", ROOT / "weights" / "denoiser-teacher")
-    request = scores.Request([*networks, teacher], options.graphs, by, spoken)
-    quality, others = scores.score(request, place)
-    return page.Scores(title, about, quality, others, bool(spoken))
+    request = scores.Request([*networks, teacher], options.graphs, by, options.recogniser)
+    found = page.Scores(title, about, scores.quality(request, place))
+    if name != TEXTS:
+        found.ratings = scores.ratings(request, place)
+    elif options.recogniser:
+        found.words = scores.words(request, place)
+    return found
 
 
 if __name__ == "__main__":

@@ -24,29 +24,30 @@ HEAD = """# Scores of the shipped models
 Scores of the shipped networks and of other denoisers on recordings that were not used for training, tuning or early
 stopping. Intervals are bootstrap 95 % intervals over recordings.
 
-`python benchmarks/weights.py --audio AUDIO --graphs PEERS --recogniser faster-whisper:FOLDER`, {day}; {machine};
+`python benchmarks/weights.py --audio AUDIO --graphs PEERS`, {day}; {machine};
 {versions}
 """
 ABOUT = """PESQ, STOI (not extended, ×100) and SI-SDR (means removed) are against the clean reference. The others run
 with their authors' weights, GTCRN and UL-UNAS as streaming graphs, DeepFilterNet3 and RNNoise at 48 kHz and back,
 aligned (`benchmarks/peer_networks.py`). `teacher` is the checkpoint `denoiser-teacher`, which is not causal; the Wiener
 filter and spectral gating are in `benchmarks/peers.py`."""
-RATINGS = """### Ratings without a reference{words}
+RATINGS = """### Ratings without a reference
 
-DNSMOS P.835 rates speech, background and the whole from 1 to 5 (package `speechmos`).{about}"""
-WORDS = """ WER: of faster-whisper tiny.en
-against the known texts, each recording clipped at 100 %."""
+DNSMOS P.835 rates speech, background and the whole from 1 to 5 (package `speechmos`)."""
+WORDS = """### Words
+
+Word error rate of faster-whisper tiny.en against the known texts, each recording clipped at 100 %."""
 
 
 @dataclass
 class Scores:
-    """The two folders that `stillwave evaluate` wrote for a test set."""
+    """The folders that `stillwave evaluate` wrote for a test set."""
 
     title: str
     about: str
     quality: Path
-    others: Path
-    words: bool
+    ratings: Path | None = None
+    words: Path | None = None
 
 
 @dataclass
@@ -76,10 +77,9 @@ def lines(results: Results) -> Iterator[str]:
     """Yield the lines of the tables."""
     for scores in results.scores:
         yield from (f"## {scores.title}", "", scores.about, "", *quality(scores.quality), "")
-        about = RATINGS.format(
-            words=", and words" if scores.words else "", about=WORDS if scores.words else ""
-        )
-        yield from (about, "", *first_table(scores.others), "")
+        for about, folder in ((RATINGS, scores.ratings), (WORDS, scores.words)):
+            if folder:
+                yield from (about, "", *first_table(folder), "")
     if results.scores:
         yield from (ABOUT, "", "## Size and cost", "", *costs(results.networks), "")
     if results.robustness:

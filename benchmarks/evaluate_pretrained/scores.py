@@ -37,16 +37,21 @@ class Request:
     """Recogniser for the word error rate against the texts."""
 
 
-def score(request: Request, place: Place) -> tuple[Path, Path]:
-    """Return the folders of `stillwave evaluate` for the scores with a reference, and for ratings and words."""
-    peers = {title: _estimates(place, *key, request.graphs) for key, title in PEERS.items()}
-    spoken = ["wer"] if request.recogniser else []
-    words = ["--recogniser", request.recogniser, "--references", "texts"] if request.recogniser else []
-    groups = ["--by", request.by]
-    return (
-        _evaluate(request, place, peers, "quality", [*_metrics(QUALITY), *groups]),
-        _evaluate(request, place, peers, "others", [*_metrics([*RATINGS, *spoken]), *words]),
-    )
+def quality(request: Request, place: Place) -> Path:
+    """Return the folder of `stillwave evaluate` with the scores against the references."""
+    return _evaluate(request, place, "quality", [*_metrics(QUALITY), "--by", request.by])
+
+
+def ratings(request: Request, place: Place) -> Path:
+    """Return the folder with the scores without a reference."""
+    return _evaluate(request, place, "ratings", _metrics(RATINGS))
+
+
+def words(request: Request, place: Place) -> Path:
+    """Return the folder with the word error rates."""
+    assert request.recogniser
+    options = ["--recogniser", request.recogniser, "--references", "texts"]
+    return _evaluate(request, place, "words", [*_metrics(("wer",)), *options])
 
 
 def _metrics(names: Sequence[str]) -> list[str]:
@@ -64,8 +69,9 @@ def _estimates(place: Place, script: str, name: str, graphs: Path) -> Path:
     return folder / name
 
 
-def _evaluate(request: Request, place: Place, peers: dict[str, Path], what: str, options: list[str]) -> Path:
+def _evaluate(request: Request, place: Place, what: str, options: list[str]) -> Path:
     """Run `stillwave evaluate`, unless it was run for these weights, recordings and options."""
+    peers = {title: _estimates(place, *key, request.graphs) for key, title in PEERS.items()}
     key = repr([place.test, [network.fingerprint for network in request.networks], sorted(peers), options])
     folder = place.work / f"{what}-{hashlib.sha256(key.encode()).hexdigest()[:KEY]}"
     if not (folder / "summary.md").exists():

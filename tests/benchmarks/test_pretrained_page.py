@@ -62,14 +62,16 @@ def test_scores_are_kept_for_the_same_weights(tmp_path: Path, monkeypatch: pytes
             [Network("mine", fingerprint, Path("mine.onnx"))], Path("graphs"), "language", "r"
         )
 
-    quality, others = scores.score(request("1"), place)
-    assert len(commands) == len(scores.PEERS) + 2
-    evaluate = " ".join(commands[-1])
-    assert "mine=mine.onnx" in evaluate
-    assert all(f"--enhanced {name}=" in evaluate for name in scores.PEERS.values())
-    assert evaluate.count("--recogniser r --references texts") == 1
-    assert "wer" not in " ".join(commands[-2])
-    assert scores.score(request("1"), place) == (quality, others)
-    assert len(commands) == len(scores.PEERS) + 2
-    assert scores.score(request("2"), place) != (quality, others)
+    kinds = (scores.quality, scores.ratings, scores.words)
+    found = [kind(request("1"), place) for kind in kinds]
+    assert len(commands) == len(scores.PEERS) + 3
+    quality, _, words = (" ".join(command) for command in commands[-3:])
+    assert "mine=mine.onnx" in quality
+    assert all(f"--enhanced {name}=" in quality for name in scores.PEERS.values())
+    assert "--by language" in quality
+    assert "wer" not in quality
+    assert "--metrics wer --recogniser r --references texts" in words
+    assert [kind(request("1"), place) for kind in kinds] == found
+    assert len(commands) == len(scores.PEERS) + 3
+    assert scores.quality(request("2"), place) != found[0]
     assert len(commands) == len(scores.PEERS) + 4

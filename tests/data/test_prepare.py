@@ -109,6 +109,6 @@ def test_the_script_is_deterministic(prepare, tmp_path, world, monkeypatch):
         prepare.main()
         contents.append({file.name: file.read_bytes() for file in (tmp_path / out).iterdir()})
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 2 * 2 * 3 + 2 + 1
+    assert len(contents[0]) == 2 * 2 * 3 + 4 + 1
     held = read_manifest(tmp_path / "one" / "more-noise-development.jsonl")
     assert all(r.kind == "noise" and r.source for r in held)
