@@ -33,6 +33,7 @@ from stillwave.schema import PRESETS, Recipe
             "distill: {teachers: [t, u, t]}",
             "recipe.yaml: distill: distill.teachers names t twice; name each once",
         ),
+        ("distill: {teachers: 5}", "recipe.yaml: distill.teachers is 5; it must be a list"),
         ("distill: {teacher: 5}", "recipe.yaml: distill.teacher is 5; it must be text"),
         ("distill: {teacher: a, weight: big}", "it must be a number or 'balanced'"),
         (

@@ -127,7 +127,7 @@ export class LiveProcessor extends EventTarget {
   readonly latency: number;
   /** How often samples were not ready in time. */
   readonly underruns: number;
-  /** Set the greatest reduction of noise in dB (null: no limit) of what is heard and measured; recordings keep all of it removed. */
+  /** Set the greatest reduction of noise in dB (null: no limit) of what is played and measured; not of recordings. */
   limit(limitDb: number | null): void;
   listen(which: "before" | "after"): void;
   monitor(on: boolean): void;

@@ -112,7 +112,7 @@ def open_session(path: Path, data: bytes, threads: int, axes: Mapping[str, int] 
         options.add_free_dimension_override_by_name(axis, size)
     if axes:
         # For products with a single vector, ONNX Runtime has a fast kernel that takes no transposed operand; this
-        # optimizer makes transposed ones of those of a band-split network (docs/benchmarks.md, "Streaming cost").
+        # optimizer makes transposed ones of those of a band-split network.
         options.add_session_config_entry("optimization.disable_specified_optimizers", "MatmulTransposeFusion")
     options.log_severity_level = 4  # errors are reported by the exception below
     try:

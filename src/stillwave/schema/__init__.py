@@ -236,10 +236,11 @@ class DistillConfig(Frozen):
         named = [key for key in ("teacher", "teachers", "teacher_command") if section.get(key)]
         if len(named) > 1:
             raise ValueError(f"distill.{named[0]} and distill.{named[1]} are both set; remove one")
-        several = section.get("teachers") or ()
+        several = section.get("teachers")
+        several = several if isinstance(several, list | tuple) else ()  # other types are refused by the field
         if len(several) == 1:
             raise ValueError("distill.teachers names one teacher; name several, or use distill.teacher")
-        twice = [place for place in several if list(several).count(place) > 1]
+        twice = [place for place in several if several.count(place) > 1]
         if twice:
             raise ValueError(f"distill.teachers names {twice[0]} twice; name each once")
         return section if "teacher" in named or not named else {**section, "teacher": ""}

@@ -21,7 +21,7 @@ export class NoiseSlider {
     this.#show();
   }
 
-  /** Amplitude of before in what is heard as after, 0 … 1. */
+  /** Amplitude of before in what is played as after, 0 … 1. */
   get dry() {
     const value = Number(this.input.value);
     return value <= NONE ? 0 : 10 ** (value / 20);
