@@ -24,7 +24,7 @@ def export(
     source: Annotated[Path, typer.Argument(metavar="CKPT", help="Checkpoint or run folder.")],
     output: Annotated[
         Path,
-        output_option("FILE", "File to write: .onnx."),
+        output_option("FILE", "File to write: .onnx, or .c for C source and a header."),
     ],
     offline: Annotated[
         bool,
@@ -66,16 +66,18 @@ def export(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a network as one ONNX file, and verify it.
+    """Write a network as one ONNX file or as C, and verify it.
 
     A causal network becomes a streaming graph, whose inputs and outputs are
-    spectrum frames and states. The result is compared with the checkpoint
-    before the file is written, and refused if it differs.
+    spectrum frames and states, or, with a name that ends in .c, a function
+    in C that takes and returns samples. The result is compared with the
+    checkpoint before the file is written, and refused if it differs.
 
     Example:
         stillwave export runs/student -o student.onnx
         stillwave export runs/student -o small.onnx --int8 --on test/
         stillwave export runs/teacher -o teacher.onnx --offline
+        stillwave export runs/student -o student.c
 
     """
     from stillwave.exporting.export import export as write
@@ -104,14 +106,15 @@ def export(
 
 def _lines(report: ExportReport) -> list[str]:
     """Return the report as lines of text."""
-    kind = "streaming graph" if report.kind == "stream" else "offline graph"
+    kind = {"stream": "streaming graph", "offline": "offline graph", "c": "C source"}[report.kind]
     lines = [
         f"{report.target}: {kind}, {report.precision}, {report.bytes / 1e6:.2f} MB",
         f"verified on {report.signals}: float32 differs from the checkpoint by {report.difference:.1e} of full scale",
     ]
     if report.states:
         numbers = sum(prod(shape) for shape in report.states.values())
-        lines.append(f"{len(report.states)} states, {numbers * 4 / 1024:.0f} KiB per stream")
+        count = f"{len(report.states)} state{'s' if len(report.states) > 1 else ''}"
+        lines.append(f"{count}, {numbers * 4 / 1024:.0f} KiB per stream")
     if report.similarity_db is not None:
         lines.append(
             f"{report.precision}: estimates are {report.similarity_db:.1f} dB above their difference from float32"

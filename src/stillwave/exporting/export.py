@@ -1,4 +1,4 @@
-"""Export a checkpoint to an ONNX file.
+"""Export a checkpoint to an ONNX file, or to C.
 
 The steps are: load, trace, quantise if requested, verify against the checkpoint on signals, write. Nothing is written
 unless all of them succeed.
@@ -6,6 +6,7 @@ unless all of them succeed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from stillwave.data.pair_sets import Pair, by_name, read_pairs
 from stillwave.errors import KEPT, StillwaveError
 from stillwave.exporting import graphs, quantise, verify
 from stillwave.exporting import signals as test_signals
+from stillwave.exporting.c_program import CProgram
+from stillwave.exporting.c_source import c_source
 from stillwave.exporting.quality import KEYS, QualityLoss, compare
 from stillwave.files import atomic_file
 from stillwave.inference.metadata import ModelMetadata, StftMetadata
@@ -50,7 +53,7 @@ class ExportReport:
     """Facts about a written file and its difference from the checkpoint."""
 
     target: Path
-    kind: Literal["stream", "offline"]
+    kind: Literal["stream", "offline", "c"]
     precision: Precision
     bytes: int
     parameters: int
@@ -77,11 +80,11 @@ def export(
     on: Path | str | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
-    """Write the checkpoint or run folder `source` as an ONNX file.
+    """Write the checkpoint or run folder `source` as an ONNX file, or as C.
 
     Args:
         source: Checkpoint or run folder.
-        target: File to write, `.onnx`.
+        target: File to write: `.onnx`, or `.c` for a C source file with a header beside it.
         offline: Write the offline graph, from waveform to waveform, instead of the streaming graph of a causal
             network.
         precision: Precision in which weights are stored.
@@ -101,9 +104,14 @@ def export(
 
     """
     target = Path(target)
+    as_c = target.suffix.lower() == ".c"
     _check_options(precision, calibrate, dynamic)
+    if as_c and (offline or precision != "float32"):
+        raise ExportError(f"{target}: C streams in float32; leave out --offline, --int8 and --fp16")
     check_target(target, overwrite)
     model, card = checkpoint.load(source)
+    if as_c:
+        return _export_c(model, card, target, on)
     if not (offline or model.causal):
         raise ExportError(
             f"{source}: this network needs the whole signal, so it cannot stream; export it with --offline"
@@ -112,7 +120,7 @@ def export(
     noisy = _signals(model, pairs)
     trial = _Trial(describe(model, card, offline, precision), noisy, verify.reference(model, noisy), pairs)
     data, measured = _verified_graph(model, trial, calibrate, dynamic)
-    _write(target, data)
+    _write({target: data})
     return ExportReport(
         target=target,
         kind=trial.meta.kind,
@@ -120,11 +128,38 @@ def export(
         bytes=len(data),
         parameters=card.parameters,
         states=trial.meta.states,
-        signals=f"{len(trial.noisy)} recordings of {on}"
-        if pairs
-        else f"{len(trial.noisy)} synthetic signals",
+        signals=_described(noisy, on, pairs),
         **measured,
     )
+
+
+def _export_c(model: Denoiser, card: checkpoint.Card, target: Path, on: Path | str | None) -> ExportReport:
+    pairs = _pairs(on, "float32")
+    try:
+        files = c_source(model, card, target.stem)
+        with waiting("compiling"):
+            program = CProgram(files, target.stem)
+    except StillwaveError as error:
+        raise ExportError(f"{target}: {error}") from None
+    noisy = _signals(model, pairs)
+    found = np.stack([program.enhance(signal[0]) for signal in noisy])
+    difference = float(np.abs(found - verify.reference(model, noisy)).max())
+    verify.check_difference(difference)
+    _write({target.with_suffix(".h"): files.header.encode(), target: files.source.encode()})
+    return ExportReport(
+        target=target,
+        kind="c",
+        precision="float32",
+        bytes=len(files.source),
+        parameters=card.parameters,
+        states={"state": [files.state_bytes // 4]},
+        signals=_described(noisy, on, pairs),
+        difference=difference,
+    )
+
+
+def _described(noisy: Samples, on: Path | str | None, pairs: list[Pair]) -> str:
+    return f"{len(noisy)} recordings of {on}" if pairs else f"{len(noisy)} synthetic signals"
 
 
 @dataclass(frozen=True)
@@ -210,12 +245,14 @@ def describe(
 
 def check_target(target: Path, overwrite: bool) -> None:
     """Refuse a target that cannot be written. Raises ExportError."""
+    suffix = target.suffix.lower()
     if target.is_dir():
-        raise ExportError(f"{target}: is a folder; give the name of an .onnx file")
-    if target.suffix.lower() != ".onnx":
-        raise ExportError(f"{target}: cannot write '{target.suffix}'; give the name of an .onnx file")
-    if os.path.lexists(target) and not overwrite:
-        raise ExportError(f"{target}: {KEPT}")
+        raise ExportError(f"{target}: is a folder; give the name of an .onnx or .c file")
+    if suffix not in (".onnx", ".c"):
+        raise ExportError(f"{target}: cannot write '{target.suffix}'; give the name of an .onnx or .c file")
+    for file in (target, target.with_suffix(".h"))[: 2 if suffix == ".c" else 1]:
+        if os.path.lexists(file) and not overwrite:
+            raise ExportError(f"{file}: {KEPT}")
     place = target.absolute().parent
     while not place.exists():
         place = place.parent
@@ -233,9 +270,12 @@ def _evenly_spaced(items: Sequence[T], count: int) -> list[T]:
     return [items[i] for i in np.linspace(0, len(items) - 1, min(count, len(items))).astype(int)]
 
 
-def _write(target: Path, data: bytes) -> None:
+def _write(files: dict[Path, bytes]) -> None:
+    """Write all of the files, or none."""
+    target = list(files)[-1]
     try:
-        with atomic_file(target) as temporary:
-            temporary.write_bytes(data)
+        with contextlib.ExitStack() as stack:
+            for file, data in files.items():
+                stack.enter_context(atomic_file(file)).write_bytes(data)
     except OSError as error:
         raise ExportError(f"{target}: cannot be written ({error.strerror or error})") from None

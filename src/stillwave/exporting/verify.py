@@ -103,12 +103,17 @@ def difference(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Sampl
 def check(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Samples, bound: float = BOUND) -> float:
     """Return the difference relative to full scale. Raises DifferenceError if it is above `bound` or NaN."""
     found = difference(run, meta, noisy, expected)
+    check_difference(found, bound)
+    return found
+
+
+def check_difference(found: float, bound: float = BOUND) -> None:
+    """Raise DifferenceError if a difference relative to full scale is above `bound` or NaN."""
     if not found <= bound:
         raise DifferenceError(
             f"the exported network differs from its source by {found:.3g} of full scale; at most {bound:.3g} is "
             "allowed, so nothing was written"
         )
-    return found
 
 
 def similarity(run: Runner, meta: ModelMetadata, noisy: Samples, expected: Samples) -> float:

@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -27,6 +27,7 @@ from stillwave.errors import StillwaveError
 
 SWITCH, OLD_SWITCH = "STILLWAVE_KERNELS", "STILLWAVE_NATIVE"
 _COMMON = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
+Made = TypeVar("Made")
 _enabled = True
 _TARGETS = (("-march=native",), ("-mcpu=native",), ())
 
@@ -34,12 +35,24 @@ _TARGETS = (("-march=native",), ("-mcpu=native",), ())
 @functools.cache
 def load(source: Path) -> ctypes.CDLL | None:
     """Return the library compiled from a C file, or None without a compiler or with the kernels switched off."""
+    if _switched_off_by_user():
+        return None
+    return _first(lambda compiler, options: _library(source, compiler, options))
+
+
+def compiled(source: Path, folder: Path) -> Path | None:
+    """Compile any C file into a folder and return the library, or None without a compiler or if it fails."""
+    return _first(lambda compiler, options: _build([compiler, *options, str(source), "-lm", "-o"], folder))
+
+
+def _first(make: Callable[[str, tuple[str, ...]], Made]) -> Made | None:
+    """Return what can be made with the compiler and the options of the first target that it accepts."""
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
-    if _switched_off_by_user() or compiler is None or os.name != "posix":
+    if compiler is None or os.name != "posix":
         return None
     for target in _TARGETS:
         try:
-            return _library(source, compiler, (*_COMMON, *target))
+            return make(compiler, (*_COMMON, *target))
         except (OSError, subprocess.SubprocessError):
             continue
     return None

@@ -60,10 +60,15 @@ INLINE void tile(const float *x, int ldx, const float *panel, int inner, int wid
 
 INLINE void tiles(const float *x, int ldx, const float *panel, int inner, int width, float *out, int ldo, int rows,
                   int accumulate) {
-    int i = 0;
-    for (; i + TILE <= rows; i += TILE)
-        tile(x + i * ldx, ldx, panel, inner, width, out + i * ldo, ldo, TILE, accumulate);
-    for (; i < rows; i++) tile(x + i * ldx, ldx, panel, inner, width, out + i * ldo, ldo, 1, accumulate);
+    for (; rows >= TILE; rows -= TILE, x += TILE * ldx, out += TILE * ldo)
+        tile(x, ldx, panel, inner, width, out, ldo, TILE, accumulate);
+    switch (rows) { /* constants keep the sums in registers */
+        case 5: tile(x, ldx, panel, inner, width, out, ldo, 5, accumulate); break;
+        case 4: tile(x, ldx, panel, inner, width, out, ldo, 4, accumulate); break;
+        case 3: tile(x, ldx, panel, inner, width, out, ldo, 3, accumulate); break;
+        case 2: tile(x, ldx, panel, inner, width, out, ldo, 2, accumulate); break;
+        case 1: tile(x, ldx, panel, inner, width, out, ldo, 1, accumulate); break;
+    }
 }
 
 /* out[rows][outer] (+)= x[rows][inner] * w[inner][outer], rows of x `ldx` apart. w is packed: [whole][outer] in panels

@@ -1,0 +1,38 @@
+/* Removes noise from speech: the functions of DENOISER_SOURCE. */
+#ifndef DENOISER_H
+#define DENOISER_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    DENOISER_RATE = 16000, /* Hz */
+    DENOISER_HOP = 256,    /* samples of a block */
+    DENOISER_DELAY = 256,  /* output[n] is the estimate of input[n - 256]: 32 ms with the duration of a block */
+};
+
+/* The state of one signal, about which nothing else is assumed: copy it, move it, keep it anywhere. */
+typedef struct {
+    float values[DENOISER_STATE];
+} denoiser_state;
+
+/* Return sizeof(denoiser_state), for callers in other languages. */
+size_t denoiser_state_bytes(void);
+
+/* Begin a signal. */
+void denoiser_reset(denoiser_state *state);
+
+/* Estimate the speech of the next block of a signal: DENOISER_HOP samples at DENOISER_RATE, full scale 1.
+ * `output` may be `input`. The samples of the first block precede the signal and are zero. Input that is not finite is
+ * taken as silence. Nothing is allocated, and the time is the same for any input: it may be called by an audio callback.
+ * Signals are independent: one state each, and any number of threads. */
+void denoiser_process(denoiser_state *state, const float *input, float *output);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
