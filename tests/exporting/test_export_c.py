@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from stillwave.exporting.verify import DifferenceError, reference
 from stillwave.models import BSRNN, kernels
 from stillwave.schema import ModelConfig
 
+ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.usefixtures("short_speech"),
     pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler"),
@@ -144,6 +146,21 @@ def test_the_source_compiles_without_warnings_and_is_the_same_each_time(model, t
     assert "my_denoiser_v2_process(my_denoiser_v2_state *state" in files.header
     assert "denoiser_process" not in files.header.replace("my_denoiser_v2", "")
     assert not {line for line in files.source.splitlines() if len(line) > 140}
+
+
+def test_the_program_in_the_documentation(model, tmp_path) -> None:
+    page = (ROOT / "docs" / "how-to" / "export.md").read_text(encoding="utf-8")
+    files, noisy = source(model, "denoiser"), signals.speechlike(1, 1)[0, 0, : 10 * 256]
+    (tmp_path / "denoiser.c").write_text(files.source)
+    (tmp_path / "denoiser.h").write_text(files.header)
+    (tmp_path / "main.c").write_text(page.split("```c\n")[1].split("```")[0])
+    command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "main.c", "denoiser.c", "-lm", "-o", "denoise"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    given = noisy.astype("<f4").tobytes() + b"\0\0\0\0"  # an incomplete block ends the program
+    result = subprocess.run([tmp_path / "denoise"], input=given, stdout=subprocess.PIPE, check=True)
+    found = np.frombuffer(result.stdout, "<f4")
+    assert not found[:256].any()
+    assert found[256:] == pytest.approx(reference(model, noisy[None, None])[0, :-256], abs=1e-5)
 
 
 def test_a_file_and_its_header_are_written(tmp_path) -> None:
