@@ -57,7 +57,7 @@ class Sizes(NamedTuple):
     def state_floats(self) -> int:
         """Return the floats of `State` in denoiser.c, which asserts that they are as many."""
         hop, rows, pair = self.bins - 1, padded(self.bins), 2 * self.hidden
-        frames = 3 + (2 + 4 * 2) * hop + (2 + 3 + 3) * rows
+        frames = 4 + (2 + 4 * 2) * hop + (2 + 3 + 3) * rows
         maps = (1 + 1 + 3) * self.channels + pair + 3 * max(self.channels, pair)
         return frames + self.bands * (self.blocks * self.channels + maps)
 

@@ -5,14 +5,14 @@
  */
 enum {
     FFT = 2 * DENOISER_HOP,
-    BINS = DENOISER_HOP + 1,
+    BINS = DENOISER_BINS,
     ROWS = (BINS + 7) / 8 * 8,
     PAIR = 2 * HIDDEN, /* of both directions */
 };
 
 typedef struct {
     float history[DENOISER_HOP], overlap[DENOISER_HOP]; /* last input, last half frame of the output */
-    float begun;                                        /* 0 before the first frame */
+    float begun, sound;                                 /* 1 after the first frame; 1 if the frame is not silent */
     float level[2];                                     /* sums of RunningLevel */
     float memory[BLOCKS][BANDS][CHANNELS];                  /* hidden units of the GRUs along time */
     /* What follows is written before it is read in every call. */
@@ -186,24 +186,46 @@ static void fourier(State *s) {
     if (re != s->wave[0]) memcpy(s->wave[0], s->wave[2], 2 * sizeof s->wave[0]);
 }
 
-/* Append a block to the signal and transform its frame; return whether the frame has any sound. */
-static int analyse(State *s, const float *input) {
-    int sound = 0;
+size_t denoiser_state_bytes(void) { return sizeof(State); }
+
+void denoiser_reset(denoiser_state *state) { memset(state, 0, sizeof *state); }
+
+float *denoiser_spectrum(denoiser_state *state, int part) { return ((State *)state)->spectrum[part]; }
+
+/* Append a block to the signal and transform its frame. */
+void denoiser_analyse(denoiser_state *state, const float *input) {
+    State *s = (State *)state;
+    s->sound = 0;
     for (int n = 0; n < FFT; n++) {
         int last = n >= DENOISER_HOP;
         float x = last ? input[n - DENOISER_HOP] : s->history[n];
         if (!(fabsf(x) <= 4294967296.0f)) x = 0; /* no audio in any scaling */
-        sound |= x != 0;
+        if (x != 0) s->sound = 1;
         if (last) s->history[n - DENOISER_HOP] = x;
         s->wave[0][n] = x * SINES[n], s->wave[1][n] = 0;
     }
     fourier(s);
     for (int part = 0; part < 2; part++) memcpy(s->spectrum[part], s->wave[part], BINS * sizeof(float));
-    return sound;
+}
+
+/* Silence stays silence. An estimate that is not finite is silenced, and the network begins again. */
+void denoiser_estimate(denoiser_state *state) {
+    State *s = (State *)state;
+    preprocess(s);
+    split(s);
+    for (int i = 0; i < BLOCKS; i++) {
+        along_time(s, &WEIGHTS[i], s->memory[i][0]);
+        along_bands(s, &WEIGHTS[i]);
+    }
+    masks(s);
+    int finite = apply_masks(s);
+    if (!finite) memset(s->memory, 0, sizeof s->memory), memset(s->level, 0, sizeof s->level);
+    if (!finite || !s->sound) memset(s->spectrum, 0, sizeof s->spectrum);
 }
 
 /* Transform the spectrum back, as the real part of twice the sum over its bins, and add the frames. */
-static void synthesise(State *s, float *output) {
+void denoiser_synthesise(denoiser_state *state, float *output) {
+    State *s = (State *)state;
     memset(s->wave, 0, sizeof s->wave);
     for (int k = 0; k < BINS; k++) {
         float twice = k == 0 || k == BINS - 1 ? 1.0f / FFT : 2.0f / FFT;
@@ -218,25 +240,8 @@ static void synthesise(State *s, float *output) {
     s->begun = 1;
 }
 
-size_t denoiser_state_bytes(void) { return sizeof(State); }
-
-void denoiser_reset(denoiser_state *state) { memset(state, 0, sizeof *state); }
-
 void denoiser_process(denoiser_state *state, const float *input, float *output) {
-    State *s = (State *)state;
-    int sound = analyse(s, input);
-    preprocess(s);
-    split(s);
-    for (int i = 0; i < BLOCKS; i++) {
-        along_time(s, &WEIGHTS[i], s->memory[i][0]);
-        along_bands(s, &WEIGHTS[i]);
-    }
-    masks(s);
-    if (!apply_masks(s)) {
-        memset(s->memory, 0, sizeof s->memory);
-        memset(s->level, 0, sizeof s->level);
-        sound = 0;
-    }
-    if (!sound) memset(s->spectrum, 0, sizeof s->spectrum);
-    synthesise(s, output);
+    denoiser_analyse(state, input);
+    denoiser_estimate(state);
+    denoiser_synthesise(state, output);
 }

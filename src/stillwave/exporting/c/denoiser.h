@@ -12,6 +12,7 @@ enum {
     DENOISER_RATE = 16000, /* Hz */
     DENOISER_HOP = 256,    /* samples of a block */
     DENOISER_DELAY = 256,  /* output[n] is the estimate of input[n - 256]: 32 ms with the duration of a block */
+    DENOISER_BINS = 257,   /* of a spectrum */
 };
 
 /* The state of one signal, about which nothing else is assumed: copy it, move it, keep it anywhere. */
@@ -30,6 +31,14 @@ void denoiser_reset(denoiser_state *state);
  * taken as silence. Nothing is allocated, and the time is the same for any input: it may be called by an audio callback.
  * Signals are independent: one state each, and any number of threads. */
 void denoiser_process(denoiser_state *state, const float *input, float *output);
+
+/* The parts of denoiser_process, for programs that use or change the spectra in between. denoiser_spectrum returns part 0
+ * (real) or 1 (imaginary) of the spectrum of a frame, DENOISER_BINS numbers: of the input after denoiser_analyse, of the
+ * estimate after denoiser_estimate. */
+void denoiser_analyse(denoiser_state *state, const float *input);
+void denoiser_estimate(denoiser_state *state);
+void denoiser_synthesise(denoiser_state *state, float *output);
+float *denoiser_spectrum(denoiser_state *state, int part);
 
 #ifdef __cplusplus
 }
