@@ -105,7 +105,7 @@ def test_a_copied_state_continues_and_zeros_begin_a_signal(program) -> None:
     assert np.array_equal(program.process(copied, noise[1]), program.process(fresh, noise[1]))
 
 
-@pytest.mark.parametrize("fault", [np.nan, np.inf, -np.inf, 1e30])
+@pytest.mark.parametrize("fault", [np.nan, np.inf, -np.inf, 1e30, 1e-40])
 def test_faulty_samples_are_silence(program, fault) -> None:
     noise = np.random.default_rng(0).standard_normal((8, 256)).astype(np.float32) / 10
     repaired, states = noise.copy(), (program.state(), program.state())

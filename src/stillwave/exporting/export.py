@@ -256,7 +256,9 @@ def check_target(target: Path, overwrite: bool) -> None:
     place = target.absolute().parent
     while not place.exists():
         place = place.parent
-    if not (place.is_dir() and os.access(place, os.W_OK)):
+    if not place.is_dir():
+        raise ExportError(f"{target}: {place} is a file, not a folder; choose another place")
+    if not os.access(place, os.W_OK):
         raise ExportError(f"{target}: {place} is not writable; choose another folder")
 
 

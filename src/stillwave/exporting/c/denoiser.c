@@ -200,6 +200,7 @@ void denoiser_analyse(denoiser_state *state, const float *input) {
         int last = n >= DENOISER_HOP;
         float x = last ? input[n - DENOISER_HOP] : s->history[n];
         if (!(fabsf(x) <= 4294967296.0f)) x = 0; /* no audio in any scaling */
+        if (fabsf(x) < 1e-15f) x = 0;            /* -300 dB, above the numbers with which processors are slow */
         if (x != 0) s->sound = 1;
         if (last) s->history[n - DENOISER_HOP] = x;
         s->wave[0][n] = x * SINES[n], s->wave[1][n] = 0;

@@ -27,9 +27,9 @@ size_t denoiser_state_bytes(void);
 void denoiser_reset(denoiser_state *state);
 
 /* Estimate the speech of the next block of a signal: DENOISER_HOP samples at DENOISER_RATE, full scale 1.
- * `output` may be `input`. The samples of the first block precede the signal and are zero. Input that is not finite is
- * taken as silence. Nothing is allocated, and the time is the same for any input: it may be called by an audio callback.
- * Signals are independent: one state each, and any number of threads. */
+ * `output` may be `input`. The samples of the first block precede the signal and are zero. Samples that are not finite,
+ * beyond 2^32 or below -300 dB are taken as silence. Nothing is allocated, and the time is the same for any input: an
+ * audio callback may call it. Signals are independent: one state each, in any threads. */
 void denoiser_process(denoiser_state *state, const float *input, float *output);
 
 /* The parts of denoiser_process, for programs that use or change the spectra in between. denoiser_spectrum returns part 0
