@@ -33,8 +33,8 @@ pytestmark = [
 
 
 def make(folder: Path, *variables: str) -> subprocess.CompletedProcess[str]:
-    words = ["make", "-s", "-C", str(PACKAGE), f"BUILD={folder}", f"PYTHON={sys.executable}", f"MODEL={MODEL}"]
-    return subprocess.run([*words, *variables], capture_output=True, text=True)
+    given = [f"BUILD={folder}", f"PYTHON={sys.executable}", f"MODEL={MODEL}", *variables]
+    return subprocess.run(["make", "-s", "-C", str(PACKAGE), *given], capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
