@@ -146,8 +146,9 @@ static float audible(float x) { return fabsf(x) <= 4294967296.0f ? x : 0; }
 /* Take the next sample; return the estimate and, in `dry`, the input of `delay` samples before. */
 static float pipeline_next(Pipeline *p, float x, float *dry) {
     float y;
-    history_push(&p->noisy, audible(x));
-    for (resampler_push(&p->up, audible(x)); resampler_next(&p->up, &y);) {
+    x = audible(x);
+    history_push(&p->noisy, x);
+    for (resampler_push(&p->up, x); resampler_next(&p->up, &y);) {
         p->block[p->filled++] = y;
         if (p->filled < HOP) continue;
         process_block(p);
