@@ -69,10 +69,9 @@ docs-serve: $(DEV_STAMP)  ## the site on http://127.0.0.1:8000, rebuilt as you w
 web-assets:  ## ONNX Runtime Web for the page's in-browser mode, from npm by its lock file; before `make wheel`
 	cd packages/stillwave-web && npm ci --no-audit --no-fund --ignore-scripts && npm run --silent assets
 
-plugin:  ## the LADSPA plug-in for PipeWire and PulseAudio, needs a C compiler; MODEL=FILE.onnx, ORT_LIB=FILE.so
-	@$(MAKE) --no-print-directory -C packages/stillwave-ladspa \
-	    PYTHON='$(if $(wildcard $(BIN)/python),$(abspath $(BIN)/python),$(PYTHON))' \
-	    $(if $(MODEL),MODEL='$(abspath $(MODEL))') $(if $(ORT_LIB),ORT_LIB='$(abspath $(ORT_LIB))')
+plugin: $(STAMP)  ## the LADSPA plug-in for PipeWire and PulseAudio, needs a C compiler; MODEL=NAME or a run folder
+	@$(MAKE) --no-print-directory -C packages/stillwave-ladspa PYTHON='$(abspath $(BIN)/python)' \
+	    $(if $(MODEL),MODEL='$(if $(wildcard $(MODEL)),$(abspath $(MODEL)),$(MODEL))')
 
 wheel: $(DEV_STAMP)  ## build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation

@@ -1,5 +1,5 @@
 /* A host that runs a LADSPA plug-in on noise and prints, as JSON, what its callbacks did: their time, allocations and
- * locks, those of other threads per second of sound, and the share of a core that all threads took. For glibc.
+ * locks, and the share of a core that the process took. For glibc.
  *
  * Arguments: library, samples per block, sampling rate, seconds, and 1 for callbacks in real time, by a thread with
  * real-time priority where that is permitted, as in audio servers.
@@ -13,20 +13,16 @@
 #include <string.h>
 #include <time.h>
 
-#include "abi.h"
+#include "ladspa_abi.h"
 
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
 extern void *__libc_memalign(size_t, size_t);
 extern void __libc_free(void *);
 
-static __thread int callback, host; /* in a callback; in the thread of the host */
-static long allocations, locks;     /* in callbacks */
-static _Atomic long other_allocations, other_locks;
+static __thread int callback;
+static long allocations, locks; /* in callbacks */
 
-static void allocated(void) {
-    if (callback) allocations++;
-    if (!host) other_allocations++;
-}
+static void allocated(void) { allocations += callback; }
 void *malloc(size_t size) { return allocated(), __libc_malloc(size); }
 void *calloc(size_t count, size_t size) { return allocated(), __libc_calloc(count, size); }
 void *realloc(void *old, size_t size) { return allocated(), __libc_realloc(old, size); }
@@ -37,14 +33,13 @@ int posix_memalign(void **new, size_t unit, size_t size) {
     return (*new = __libc_memalign(unit, size)) ? 0 : ENOMEM;
 }
 void free(void *old) {
-    if (old && callback) allocations++;
+    if (old) allocated();
     __libc_free(old);
 }
 int pthread_mutex_lock(pthread_mutex_t *mutex) {
     static int (*lock)(pthread_mutex_t *);
     if (!lock) *(void **)&lock = dlsym(RTLD_NEXT, "pthread_mutex_lock");
-    if (callback) locks++;
-    if (!host) other_locks++;
+    locks += callback;
     return lock(mutex);
 }
 
@@ -60,7 +55,6 @@ static int by_value(const void *a, const void *b) {
 
 int main(int count, char **words) {
     if (count != 6) return 2;
-    host = 1;
     int block = atoi(words[2]), rate = atoi(words[3]), paced = atoi(words[5]), calls = (int)(atof(words[4]) * rate / block);
     void *library = dlopen(words[1], RTLD_NOW);
     const Descriptor *(*entry)(unsigned long) = NULL;
@@ -68,12 +62,11 @@ int main(int count, char **words) {
     const Descriptor *plugin = entry(0);
     void *handle = plugin->instantiate(plugin, rate);
     float *in = calloc(block, sizeof(float)), *out = calloc(block, sizeof(float)), controls[16] = {0, 0, 100};
-    int latency = 0, late = 0;
+    int latency = 0;
     double *times = calloc(calls, sizeof(double)), peak = 0;
     for (unsigned long port = 0; port < plugin->ports; port++) {
         plugin->connect_port(handle, port, port == 0 ? in : port == 1 ? out : &controls[port]);
         if (!strcmp(plugin->port_names[port], "latency")) latency = (int)port;
-        if (!strcmp(plugin->port_names[port], "Late blocks")) late = (int)port;
     }
     plugin->activate(handle);
     struct sched_param priority = {.sched_priority = 50};
@@ -93,12 +86,11 @@ int main(int count, char **words) {
     }
     used = seconds(CLOCK_PROCESS_CPUTIME_ID) - used;
     qsort(times, calls, sizeof(double), by_value);
-    double sound = (double)calls * block / rate;
-    printf("{\"other_allocations\": %.0f, \"other_locks\": %.0f, ", other_allocations / sound, other_locks / sound);
-    printf("\"allocations\": %ld, \"locks\": %ld, \"late\": %g, \"latency\": %g, \"peak\": %g, \"core\": %.5f, ", allocations,
-           locks, controls[late], controls[latency], peak, used / sound);
-    printf("\"priority\": %d, \"median_us\": %.2f, \"p99_us\": %.2f, \"most_us\": %.2f}\n", server, 1e6 * times[calls / 2], 1e6 * times[calls * 99 / 100],
-           1e6 * times[calls - 1]);
+    printf("{\"allocations\": %ld, \"locks\": %ld, \"latency\": %g, \"peak\": %g, \"core\": %.5f, ", allocations, locks,
+           controls[latency], peak, used * rate / calls / block);
+    printf("\"priority\": %d, \"median_us\": %.2f, \"p99_us\": %.2f, \"most_us\": %.2f}\n", server, 1e6 * times[calls / 2],
+           1e6 * times[calls * 99 / 100], 1e6 * times[calls - 1]);
     plugin->cleanup(handle);
+    free(in), free(out), free(times);
     return 0;
 }

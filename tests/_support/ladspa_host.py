@@ -64,6 +64,8 @@ class Instance:
         for name, value in (controls or {}).items():
             self._values[name].value = value
         self._handle = self._plugin.instantiate(entry(0), rate)
+        if self._handle is None:
+            raise ValueError(f"no instance at {rate} Hz")
         for port, name in enumerate(self.names):
             self._connect(port, ctypes.addressof(self._values[name]))
         self._plugin.activate(self._handle)

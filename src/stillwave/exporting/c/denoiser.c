@@ -83,8 +83,9 @@ static void along_time(State *s, const Block *b, float *memory) {
     normalize(s->x[0], b->time_norm, s->normed[0]);
     layer(s->normed[0], CHANNELS, b->time_input, 3 * CHANNELS, s->inner[0], 0);
     layer(memory, CHANNELS, b->time_hidden, 3 * CHANNELS, s->hidden[0], 0);
+    const float *inner = s->inner[0];
     for (int k = 0; k < BANDS; k++, memory += CHANNELS)
-        gates(s->inner[0] + k * 3 * CHANNELS, s->hidden[k], b->time_bias, CHANNELS, memory, memory);
+        gates(inner + k * 3 * CHANNELS, s->hidden[k], b->time_bias, CHANNELS, memory, memory);
     add_layer(s->x[0], memory - BANDS * CHANNELS, CHANNELS, b->time_output, b->time_output_bias);
 }
 
@@ -142,7 +143,8 @@ static void masks(State *s) {
     normalize(s->x[0], MASK_NORM, s->normed[0]);
     memset(s->x, 0, sizeof s->x);
     add_layer(s->x[0], s->normed[0], CHANNELS, MASK_HIDDEN, MASK_HIDDEN_BIAS);
-    for (float *x = s->x[0]; x < s->x[0] + BANDS * CHANNELS; x += 8) store(x, load(x) * sigmoid(load(x)));
+    float *x = s->x[0];
+    for (int i = 0; i < BANDS * CHANNELS; i += 8) store(x + i, load(x + i) * sigmoid(load(x + i)));
     const float *w = MASK, *bias = MASK_BIAS;
     for (int k = 0, low = 0; k < BANDS; low += WIDTHS[k++]) {
         int width = WIDTHS[k], outer = (2 * width + 7) / 8 * 8;

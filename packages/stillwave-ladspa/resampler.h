@@ -1,8 +1,7 @@
-/* Resampling, Fourier transform and delay, equal to those of stillwave/inference in Python. */
-#ifndef STILLWAVE_DSP_H
-#define STILLWAVE_DSP_H
+/* Resampling and its delay, equal to those of stillwave/inference in Python. */
+#ifndef STILLWAVE_RESAMPLER_H
+#define STILLWAVE_RESAMPLER_H
 
-#include <complex.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -107,43 +106,6 @@ static int64_t least_delay(const Resampler *up, const Resampler *down, int hop) 
         if (before - ready > most) most = before - ready;
     }
     return most;
-}
-
-enum { MOST_FACTOR = 31 };
-
-static int least_factor(int n) {
-    for (int p = 2; p * p <= n; p++)
-        if (n % p == 0) return p;
-    return n;
-}
-
-static int largest_factor(int n) {
-    int most = 1;
-    for (; n > 1; n /= most) most = least_factor(n);
-    return most;
-}
-
-/* Write the discrete Fourier transform of n values x[i * stride] to y. `roots` are e^(-2 pi i j / total), or their
- * conjugates for the inverse times n; n divides total and has prime factors of at most MOST_FACTOR. */
-static void fourier(const double complex *x, int stride, double complex *y, int n, const double complex *roots, int total) {
-    if (n == 1) {
-        y[0] = x[0];
-        return;
-    }
-    int p = least_factor(n), m = n / p;
-    double complex parts[MOST_FACTOR];
-    for (int q = 0; q < p; q++) fourier(x + q * stride, stride * p, y + q * m, m, roots, total);
-    for (int k = 0; k < m && p == 2; k++) {
-        double complex turned = y[m + k] * roots[k * (total / n)];
-        y[m + k] = y[k] - turned, y[k] += turned;
-    }
-    for (int k = 0; k < m && p > 2; k++) {
-        for (int q = 0; q < p; q++) parts[q] = y[q * m + k] * roots[(int64_t)q * k * (total / n)];
-        for (int r = 0; r < p; r++) {
-            y[k + r * m] = parts[0];
-            for (int q = 1; q < p; q++) y[k + r * m] += parts[q] * roots[q * r % p * (total / p)];
-        }
-    }
 }
 
 #endif
