@@ -273,7 +273,7 @@ def _evenly_spaced(items: Sequence[T], count: int) -> list[T]:
 
 
 def _write(files: dict[Path, bytes]) -> None:
-    """Write all of the files, or none."""
+    """Write the files: each is replaced as a whole, after all are complete."""
     target = list(files)[-1]
     try:
         with contextlib.ExitStack() as stack:

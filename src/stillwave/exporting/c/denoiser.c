@@ -14,7 +14,7 @@ typedef struct {
     float history[DENOISER_HOP], overlap[DENOISER_HOP]; /* last input, last half frame of the output */
     float begun, sound;                                 /* 1 after the first frame; 1 if the frame is not silent */
     float level[2];                                     /* sums of RunningLevel */
-    float memory[BLOCKS][BANDS][CHANNELS];                  /* hidden units of the GRUs along time */
+    float memory[BLOCKS][BANDS][CHANNELS];              /* hidden units of the GRUs along time */
     /* What follows is written before it is read in every call. */
     float spectrum[2][ROWS], features[3][ROWS], wave[4][FFT];
     float x[BANDS][CHANNELS], normed[BANDS][CHANNELS], hidden[BANDS][3 * CHANNELS], pairs[BANDS][PAIR];
